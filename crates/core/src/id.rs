@@ -1,0 +1,157 @@
+//! Ids as newtypes: 1 to 255 visible ASCII characters, neither `.` nor `..` (they stand in URL paths).
+//!
+//! Ids must hold no personal data: they outlive erasure.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::invalid::{Invalid, InvalidCode};
+use crate::limits::ID_BYTES_MAX;
+
+fn check(text: &str) -> Result<(), Invalid> {
+    let refuse = |detail: &str| Err(Invalid::new(InvalidCode::InvalidId, "", detail));
+    if text.is_empty() || text.len() > ID_BYTES_MAX as usize {
+        return refuse("an id has 1 to 255 characters");
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse("an id has visible ASCII characters only");
+    }
+    if text == "." || text == ".." {
+        return refuse("an id is not a dot segment");
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the grammar of the module.
+            ///
+            /// # Errors
+            /// `invalid_id` where the text is outside the grammar.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, Invalid> {
+                check(text.as_ref())?;
+                Ok(Self(Arc::from(text.as_ref())))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Invalid;
+            fn try_from(text: &str) -> Result<Self, Invalid> {
+                Self::new(text)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+id!(
+    /// Names one run within its ledger.
+    RunId
+);
+id!(
+    /// Names one trace within its run.
+    TraceId
+);
+id!(
+    /// Ties runs together that belong to one piece of work.
+    CorrelationId
+);
+id!(
+    /// An idempotency key: names one write, or one effect at the gate.
+    Key
+);
+
+/// Names one ledger: 16 random bytes, made with it, written as 32 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LedgerId([u8; 16]);
+
+impl LedgerId {
+    /// Wraps the 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for LedgerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for LedgerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_id(text: &str, ok: bool) {
+        assert_eq!(RunId::new(text).is_ok(), ok, "{text:?}");
+    }
+
+    #[test]
+    fn ids_are_visible_ascii() {
+        check_id("run-1", true);
+        check_id("!~/%?#", true);
+        check_id("...", true);
+        check_id(&"x".repeat(255), true);
+        check_id(&"x".repeat(256), false);
+        for bad in ["", ".", "..", "a b", "a\n", "é", "\u{7f}", "\0"] {
+            check_id(bad, false);
+        }
+    }
+}

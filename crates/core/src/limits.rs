@@ -1,0 +1,50 @@
+//! Named limits of the record, with units and reasons.
+//!
+//! Everything recorded is hostile input; every size has a bound, and each bound is one of these. Bytes over a limit are
+//! answered with 413, counts and grammar with 400. The page docs/limits.md is tested against this file.
+
+/// Bytes in an id (run, trace, correlation, key): 1 to 255 visible ASCII characters, so that an id fits a URL segment, a
+/// header and an index key as it is.
+pub const ID_BYTES_MAX: u32 = 255;
+
+/// Bytes in a name that an index is keyed by (skill, tool, trace type, outcome): long enough for any qualified name.
+pub const NAME_BYTES_MAX: u32 = 256;
+
+/// Tags on one run or trace: each is an index row.
+pub const TAGS_MAX: u32 = 64;
+
+/// Bytes in one tag, from 1: each is interned as an index key.
+pub const TAG_BYTES_MAX: u32 = 256;
+
+/// Bytes in one op's recorded body (4 MiB): larger payloads belong in object storage, by reference.
+pub const OP_BYTES_MAX: u32 = 4 << 20;
+
+/// Bytes in one API request (16 MiB): what one batch may hold in memory at once.
+pub const REQUEST_BYTES_MAX: u32 = 16 << 20;
+
+/// Bytes in one OTLP request after decompression (64 MiB): the limit that the OTLP specification recommends.
+pub const OTLP_BYTES_MAX: u32 = 64 << 20;
+
+/// Containers inside containers in one op: what a parser on a small thread stack can always read back.
+pub const JSON_DEPTH_MAX: u32 = 128;
+
+/// Ops in one batch: one commit's worth of work, planned without letting others wait.
+pub const BATCH_OPS_MAX: u32 = 1_000;
+
+/// Items on a page unless told.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+
+/// Items on a page at most: no read costs more than one bounded page.
+pub const PAGE_ITEMS_MAX: u32 = 1_000;
+
+/// The largest step index: a seal reads at most a million step leaves.
+pub const STEP_INDEX_MAX: u32 = 999_999;
+
+/// Ranges of missing step indices that a seal lists; the count beyond them is exact.
+pub const GAP_RANGES_MAX: u32 = 100;
+
+/// Ancestors that `plan` walks before it records a late parent as an orphan.
+pub const ANCESTORS_MAX: u32 = 1_000;
+
+/// Index rows that one read may visit beyond what it returns, when several filters are combined.
+pub const SCAN_ROWS_MAX: u32 = 10_000;

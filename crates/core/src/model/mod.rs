@@ -1,0 +1,13 @@
+//! The model: runs, steps and traces, and the ops that record them.
+
+mod free;
+mod op;
+mod run;
+mod step;
+mod trace;
+
+pub use free::JsonObject;
+pub use op::{Kind, Op};
+pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, Source, StartRun, Violation};
+pub use step::{RecordStep, ReplayBehavior, StepStatus};
+pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

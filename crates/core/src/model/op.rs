@@ -1,0 +1,310 @@
+//! Ops: what a batch holds, and what the log records.
+
+use crate::body::Body;
+use crate::hash;
+use crate::id::{RunId, TraceId};
+use crate::invalid::{Invalid, InvalidCode};
+use crate::json::{self, Json, Object, Value};
+use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::model::{CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType};
+use crate::wire::{Draft, Fields, Path, read_whole, words};
+
+words! {
+    /// What an entry of the log is. The list is open: a verifier treats an unknown kind as opaque.
+    pub enum Kind {
+        /// A run began.
+        RunStarted = "run_started",
+        /// Something was learnt of a run.
+        RunDescribed = "run_described",
+        /// A step was executed.
+        Step = "step",
+        /// A trace was recorded.
+        Trace = "trace",
+        /// A trace ended.
+        TraceEnded = "trace_ended",
+        /// A batch was sent under an idempotency key.
+        Key = "key",
+        /// A run was closed, with its hashes.
+        Sealed = "sealed",
+    }
+}
+
+/// One thing to record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Starts a run.
+    StartRun(StartRun),
+    /// Starts a run if its id is free.
+    EnsureRun(EnsureRun),
+    /// States what was learnt of a run.
+    DescribeRun(DescribeRun),
+    /// Records a step.
+    RecordStep(RecordStep),
+    /// Records a trace.
+    RecordTrace(RecordTrace),
+    /// Ends a trace.
+    EndTrace(EndTrace),
+    /// Completes and seals a run.
+    CompleteRun(CompleteRun),
+}
+
+macro_rules! each_op {
+    ($self:expr, $op:ident => $body:expr) => {
+        match $self {
+            Op::StartRun($op) => $body,
+            Op::EnsureRun($op) => $body,
+            Op::DescribeRun($op) => $body,
+            Op::RecordStep($op) => $body,
+            Op::RecordTrace($op) => $body,
+            Op::EndTrace($op) => $body,
+            Op::CompleteRun($op) => $body,
+        }
+    };
+}
+
+impl Op {
+    /// The word for the op in its batch form.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::StartRun(_) => "start_run",
+            Self::EnsureRun(_) => "ensure_run",
+            Self::DescribeRun(_) => "describe_run",
+            Self::RecordStep(_) => "record_step",
+            Self::RecordTrace(_) => "record_trace",
+            Self::EndTrace(_) => "end_trace",
+            Self::CompleteRun(_) => "complete_run",
+        }
+    }
+
+    /// The run that the op is about; `None` only for a start whose id is still to be generated.
+    #[must_use]
+    pub const fn run_id(&self) -> Option<&RunId> {
+        match self {
+            Self::StartRun(op) => op.run_id.as_ref(),
+            Self::EnsureRun(op) => Some(&op.run_id),
+            Self::DescribeRun(op) => Some(&op.run_id),
+            Self::RecordStep(op) => Some(&op.run_id),
+            Self::RecordTrace(op) => Some(&op.run_id),
+            Self::EndTrace(op) => Some(&op.run_id),
+            Self::CompleteRun(op) => Some(&op.run_id),
+        }
+    }
+
+    /// The trace that the op is about, where there is one and it has an id.
+    #[must_use]
+    pub const fn trace_id(&self) -> Option<&TraceId> {
+        match self {
+            Self::RecordTrace(op) => op.id.as_ref(),
+            Self::EndTrace(op) => Some(&op.id),
+            _ => None,
+        }
+    }
+
+    /// Reads an op in its batch form: an object with `op` and that op's members.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the JSON Pointer to the place. Limits of length are checked by [`Op::check`].
+    pub fn read(value: Value<'_>) -> Result<Self, Invalid> {
+        let Value::Object(mut object) = value else {
+            return Err(Path::ROOT.wrong_type("an object", &value));
+        };
+        let name: String = crate::wire::take_required(&mut object, "op", &Path::ROOT)?;
+        Self::read_members(&name, object)
+    }
+
+    /// Reads the members of the op `name` (all but `op` itself).
+    ///
+    /// # Errors
+    /// As [`Op::read`].
+    pub fn read_members(name: &str, object: Object<'_>) -> Result<Self, Invalid> {
+        let (value, at) = (Value::Object(object), &Path::ROOT);
+        match name {
+            "start_run" => read_whole(value, at).map(Self::StartRun),
+            "ensure_run" => read_whole(value, at).map(Self::EnsureRun),
+            "describe_run" => read_whole(value, at).map(Self::DescribeRun),
+            "record_step" => read_whole(value, at).map(Self::RecordStep),
+            "record_trace" => read_whole(value, at).map(Self::RecordTrace),
+            "end_trace" => read_whole(value, at).map(Self::EndTrace),
+            "complete_run" => read_whole(value, at).map(Self::CompleteRun),
+            _ => Err(at.name("op").refuse(
+                InvalidCode::InvalidMember,
+                "must be one of start_run ensure_run describe_run record_step record_trace end_trace complete_run",
+            )),
+        }
+    }
+
+    /// Reads the op of a recorded body back. Of `sealed`, the computed members are left aside.
+    ///
+    /// # Errors
+    /// Where the body is not one that this version wrote.
+    pub fn from_body(body: &str) -> Result<Self, Invalid> {
+        let Value::Object(mut object) = json::parse(body.as_bytes())? else {
+            return Err(Path::ROOT.refuse(InvalidCode::MalformedJson, "a recorded body is an object"));
+        };
+        let name: String = crate::wire::take_required(&mut object, "op", &Path::ROOT)?;
+        if name == "complete_run" {
+            for computed in crate::seal::COMPUTED_ONLY {
+                object.take(computed);
+            }
+        }
+        Self::read_members(&name, object)
+    }
+
+    /// The recorded body: the op in its batch form, as canonical JSON.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        self.draft().finish()
+    }
+
+    pub(crate) fn draft(&self) -> Draft {
+        let mut draft = Draft::with_capacity(512);
+        draft.put("op", &self.name().to_owned());
+        each_op!(self, op => op.put(&mut draft));
+        draft
+    }
+
+    /// The members that were left to be generated: on comparison they are taken from the record.
+    #[must_use]
+    pub fn generated(&self) -> Vec<&'static str> {
+        let absent: [(bool, &'static str); 3] = match self {
+            Self::StartRun(op) => [
+                (op.run_id.is_none(), "run_id"),
+                (op.correlation_id.is_none(), "correlation_id"),
+                (op.started_at.is_none(), "started_at"),
+            ],
+            Self::RecordStep(op) => [(op.occurred_at.is_none(), "occurred_at"), (false, ""), (false, "")],
+            Self::RecordTrace(op) => [(op.id.is_none(), "id"), (op.occurred_at.is_none(), "occurred_at"), (false, "")],
+            Self::CompleteRun(op) => [(op.completed_at.is_none(), "completed_at"), (false, ""), (false, "")],
+            Self::EnsureRun(_) | Self::DescribeRun(_) | Self::EndTrace(_) => [(false, ""); 3],
+        };
+        absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
+    }
+
+    /// Brings the op into the form that is recorded and checks what types do not: lengths, counts, reserved names and
+    /// claimed step hashes. Repeated tags are dropped, in first-seen order; a step's hashes are computed.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path. Nothing was written.
+    pub fn check(&mut self) -> Result<(), Invalid> {
+        match self {
+            Self::StartRun(op) => {
+                tags(&mut op.tags)?;
+                label("agent_id", op.agent_id.as_deref(), 1)?;
+                label("policy_snapshot_id", op.policy_snapshot_id.as_deref(), 1)
+            }
+            Self::EnsureRun(_) => Ok(()),
+            Self::EndTrace(op) => {
+                drop_null(&mut op.result);
+                Ok(())
+            }
+            Self::DescribeRun(op) => {
+                label("topic", Some(&op.topic), 1)?;
+                label("agent_id", op.agent_id.as_deref(), 1)
+            }
+            Self::RecordStep(op) => step(op),
+            Self::RecordTrace(op) => {
+                tags(&mut op.tags)?;
+                if let TraceType::Thought { confidence: Some(confidence), .. } = &op.trace_type
+                    && !confidence.is_finite()
+                {
+                    return Err(refuse("/trace_type/confidence", InvalidCode::NumberOutOfRange, "must be finite"));
+                }
+                if let TraceType::ToolCall { result, .. } = &mut op.trace_type {
+                    drop_null(result);
+                }
+                trace_name(&op.trace_type)
+            }
+            Self::CompleteRun(op) => match &op.violation {
+                Some(violation) => label("violation/policy_id", violation.policy_id.as_deref(), 1),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn refuse(path: &str, code: InvalidCode, detail: impl Into<String>) -> Invalid {
+    Invalid::new(code, path, detail)
+}
+
+/// A name that an index or a list shows: at most 256 bytes.
+fn label(name: &str, text: Option<&str>, bytes_min: usize) -> Result<(), Invalid> {
+    match text {
+        Some(text) if text.len() > NAME_BYTES_MAX as usize => {
+            Err(refuse(&format!("/{name}"), InvalidCode::TooLarge, format!("has at most {NAME_BYTES_MAX} bytes")))
+        }
+        Some(text) if text.len() < bytes_min => {
+            Err(refuse(&format!("/{name}"), InvalidCode::InvalidMember, "must not be empty"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn tags(tags: &mut Vec<String>) -> Result<(), Invalid> {
+    if tags.len() > TAGS_MAX as usize {
+        return Err(refuse("/tags", InvalidCode::TooMany, format!("at most {TAGS_MAX} tags")));
+    }
+    for (index, tag) in tags.iter().enumerate() {
+        let refuse = |code, detail: String| Err(refuse(&format!("/tags/{index}"), code, detail));
+        if tag.is_empty() {
+            return refuse(InvalidCode::InvalidMember, "must not be empty".to_owned());
+        }
+        if tag.len() > TAG_BYTES_MAX as usize {
+            return refuse(InvalidCode::TooLarge, format!("has at most {TAG_BYTES_MAX} bytes"));
+        }
+    }
+    for index in (1..tags.len()).rev() {
+        if tags[..index].contains(&tags[index]) {
+            tags.remove(index);
+        }
+    }
+    Ok(())
+}
+
+fn step(op: &mut RecordStep) -> Result<(), Invalid> {
+    if op.index > STEP_INDEX_MAX {
+        return Err(refuse("/index", InvalidCode::NumberOutOfRange, format!("is at most {STEP_INDEX_MAX}")));
+    }
+    label("skill_name", Some(&op.skill_name), 1)?;
+    label("outcome_category", Some(&op.outcome_category), 0)?;
+    label("outcome_code", op.outcome_code.as_deref(), 0)?;
+    if op.idempotency_key.as_ref().is_some_and(|key| key.len() > ID_BYTES_MAX as usize) {
+        return Err(refuse("/idempotency_key", InvalidCode::TooLarge, format!("has at most {ID_BYTES_MAX} bytes")));
+    }
+    if op.params.is_null() {
+        return Err(refuse("/params", InvalidCode::MissingMember, "is required"));
+    }
+    drop_null(&mut op.outcome_data);
+    claim("/input_hash", &mut op.input_hash, Some(hash::input_hash(op.params.as_str())))?;
+    let output = op.outcome_data.as_ref().map(|data| hash::output_hash(data.as_str()));
+    claim("/output_hash", &mut op.output_hash, output)
+}
+
+/// Null is absent for a member that the model names, in the library as on the wire.
+fn drop_null(member: &mut Option<Json>) {
+    if member.as_ref().is_some_and(Json::is_null) {
+        *member = None;
+    }
+}
+
+/// Checks a claimed hash and puts the computed one in its place.
+fn claim(path: &str, claimed: &mut Option<hash::Hash>, computed: Option<hash::Hash>) -> Result<(), Invalid> {
+    if claimed.is_some() && *claimed != computed {
+        return Err(refuse(path, InvalidCode::HashMismatch, "the claimed hash is not the computed one"));
+    }
+    *claimed = computed;
+    Ok(())
+}
+
+fn trace_name(trace_type: &TraceType) -> Result<(), Invalid> {
+    match trace_type {
+        TraceType::ToolCall { tool_name, .. } => label("trace_type/tool_name", Some(tool_name), 1),
+        TraceType::Query { query_type, .. } => label("trace_type/query_type", Some(query_type), 1),
+        TraceType::Error { error_type, .. } => label("trace_type/error_type", Some(error_type), 1),
+        TraceType::Custom { name, .. } if TraceType::BUILT_IN.contains(&name.as_str()) => {
+            Err(refuse("/trace_type/name", InvalidCode::ReservedName, "is the name of a built-in type"))
+        }
+        TraceType::Custom { name, .. } => label("trace_type/name", Some(name), 1),
+        TraceType::Decision { .. } | TraceType::Thought { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,274 @@
+//! What a reader gets: flat, what was recorded plus what was computed.
+//!
+//! The same types are written by the server and read by the client, so neither can drift from the other.
+
+use crate::amount::{Cost, DurationMs};
+use crate::hash::Hash;
+use crate::id::{CorrelationId, RunId, TraceId};
+use crate::json::Json;
+use crate::model::{JsonObject, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation};
+use crate::seal::Gaps;
+use crate::time::Timestamp;
+use crate::wire::{object, object_field};
+
+object! {
+    /// One run as it reads now.
+    pub struct Run {
+        /// Its id.
+        required run_id: RunId,
+        /// What ties it to others; absent for telemetry.
+        optional correlation_id: CorrelationId,
+        /// Who ran.
+        optional agent_id: String,
+        /// The run that it is part of.
+        optional parent_run_id: RunId,
+        /// What it was for.
+        optional goal: String,
+        /// What it meant to do.
+        optional plan: Vec<JsonObject>,
+        /// What its randomness started from.
+        optional seed: i64,
+        /// The time that it was told it is.
+        optional frozen_timestamp: Timestamp,
+        /// Free members, of the start or of the description.
+        default metadata: JsonObject = JsonObject::default(),
+        /// Its tags.
+        default tags: Vec<String> = Vec::new(),
+        /// The policy in force.
+        optional policy_snapshot_id: String,
+        /// The door it came in by.
+        required source: Source,
+        /// Where it stands.
+        required status: RunStatus,
+        /// When it started, by its producer's clock where that was stated.
+        required started_at: Timestamp,
+        /// When it ended.
+        optional completed_at: Timestamp,
+        /// Of telemetry: when its root span ended. The run may still be `running`.
+        optional root_ended_at: Timestamp,
+        /// Why it ended.
+        optional termination_reason: String,
+        /// Free members of its completion.
+        optional completion_metadata: JsonObject,
+        /// What it did that a policy forbids.
+        optional violation: Violation,
+        /// The hash of the plan.
+        optional plan_hash: Hash,
+        /// Of the latest seal: over what the agent chose.
+        optional behaviour_hash: Hash,
+        /// Of the latest seal: over that and what came back.
+        optional root_hash: Hash,
+        /// Of the latest seal: the root of the run's own tree.
+        optional run_root: Hash,
+        /// Seals so far.
+        required seals: u64,
+        /// Entries of the run.
+        required entries: u64,
+        /// Steps.
+        required steps: u64,
+        /// Traces.
+        required traces: u64,
+        /// Of the latest seal: missing step indices.
+        optional gaps: Gaps,
+        /// Steps with status success.
+        required successes: u64,
+        /// Steps with status failure.
+        required failures: u64,
+        /// What the steps cost.
+        required cost_cents: Cost,
+        /// How long the steps took.
+        required duration_ms: DurationMs,
+        /// Tokens that the steps used, where any states them.
+        optional tokens: u64,
+        /// The log index of its first entry.
+        required log_index: u64,
+        /// When its first entry was recorded.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
+    /// One step as it reads now.
+    pub struct Step {
+        /// The run.
+        required run_id: RunId,
+        /// Its index.
+        required index: u32,
+        /// The action.
+        required skill_name: String,
+        /// Its input.
+        required params: Json,
+        /// How it went.
+        required status: StepStatus,
+        /// How it went, in the caller's words.
+        default outcome_category: String = String::new(),
+        /// A code for it.
+        optional outcome_code: String,
+        /// Its output.
+        optional outcome_data: Json,
+        /// What it cost.
+        required cost_cents: Cost,
+        /// How long it took.
+        required duration_ms: DurationMs,
+        /// Tokens used.
+        optional tokens: u64,
+        /// Attempts before this one.
+        required retry_count: u32,
+        /// When.
+        required occurred_at: Timestamp,
+        /// The key under which its effect was claimed.
+        optional idempotency_key: String,
+        /// What a replay does with it.
+        required replay_behavior: ReplayBehavior,
+        /// The hash of its input.
+        optional input_hash: Hash,
+        /// The hash of its output.
+        optional output_hash: Hash,
+        /// The state of the run's randomness before it.
+        optional rng_state_before: String,
+        /// The reasoning that led to it.
+        optional trace_id: TraceId,
+        /// Its entry's log index.
+        required log_index: u64,
+        /// Its entry's number in the run.
+        required seq: u64,
+        /// When it was recorded.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
+    /// One trace as it reads now: its end stands in it.
+    pub struct Trace {
+        /// The run.
+        required run_id: RunId,
+        /// Its id.
+        required id: TraceId,
+        /// The trace that it names as its parent.
+        optional parent_id: TraceId,
+        /// What kind of node it is; an end's result, duration and count stand in it.
+        required trace_type: TraceType,
+        /// When it began.
+        required occurred_at: Timestamp,
+        /// When it ended.
+        optional ended_at: Timestamp,
+        /// How it stands.
+        required status: TraceStatus,
+        /// What an end said went wrong.
+        optional error: String,
+        /// Its tags.
+        default tags: Vec<String> = Vec::new(),
+        /// Free members.
+        default metadata: JsonObject = JsonObject::default(),
+        /// Of a span: the canonical OTLP JSON.
+        optional otel: JsonObject,
+        /// Recorded after the run was sealed.
+        default late: bool = false,
+        /// Stands among the roots, since its parent would have closed a cycle or was too far down to tell.
+        default orphan: bool = false,
+        /// Its entry's log index.
+        required log_index: u64,
+        /// Its entry's number in the run.
+        required seq: u64,
+        /// When it was recorded.
+        required recorded_at: Timestamp,
+        /// The log index of the entry that ended it.
+        optional ended_log_index: u64,
+    }
+}
+
+object! {
+    /// One node of a run's forest, in pre-order.
+    pub struct TreeNode {
+        /// The trace; absent where it is yet to come.
+        optional trace: Trace,
+        /// The id of a parent that was named and is yet to come.
+        optional missing: TraceId,
+        /// How far below the walk's roots, which are at 0.
+        required depth: u32,
+        /// Direct children at the time of reading.
+        required children: u64,
+    }
+}
+
+object! {
+    /// How many traces a run has, by type and by tag, from kept counters.
+    pub struct TraceCounts {
+        /// All of them.
+        required total: u64,
+        /// (name, count), sorted by name.
+        required types: Vec<NameCount>,
+        /// (name, count), sorted by name.
+        required tags: Vec<NameCount>,
+    }
+}
+
+object! {
+    /// One counter.
+    pub struct NameCount {
+        /// The type or tag.
+        required name: String,
+        /// How many.
+        required count: u64,
+    }
+}
+
+object! {
+    /// One entry of the raw log.
+    pub struct LogEntry {
+        /// Its place in the ledger.
+        required log_index: u64,
+        /// The leaf: canonical JSON.
+        required leaf: JsonObject,
+        /// The hash of the leaf.
+        required leaf_hash: Hash,
+        /// The recorded body; absent where it was erased.
+        optional body: Json,
+        /// The salt of its commitment; absent where it was erased.
+        optional salt: Hash,
+    }
+}
+
+object! {
+    /// The ledger's size and root.
+    pub struct Head {
+        /// Entries.
+        required tree_size: u64,
+        /// The root over their leaves.
+        required root: Hash,
+    }
+}
+
+object! {
+    /// Proves that an entry is in the log (RFC 9162 §2.1.3).
+    pub struct InclusionProof {
+        /// The entry.
+        required log_index: u64,
+        /// Its leaf hash.
+        required leaf_hash: Hash,
+        /// The size of the tree that it is proved in.
+        required tree_size: u64,
+        /// The root at that size.
+        required root: Hash,
+        /// Sibling hashes from leaf to root.
+        required hashes: Vec<Hash>,
+    }
+}
+
+object! {
+    /// Proves that the log at one size extends the log at an earlier one (RFC 9162 §2.1.4).
+    pub struct ConsistencyProof {
+        /// The earlier size.
+        required from: u64,
+        /// The root at that size.
+        required from_root: Hash,
+        /// The later size.
+        required to: u64,
+        /// The root at that size.
+        required to_root: Hash,
+        /// The proof.
+        required hashes: Vec<Hash>,
+    }
+}
+
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry);

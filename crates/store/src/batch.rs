@@ -1,0 +1,147 @@
+//! A batch: ops that are committed together or not at all.
+
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::id::Key;
+use tracekeep_core::limits::BATCH_OPS_MAX;
+use tracekeep_core::model::Op;
+use tracekeep_core::seal::{self, StepLeaves};
+
+use crate::error::{Code, Error, Result};
+use crate::source::Source;
+
+/// Ops that are committed together or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The ops, in order: 1 to 1,000.
+    pub ops: Vec<Op>,
+    /// The idempotency key that the batch is sent under, if any.
+    pub key: Option<Key>,
+}
+
+impl Batch {
+    /// A batch of one op.
+    #[must_use]
+    pub fn one(op: Op) -> Self {
+        Self { ops: vec![op], key: None }
+    }
+
+    /// A batch of several ops.
+    #[must_use]
+    pub const fn of(ops: Vec<Op>) -> Self {
+        Self { ops, key: None }
+    }
+
+    /// The same batch under an idempotency key.
+    #[must_use]
+    pub fn under(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Does what the caller's own thread does, once: checks the ops, fills in ids, absent times and the batch's random
+    /// bytes, makes the bodies canonical and computes the commitments.
+    ///
+    /// # Errors
+    /// What is wrong with the first wrong op, its path under `/ops/INDEX`.
+    pub fn prepare(self, source: &Source) -> Result<Prepared> {
+        if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
+            return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
+        }
+        let random = source.bytes();
+        let ops = (0u64..).zip(self.ops).map(|(place, op)| {
+            PreparedOp::new(op, place, &random, source)
+                .map_err(|invalid| Error::from(invalid).under(&format!("/ops/{place}")))
+        });
+        let ops: Vec<_> = ops.collect::<Result<_>>()?;
+        let key_salt = Salt::of_entry(&random, ops.len() as u64);
+        Ok(Prepared { ops, key: self.key, key_salt })
+    }
+}
+
+/// A batch whose every byte is settled but for position, leaf and rows.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub(crate) ops: Vec<PreparedOp>,
+    pub(crate) key: Option<Key>,
+    pub(crate) key_salt: Salt,
+}
+
+impl Prepared {
+    /// Bytes of the bodies: what the batch weighs in a queue.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.ops.iter().map(|op| op.body.as_str().len() as u64).sum()
+    }
+
+    /// Ops in the batch.
+    #[must_use]
+    pub fn op_count(&self) -> u64 {
+        self.ops.len() as u64
+    }
+}
+
+/// One op, ready to be decided.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedOp {
+    pub(crate) op: Op,
+    pub(crate) body: Body,
+    pub(crate) commit: Hash,
+    pub(crate) salt: Salt,
+    /// Members that the caller left to be generated: compared as they stand in the record.
+    pub(crate) generated: Vec<&'static str>,
+    pub(crate) step_leaves: Option<StepLeaves>,
+}
+
+impl PreparedOp {
+    fn new(
+        mut op: Op,
+        place: u64,
+        random: &[u8; 32],
+        source: &Source,
+    ) -> std::result::Result<Self, tracekeep_core::Invalid> {
+        op.check()?;
+        let generated = op.generated();
+        fill_in(&mut op, source);
+        let salt = Salt::of_entry(random, place);
+        Self::settled(op, salt, generated)
+    }
+
+    /// An op that needs nothing filled in, as it stands in the record.
+    pub(crate) fn settled(
+        op: Op,
+        salt: Salt,
+        generated: Vec<&'static str>,
+    ) -> std::result::Result<Self, tracekeep_core::Invalid> {
+        let body = op.body();
+        body.check_limits()?;
+        // A seal's commitment covers what the plan computes, so it is made there.
+        let commit = if matches!(op, Op::CompleteRun(_)) { Hash::ZERO } else { body.commitment(&salt) };
+        let step_leaves = match &op {
+            Op::RecordStep(step) => Some(seal::step_leaves(step)),
+            _ => None,
+        };
+        Ok(Self { op, body, commit, salt, generated, step_leaves })
+    }
+}
+
+fn fill_in(op: &mut Op, source: &Source) {
+    match op {
+        Op::StartRun(op) => {
+            op.run_id.get_or_insert_with(|| source.run_id());
+            op.correlation_id.get_or_insert_with(|| source.correlation_id());
+            op.started_at.get_or_insert_with(|| source.now());
+        }
+        Op::RecordStep(op) => {
+            op.occurred_at.get_or_insert_with(|| source.now());
+        }
+        Op::RecordTrace(op) => {
+            op.id.get_or_insert_with(|| source.trace_id());
+            op.occurred_at.get_or_insert_with(|| source.now());
+        }
+        Op::CompleteRun(op) => {
+            op.completed_at.get_or_insert_with(|| source.now());
+        }
+        Op::EnsureRun(_) | Op::DescribeRun(_) | Op::EndTrace(_) => {}
+    }
+}

@@ -1,0 +1,87 @@
+//! The ledger: what every backend implements.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::query::{Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::receipt::Receipt;
+
+/// One tenant's append-only log and the indices over it. A handle to a ledger is the only way to its data.
+///
+/// # Contract
+///
+/// **Commit.** Each batch is recorded whole or not at all. When its result is `Ok`, it is durable as far as the backend
+/// promises (memory promises nothing; SQLite: it survives kill -9 and power loss), its entries stand in the log exactly
+/// once, and every read that starts from now on sees them. Batches of one call are decided in order, each seeing the ones
+/// before it; one that is refused leaves no trace and does not disturb the others. The same batch again is a duplicate
+/// and gets the original receipt.
+///
+/// **Errors.** `outcome()` says whether the write may have happened. An error before COMMIT means *not applied*, for
+/// every batch of the call; an error of COMMIT itself means *unknown*, and sending the same again is safe: it is a
+/// duplicate if it happened. `is_retryable()` says whether sending it again can help.
+///
+/// **Reads.** Each call answers from one consistent state that holds every batch acknowledged before the call began, and
+/// no half of any batch. Lists are bounded (50 items unless told, 1,000 at most), in a total order, and paged by cursors:
+/// a walk returns, once each, the items below the log size of its first page that match throughout the walk.
+///
+/// **Concurrency.** Everything may be called from any thread at any time. Two calls that write the same identity are
+/// ordered by the log: the first wins.
+///
+/// The futures need no runtime: an embedded backend does its work on the calling thread, or completes from its writer's.
+#[async_trait]
+pub trait LedgerStore: Debug + Send + Sync + 'static {
+    /// The ledger's id.
+    fn ledger(&self) -> LedgerId;
+
+    /// Commits batches, all of them in one transaction. One result for each, in order.
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>>;
+
+    /// The same for callers without an async runtime; a backend may do it on the calling thread.
+    fn commit_blocking(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        crate::block_on(self.commit(batches))
+    }
+
+    /// A run; `None` where it is unknown.
+    async fn run(&self, run_id: &RunId) -> Result<Option<Run>>;
+
+    /// Runs by (started_at as first recorded, log index).
+    async fn runs(&self, query: &RunQuery) -> Result<Page<Run>>;
+
+    /// How many runs fit.
+    async fn run_count(&self, filter: &RunFilter) -> Result<u64>;
+
+    /// A step; `None` where run or step is unknown.
+    async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>>;
+
+    /// The steps of a run by index; `run_not_found` where it is unknown.
+    async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>>;
+
+    /// A trace; `None` where run or trace is unknown.
+    async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>>;
+
+    /// Traces of a run by (occurred_at, log index); `run_not_found` where it is unknown.
+    async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>>;
+
+    /// How many traces a run has of each type and with each tag; `run_not_found` where it is unknown.
+    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts>;
+
+    /// The run's forest, or the tree under one trace, flat in pre-order; `run_not_found`, `trace_not_found`.
+    async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>>;
+
+    /// The log's size and root.
+    async fn head(&self) -> Result<Head>;
+
+    /// Entries of the log from `from` on, at most `limit` (1 to 1,000).
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>>;
+
+    /// Proves that an entry is in the log of `size` entries (the head where absent); `entry_not_found`.
+    async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof>;
+
+    /// Proves that the log of `to` entries (the head where absent) extends that of `from` entries.
+    async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof>;
+}

@@ -1,0 +1,39 @@
+//! Batches, the one plan that decides for every backend, queries, errors, the store trait and the in-memory ledger.
+//!
+//! A caller hands a [`Batch`] to a [`LedgerStore`]. The backend prepares it on the caller's thread, looks up what
+//! [`plan::needs`] lists, lets [`plan::decide`] decide, writes the entries and rows, and answers with a [`Receipt`] once
+//! they are durable. Reads are written once, in [`read`], over the few ordered look-ups of a [`Snapshot`].
+//!
+//! ```
+//! use tracekeep_store::{Batch, LedgerStore, MemoryLedger, block_on};
+//! use tracekeep_core::model::{Op, StartRun};
+//!
+//! let ledger = MemoryLedger::default();
+//! let batch = Batch::one(Op::StartRun(StartRun { goal: Some("find flights".into()), ..StartRun::default() }));
+//! let receipt = block_on(ledger.commit(vec![batch])).remove(0)?;
+//! assert_eq!((receipt.tree_size, receipt.ops[0].log_index), (1, 0));
+//! # Ok::<(), tracekeep_store::Error>(())
+//! ```
+
+mod batch;
+mod block_on;
+mod error;
+mod ledger;
+mod memory;
+pub mod plan;
+pub mod query;
+pub mod read;
+mod receipt;
+pub mod rows;
+mod snapshot;
+mod source;
+
+pub use batch::{Batch, Prepared};
+pub use block_on::block_on;
+pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result};
+pub use ledger::LedgerStore;
+pub use memory::MemoryLedger;
+pub use query::{Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery};
+pub use receipt::{OpReceipt, Receipt, Recorded};
+pub use snapshot::{Position, Snapshot, Stretch, TraceIndex};
+pub use source::{Source, Sources, SystemSources};

@@ -1,0 +1,341 @@
+//! The rows of a ledger in maps and ordered sets.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::Hash;
+use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::merkle::{MemoryTiles, TileReader};
+use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::view::NameCount;
+
+use crate::error::Result;
+use crate::plan::Change;
+use crate::query::{Order, RunIndex};
+use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::snapshot::{Position, Snapshot, Stretch, TraceIndex};
+
+/// One attribute of runs, owned: the key of an ordered index.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum RunAttribute {
+    All,
+    Status(RunStatus),
+    Agent(String),
+    Correlation(String),
+    Parent(String),
+    Tag(String),
+}
+
+/// One attribute of traces, owned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TraceAttribute {
+    All,
+    At(Slot),
+    Type(String),
+    Tag(String),
+    Status(TraceStatus),
+}
+
+/// Everything that a ledger holds.
+#[derive(Debug)]
+pub(super) struct Index {
+    ledger: LedgerId,
+    log: Vec<Entry>,
+    tiles: MemoryTiles,
+    unowned_entries: u64,
+    keys: HashMap<Key, u64>,
+    run_nos: HashMap<RunId, u64>,
+    runs: HashMap<u64, RunRow>,
+    run_order: BTreeSet<(RunAttribute, Position)>,
+    topics: HashMap<(u64, String), u64>,
+    steps: BTreeMap<(u64, u32), StepRow>,
+    trace_ids: HashMap<(u64, TraceId), u64>,
+    traces: HashMap<u64, TraceRow>,
+    trace_order: BTreeSet<(u64, TraceAttribute, Position)>,
+    children: HashMap<(u64, Slot), u64>,
+    counts: BTreeMap<(u64, bool, String), u64>,
+    slot_ids: HashMap<(u64, TraceId), u64>,
+    slots: HashMap<u64, SlotRow>,
+    slot_order: BTreeSet<(u64, Position)>,
+}
+
+impl Index {
+    pub(super) fn new(ledger: LedgerId) -> Self {
+        Self {
+            ledger,
+            log: Vec::new(),
+            tiles: MemoryTiles::new(),
+            unowned_entries: 0,
+            keys: HashMap::new(),
+            run_nos: HashMap::new(),
+            runs: HashMap::new(),
+            run_order: BTreeSet::new(),
+            topics: HashMap::new(),
+            steps: BTreeMap::new(),
+            trace_ids: HashMap::new(),
+            traces: HashMap::new(),
+            trace_order: BTreeSet::new(),
+            children: HashMap::new(),
+            counts: BTreeMap::new(),
+            slot_ids: HashMap::new(),
+            slots: HashMap::new(),
+            slot_order: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn append(&mut self, entry: Entry, leaf: Hash) {
+        self.unowned_entries += u64::from(entry.run.is_none());
+        self.log.push(entry);
+        self.tiles.push(leaf);
+    }
+
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Run(row) => self.put_run(*row),
+            Change::Step(row) => {
+                self.steps.insert((row.run_no, row.index), row);
+            }
+            Change::Trace { before, after } => self.put_trace(before.as_deref(), *after),
+            Change::SlotNamed(row) | Change::SlotFilled(row) => {
+                self.slot_order.insert((row.run_no, (row.occurred_at, row.named_by)));
+                self.slot_ids.insert((row.run_no, row.id.clone()), row.named_by);
+                self.slots.insert(row.named_by, row);
+            }
+            Change::Described { run_no, topic, log_index } => {
+                self.topics.insert((run_no, topic), log_index);
+            }
+            Change::Key { key, log_index } => {
+                self.keys.insert(key, log_index);
+            }
+        }
+    }
+
+    fn put_run(&mut self, row: RunRow) {
+        if let Some(before) = self.runs.get(&row.run_no) {
+            for attribute in run_attributes(before) {
+                self.run_order.remove(&(attribute, (before.started_at, before.run_no)));
+            }
+        }
+        for attribute in run_attributes(&row) {
+            self.run_order.insert((attribute, (row.started_at, row.run_no)));
+        }
+        self.run_nos.insert(row.run_id.clone(), row.run_no);
+        self.runs.insert(row.run_no, row);
+    }
+
+    fn put_trace(&mut self, before: Option<&TraceRow>, after: TraceRow) {
+        let (run_no, at) = (after.run_no, (after.occurred_at, after.log_index));
+        match before {
+            Some(before) => {
+                for attribute in trace_attributes(before) {
+                    self.trace_order.remove(&(run_no, attribute, at));
+                }
+                self.count(before, false);
+            }
+            None => *self.children.entry((run_no, after.parent)).or_default() += 1,
+        }
+        for attribute in trace_attributes(&after) {
+            self.trace_order.insert((run_no, attribute, at));
+        }
+        self.count(&after, true);
+        self.trace_ids.insert((run_no, after.id.clone()), after.log_index);
+        self.traces.insert(after.log_index, after);
+    }
+
+    /// Counts a trace in, or out, of the counters of its type and its tags.
+    fn count(&mut self, row: &TraceRow, more: bool) {
+        let names = std::iter::once((false, &row.type_name)).chain(row.tags.iter().map(|tag| (true, tag)));
+        for (is_tag, name) in names {
+            let at = (row.run_no, is_tag, name.clone());
+            let count = self.counts.entry(at.clone()).or_default();
+            *count = if more { *count + 1 } else { *count - 1 };
+            if *count == 0 {
+                self.counts.remove(&at);
+            }
+        }
+    }
+}
+
+fn run_attributes(row: &RunRow) -> Vec<RunAttribute> {
+    let mut attributes = vec![RunAttribute::All, RunAttribute::Status(row.status)];
+    attributes.extend(row.agent_id.clone().map(RunAttribute::Agent));
+    attributes.extend(row.correlation_id.as_ref().map(|id| RunAttribute::Correlation(id.to_string())));
+    attributes.extend(row.parent_run_id.as_ref().map(|id| RunAttribute::Parent(id.to_string())));
+    attributes.extend(row.tags.iter().cloned().map(RunAttribute::Tag));
+    attributes
+}
+
+fn trace_attributes(row: &TraceRow) -> Vec<TraceAttribute> {
+    let mut attributes =
+        vec![TraceAttribute::All, TraceAttribute::At(row.parent), TraceAttribute::Type(row.type_name.clone())];
+    attributes.extend(row.tags.iter().cloned().map(TraceAttribute::Tag));
+    if row.status != TraceStatus::Ok {
+        attributes.push(TraceAttribute::Status(row.status));
+    }
+    attributes
+}
+
+impl From<RunIndex<'_>> for RunAttribute {
+    fn from(index: RunIndex<'_>) -> Self {
+        match index {
+            RunIndex::All => Self::All,
+            RunIndex::Status(status) => Self::Status(status),
+            RunIndex::Agent(agent) => Self::Agent(agent.to_owned()),
+            RunIndex::Correlation(id) => Self::Correlation(id.to_owned()),
+            RunIndex::Parent(id) => Self::Parent(id.to_owned()),
+            RunIndex::Tag(tag) => Self::Tag(tag.to_owned()),
+        }
+    }
+}
+
+impl From<TraceIndex<'_>> for TraceAttribute {
+    fn from(index: TraceIndex<'_>) -> Self {
+        match index {
+            TraceIndex::All => Self::All,
+            TraceIndex::At(slot) => Self::At(slot),
+            TraceIndex::Type(name) => Self::Type(name.to_owned()),
+            TraceIndex::Tag(tag) => Self::Tag(tag.to_owned()),
+            TraceIndex::Status(status) => Self::Status(status),
+        }
+    }
+}
+
+const FIRST: Position = (Timestamp::MIN, 0);
+const LAST: Position = (Timestamp::MAX, u64::MAX);
+
+/// A stretch of an ordered set, as positions.
+fn stretch<T: Ord>(
+    set: &BTreeSet<T>,
+    stretch: Stretch,
+    key: impl Fn(Position) -> T,
+    at: impl Fn(&T) -> Position,
+) -> Vec<Position> {
+    let limit = stretch.limit as usize;
+    match stretch.order {
+        Order::Oldest => {
+            let from = stretch.after.map_or(Bound::Included(key(FIRST)), |after| Bound::Excluded(key(after)));
+            set.range((from, Bound::Included(key(LAST)))).take(limit).map(at).collect()
+        }
+        Order::Newest => {
+            let to = stretch.after.map_or(Bound::Included(key(LAST)), |after| Bound::Excluded(key(after)));
+            set.range((Bound::Included(key(FIRST)), to)).rev().take(limit).map(at).collect()
+        }
+    }
+}
+
+fn place(log_index: u64) -> usize {
+    usize::try_from(log_index).unwrap_or(usize::MAX)
+}
+
+impl Snapshot for Index {
+    fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    fn size(&self) -> u64 {
+        self.log.len() as u64
+    }
+
+    fn clock(&self) -> Result<Timestamp> {
+        Ok(self.log.last().map_or(Timestamp::MIN, |entry| entry.recorded_at))
+    }
+
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Cow<'_, [Hash]>> {
+        match self.tiles.tile(level, index, width) {
+            Ok(hashes) => Ok(hashes),
+            Err(never) => match never {},
+        }
+    }
+
+    fn entry(&self, log_index: u64) -> Result<Option<Entry>> {
+        Ok(self.log.get(place(log_index)).cloned())
+    }
+
+    fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>> {
+        Ok(self.log.iter().skip(place(from)).take(limit as usize).cloned().collect())
+    }
+
+    fn key(&self, key: &Key) -> Result<Option<u64>> {
+        Ok(self.keys.get(key).copied())
+    }
+
+    fn unowned_entries(&self) -> Result<u64> {
+        Ok(self.unowned_entries)
+    }
+
+    fn run(&self, run_id: &RunId) -> Result<Option<RunRow>> {
+        Ok(self.run_nos.get(run_id).and_then(|run_no| self.runs.get(run_no)).cloned())
+    }
+
+    fn runs(&self, index: RunIndex<'_>, wanted: Stretch) -> Result<Vec<RunRow>> {
+        let attribute = RunAttribute::from(index);
+        let positions = stretch(&self.run_order, wanted, |at| (attribute.clone(), at), |(_, at)| *at);
+        Ok(positions.into_iter().filter_map(|(_, run_no)| self.runs.get(&run_no).cloned()).collect())
+    }
+
+    fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {
+        Ok(self.topics.get(&(run_no, topic.to_owned())).copied())
+    }
+
+    fn step(&self, run_no: u64, index: u32) -> Result<Option<StepRow>> {
+        Ok(self.steps.get(&(run_no, index)).copied())
+    }
+
+    fn steps(&self, run_no: u64, from: u32, limit: u32) -> Result<Vec<StepRow>> {
+        let rows = self.steps.range((run_no, from)..=(run_no, u32::MAX));
+        Ok(rows.take(limit as usize).map(|(_, row)| *row).collect())
+    }
+
+    fn trace(&self, run_no: u64, id: &TraceId) -> Result<Option<TraceRow>> {
+        let log_index = self.trace_ids.get(&(run_no, id.clone()));
+        Ok(log_index.and_then(|log_index| self.traces.get(log_index)).cloned())
+    }
+
+    fn trace_at(&self, log_index: u64) -> Result<Option<TraceRow>> {
+        Ok(self.traces.get(&log_index).cloned())
+    }
+
+    fn traces(&self, run_no: u64, index: TraceIndex<'_>, wanted: Stretch) -> Result<Vec<TraceRow>> {
+        let attribute = TraceAttribute::from(index);
+        let positions = stretch(&self.trace_order, wanted, |at| (run_no, attribute.clone(), at), |(_, _, at)| *at);
+        Ok(positions.into_iter().filter_map(|(_, log_index)| self.traces.get(&log_index).cloned()).collect())
+    }
+
+    fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool> {
+        Ok(self.trace_order.contains(&(run_no, TraceAttribute::Tag(tag.to_owned()), position)))
+    }
+
+    fn children(&self, run_no: u64, slot: Slot) -> Result<u64> {
+        Ok(self.children.get(&(run_no, slot)).copied().unwrap_or(0))
+    }
+
+    fn trace_counts(&self, run_no: u64) -> Result<(Vec<NameCount>, Vec<NameCount>)> {
+        let of = |is_tag: bool| {
+            self.counts
+                .range((run_no, is_tag, String::new())..)
+                .take_while(|((run, tag, _), _)| (*run, *tag) == (run_no, is_tag))
+                .map(|((_, _, name), count)| NameCount { name: name.clone(), count: *count })
+                .collect()
+        };
+        Ok((of(false), of(true)))
+    }
+
+    fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>> {
+        let named_by = self.slot_ids.get(&(run_no, id.clone()));
+        Ok(named_by.and_then(|named_by| self.slots.get(named_by)).cloned())
+    }
+
+    fn slot_at(&self, named_by: u64) -> Result<Option<SlotRow>> {
+        Ok(self.slots.get(&named_by).cloned())
+    }
+
+    fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
+        let from = after.map_or(Bound::Included((run_no, FIRST)), |after| Bound::Excluded((run_no, after)));
+        let slots = self.slot_order.range((from, Bound::Included((run_no, LAST))));
+        let rows = slots.filter_map(|(_, (_, named_by))| self.slots.get(named_by));
+        let missing = rows.filter(|row| row.filled_by.is_none_or(|filled_by| filled_by >= as_of));
+        Ok(missing.take(limit as usize).cloned().collect())
+    }
+}

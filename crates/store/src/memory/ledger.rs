@@ -1,0 +1,125 @@
+//! The ledger over the index: batches in, answers out, under one lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+
+use super::index::Index;
+use crate::batch::{Batch, Prepared};
+use crate::error::Result;
+use crate::ledger::LedgerStore;
+use crate::plan::{Context, decide, fetch, needs};
+use crate::query::{Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::read;
+use crate::receipt::Receipt;
+use crate::snapshot::Snapshot;
+use crate::source::Source;
+
+/// A ledger in memory: gone with its process. For tests, and for mode local.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    source: Source,
+    index: Mutex<Index>,
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::new(Source::default())
+    }
+}
+
+impl MemoryLedger {
+    /// An empty ledger whose times, ids and random bytes come from `source`.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        let index = Index::new(source.ledger_id());
+        Self { source, index: Mutex::new(index) }
+    }
+
+    /// A batch is applied after it was decided, by steps that cannot fail: a poisoned lock guards whole rows.
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit_one(&self, prepared: &Prepared, index: &mut Index) -> Result<Receipt> {
+        let found = fetch(&needs(prepared), index)?;
+        let recorded_at = self.source.now().max(index.clock()?);
+        let context = Context { ledger: index.ledger(), recorded_at, size: index.size() };
+        let planned = decide(prepared, &found, &context)?;
+        for (entry, leaf) in planned.entries.into_iter().zip(planned.leaves) {
+            index.append(entry, leaf);
+        }
+        for change in planned.changes {
+            index.apply(change);
+        }
+        let root = read::root_at(index, planned.decision.tree_size)?;
+        Ok(planned.decision.receipt(root))
+    }
+}
+
+#[async_trait]
+impl LedgerStore for MemoryLedger {
+    fn ledger(&self) -> LedgerId {
+        self.lock().ledger()
+    }
+
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        let prepared: Vec<_> = batches.into_iter().map(|batch| batch.prepare(&self.source)).collect();
+        let mut index = self.lock();
+        prepared.into_iter().map(|prepared| self.commit_one(&prepared?, &mut index)).collect()
+    }
+
+    async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
+        read::run(&*self.lock(), run_id)
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Page<Run>> {
+        read::runs(&*self.lock(), query)
+    }
+
+    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+        read::run_count(&*self.lock(), filter)
+    }
+
+    async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>> {
+        read::step(&*self.lock(), run_id, index)
+    }
+
+    async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
+        read::steps(&*self.lock(), run_id, page)
+    }
+
+    async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
+        read::trace(&*self.lock(), run_id, id)
+    }
+
+    async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        read::traces(&*self.lock(), run_id, query)
+    }
+
+    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
+        read::trace_counts(&*self.lock(), run_id)
+    }
+
+    async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+        read::tree(&*self.lock(), run_id, query)
+    }
+
+    async fn head(&self) -> Result<Head> {
+        read::head(&*self.lock())
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+        read::entries(&*self.lock(), from, limit)
+    }
+
+    async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
+        read::inclusion(&*self.lock(), log_index, size)
+    }
+
+    async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+        read::consistency(&*self.lock(), from, to)
+    }
+}

@@ -1,0 +1,77 @@
+//! When an op as sent now equals what is recorded.
+
+use std::collections::BTreeMap;
+
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::sha256;
+use tracekeep_core::seal::COMPUTED;
+
+use crate::batch::PreparedOp;
+use crate::error::{Code, Digests, Error, Result};
+use crate::rows::Entry;
+
+/// Whether `sent` equals a recorded body: every member the same, those left to be generated taken from the record. Of
+/// spans the `otel` members alone count. Gives the names of the members that differ, none where equal.
+fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
+    if sent.body.as_str() == recorded {
+        return Ok(Vec::new());
+    }
+    let recorded = Body::from_recorded(recorded)?;
+    if let (Some(a), Some(b)) = (sent.body.member("otel"), recorded.member("otel")) {
+        return Ok(if a == b { Vec::new() } else { vec!["otel".to_owned()] });
+    }
+    let completes = sent.body.member("op") == Some("\"complete_run\"");
+    let sent_members: BTreeMap<_, _> = sent.body.members().collect();
+    let recorded_members: BTreeMap<_, _> = recorded.members().collect();
+    let mut names: Vec<_> = sent_members.keys().chain(recorded_members.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let counts = |name: &str| {
+        let from_record =
+            sent.generated.contains(&name) || completes && COMPUTED.contains(&name) && !sent_members.contains_key(name);
+        !from_record
+    };
+    Ok(names
+        .into_iter()
+        .filter(|name| counts(name) && sent_members.get(*name) != recorded_members.get(*name))
+        .map(|name| name.to_string())
+        .collect())
+}
+
+/// Whether `sent` equals what an entry recorded.
+pub(super) fn equals(sent: &PreparedOp, recorded: &Entry) -> Result<bool> {
+    match recorded.body() {
+        Some(body) => Ok(differing(sent, body)?.is_empty()),
+        None => Ok(false),
+    }
+}
+
+/// Demands that `sent` equals what an entry recorded.
+///
+/// # Errors
+/// `conflict` that names the members that differ; `erased` where the record is no longer there to compare with.
+pub(super) fn demand(sent: &PreparedOp, recorded: &Entry, ledger: tracekeep_core::id::LedgerId) -> Result<()> {
+    let Some(body) = recorded.body() else {
+        return Err(Error::new(
+            Code::Erased,
+            "what was recorded under this identity was erased; its id is never free again",
+        ));
+    };
+    let names = differing(sent, body)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(conflict(sent, recorded, ledger, &names))
+}
+
+/// A conflict over `names`.
+pub(super) fn conflict(
+    sent: &PreparedOp,
+    recorded: &Entry,
+    ledger: tracekeep_core::id::LedgerId,
+    names: &[String],
+) -> Error {
+    let digests = Digests { recorded: recorded.leaf(ledger).hash(), sent: sha256(&[sent.body.as_str().as_bytes()]) };
+    let detail = format!("log index {} recorded other content: {}", recorded.log_index, names.join(", "));
+    Error::new(Code::Conflict, detail).with_digests(digests)
+}

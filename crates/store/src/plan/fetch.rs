@@ -1,0 +1,266 @@
+//! What a batch must look up, and looking it up.
+
+use std::collections::{HashMap, HashSet};
+
+use tracekeep_core::id::{Key, RunId, TraceId};
+use tracekeep_core::limits::{ANCESTORS_MAX, STEP_INDEX_MAX};
+use tracekeep_core::model::{Kind, Op, RecordTrace};
+use tracekeep_core::seal::{KeyBody, StepLeaves};
+
+use crate::batch::Prepared;
+use crate::error::{Code, Error, Result};
+use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
+use crate::snapshot::Snapshot;
+
+/// What a batch needs to know before it can be decided: bounded by its ops.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Runs by id.
+    pub runs: Vec<RunId>,
+    /// Runs whose first entry is compared, if they exist.
+    pub starts: Vec<RunId>,
+    /// Runs whose completion is compared, if there is one; else the leaves of their steps beyond the folded prefix.
+    pub completions: Vec<RunId>,
+    /// (run, topic) of descriptions.
+    pub topics: Vec<(RunId, String)>,
+    /// (run, index) of steps.
+    pub steps: Vec<(RunId, u32)>,
+    /// Traces that are recorded or ended: their rows and, if they exist, their entries.
+    pub traces: Vec<(RunId, TraceId)>,
+    /// Traces that are named as parents: their rows, or the place where the id was named before.
+    pub parents: Vec<(RunId, TraceId)>,
+    /// (run, id, parent) of spans: if `id` was named before it came, the ancestors of `parent`, at most 1,000.
+    pub late: Vec<(RunId, TraceId, TraceId)>,
+    /// The batch's idempotency key.
+    pub key: Option<Key>,
+}
+
+/// Lists what `batch` must look up.
+#[must_use]
+pub fn needs(batch: &Prepared) -> Needs {
+    let mut needs = Needs { key: batch.key.clone(), ..Needs::default() };
+    let mut seen = HashSet::new();
+    for prepared in &batch.ops {
+        let op = &prepared.op;
+        let Some(run) = op.run_id() else { continue };
+        if seen.insert(run) {
+            needs.runs.push(run.clone());
+        }
+        match op {
+            Op::StartRun(_) | Op::EnsureRun(_) => needs.starts.push(run.clone()),
+            Op::DescribeRun(op) => needs.topics.push((run.clone(), op.topic.clone())),
+            Op::RecordStep(op) => needs.steps.push((run.clone(), op.index)),
+            Op::CompleteRun(_) => needs.completions.push(run.clone()),
+            Op::EndTrace(op) => needs.traces.push((run.clone(), op.id.clone())),
+            Op::RecordTrace(op) => {
+                let Some(id) = &op.id else { continue };
+                needs.traces.push((run.clone(), id.clone()));
+                if let Some(parent) = &op.parent_id {
+                    needs.parents.push((run.clone(), parent.clone()));
+                    if op.otel.is_some() {
+                        needs.late.push((run.clone(), id.clone(), parent.clone()));
+                    }
+                }
+            }
+        }
+    }
+    needs
+}
+
+/// What was looked up: a plain value.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The runs that exist.
+    pub runs: HashMap<RunId, RunRow>,
+    /// Their first entries.
+    pub starts: HashMap<RunId, Entry>,
+    /// The entries that completed them.
+    pub completions: HashMap<RunId, Entry>,
+    /// Leaves of steps beyond the folded prefix, by index.
+    pub step_leaves: HashMap<RunId, Vec<(u32, StepLeaves)>>,
+    /// Descriptions that exist.
+    pub topics: HashMap<(RunId, String), Entry>,
+    /// Steps that exist.
+    pub steps: HashMap<(RunId, u32), Entry>,
+    /// Traces that exist.
+    pub traces: HashMap<(RunId, TraceId), FoundTrace>,
+    /// Ids that were named before their trace came.
+    pub slots: HashMap<(RunId, TraceId), SlotRow>,
+    /// For the ancestors that were asked for: where the trace at a log index hangs.
+    pub hangs: HashMap<u64, Slot>,
+    /// For the places met on the way: what filled the id named by an entry.
+    pub filled: HashMap<u64, Option<u64>>,
+    /// The batch's key, if it was used before.
+    pub key: Option<FoundKey>,
+    /// The next seq of an entry of no run.
+    pub unowned_entries: u64,
+}
+
+/// A trace that exists.
+#[derive(Clone, Debug)]
+pub struct FoundTrace {
+    /// Its row.
+    pub row: TraceRow,
+    /// Its entry; only where the trace itself is written to.
+    pub entry: Option<Entry>,
+    /// The entry that ended it; likewise.
+    pub end: Option<Entry>,
+}
+
+/// An idempotency key that was used before.
+#[derive(Clone, Debug)]
+pub struct FoundKey {
+    /// The entry of each op of the batch that used it, in that batch's order.
+    pub ops: Vec<Entry>,
+}
+
+/// Looks up what a batch needs. A backend with a round trip to pay may do it in its own way instead.
+///
+/// # Errors
+/// What the snapshot fails with; `corrupt` where an index points nowhere.
+pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
+    let mut found = Found::default();
+    for run_id in &needs.runs {
+        if let Some(row) = snapshot.run(run_id)? {
+            found.runs.insert(run_id.clone(), row);
+        }
+    }
+    if let Some(key) = &needs.key {
+        found.unowned_entries = snapshot.unowned_entries()?;
+        if let Some(log_index) = snapshot.key(key)? {
+            found.key = Some(fetch_key(log_index, snapshot)?);
+        }
+    }
+    for run_id in &needs.starts {
+        if let Some(row) = found.runs.get(run_id) {
+            found.starts.insert(run_id.clone(), entry(snapshot, row.run_no)?);
+        }
+    }
+    for run_id in &needs.completions {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        if let Some(log_index) = row.completed_by {
+            found.completions.insert(run_id.clone(), entry(snapshot, log_index)?);
+        } else if row.steps > row.fold.steps() {
+            let leaves = leaves(snapshot, row, STEP_INDEX_MAX + 1)?;
+            found.step_leaves.insert(run_id.clone(), leaves);
+        }
+    }
+    for (run_id, topic) in &needs.topics {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        if let Some(log_index) = snapshot.described(row.run_no, topic)? {
+            found.topics.insert((run_id.clone(), topic.clone()), entry(snapshot, log_index)?);
+        }
+    }
+    for (run_id, index) in &needs.steps {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        if let Some(step) = snapshot.step(row.run_no, *index)? {
+            found.steps.insert((run_id.clone(), *index), entry(snapshot, step.log_index)?);
+        } else if u64::from(*index) == row.fold.steps()
+            && row.steps > row.fold.steps()
+            && !found.step_leaves.contains_key(run_id)
+        {
+            // The gap closes: what waited behind it can be folded now.
+            found.step_leaves.insert(run_id.clone(), leaves(snapshot, row, 1_000)?);
+        }
+    }
+    fetch_traces(needs, snapshot, &mut found)?;
+    Ok(found)
+}
+
+fn fetch_traces(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> Result<()> {
+    for (run_id, id) in &needs.traces {
+        let Some(run_no) = found.runs.get(run_id).map(|row| row.run_no) else { continue };
+        let at = (run_id.clone(), id.clone());
+        if found.traces.contains_key(&at) {
+            continue;
+        }
+        if let Some(row) = snapshot.trace(run_no, id)? {
+            let first = entry(snapshot, row.log_index)?;
+            let end = row.ended_by.map(|log_index| entry(snapshot, log_index)).transpose()?;
+            found.traces.insert(at, FoundTrace { row, entry: Some(first), end });
+        } else if let Some(slot) = snapshot.slot(run_no, id)? {
+            put_slot(found, at, slot);
+        }
+    }
+    for (run_id, id) in &needs.parents {
+        let Some(run_no) = found.runs.get(run_id).map(|row| row.run_no) else { continue };
+        let at = (run_id.clone(), id.clone());
+        if found.traces.contains_key(&at) || found.slots.contains_key(&at) {
+            continue;
+        }
+        if let Some(row) = snapshot.trace(run_no, id)? {
+            found.traces.insert(at, FoundTrace { row, entry: None, end: None });
+        } else if let Some(slot) = snapshot.slot(run_no, id)? {
+            put_slot(found, at, slot);
+        }
+    }
+    let named_here: HashSet<_> = needs.late.iter().map(|(run_id, _, parent)| (run_id, parent)).collect();
+    for (run_id, id, parent) in &needs.late {
+        let named_before =
+            found.slots.contains_key(&(run_id.clone(), id.clone())) || named_here.contains(&(run_id, id));
+        if !named_before {
+            continue;
+        }
+        if let Some(parent) = found.traces.get(&(run_id.clone(), parent.clone())) {
+            let from = parent.row.log_index;
+            ancestors(snapshot, from, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_slot(found: &mut Found, at: (RunId, TraceId), slot: SlotRow) {
+    found.filled.insert(slot.named_by, slot.filled_by);
+    found.slots.insert(at, slot);
+}
+
+/// Notes where a trace and its ancestors hang, at most 1,000 of them.
+fn ancestors(snapshot: &impl Snapshot, from: u64, found: &mut Found) -> Result<()> {
+    let mut next = Some(from);
+    for _ in 0..ANCESTORS_MAX {
+        let Some(log_index) = next else { break };
+        let row = snapshot.trace_at(log_index)?.ok_or_else(|| nowhere(log_index))?;
+        found.hangs.insert(log_index, row.parent);
+        next = match row.parent {
+            Slot::Root => None,
+            Slot::Under(parent) => Some(parent),
+            Slot::Named(named_by) => {
+                let filled_by = snapshot.slot_at(named_by)?.ok_or_else(|| nowhere(named_by))?.filled_by;
+                found.filled.insert(named_by, filled_by);
+                filled_by
+            }
+        };
+    }
+    Ok(())
+}
+
+fn fetch_key(log_index: u64, snapshot: &impl Snapshot) -> Result<FoundKey> {
+    let key = entry(snapshot, log_index)?;
+    let body = key.body().filter(|_| key.kind == Kind::Key).ok_or_else(|| nowhere(log_index))?;
+    let body = KeyBody::from_body(body).map_err(|_| nowhere(log_index))?;
+    let ops = body.ops.iter().map(|log_index| entry(snapshot, *log_index));
+    Ok(FoundKey { ops: ops.collect::<Result<_>>()? })
+}
+
+fn leaves(snapshot: &impl Snapshot, row: &RunRow, limit: u32) -> Result<Vec<(u32, StepLeaves)>> {
+    let from = u32::try_from(row.fold.steps()).unwrap_or(u32::MAX);
+    let steps = snapshot.steps(row.run_no, from, limit)?;
+    Ok(steps.into_iter().map(|step| (step.index, step.leaves)).collect())
+}
+
+fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
+    snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
+}
+
+pub(crate) fn nowhere(log_index: u64) -> Error {
+    Error::new(Code::Corrupt, format!("an index points to log index {log_index}, which does not hold it"))
+}
+
+/// The trace that an entry records. `None` where it was erased.
+pub(crate) fn recorded_trace(entry: &Entry) -> Result<Option<RecordTrace>> {
+    let Some(body) = entry.body() else { return Ok(None) };
+    match Op::from_body(body) {
+        Ok(Op::RecordTrace(record)) => Ok(Some(record)),
+        _ => Err(nowhere(entry.log_index)),
+    }
+}

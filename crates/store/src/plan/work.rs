@@ -1,0 +1,237 @@
+//! A batch being decided: what was found, overlaid with what the batch itself has written so far.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::model::{Kind, RunStatus, Source};
+use tracekeep_core::seal::StepLeaves;
+
+use super::decide::{Change, Context};
+use super::fetch::{Found, FoundTrace};
+use crate::batch::PreparedOp;
+use crate::error::{Code, Error, Result};
+use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
+
+pub(super) struct Work<'a> {
+    pub(super) found: &'a Found,
+    pub(super) context: &'a Context,
+    pub(super) entries: Vec<Entry>,
+    pub(super) leaves: Vec<Hash>,
+    pub(super) changes: Vec<Change>,
+    runs: Vec<RunRow>,
+    waiting: HashMap<RunId, BTreeMap<u32, StepLeaves>>,
+    steps: HashMap<(RunId, u32), u64>,
+    topics: HashMap<(RunId, String), u64>,
+    traces: HashMap<(RunId, TraceId), NewTrace>,
+    slots: HashMap<(RunId, TraceId), SlotRow>,
+    /// Where the traces of this batch hang.
+    hangs: HashMap<u64, Slot>,
+    /// What became of the named ids that this batch touched.
+    filled: HashMap<u64, Option<u64>>,
+}
+
+/// A trace that this batch recorded or ended.
+#[derive(Clone)]
+struct NewTrace {
+    row: TraceRow,
+    entry: u64,
+    end: Option<u64>,
+}
+
+/// A trace as the next op of the batch sees it.
+pub(super) struct SeenTrace {
+    pub(super) row: TraceRow,
+    pub(super) entry: Option<Entry>,
+    pub(super) end: Option<Entry>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(found: &'a Found, context: &'a Context) -> Self {
+        Self {
+            found,
+            context,
+            entries: Vec::new(),
+            leaves: Vec::new(),
+            changes: Vec::new(),
+            runs: Vec::new(),
+            waiting: HashMap::new(),
+            steps: HashMap::new(),
+            topics: HashMap::new(),
+            traces: HashMap::new(),
+            slots: HashMap::new(),
+            hangs: HashMap::new(),
+            filled: HashMap::new(),
+        }
+    }
+
+    /// The rows and entries to write.
+    pub(super) fn finish(mut self) -> (Vec<Entry>, Vec<Hash>, Vec<Change>) {
+        self.changes.extend(self.runs.into_iter().map(|row| Change::Run(Box::new(row))));
+        (self.entries, self.leaves, self.changes)
+    }
+
+    pub(super) fn next_index(&self) -> u64 {
+        self.context.size + self.entries.len() as u64
+    }
+
+    /// An entry of this batch, by its log index.
+    pub(super) fn new_entry(&self, log_index: u64) -> Option<&Entry> {
+        let at = usize::try_from(log_index.checked_sub(self.context.size)?).ok()?;
+        self.entries.get(at)
+    }
+
+    pub(super) fn run(&self, run_id: &RunId) -> Option<&RunRow> {
+        self.runs.iter().find(|row| row.run_id == *run_id).or_else(|| self.found.runs.get(run_id))
+    }
+
+    /// The run's row, to be changed.
+    pub(super) fn run_mut(&mut self, run_id: &RunId) -> Result<&mut RunRow> {
+        let at = match self.runs.iter().position(|row| row.run_id == *run_id) {
+            Some(at) => at,
+            None => {
+                let row = self.found.runs.get(run_id).ok_or_else(no_run)?;
+                self.runs.push(row.clone());
+                self.runs.len() - 1
+            }
+        };
+        Ok(&mut self.runs[at])
+    }
+
+    pub(super) fn put_run(&mut self, row: RunRow) {
+        self.runs.push(row);
+    }
+
+    /// Refuses what may not follow the seal of a run that is not telemetry.
+    pub(super) fn demand_open(&self, run_id: &RunId) -> Result<&RunRow> {
+        let row = self.run(run_id).ok_or_else(no_run)?;
+        if row.status != RunStatus::Running && row.source != Source::Otlp {
+            return Err(Error::new(
+                Code::Sealed,
+                "the run is sealed: it takes no more steps, traces, ends or descriptions",
+            ));
+        }
+        Ok(row)
+    }
+
+    /// Appends an entry of a run, with its leaf in the run's own tree.
+    pub(super) fn append(&mut self, run_id: &RunId, kind: Kind, op: &PreparedOp) -> Result<u64> {
+        self.append_content(run_id, kind, op.commit, op.body.clone(), op.salt)
+    }
+
+    pub(super) fn append_content(
+        &mut self,
+        run_id: &RunId,
+        kind: Kind,
+        commit: Hash,
+        body: Body,
+        salt: Salt,
+    ) -> Result<u64> {
+        let (log_index, context) = (self.next_index(), self.context);
+        let row = self.run_mut(run_id)?;
+        let entry = Entry {
+            log_index,
+            run: Some((row.run_no, run_id.clone())),
+            seq: row.entries,
+            kind,
+            recorded_at: context.recorded_at,
+            commit,
+            after: 0,
+            content: Some((body, salt)),
+        };
+        let leaf = entry.leaf(context.ledger).hash();
+        row.entries += 1;
+        row.tree.push(leaf);
+        self.entries.push(entry);
+        self.leaves.push(leaf);
+        Ok(log_index)
+    }
+
+    pub(super) fn step(&self, run_id: &RunId, index: u32) -> Option<&Entry> {
+        let at = (run_id.clone(), index);
+        match self.steps.get(&at) {
+            Some(log_index) => self.new_entry(*log_index),
+            None => self.found.steps.get(&at),
+        }
+    }
+
+    pub(super) fn put_step(&mut self, run_id: &RunId, index: u32, log_index: u64) {
+        self.steps.insert((run_id.clone(), index), log_index);
+    }
+
+    /// Leaves of the run's steps beyond its folded prefix, by index.
+    pub(super) fn waiting(&mut self, run_id: &RunId) -> &mut BTreeMap<u32, StepLeaves> {
+        let found = self.found;
+        self.waiting
+            .entry(run_id.clone())
+            .or_insert_with(|| found.step_leaves.get(run_id).into_iter().flatten().copied().collect())
+    }
+
+    pub(super) fn topic(&self, run_id: &RunId, topic: &str) -> Option<&Entry> {
+        let at = (run_id.clone(), topic.to_owned());
+        match self.topics.get(&at) {
+            Some(log_index) => self.new_entry(*log_index),
+            None => self.found.topics.get(&at),
+        }
+    }
+
+    pub(super) fn put_topic(&mut self, run_id: &RunId, topic: &str, log_index: u64) {
+        self.topics.insert((run_id.clone(), topic.to_owned()), log_index);
+    }
+
+    pub(super) fn trace(&self, run_id: &RunId, id: &TraceId) -> Option<SeenTrace> {
+        let at = (run_id.clone(), id.clone());
+        let found = self.found.traces.get(&at);
+        if let Some(new) = self.traces.get(&at) {
+            let seen = |log_index: u64| {
+                self.new_entry(log_index).cloned().or_else(|| found.and_then(|found| found.entry.clone()))
+            };
+            return Some(SeenTrace {
+                row: new.row.clone(),
+                entry: seen(new.entry),
+                end: new.end.and_then(|log_index| self.new_entry(log_index).cloned()),
+            });
+        }
+        found.map(|FoundTrace { row, entry, end }| SeenTrace {
+            row: row.clone(),
+            entry: entry.clone(),
+            end: end.clone(),
+        })
+    }
+
+    pub(super) fn put_trace(&mut self, run_id: &RunId, before: Option<TraceRow>, after: TraceRow) {
+        let new = NewTrace { row: after.clone(), entry: after.log_index, end: after.ended_by };
+        self.hangs.insert(after.log_index, after.parent);
+        self.traces.insert((run_id.clone(), after.id.clone()), new);
+        self.changes.push(Change::Trace { before: before.map(Box::new), after: Box::new(after) });
+    }
+
+    pub(super) fn slot(&self, run_id: &RunId, id: &TraceId) -> Option<&SlotRow> {
+        let at = (run_id.clone(), id.clone());
+        self.slots.get(&at).or_else(|| self.found.slots.get(&at))
+    }
+
+    pub(super) fn put_slot(&mut self, run_id: &RunId, row: SlotRow) {
+        self.changes.push(match row.filled_by {
+            None => Change::SlotNamed(row.clone()),
+            Some(_) => Change::SlotFilled(row.clone()),
+        });
+        self.filled.insert(row.named_by, row.filled_by);
+        self.slots.insert((run_id.clone(), row.id.clone()), row);
+    }
+
+    /// Where the trace at `log_index` hangs, as far as was looked up.
+    pub(super) fn hangs(&self, log_index: u64) -> Option<Slot> {
+        self.hangs.get(&log_index).or_else(|| self.found.hangs.get(&log_index)).copied()
+    }
+
+    /// What filled the id that the entry `named_by` named: `None` where that is not known, `Some(None)` while missing.
+    pub(super) fn filled(&self, named_by: u64) -> Option<Option<u64>> {
+        self.filled.get(&named_by).or_else(|| self.found.filled.get(&named_by)).copied()
+    }
+}
+
+pub(super) fn no_run() -> Error {
+    Error::new(Code::RunNotFound, "no run of that id is recorded").at("/run_id")
+}

@@ -1,0 +1,256 @@
+//! Queries, pages and cursors.
+
+use tracekeep_core::hash::sha256;
+use tracekeep_core::id::TraceId;
+use tracekeep_core::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::wire::words;
+
+use crate::error::{Code, Error, Result};
+
+words! {
+    /// The direction of a list.
+    pub enum Order {
+        /// Ascending by time.
+        Oldest = "oldest",
+        /// Descending by time.
+        Newest = "newest",
+    }
+}
+
+/// How many items, from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Items at most: 1 to 1,000, 50 unless told.
+    pub limit: u32,
+    /// Where the page before ended: its `next_cursor`, made by the same query.
+    pub cursor: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { limit: PAGE_ITEMS_DEFAULT, cursor: None }
+    }
+}
+
+impl PageRequest {
+    /// The first page of `limit` items.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { limit, cursor: None }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if (1..=PAGE_ITEMS_MAX).contains(&self.limit) {
+            return Ok(());
+        }
+        Err(Error::new(Code::InvalidParameter, format!("limit is 1 to {PAGE_ITEMS_MAX}")).at("limit"))
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items; may be fewer than asked for, even none, while there is a next cursor.
+    pub items: Vec<T>,
+    /// What the next page starts from; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Which runs; every attribute that is there must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Where the run stands.
+    pub status: Option<RunStatus>,
+    /// Who runs.
+    pub agent: Option<String>,
+    /// What ties it to others.
+    pub correlation: Option<String>,
+    /// The run that it is part of.
+    pub parent: Option<String>,
+    /// A tag that it has.
+    pub tag: Option<String>,
+}
+
+/// A list of runs, newest first unless told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Which.
+    pub filter: RunFilter,
+    /// In which direction.
+    pub order: Order,
+    /// How many, from where.
+    pub page: PageRequest,
+}
+
+impl Default for RunQuery {
+    fn default() -> Self {
+        Self { filter: RunFilter::default(), order: Order::Newest, page: PageRequest::default() }
+    }
+}
+
+/// One attribute of runs that an index answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunIndex<'a> {
+    /// All of them.
+    All,
+    /// By where they stand.
+    Status(RunStatus),
+    /// By who runs.
+    Agent(&'a str),
+    /// By what ties them together.
+    Correlation(&'a str),
+    /// By the run that they are part of.
+    Parent(&'a str),
+    /// By a tag.
+    Tag(&'a str),
+}
+
+impl RunFilter {
+    /// The index to walk: the attribute that is likely the rarest of those given.
+    #[must_use]
+    pub fn index(&self) -> RunIndex<'_> {
+        match self {
+            Self { correlation: Some(id), .. } => RunIndex::Correlation(id),
+            Self { parent: Some(id), .. } => RunIndex::Parent(id),
+            Self { tag: Some(tag), .. } => RunIndex::Tag(tag),
+            Self { agent: Some(agent), .. } => RunIndex::Agent(agent),
+            Self { status: Some(status), .. } => RunIndex::Status(*status),
+            _ => RunIndex::All,
+        }
+    }
+
+    pub(crate) fn fits(&self, row: &crate::rows::RunRow) -> bool {
+        fn is<T: AsRef<str>>(wanted: Option<&String>, got: Option<&T>) -> bool {
+            wanted.is_none_or(|wanted| got.is_some_and(|got| got.as_ref() == wanted))
+        }
+        self.status.is_none_or(|status| status == row.status)
+            && is(self.agent.as_ref(), row.agent_id.as_ref())
+            && is(self.correlation.as_ref(), row.correlation_id.as_ref())
+            && is(self.parent.as_ref(), row.parent_run_id.as_ref())
+            && self.tag.as_ref().is_none_or(|tag| row.tags.contains(tag))
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Which traces of a run; every attribute that is there must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceFilter {
+    /// The type's name, or a Custom trace's own.
+    pub type_name: Option<String>,
+    /// A tag that it has.
+    pub tag: Option<String>,
+    /// The trace that it hangs on.
+    pub parent: Option<TraceId>,
+    /// Only those among the roots.
+    pub roots: bool,
+    /// How it stands.
+    pub status: Option<TraceStatus>,
+}
+
+/// A list of traces, oldest first unless told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceQuery {
+    /// Which.
+    pub filter: TraceFilter,
+    /// In which direction.
+    pub order: Order,
+    /// How many, from where.
+    pub page: PageRequest,
+}
+
+impl Default for TraceQuery {
+    fn default() -> Self {
+        Self { filter: TraceFilter::default(), order: Order::Oldest, page: PageRequest::default() }
+    }
+}
+
+/// A walk through a run's forest, in pre-order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TreeQuery {
+    /// The trace to start from; the whole forest where absent.
+    pub root: Option<TraceId>,
+    /// Levels below the start that are shown; all where absent.
+    pub depth: Option<u32>,
+    /// How many nodes, from where.
+    pub page: PageRequest,
+}
+
+/// Where a walk goes on. Opaque outside: hex of a version, a check of the query, and the position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The tree size of the walk's first page.
+    pub(crate) as_of: u64,
+    /// Two words of position; what they mean is the query's own.
+    pub(crate) at: (i64, i64),
+    /// A third: depth in a tree.
+    pub(crate) depth: u32,
+}
+
+const CURSOR_VERSION: u8 = 1;
+const CURSOR_BYTES: usize = 1 + 8 + 8 + 8 + 8 + 4;
+
+impl Cursor {
+    pub(crate) fn write(&self, query: &str) -> String {
+        let mut bytes = vec![CURSOR_VERSION];
+        bytes.extend_from_slice(&self.as_of.to_be_bytes());
+        bytes.extend_from_slice(&self.at.0.to_be_bytes());
+        bytes.extend_from_slice(&self.at.1.to_be_bytes());
+        bytes.extend_from_slice(&self.depth.to_be_bytes());
+        bytes.extend_from_slice(&check(&bytes, query));
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(crate) fn read(text: &str, query: &str) -> Result<Self> {
+        let refuse = || Error::new(Code::InvalidCursor, "the cursor was not made by this query").at("cursor");
+        let digits: Vec<u8> = text
+            .bytes()
+            .map(|digit| match digit {
+                b'0'..=b'9' => Ok(digit - b'0'),
+                b'a'..=b'f' => Ok(digit - b'a' + 10),
+                _ => Err(refuse()),
+            })
+            .collect::<Result<_>>()?;
+        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        if digits.len() != CURSOR_BYTES * 2 || bytes[0] != CURSOR_VERSION {
+            return Err(refuse());
+        }
+        let (said, checked) = bytes.split_at(CURSOR_BYTES - 8);
+        if checked != check(said, query) {
+            return Err(refuse());
+        }
+        let word = |at: usize| -> [u8; 8] { said[at..at + 8].try_into().expect("invariant: eight bytes") };
+        Ok(Self {
+            as_of: u64::from_be_bytes(word(1)),
+            at: (i64::from_be_bytes(word(9)), i64::from_be_bytes(word(17))),
+            depth: u32::from_be_bytes(said[25..29].try_into().expect("invariant: four bytes")),
+        })
+    }
+}
+
+/// Binds a cursor to its query, so that one of another query is refused instead of giving a wrong page.
+fn check(said: &[u8], query: &str) -> [u8; 8] {
+    let hash = sha256(&[b"tracekeep/cursor/1\n", said, query.as_bytes()]);
+    hash.as_bytes()[..8].try_into().expect("invariant: a hash has 32 bytes")
+}
+
+impl RunQuery {
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("runs {} {}", self.filter.fingerprint(), self.order)
+    }
+}
+
+impl TraceQuery {
+    pub(crate) fn fingerprint(&self, run: &str) -> String {
+        format!("traces {run} {:?} {}", self.filter, self.order)
+    }
+}
+
+impl TreeQuery {
+    pub(crate) fn fingerprint(&self, run: &str) -> String {
+        format!("tree {run} {:?} {:?}", self.root, self.depth)
+    }
+}

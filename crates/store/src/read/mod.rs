@@ -1,0 +1,88 @@
+//! Reads, written once over a [`Snapshot`]: what every backend answers to the same question.
+
+mod proofs;
+mod runs;
+mod steps;
+mod traces;
+mod tree;
+
+pub use proofs::{consistency, entries, head, inclusion, root_at};
+pub use runs::{run, run_count, runs};
+pub use steps::{step, steps};
+pub use traces::{trace, trace_counts, traces};
+pub use tree::tree;
+
+use tracekeep_core::id::RunId;
+use tracekeep_core::limits::SCAN_ROWS_MAX;
+
+use crate::error::{Code, Error, Result};
+use crate::plan::nowhere;
+use crate::query::{Cursor, Order, Page, PageRequest};
+use crate::rows::{Entry, RunRow};
+use crate::snapshot::{Position, Snapshot, Stretch};
+
+/// The run's row, or the error that names what is missing.
+fn known(snapshot: &impl Snapshot, run_id: &RunId) -> Result<RunRow> {
+    let unknown = || Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
+    snapshot.run(run_id)?.ok_or_else(unknown)
+}
+
+fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
+    snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
+}
+
+/// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows.
+///
+/// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
+fn page<R, T>(
+    request: &PageRequest,
+    order: Order,
+    query: &str,
+    size: u64,
+    mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
+    position: impl Fn(&R) -> Position,
+    mut fits: impl FnMut(&R) -> Result<bool>,
+    mut view: impl FnMut(R) -> Result<T>,
+) -> Result<Page<T>> {
+    request.check()?;
+    let start = request.cursor.as_deref().map(|text| Cursor::read(text, query)).transpose()?;
+    let as_of = start.map_or(size, |cursor| cursor.as_of);
+    let mut after = start.map(|cursor| from_words(cursor.at));
+    let (mut items, mut budget) = (Vec::new(), SCAN_ROWS_MAX);
+    loop {
+        let room = request.limit - u32::try_from(items.len()).unwrap_or(request.limit);
+        let limit = (room + 1).min(budget);
+        let rows = scan(Stretch { order, after, limit })?;
+        let exhausted = rows.len() < limit as usize;
+        for row in rows {
+            if items.len() == request.limit as usize {
+                return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
+            }
+            budget -= 1;
+            let at = position(&row);
+            if at.1 < as_of && fits(&row)? {
+                items.push(view(row)?);
+            }
+            after = Some(at);
+        }
+        if exhausted {
+            return Ok(Page { items, next_cursor: None });
+        }
+        if budget == 0 {
+            return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
+        }
+    }
+}
+
+fn go_on(as_of: u64, after: Option<Position>, query: &str) -> String {
+    let at = after.map_or((i64::MIN, 0), to_words);
+    Cursor { as_of, at, depth: 0 }.write(query)
+}
+
+fn to_words(position: Position) -> (i64, i64) {
+    (position.0.as_nanos(), i64::try_from(position.1).unwrap_or(i64::MAX))
+}
+
+fn from_words(words: (i64, i64)) -> Position {
+    (tracekeep_core::Timestamp::from_nanos(words.0), u64::try_from(words.1).unwrap_or(0))
+}

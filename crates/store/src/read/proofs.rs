@@ -1,0 +1,111 @@
+//! Reading the log itself: head, entries, proofs.
+
+use std::borrow::Cow;
+
+use tracekeep_core::hash::Hash;
+use tracekeep_core::json::Json;
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::merkle::{self, ProofError, TileReader};
+use tracekeep_core::model::JsonObject;
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry};
+
+use super::entry;
+use crate::error::{Code, Error, Result};
+use crate::snapshot::Snapshot;
+
+struct Tiles<'a, S>(&'a S);
+
+impl<S: Snapshot> TileReader for Tiles<'_, S> {
+    type Error = Error;
+
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Cow<'_, [Hash]>> {
+        self.0.tile(level, index, width)
+    }
+}
+
+/// The root of the ledger's tree when it had `size` entries.
+///
+/// # Errors
+/// `entry_not_found` where it has fewer; what the snapshot fails with.
+pub fn root_at(snapshot: &impl Snapshot, size: u64) -> Result<Hash> {
+    if size > snapshot.size() {
+        return Err(no_tree(size));
+    }
+    merkle::root_at(&Tiles(snapshot), size).map_err(failed)
+}
+
+/// Size and root.
+///
+/// # Errors
+/// What the snapshot fails with.
+pub fn head(snapshot: &impl Snapshot) -> Result<Head> {
+    let tree_size = snapshot.size();
+    Ok(Head { tree_size, root: root_at(snapshot, tree_size)? })
+}
+
+/// Entries from `from` on, 1 to 1,000 of them at most.
+///
+/// # Errors
+/// `invalid_parameter` where the limit is out of range; what the snapshot fails with.
+pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
+        return Err(Error::new(Code::InvalidParameter, format!("limit is 1 to {PAGE_ITEMS_MAX}")).at("limit"));
+    }
+    let ledger = snapshot.ledger();
+    let view = |entry: crate::rows::Entry| {
+        let leaf = entry.leaf(ledger);
+        let leaf_json = Json::from_canonical(leaf.text());
+        LogEntry {
+            log_index: entry.log_index,
+            leaf_hash: leaf.hash(),
+            leaf: JsonObject::new(leaf_json).expect("invariant: a leaf is an object"),
+            body: entry.body().map(|body| Json::from_canonical(body.clone())),
+            salt: entry.content.as_ref().map(|(_, salt)| Hash::from_bytes(*salt.as_bytes())),
+        }
+    };
+    Ok(snapshot.entries(from, limit)?.into_iter().map(view).collect())
+}
+
+/// Proves that an entry is in the tree of `size` entries, or of the head.
+///
+/// # Errors
+/// `entry_not_found` where there is no such entry or tree; what the snapshot fails with.
+pub fn inclusion(snapshot: &impl Snapshot, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
+    let tree_size = size.unwrap_or_else(|| snapshot.size());
+    if tree_size > snapshot.size() || log_index >= tree_size {
+        return Err(Error::new(Code::EntryNotFound, format!("no entry {log_index} in a tree of {tree_size}")));
+    }
+    let leaf_hash = entry(snapshot, log_index)?.leaf(snapshot.ledger()).hash();
+    let tiles = Tiles(snapshot);
+    let hashes = merkle::inclusion_proof(&tiles, log_index, tree_size).map_err(failed)?;
+    Ok(InclusionProof { log_index, leaf_hash, tree_size, root: root_at(snapshot, tree_size)?, hashes })
+}
+
+/// Proves that the log at `to` entries, or at the head, extends the log at `from` entries.
+///
+/// # Errors
+/// `entry_not_found` where there is no such tree; `invalid_parameter` where `from` is beyond `to`.
+pub fn consistency(snapshot: &impl Snapshot, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+    let to = to.unwrap_or_else(|| snapshot.size());
+    if to > snapshot.size() {
+        return Err(no_tree(to));
+    }
+    if from > to {
+        return Err(Error::new(Code::InvalidParameter, "from is at most to").at("from"));
+    }
+    let tiles = Tiles(snapshot);
+    let hashes = merkle::consistency_proof(&tiles, from, to).map_err(failed)?;
+    let (from_root, to_root) = (root_at(snapshot, from)?, root_at(snapshot, to)?);
+    Ok(ConsistencyProof { from, from_root, to, to_root, hashes })
+}
+
+fn no_tree(size: u64) -> Error {
+    Error::new(Code::EntryNotFound, format!("the log has not had {size} entries yet"))
+}
+
+fn failed(error: ProofError<Error>) -> Error {
+    match error {
+        ProofError::Read(error) => error,
+        other => Error::new(Code::Corrupt, format!("no proof could be made: {other}")),
+    }
+}

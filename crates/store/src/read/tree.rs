@@ -1,0 +1,193 @@
+//! Walking a run's forest: flat, in pre-order, a page at a time.
+//!
+//! The cursor holds the node shown last, its depth and the size of the first page, never the path: the way up is found
+//! by the places that traces hang at. As of a size, a parent that came later is still missing.
+
+use tracekeep_core::id::RunId;
+use tracekeep_core::view::TreeNode;
+
+use super::{known, traces};
+use crate::error::{Code, Error, Result};
+use crate::plan::nowhere;
+use crate::query::{Cursor, Order, Page, TreeQuery};
+use crate::rows::{Slot, SlotRow, TraceRow};
+use crate::snapshot::{Position, Snapshot, Stretch, TraceIndex};
+
+/// A node of the walk: a trace, or an id whose trace is missing.
+#[derive(Clone)]
+enum Node {
+    Trace(TraceRow),
+    Missing(SlotRow),
+}
+
+impl Node {
+    const fn position(&self) -> Position {
+        match self {
+            Self::Trace(row) => (row.occurred_at, row.log_index),
+            Self::Missing(slot) => (slot.occurred_at, slot.named_by),
+        }
+    }
+
+    const fn children(&self) -> Slot {
+        match self {
+            Self::Trace(row) => row.children,
+            Self::Missing(slot) => Slot::Named(slot.named_by),
+        }
+    }
+
+    /// The key that a cursor holds: positive a trace, negative a missing id.
+    fn key(&self) -> i64 {
+        match self {
+            Self::Trace(row) => Slot::Under(row.log_index).to_key(),
+            Self::Missing(slot) => Slot::Named(slot.named_by).to_key(),
+        }
+    }
+}
+
+/// The forest of a run, or the tree under one trace.
+///
+/// # Errors
+/// `run_not_found`, `trace_not_found`, `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
+pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+    query.page.check()?;
+    let run = known(snapshot, run_id)?;
+    let fingerprint = query.fingerprint(run_id.as_str());
+    let cursor = query.page.cursor.as_deref().map(|text| Cursor::read(text, &fingerprint)).transpose()?;
+    let as_of = cursor.map_or(snapshot.size(), |cursor| cursor.as_of);
+    let walk = Walk { snapshot, run_no: run.run_no, as_of };
+    let depth_max = query.depth.unwrap_or(u32::MAX);
+    let mut items = Vec::new();
+    let mut at = match cursor {
+        Some(cursor) => {
+            let node = walk.node(cursor.at.0)?;
+            walk.next(&node, cursor.depth, cursor.depth < depth_max)?
+        }
+        None => match &query.root {
+            Some(id) => {
+                let missing = || Error::new(Code::TraceNotFound, format!("no trace {id} is recorded in the run"));
+                let row = snapshot.trace(run.run_no, id)?.ok_or_else(missing)?;
+                Some((Node::Trace(row), 0))
+            }
+            None => walk.first(Slot::Root, None)?.map(|node| (node, 0)),
+        },
+    };
+    let mut last: Option<(i64, u32)> = None;
+    while let Some((node, depth)) = at {
+        if let Some((key, depth)) = last.filter(|_| items.len() == query.page.limit as usize) {
+            let cursor = Cursor { as_of, at: (key, 0), depth };
+            return Ok(Page { items, next_cursor: Some(cursor.write(&fingerprint)) });
+        }
+        let shown = walk.show(&node, depth)?;
+        let down = shown.children > 0 && depth < depth_max;
+        items.push(shown);
+        last = Some((node.key(), depth));
+        // A walk of one tree ends with it: there is nothing beside its root.
+        at = walk.next(&node, depth, down)?.filter(|(_, depth)| query.root.is_none() || *depth > 0);
+    }
+    Ok(Page { items, next_cursor: None })
+}
+
+struct Walk<'a, S> {
+    snapshot: &'a S,
+    run_no: u64,
+    /// What came later is passed over: a read costs what it returns and what was added there since the first page.
+    as_of: u64,
+}
+
+impl<S: Snapshot> Walk<'_, S> {
+    fn node(&self, key: i64) -> Result<Node> {
+        let refuse = || Error::new(Code::InvalidCursor, "the cursor names a node that is not there").at("cursor");
+        match Slot::from_key(key) {
+            Slot::Root => Err(refuse()),
+            Slot::Under(log_index) => Ok(Node::Trace(self.snapshot.trace_at(log_index)?.ok_or_else(refuse)?)),
+            Slot::Named(named_by) => Ok(Node::Missing(self.snapshot.slot_at(named_by)?.ok_or_else(refuse)?)),
+        }
+    }
+
+    fn show(&self, node: &Node, depth: u32) -> Result<TreeNode> {
+        let children = self.snapshot.children(self.run_no, node.children())?;
+        Ok(match node {
+            Node::Trace(row) => {
+                TreeNode { trace: Some(traces::view(self.snapshot, row)?), missing: None, depth, children }
+            }
+            Node::Missing(slot) => TreeNode { trace: None, missing: Some(slot.id.clone()), depth, children },
+        })
+    }
+
+    /// The node after `node` in pre-order: its first child, else the next sibling of it or of its nearest ancestor that
+    /// has one.
+    fn next(&self, node: &Node, depth: u32, down: bool) -> Result<Option<(Node, u32)>> {
+        if down && let Some(child) = self.first(node.children(), None)? {
+            return Ok(Some((child, depth + 1)));
+        }
+        let (mut node, mut depth) = (node.clone(), depth);
+        loop {
+            let place = match &node {
+                Node::Missing(_) => Slot::Root,
+                Node::Trace(row) => row.parent,
+            };
+            if let Some(sibling) = self.first(place, Some(node.position()))? {
+                return Ok(Some((sibling, depth)));
+            }
+            if depth == 0 {
+                return Ok(None);
+            }
+            node = match self.up(place)? {
+                Some(parent) => parent,
+                None => return Ok(None),
+            };
+            depth -= 1;
+        }
+    }
+
+    /// The node that a place hangs under, as of the walk's size.
+    fn up(&self, place: Slot) -> Result<Option<Node>> {
+        let under = |log_index| -> Result<Option<Node>> {
+            Ok(Some(Node::Trace(self.snapshot.trace_at(log_index)?.ok_or_else(|| nowhere(log_index))?)))
+        };
+        match place {
+            Slot::Root => Ok(None),
+            Slot::Under(log_index) => under(log_index),
+            Slot::Named(named_by) => {
+                let slot = self.snapshot.slot_at(named_by)?.ok_or_else(|| nowhere(named_by))?;
+                match slot.filled_by {
+                    Some(log_index) if log_index < self.as_of => under(log_index),
+                    _ => Ok(Some(Node::Missing(slot))),
+                }
+            }
+        }
+    }
+
+    /// The first node at a place after a position.
+    fn first(&self, place: Slot, after: Option<Position>) -> Result<Option<Node>> {
+        let mut from = after;
+        let trace = loop {
+            let stretch = Stretch { order: Order::Oldest, after: from, limit: 1 };
+            let row = self.snapshot.traces(self.run_no, TraceIndex::At(place), stretch)?.pop();
+            match row {
+                Some(row) if row.log_index < self.as_of => break Some(row),
+                Some(row) => from = Some((row.occurred_at, row.log_index)),
+                None => break None,
+            }
+        };
+        let missing = if place == Slot::Root { self.first_missing(after)? } else { None };
+        Ok(match (trace, missing) {
+            (Some(row), Some(slot)) if (slot.occurred_at, slot.named_by) < (row.occurred_at, row.log_index) => {
+                Some(Node::Missing(slot))
+            }
+            (Some(row), _) => Some(Node::Trace(row)),
+            (None, missing) => missing.map(Node::Missing),
+        })
+    }
+
+    fn first_missing(&self, after: Option<Position>) -> Result<Option<SlotRow>> {
+        let mut from = after;
+        loop {
+            let Some(slot) = self.snapshot.missing(self.run_no, self.as_of, from, 1)?.pop() else { return Ok(None) };
+            if slot.named_by < self.as_of {
+                return Ok(Some(slot));
+            }
+            from = Some((slot.occurred_at, slot.named_by));
+        }
+    }
+}

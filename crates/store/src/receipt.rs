@@ -1,0 +1,49 @@
+//! The answer to a batch.
+
+use tracekeep_core::hash::Hash;
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::wire::{object, object_field, words};
+
+words! {
+    /// Whether something new was recorded.
+    pub enum Recorded {
+        /// It was.
+        Recorded = "recorded",
+        /// All of it was there before.
+        Duplicate = "duplicate",
+    }
+}
+
+object! {
+    /// The answer to a batch: durable when given. A duplicate differs from its original in `outcome` alone.
+    pub struct Receipt {
+        /// `recorded` if any op was new.
+        required outcome: Recorded,
+        /// The last log index of the batch + 1; of duplicates, of the latest original.
+        required tree_size: u64,
+        /// The root at that size.
+        required root: Hash,
+        /// For each op, in order.
+        required ops: Vec<OpReceipt>,
+        /// Whether the batch's idempotency key had been used for this very batch before.
+        aside replayed: bool,
+    }
+}
+
+object! {
+    /// What became of one op.
+    pub struct OpReceipt {
+        /// Whether it was new.
+        required outcome: Recorded,
+        /// Its entry.
+        required log_index: u64,
+        /// The entry's leaf hash.
+        required leaf_hash: Hash,
+        /// The run, of an op that starts one.
+        optional run_id: RunId,
+        /// The trace, of an op that records one.
+        optional id: TraceId,
+    }
+}
+
+object_field!(OpReceipt);

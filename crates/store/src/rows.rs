@@ -1,0 +1,215 @@
+//! Rows: what a backend keeps of the log and of the indices over it.
+//!
+//! Every backend holds the same rows in its own way; `plan` says which to write, [`crate::Snapshot`] how they are read.
+
+use std::sync::Arc;
+
+use tracekeep_core::Leaf;
+use tracekeep_core::Timestamp;
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::id::{CorrelationId, LedgerId, RunId, TraceId};
+use tracekeep_core::merkle::Frontier;
+use tracekeep_core::model::{Kind, RunStatus, Source, TraceStatus};
+use tracekeep_core::seal::{Fold, StepLeaves, Totals};
+
+/// One entry of the log: the record itself. Everything else can be rebuilt from these.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place in the ledger, from 0.
+    pub log_index: u64,
+    /// The run's number (the log index of the run's first entry) and id; `None` for an entry of no run.
+    pub run: Option<(u64, RunId)>,
+    /// Its place among the run's entries (or among those of no run), from 0.
+    pub seq: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The ledger's clock.
+    pub recorded_at: Timestamp,
+    /// The commitment to the body; it outlives an erasure.
+    pub commit: Hash,
+    /// Entries that follow in the same batch: a batch ends at log_index + after + 1.
+    pub after: u32,
+    /// Body and salt; `None` where they were erased.
+    pub content: Option<(Body, Salt)>,
+}
+
+impl Entry {
+    /// The leaf that the tree is over.
+    #[must_use]
+    pub fn leaf(&self, ledger: LedgerId) -> Leaf<'_> {
+        Leaf {
+            ledger,
+            run: self.run.as_ref().map_or("", |(_, id)| id.as_str()),
+            seq: self.seq,
+            kind: self.kind.as_str(),
+            recorded_at: self.recorded_at,
+            commit: self.commit,
+        }
+    }
+
+    /// The recorded body's text, unless it was erased.
+    #[must_use]
+    pub fn body(&self) -> Option<&Arc<str>> {
+        self.content.as_ref().map(|(body, _)| body.text())
+    }
+
+    /// The size of the tree that the entry's batch left.
+    #[must_use]
+    pub fn batch_end(&self) -> u64 {
+        self.log_index + u64::from(self.after) + 1
+    }
+}
+
+/// What is kept of a run: what `plan` needs to go on, and what lists are sorted and filtered by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// The log index of the run's first entry: its number.
+    pub run_no: u64,
+    /// Its id.
+    pub run_id: RunId,
+    /// The door it came in by.
+    pub source: Source,
+    /// The order of lists: started_at as first recorded.
+    pub started_at: Timestamp,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Who runs, as last learnt.
+    pub agent_id: Option<String>,
+    /// What ties it to others.
+    pub correlation_id: Option<CorrelationId>,
+    /// The run that it is part of.
+    pub parent_run_id: Option<RunId>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The seed.
+    pub seed: Option<i64>,
+    /// The hash of the plan.
+    pub plan_hash: Option<Hash>,
+    /// Of the latest seal.
+    pub behaviour_hash: Option<Hash>,
+    /// Of the latest seal.
+    pub root_hash: Option<Hash>,
+    /// Entries so far: the next seq.
+    pub entries: u64,
+    /// Steps so far.
+    pub steps: u64,
+    /// Traces so far.
+    pub traces: u64,
+    /// Seals so far.
+    pub seals: u64,
+    /// The latest seal's log index.
+    pub sealed_by: Option<u64>,
+    /// The log index of the entry that completed the run by a caller's word.
+    pub completed_by: Option<u64>,
+    /// The log index of the description under topic `root`, else of the earliest.
+    pub described_by: Option<u64>,
+    /// Whether that one is topic `root`.
+    pub described_by_root: bool,
+    /// Of telemetry: when its root span ended.
+    pub root_ended_at: Option<Timestamp>,
+    /// What the steps add up to.
+    pub totals: Totals,
+    /// The contiguous prefix of steps, folded.
+    pub fold: Fold,
+    /// The run's own tree.
+    pub tree: Frontier,
+}
+
+/// What is kept of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepRow {
+    /// The run.
+    pub run_no: u64,
+    /// The index.
+    pub index: u32,
+    /// The entry.
+    pub log_index: u64,
+    /// Its leaves in the two trees of the run.
+    pub leaves: StepLeaves,
+}
+
+/// Where children hang: on the roots, on a trace, or on an id that was named before its trace came.
+///
+/// A place under a trace is keyed by the trace's log index; one under a late trace by the log index of the first entry
+/// that named it, so that its arrival touches one row ([`SlotRow`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slot {
+    /// No parent.
+    Root,
+    /// Under the trace with this log index.
+    Under(u64),
+    /// Under an id that was first named by the entry with this log index.
+    Named(u64),
+}
+
+impl Slot {
+    /// The key that backends store: 0 the roots (no trace has log index 0, its run comes first), positive a trace,
+    /// negative a named id.
+    #[must_use]
+    pub fn to_key(self) -> i64 {
+        let signed =
+            |log_index: u64| i64::try_from(log_index).expect("invariant: a ledger has fewer than 2^62 entries");
+        match self {
+            Self::Root => 0,
+            Self::Under(log_index) => signed(log_index),
+            Self::Named(log_index) => -signed(log_index),
+        }
+    }
+
+    /// Reads a stored key.
+    #[must_use]
+    pub const fn from_key(key: i64) -> Self {
+        match key {
+            0 => Self::Root,
+            1.. => Self::Under(key.unsigned_abs()),
+            _ => Self::Named(key.unsigned_abs()),
+        }
+    }
+}
+
+/// What is kept of a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceRow {
+    /// The run.
+    pub run_no: u64,
+    /// The entry: also the trace's own key.
+    pub log_index: u64,
+    /// Its id.
+    pub id: TraceId,
+    /// Where it hangs.
+    pub parent: Slot,
+    /// Where its children hang: `Under` itself, or the place that was named before it came.
+    pub children: Slot,
+    /// The name that the type index uses.
+    pub type_name: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// When it began.
+    pub occurred_at: Timestamp,
+    /// How it stands.
+    pub status: TraceStatus,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The entry that ended it.
+    pub ended_by: Option<u64>,
+    /// Recorded after the run was sealed.
+    pub late: bool,
+    /// Stands among the roots although it names a parent.
+    pub orphan: bool,
+}
+
+/// An id that was named as a parent before its trace came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotRow {
+    /// The log index of the first entry that named it: its key, and with `occurred_at` its place among the roots.
+    pub named_by: u64,
+    /// The run.
+    pub run_no: u64,
+    /// The id.
+    pub id: TraceId,
+    /// When the first entry that named it occurred.
+    pub occurred_at: Timestamp,
+    /// The trace that came, if it has.
+    pub filled_by: Option<u64>,
+}

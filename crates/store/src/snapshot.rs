@@ -1,0 +1,103 @@
+//! What a backend can look up: the few ordered reads that plan, queries and trees are made of.
+
+use std::borrow::Cow;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::Hash;
+use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::model::TraceStatus;
+use tracekeep_core::view::NameCount;
+
+use crate::error::Result;
+use crate::query::{Order, RunIndex};
+use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+
+/// A place in an order by (time, log index).
+pub type Position = (Timestamp, u64);
+
+/// One attribute of traces that an index answers, within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceIndex<'a> {
+    /// All of them.
+    All,
+    /// Those that hang at a place.
+    At(Slot),
+    /// Those of a type.
+    Type(&'a str),
+    /// Those with a tag.
+    Tag(&'a str),
+    /// Those that failed or are open. (`ok` is what most are: no index is kept for it.)
+    Status(TraceStatus),
+}
+
+/// A stretch of an ordered index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Ascending or descending by (time, log index).
+    pub order: Order,
+    /// Starts after this position, in the direction of the order.
+    pub after: Option<Position>,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+/// One consistent view of a ledger: nothing in it changes while it is held.
+///
+/// # Contract
+/// - Every method answers from one state, at [`Snapshot::size`] entries. A backend's writer sees its own uncommitted
+///   rows, everybody else only what was committed.
+/// - A method reads a number of rows proportional to what it returns, whatever the size of run and ledger.
+/// - Order is total: (time, log index), as stored.
+/// - An error is a failure of storage or a contradiction in what is stored, never "nothing there".
+pub trait Snapshot {
+    /// The ledger.
+    fn ledger(&self) -> LedgerId;
+    /// Entries in the log.
+    fn size(&self) -> u64;
+    /// The ledger's clock: the recorded_at of the latest entry.
+    fn clock(&self) -> Result<Timestamp>;
+
+    /// The first `width` hashes of a tile of the ledger's tree ([`tracekeep_core::merkle::TileReader`]).
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Cow<'_, [Hash]>>;
+    /// An entry.
+    fn entry(&self, log_index: u64) -> Result<Option<Entry>>;
+    /// Entries from `from` on, at most `limit`, in order.
+    fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>>;
+    /// The log index of the entry of an idempotency key.
+    fn key(&self, key: &Key) -> Result<Option<u64>>;
+    /// How many entries of no run there are: the next seq of such an entry.
+    fn unowned_entries(&self) -> Result<u64>;
+
+    /// A run.
+    fn run(&self, run_id: &RunId) -> Result<Option<RunRow>>;
+    /// Runs of one attribute by (started_at, run number).
+    fn runs(&self, index: RunIndex<'_>, stretch: Stretch) -> Result<Vec<RunRow>>;
+    /// The entry that described a run under a topic.
+    fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;
+
+    /// A step.
+    fn step(&self, run_no: u64, index: u32) -> Result<Option<StepRow>>;
+    /// Steps with an index of at least `from`, by index, at most `limit`.
+    fn steps(&self, run_no: u64, from: u32, limit: u32) -> Result<Vec<StepRow>>;
+
+    /// A trace by its id.
+    fn trace(&self, run_no: u64, id: &TraceId) -> Result<Option<TraceRow>>;
+    /// A trace by its log index.
+    fn trace_at(&self, log_index: u64) -> Result<Option<TraceRow>>;
+    /// Traces of one attribute by (occurred_at, log index). Their `tags` may be left empty.
+    fn traces(&self, run_no: u64, index: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>>;
+    /// Whether the trace at a position has a tag.
+    fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool>;
+    /// How many traces hang at a place.
+    fn children(&self, run_no: u64, slot: Slot) -> Result<u64>;
+    /// How many traces there are of each type and with each tag, sorted by name.
+    fn trace_counts(&self, run_no: u64) -> Result<(Vec<NameCount>, Vec<NameCount>)>;
+
+    /// A named id, by the id.
+    fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>>;
+    /// A named id, by the log index of the first entry that named it.
+    fn slot_at(&self, named_by: u64) -> Result<Option<SlotRow>>;
+    /// Ids that are still missing when the log had `as_of` entries, by (occurred_at, named_by), ascending, after a
+    /// position, at most `limit`. One that was named at or after `as_of` may be among them.
+    fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>>;
+}
