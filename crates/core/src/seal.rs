@@ -12,7 +12,7 @@ use crate::json::{Json, Value};
 use crate::limits::GAP_RANGES_MAX;
 use crate::merkle::{self, Frontier};
 use crate::model::{CompleteRun, FinalStatus, RecordStep, StepStatus};
-use crate::wire::{Draft, Field, Fields, Path, object, read_whole};
+use crate::wire::{Draft, Field, Fields, Path, Shape, object, read_whole};
 
 /// The members of `sealed` that are no members of the op.
 pub(crate) const COMPUTED_ONLY: [&str; 8] =
@@ -191,6 +191,10 @@ impl Field for Gaps {
         draft.put("ranges", &self.ranges.iter().map(|(from, to)| vec![*from, *to]).collect::<Vec<_>>());
         out.extend_from_slice(draft.finish().as_str().as_bytes());
     }
+
+    fn shape() -> Shape {
+        Shape::of::<GapsWire>()
+    }
 }
 
 /// What a run's steps add up to; maintained as they arrive, never summed on reading.
@@ -290,6 +294,10 @@ impl Field for Totals {
         let mut draft = Draft::default();
         wire.put(&mut draft);
         out.extend_from_slice(draft.finish().as_str().as_bytes());
+    }
+
+    fn shape() -> Shape {
+        Shape::of::<TotalsWire>()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Json, Object, Value};
 use crate::model::JsonObject;
 use crate::time::Timestamp;
-use crate::wire::{Draft, Field, Path, object, refuse_rest, take_optional, take_required, words};
+use crate::wire::{Draft, Field, Member, Path, Shape, object, refuse_rest, take_optional, take_required, words};
 
 words! {
     /// How a trace stands.
@@ -249,6 +249,52 @@ impl Field for TraceType {
     }
     fn draft(&self, name: &'static str, out: &mut Draft) {
         self.put(out, Some(name));
+    }
+    fn shape() -> Shape {
+        let required = |name, shape| Member::new(name, "", true, shape);
+        let optional = |name, shape| Member::new(name, "", false, shape);
+        let text = || Shape::Text("");
+        Shape::OneOf(
+            "TraceType",
+            vec![
+                (
+                    "ToolCall",
+                    vec![
+                        required("tool_name", text()),
+                        optional("arguments", Shape::Any),
+                        optional("result", Shape::Any),
+                        optional("duration_ms", Shape::Number),
+                    ],
+                ),
+                (
+                    "Decision",
+                    vec![
+                        required("question", text()),
+                        required("options", Shape::Array(Box::new(text()))),
+                        required("chosen", text()),
+                        optional("reasoning", text()),
+                    ],
+                ),
+                (
+                    "Query",
+                    vec![
+                        required("query_type", text()),
+                        required("query", text()),
+                        optional("results_count", Shape::Integer),
+                    ],
+                ),
+                ("Thought", vec![required("content", text()), optional("confidence", Shape::Number)]),
+                (
+                    "Error",
+                    vec![
+                        required("error_type", text()),
+                        required("message", text()),
+                        required("recoverable", Shape::Boolean),
+                    ],
+                ),
+                ("Custom", vec![required("name", text()), optional("data", Shape::Any)]),
+            ],
+        )
     }
 }
 
