@@ -61,6 +61,9 @@ impl FromStr for Cost {
 pub struct DurationMs(f64);
 
 impl DurationMs {
+    /// The longest: 292 years.
+    pub const MAX: Self = Self(9_223_372_036_854.773);
+
     /// Wraps milliseconds.
     ///
     /// # Errors
@@ -77,12 +80,19 @@ impl DurationMs {
         ))
     }
 
+    /// The length of so many nanoseconds: the nearest double of them, divided by 10^6; 0 where negative.
+    ///
+    /// Exact to 2^53 nanoseconds (104 days). Within 2,048 nanoseconds of 2^63, [`DurationMs::MAX`].
+    #[must_use]
+    pub fn from_nanos(nanos: i64) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a duration is a JSON number, exact to 2^53 nanoseconds")]
+        Self::new(nanos.max(0) as f64 / 1e6).unwrap_or(Self::MAX)
+    }
+
     /// The length between two moments, 0 where the second is earlier.
     #[must_use]
     pub fn between(from: crate::time::Timestamp, to: crate::time::Timestamp) -> Self {
-        let nanos = to.as_nanos().saturating_sub(from.as_nanos()).max(0);
-        #[expect(clippy::cast_precision_loss, reason = "a duration is a JSON number, exact to 2^53 nanoseconds")]
-        Self::new(nanos as f64 / 1e6).unwrap_or(Self(0.0))
+        Self::from_nanos(to.as_nanos().saturating_sub(from.as_nanos()))
     }
 
     /// Milliseconds.
@@ -147,8 +157,23 @@ mod tests {
     fn durations_are_bounded() {
         assert_eq!(DurationMs::new(12.5).map(DurationMs::as_nanos), Ok(12_500_000));
         assert_eq!(DurationMs::new(-0.0).map(|ms| ms.as_ms().to_bits()), Ok(0));
-        for bad in [-1.0, f64::NAN, f64::INFINITY, 1e13] {
+        assert_eq!(DurationMs::new(DurationMs::MAX.as_ms()), Ok(DurationMs::MAX));
+        for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, DurationMs::MAX.as_ms().next_up(), 1e13] {
             assert!(DurationMs::new(bad).is_err(), "{bad}");
         }
+    }
+
+    /// A sum of durations, or the distance between two times, may come within a double's step of i64::MAX. It was
+    /// then beyond the bound of `new`, and read as 0.
+    #[test]
+    fn the_longest_lengths_are_not_read_as_nothing() {
+        for nanos in [i64::MAX, i64::MAX - 2_047] {
+            assert_eq!(DurationMs::from_nanos(nanos), DurationMs::MAX);
+        }
+        assert_eq!(DurationMs::from_nanos(12_500_000).as_ms(), 12.5);
+        assert_eq!(DurationMs::from_nanos(-1).as_ms(), 0.0);
+        let (first, last) = (crate::Timestamp::MIN, crate::Timestamp::MAX);
+        assert_eq!(DurationMs::between(first, last), DurationMs::MAX);
+        assert_eq!(DurationMs::between(last, first).as_ms(), 0.0);
     }
 }

@@ -1,4 +1,4 @@
-//! SHA-256 values and the domain-tagged hashes of the record (docs/format/hashes.md).
+//! SHA-256 values and the domain-tagged hashes of the record (docs/format/README.md).
 //!
 //! Every preimage here begins with a versioned domain tag that ends in a newline, so that no two kinds of hash can be
 //! mistaken for one another; Merkle nodes follow RFC 6962 instead, and [`hash_request`] is the plain digest on purpose.

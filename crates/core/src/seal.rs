@@ -137,7 +137,7 @@ impl Fold {
     /// Reads [`Fold::to_bytes`] back.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() % 2 != 0 {
+        if !bytes.len().is_multiple_of(2) {
             return None;
         }
         let (behaviour, exact) = bytes.split_at(bytes.len() / 2);
@@ -250,8 +250,7 @@ impl Totals {
     /// The total duration.
     #[must_use]
     pub fn duration(&self) -> DurationMs {
-        #[expect(clippy::cast_precision_loss, reason = "a duration is a JSON number, exact to 2^53 nanoseconds")]
-        DurationMs::new(self.duration_ns as f64 / 1e6).unwrap_or_default()
+        DurationMs::from_nanos(self.duration_ns)
     }
 }
 

@@ -257,7 +257,7 @@ fn nothing_is_read_where_there_is_nothing_to_prove() {
 #[test]
 fn a_readers_error_is_passed_on() {
     let store = Store::of(300);
-    assert_eq!(root_at(&store, 301), Err(Absent(0, 1, 45)));
+    assert_eq!(root_at(&store, 301), Err(ProofError::Read(Absent(0, 1, 45))));
     assert_eq!(inclusion_proof(&store, 0, 301), Err(ProofError::Read(Absent(0, 1, 45))));
     assert_eq!(consistency_proof(&store, 256, 301), Err(ProofError::Read(Absent(0, 1, 45))));
 }

@@ -15,10 +15,6 @@ use crate::hash::Hash;
 ///
 /// # Errors
 ///
-/// The reader's.
-///
-/// # Errors
-///
 /// [`ProofError::Read`] and [`ProofError::Width`] from the reader.
 pub fn root_at<R: TileReader + ?Sized>(reader: &R, size: u64) -> Result<Hash, ProofError<R::Error>> {
     Tiles::new(reader, size).subtree(0, size)

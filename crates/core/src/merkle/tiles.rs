@@ -220,8 +220,7 @@ pub trait TileReader {
     /// The first `width` hashes, 1 to 256, of the tile at this level and index.
     ///
     /// Gives exactly `width` hashes or an error: a tile that is absent, shorter or damaged is an error that names its
-    /// place. A proof refuses any other count as [`ProofError::Width`](super::ProofError::Width), but
-    /// [`root_at`](super::root_at), whose errors are the reader's alone, panics on one.
+    /// place. Roots and proofs refuse any other count as [`ProofError::Width`](super::ProofError::Width).
     fn tile(&self, level: u8, index: u64, width: u16) -> Result<Cow<'_, [Hash]>, Self::Error>;
 }
 

@@ -5,7 +5,7 @@ use crate::hash;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{self, Json, Object, Value};
-use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::{CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType};
 use crate::wire::{Draft, Fields, Path, read_whole, words};
 
@@ -151,7 +151,11 @@ impl Op {
         Self::read_members(&name, object)
     }
 
-    /// The recorded body: the op in its batch form, as canonical JSON.
+    /// The recorded body: the op in its batch form, as canonical JSON. [`Op::check`] comes first: it brings the op into
+    /// the form that is recorded.
+    ///
+    /// # Panics
+    /// Where a confidence is not finite, which [`Op::check`] refuses.
     #[must_use]
     pub fn body(&self) -> Body {
         self.draft().finish()
@@ -196,7 +200,15 @@ impl Op {
             Self::EnsureRun(_) => Ok(()),
             Self::EndTrace(op) => {
                 drop_null(&mut op.result);
-                Ok(())
+                // A reader finds it a level deeper, in the trace's type, and must be able to read it there.
+                let depth_max = JSON_DEPTH_MAX - 2;
+                match &op.result {
+                    Some(result) if result.depth() > depth_max => {
+                        let detail = format!("nests at most {depth_max} containers");
+                        Err(refuse("/result", InvalidCode::TooDeep, detail))
+                    }
+                    _ => Ok(()),
+                }
             }
             Self::DescribeRun(op) => {
                 label("topic", Some(&op.topic), 1)?;

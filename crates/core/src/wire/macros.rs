@@ -83,9 +83,10 @@ macro_rules! object {
             }
             const NAME: &'static str = stringify!($name);
             fn members() -> Vec<$crate::wire::Member> {
-                let mut members = Vec::new();
-                $($crate::object!(@member $mode members, stringify!($field), concat!($($doc),*), $type);)*
-                members
+                [$($crate::object!(@member $mode stringify!($field), concat!($($doc),*), $type)),*]
+                    .into_iter()
+                    .flatten()
+                    .collect()
             }
         }
     };
@@ -95,12 +96,12 @@ macro_rules! object {
     (@type generated $type:ty) => { Option<$type> };
     (@type aside $type:ty) => { $type };
     (@take aside $object:ident, $name:expr, $at:ident) => { <_>::default() };
-    (@member aside $members:ident, $name:expr, $doc:expr, $type:ty) => { };
-    (@member required $members:ident, $name:expr, $doc:expr, $type:ty) => {
-        $members.push($crate::wire::Member::new($name, $doc, true, <$type as $crate::wire::Field>::shape()));
+    (@member aside $name:expr, $doc:expr, $type:ty) => { None };
+    (@member required $name:expr, $doc:expr, $type:ty) => {
+        Some($crate::wire::Member::new($name, $doc, true, <$type as $crate::wire::Field>::shape()))
     };
-    (@member $mode:ident $members:ident, $name:expr, $doc:expr, $type:ty) => {
-        $members.push($crate::wire::Member::new($name, $doc, false, <$type as $crate::wire::Field>::shape()));
+    (@member $mode:ident $name:expr, $doc:expr, $type:ty) => {
+        Some($crate::wire::Member::new($name, $doc, false, <$type as $crate::wire::Field>::shape()))
     };
     (@put aside $out:ident, $name:expr, $value:expr) => { };
     (@take required $object:ident, $name:expr, $at:ident) => { $crate::wire::take_required($object, $name, $at)? };
