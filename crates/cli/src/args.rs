@@ -1,0 +1,147 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::model::{FinalStatus, RunStatus};
+
+/// The system of record for AI-agent runs: what an agent did and why, exactly once, in a log that nobody can quietly
+/// change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracekeep",
+    version,
+    after_help = "Exit codes: 0 done, 1 findings or not found, 2 usage, 3 could not answer."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// The ledger's file [default: ./tracekeep.db]
+    #[arg(long, global = true, value_name = "PATH", env = "TRACEKEEP_LEDGER")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Work through a running server instead of a file
+    #[arg(long, global = true, value_name = "URL", env = "TRACEKEEP_SERVER")]
+    pub(crate) server: Option<String>,
+    /// Write JSON, one value a line, in a stable form
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API, OTLP and the page on one port
+    Serve(Serve),
+    /// Record ops from JSON lines: each an op, or {"ops": […], "key": …}
+    Record {
+        /// The file; - is stdin
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// List runs, newest first
+    Runs(Runs),
+    /// Show a run with its steps
+    Show { run: RunId },
+    /// Show a run's reasoning as a tree
+    Tree(Tree),
+    /// Follow the log
+    Tail {
+        /// Start from this log index instead of the head
+        #[arg(long, value_name = "LOG_INDEX")]
+        from: Option<u64>,
+    },
+    /// Complete, fail or abort a run: seals it
+    Complete(Complete),
+    /// Check the log against its indices
+    Fsck {
+        /// Rebuild the indices from the log
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Say what an error code means and what to do about it
+    Explain { code: String },
+    /// Look over what serve needs
+    Doctor {
+        /// The address that serve would listen on
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+    },
+    /// Record a believable agent run to look at
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 picks one and prints it [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR", env = "TRACEKEEP_LISTEN")]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Only those that stand so
+    #[arg(long)]
+    pub(crate) status: Option<RunStatus>,
+    /// Only those of this agent
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Only those with this correlation id
+    #[arg(long)]
+    pub(crate) correlation: Option<String>,
+    /// Only those that are part of this run
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    /// Only those with this tag
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Go on where the list before ended
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tree {
+    pub(crate) run: RunId,
+    /// Start from this trace
+    #[arg(long)]
+    pub(crate) root: Option<TraceId>,
+    /// Levels below the start
+    #[arg(long)]
+    pub(crate) depth: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Complete {
+    pub(crate) run: RunId,
+    /// completed, failed or aborted
+    #[arg(long, default_value = "completed")]
+    pub(crate) status: FinalStatus,
+    /// Why it ended
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Reads the command line; what is wrong with it ends the process with 2.
+pub(crate) fn parse() -> Cli {
+    Cli::parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

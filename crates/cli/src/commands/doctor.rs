@@ -1,0 +1,134 @@
+//! `tracekeep doctor`: what serve needs, looked over without changing anything.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Instant;
+
+use tracekeep_core::json::Json;
+use tracekeep_store::{LedgerStore, block_on};
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use super::file_of;
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+use crate::print::{data, json, plain, table};
+
+/// Syncs that are timed.
+const SYNCS: u32 = 32;
+
+struct Finding {
+    what: &'static str,
+    says: String,
+    fine: bool,
+}
+
+pub(crate) fn doctor(config: &Config, listen: Option<&str>) -> Outcome {
+    let path = file_of(config)?;
+    let mut findings = vec![
+        fine("version", format!("tracekeep {}, SQLite {}", env!("CARGO_PKG_VERSION"), SqliteLedger::sqlite_version())),
+        ledger(path),
+        holder(path),
+        sync(path),
+        port(path, listen.unwrap_or(&config.listen)),
+    ];
+    let variables = std::env::vars().filter(|(name, _)| name.starts_with("OTEL_"));
+    // Headers often carry a key.
+    let shown =
+        variables.map(
+            |(name, value)| if name.contains("HEADERS") { format!("{name}=(set)") } else { format!("{name}={value}") },
+        );
+    let shown: Vec<_> = shown.map(|text| plain(&text)).collect();
+    findings.push(fine("OTEL_*", if shown.is_empty() { "none set here".to_owned() } else { shown.join(" ") }));
+    for finding in &findings {
+        if config.json {
+            let members = [
+                ("check", Json::from(finding.what)),
+                ("fine", Json::from(finding.fine)),
+                ("says", Json::from(finding.says.as_str())),
+            ];
+            json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
+        }
+    }
+    if !config.json {
+        let mark = |fine| if fine { "ok" } else { "NO" }.to_owned();
+        let rows: Vec<_> = findings.iter().map(|f| vec![mark(f.fine), f.what.to_owned(), f.says.clone()]).collect();
+        data(&table(&rows))?;
+    }
+    Ok(if findings.iter().all(|finding| finding.fine) { Done::Yes } else { Done::Findings })
+}
+
+const fn fine(what: &'static str, says: String) -> Finding {
+    Finding { what, says, fine: true }
+}
+
+const fn wrong(what: &'static str, says: String) -> Finding {
+    Finding { what, says, fine: false }
+}
+
+fn ledger(path: &Path) -> Finding {
+    if !path.exists() {
+        return fine("ledger", format!("{}: will be made by the first write", path.display()));
+    }
+    let options = Options { create: false, read_only: true, ..Options::default() };
+    let opened = SqliteLedger::open(path, options).and_then(|ledger| Ok((block_on(ledger.head())?, ledger.ledger())));
+    match opened {
+        Ok((head, id)) => fine(
+            "ledger",
+            format!(
+                "{}: {} entries, ledger {id}, format {}",
+                path.display(),
+                head.tree_size,
+                SqliteLedger::format_version()
+            ),
+        ),
+        Err(error) => wrong("ledger", format!("{}: {error} ({})", path.display(), error.code())),
+    }
+}
+
+/// A lock that is held means that serve could not start here.
+fn holder(path: &Path) -> Finding {
+    match SqliteLedger::holder(path) {
+        None => fine("holder", "nobody writes to it".to_owned()),
+        Some(holder) => {
+            let address = holder.address.map(|address| format!(" and serves {address}")).unwrap_or_default();
+            wrong("holder", format!("process {} writes to it{address}", holder.pid))
+        }
+    }
+}
+
+fn sync(path: &Path) -> Finding {
+    match timed_syncs(path) {
+        Ok(micros) => fine("fsync", format!("{micros} µs median of {SYNCS} appends")),
+        Err(error) => wrong("fsync", format!("cannot write beside the ledger: {error}")),
+    }
+}
+
+fn timed_syncs(path: &Path) -> std::io::Result<u128> {
+    let probe = path.with_extension(format!("doctor-{}", std::process::id()));
+    let mut file = OpenOptions::new().create_new(true).append(true).open(&probe)?;
+    let mut write = || -> std::io::Result<u128> {
+        let began = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        Ok(began.elapsed().as_micros())
+    };
+    let took: std::io::Result<Vec<_>> = (0..SYNCS).map(|_| write()).collect();
+    std::fs::remove_file(&probe)?;
+    let mut took = took?;
+    took.sort_unstable();
+    Ok(took[took.len() / 2])
+}
+
+fn port(path: &Path, listen: &str) -> Finding {
+    match TcpListener::bind(listen) {
+        Ok(_) => fine("port", format!("{listen} is free")),
+        Err(error) => {
+            let serves =
+                SqliteLedger::holder(path).and_then(|holder| holder.address).is_some_and(|address| address == listen);
+            let whose = if serves { " (this ledger's server)" } else { "" };
+            wrong("port", format!("{listen}: {error}{whose}"))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `tracekeep tail` and `tracekeep fsck`.
+
+use std::time::Duration;
+
+use tracekeep_core::json::Json;
+use tracekeep_core::view::LogEntry;
+use tracekeep_store::block_on;
+use tracekeep_store_sqlite::SqliteLedger;
+
+use super::file_of;
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+use crate::open;
+use crate::print::{data, json, talk};
+
+/// How often a follower looks for new entries.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Entries read at a time.
+const ENTRIES_MAX: u32 = 500;
+
+pub(crate) fn tail(config: &Config, from: Option<u64>) -> Outcome {
+    let ledger = open::reading(config)?;
+    let mut next = match from {
+        Some(from) => from,
+        None => block_on(ledger.head())?.tree_size,
+    };
+    loop {
+        let entries = block_on(ledger.entries(next, ENTRIES_MAX))?;
+        for entry in &entries {
+            next = entry.log_index + 1;
+            if config.json { json(&event(entry))? } else { data(&line(entry))? }
+        }
+        if entries.is_empty() {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+fn member(entry: &LogEntry, name: &str) -> Option<Json> {
+    entry.leaf.json().value().as_object().and_then(|leaf| leaf.get(name)).map(|value| value.to_json())
+}
+
+/// What the events of a server hold: where to look, not what was recorded.
+fn event(entry: &LogEntry) -> Json {
+    let names = ["kind", "recorded_at", "run", "seq"].into_iter();
+    let members = names.filter_map(|name| Some((name, member(entry, name)?)));
+    Json::object(members.chain([("log_index", Json::from(entry.log_index))]))
+        .expect("invariant: five plain members under five names")
+}
+
+fn line(entry: &LogEntry) -> String {
+    let text = |name: &str| {
+        let value = member(entry, name).unwrap_or_else(Json::null);
+        value.value().as_str().map_or_else(|| value.as_str().to_owned(), str::to_owned)
+    };
+    format!("{:>8}  {}  {:<13} {} #{}", entry.log_index, text("recorded_at"), text("kind"), text("run"), text("seq"))
+}
+
+pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
+    let path = file_of(config)?;
+    let report = if rebuild { SqliteLedger::rebuild(path)? } else { SqliteLedger::check(path)? };
+    for finding in &report.findings {
+        if config.json {
+            let members =
+                [("place", Json::from(finding.place.as_str())), ("problem", Json::from(finding.problem.as_str()))];
+            json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
+        } else {
+            data(&format!("{}: {}", finding.place, finding.problem))?;
+        }
+    }
+    let words = if rebuild { "rebuilt and checked" } else { "checked" };
+    talk(&format!("{words} {} entries: {} findings", report.entries, report.finding_count));
+    Ok(if report.finding_count == 0 { Done::Yes } else { Done::Findings })
+}

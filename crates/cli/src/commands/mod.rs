@@ -1,0 +1,52 @@
+//! The commands.
+
+mod demo;
+mod doctor;
+mod log;
+mod record;
+mod runs;
+mod serve;
+mod tree;
+
+use crate::args::{Cli, Command};
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let config = Config::load(&cli.common)?;
+    match cli.command {
+        Command::Serve(args) => serve::serve(&config, args.listen.as_deref()),
+        Command::Record { file } => record::record(&config, &file),
+        Command::Runs(args) => runs::runs(&config, args),
+        Command::Show { run } => runs::show(&config, &run),
+        Command::Tree(args) => tree::tree(&config, args),
+        Command::Tail { from } => log::tail(&config, from),
+        Command::Complete(args) => record::complete(&config, args),
+        Command::Fsck { rebuild } => log::fsck(&config, rebuild),
+        Command::Explain { code } => explain(&code),
+        Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),
+        Command::Demo => demo::demo(&config),
+    }
+}
+
+fn explain(code: &str) -> Outcome {
+    match tracekeep_server::error_page(code) {
+        Some(page) => {
+            crate::print::data(page.trim_end())?;
+            Ok(Done::Yes)
+        }
+        None => {
+            crate::print::talk(&format!("tracekeep: no error has the code {}", crate::print::brief(code, 64)));
+            Ok(Done::Findings)
+        }
+    }
+}
+
+/// A ledger that a file holds: not a server's, not in memory.
+fn file_of(config: &Config) -> Result<&std::path::Path, Failure> {
+    if config.server.is_some() || config.is_volatile() {
+        return Err(Failure::Usage("this command works on a ledger's file: use --ledger PATH".to_owned()));
+    }
+    Ok(&config.ledger)
+}

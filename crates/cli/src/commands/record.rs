@@ -1,0 +1,145 @@
+//! `tracekeep record` and `tracekeep complete`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use tracekeep_core::id::Key;
+use tracekeep_core::json::{self, Value};
+use tracekeep_core::limits::REQUEST_BYTES_MAX;
+use tracekeep_core::model::{CompleteRun, Op};
+use tracekeep_core::wire::to_json;
+use tracekeep_core::{Invalid, InvalidCode};
+use tracekeep_store::{Batch, LedgerStore, Receipt};
+
+use crate::args::Complete;
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+use crate::{open, print};
+
+/// Lines that are committed together.
+const LINES_MAX: usize = 256;
+
+pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
+    let ledger = open::writing(config)?;
+    let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(file).map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+        Box::new(BufReader::new(file))
+    };
+    let mut lines = Lines { input, number: 0 };
+    loop {
+        let (mut numbers, mut batches, mut ended) = (Vec::new(), Vec::new(), false);
+        while batches.len() < LINES_MAX && !ended {
+            match lines.next()? {
+                Some((number, line)) => match batch(&line) {
+                    Ok(batch) => {
+                        numbers.push(number);
+                        batches.push(batch);
+                    }
+                    Err(invalid) => {
+                        // What stands before the bad line is recorded; sending the file again records the rest.
+                        commit(config, &ledger, &numbers, batches)?;
+                        return Err(at_line(number, Failure::from(invalid)));
+                    }
+                },
+                None => ended = true,
+            }
+        }
+        commit(config, &ledger, &numbers, batches)?;
+        if ended {
+            return Ok(Done::Yes);
+        }
+    }
+}
+
+struct Lines {
+    input: Box<dyn BufRead>,
+    number: u64,
+}
+
+impl Lines {
+    /// The next line that is not blank.
+    fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, Failure> {
+        loop {
+            let mut line = Vec::new();
+            let limit = u64::from(REQUEST_BYTES_MAX) + 1;
+            let read = io::Read::take(&mut self.input, limit).read_until(b'\n', &mut line)?;
+            self.number += 1;
+            if read == 0 {
+                return Ok(None);
+            }
+            if line.len() > REQUEST_BYTES_MAX as usize {
+                let detail = format!("a line has at most {REQUEST_BYTES_MAX} bytes");
+                return Err(at_line(self.number, Invalid::new(InvalidCode::TooLarge, "", detail).into()));
+            }
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, line)));
+            }
+        }
+    }
+}
+
+fn at_line(number: u64, failure: Failure) -> Failure {
+    match failure {
+        Failure::Store(error) => Failure::Store(error.under(&format!("line {number}: "))),
+        other => other,
+    }
+}
+
+/// A line: an op, or {"ops": […], "key"?: …}.
+fn batch(line: &[u8]) -> Result<Batch, Invalid> {
+    let value = json::parse_around(line, 2)?;
+    let Value::Object(mut object) = value else {
+        return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object"));
+    };
+    let Some(ops) = object.take("ops") else { return Ok(Batch::one(Op::read(Value::Object(object))?)) };
+    let Value::Array(ops) = ops else {
+        return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array"));
+    };
+    let key = match object.take("key") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => Some(Key::new(key).map_err(|invalid| invalid.under("/key"))?),
+        Some(_) => return Err(Invalid::new(InvalidCode::InvalidMember, "/key", "must be a string")),
+    };
+    if let Some((name, _)) = object.iter().next() {
+        return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), "is not a member here"));
+    }
+    let ops = ops.into_iter().enumerate();
+    let ops = ops.map(|(place, op)| Op::read(op).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
+    Ok(Batch { ops: ops.collect::<Result<_, _>>()?, key })
+}
+
+fn commit(config: &Config, ledger: &Arc<dyn LedgerStore>, numbers: &[u64], batches: Vec<Batch>) -> Result<(), Failure> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    for (number, result) in numbers.iter().zip(ledger.commit_blocking(batches)) {
+        let receipt = result.map_err(|error| at_line(*number, error.into()))?;
+        show(config, &receipt)?;
+    }
+    Ok(())
+}
+
+fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
+    if config.json {
+        return print::json(&to_json(receipt));
+    }
+    for op in &receipt.ops {
+        let named = op.run_id.as_ref().map(ToString::to_string).or_else(|| op.id.as_ref().map(ToString::to_string));
+        print::data(&format!("{} {} {}", op.outcome, op.log_index, named.unwrap_or_default()).trim_end().to_owned())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
+    let ledger = open::writing(config)?;
+    let mut end = CompleteRun::new(args.run, args.status);
+    end.termination_reason = args.reason;
+    let result = ledger.commit_blocking(vec![Batch::one(Op::CompleteRun(end))]).pop();
+    let receipt = result.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))??;
+    show(config, &receipt)?;
+    Ok(Done::Yes)
+}

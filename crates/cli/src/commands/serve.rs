@@ -1,0 +1,76 @@
+//! `tracekeep serve`.
+
+use std::sync::Arc;
+
+use tracekeep_server::{App, Bound, bind};
+use tracekeep_store::{LedgerStore, MemoryLedger};
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use crate::config::{Config, Mode};
+use crate::exit::{Done, Failure, Outcome};
+use crate::print::talk;
+
+/// Threads that reads may block at once.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
+    let logs = tracing_subscriber::EnvFilter::try_from_env("TRACEKEEP_LOG");
+    let logs = logs.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
+    if config.is_volatile() && config.mode != Mode::Local {
+        return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
+    runtime.block_on(run(config, listen.unwrap_or(&config.listen)))
+}
+
+async fn run(config: &Config, listen: &str) -> Outcome {
+    let bound = bind(listen).await.map_err(|error| Failure::Other(format!("cannot listen on {listen}: {error}")))?;
+    let is_loopback = bound.address().ip().is_loopback();
+    if !is_loopback && config.mode != Mode::Local {
+        let detail = "modes test and prod refuse to serve a network without a key: listen on a loopback address";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    let ledger: Arc<dyn LedgerStore> = if config.is_volatile() {
+        Arc::new(MemoryLedger::default())
+    } else {
+        let ledger = SqliteLedger::open(&config.ledger, Options::default())?;
+        ledger.set_address(&bound.address().to_string())?;
+        Arc::new(ledger)
+    };
+    welcome(config, &bound);
+    if !is_loopback {
+        talk("warning: anyone who reaches this address can read and write the ledger");
+    }
+    let app = App::new(ledger, bound.loopback_hosts());
+    bound.serve(app, stopped()).await?;
+    talk("stopped; everything acknowledged is on disk");
+    Ok(Done::Yes)
+}
+
+fn welcome(config: &Config, bound: &Bound) {
+    let (url, ledger) = (format!("http://{}", bound.address()), config.ledger.display());
+    talk(&format!(
+        "tracekeep {} serves {ledger} at {url}\n\n  \
+         page       {url}/\n  \
+         telemetry  OTEL_EXPORTER_OTLP_ENDPOINT={url} in the agent\n  \
+         by hand    curl {url}/api/v1/runs -H 'content-type: application/json' -d '{{\"goal\":\"try it\"}}'\n  \
+         a sample   tracekeep demo\n\nCtrl-C stops it and loses nothing.",
+        env!("CARGO_PKG_VERSION")
+    ));
+}
+
+/// Done at Ctrl-C or SIGTERM.
+async fn stopped() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}

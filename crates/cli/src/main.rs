@@ -1,0 +1,12 @@
+//! The binary `tracekeep`: arguments in, library calls, exit code out.
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod open;
+mod print;
+
+fn main() -> std::process::ExitCode {
+    exit::code(commands::run(args::parse()))
+}

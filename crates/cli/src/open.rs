@@ -1,0 +1,43 @@
+//! Which ledger a command works on: a file, or a running server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tracekeep_client::HttpLedger;
+use tracekeep_store::{Code, Error, LedgerStore};
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use crate::config::Config;
+use crate::exit::Failure;
+
+/// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
+pub(crate) fn reading(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Arc::new(HttpLedger::connect(url)?));
+    }
+    if config.is_volatile() {
+        return Err(Failure::Usage("a ledger in memory has nothing to read; name a file or a server".to_owned()));
+    }
+    let options = Options { create: false, read_only: true, ..Options::default() };
+    Ok(Arc::new(SqliteLedger::open(&config.ledger, options)?))
+}
+
+/// A ledger to write to: the server that was named, else the file, else the server that holds the file.
+pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Arc::new(HttpLedger::connect(url)?));
+    }
+    match SqliteLedger::open(&config.ledger, Options::default()) {
+        Ok(ledger) => Ok(Arc::new(ledger)),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => through_holder(&config.ledger, error),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn through_holder(path: &Path, locked: Error) -> Result<Arc<dyn LedgerStore>, Failure> {
+    let address = SqliteLedger::holder(path).and_then(|holder| holder.address);
+    match address.and_then(|address| address.parse::<std::net::SocketAddr>().ok()) {
+        Some(address) if address.ip().is_loopback() => Ok(Arc::new(HttpLedger::connect(&format!("http://{address}"))?)),
+        _ => Err(locked.into()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What a server answers: values, pages, problems.
+
+use tracekeep_core::Invalid;
+use tracekeep_core::hash::Hash;
+use tracekeep_core::json::{self, Object, Value};
+use tracekeep_core::wire::{Field, Path, take_optional, take_required};
+use tracekeep_store::{Code, Digests, Error, ErrorKind, Outcome, Page, Result};
+
+/// Levels that a page or a view puts around what was recorded.
+const LEVELS_AROUND: u32 = 8;
+
+/// An answer as it came.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// An answer that this client cannot read.
+fn strange(detail: impl Into<String>) -> Error {
+    Error::new(Code::Unreachable, detail)
+}
+
+impl Answer {
+    fn value(&self) -> Result<Value<'_>> {
+        json::parse_around(&self.body, LEVELS_AROUND)
+            .map_err(|error| strange(format!("the server answered no JSON: {error}")))
+    }
+
+    /// The one value that the answer is.
+    pub(crate) fn read<T: Field>(&self) -> Result<T> {
+        T::read(self.value()?, &Path::ROOT).map_err(unreadable)
+    }
+
+    /// One member of the object that the answer is.
+    pub(crate) fn member<T: Field>(&self, name: &str) -> Result<T> {
+        let mut object = self.object()?;
+        take_required(&mut object, name, &Path::ROOT).map_err(unreadable)
+    }
+
+    pub(crate) fn page<T: Field>(&self) -> Result<Page<T>> {
+        let mut object = self.object()?;
+        let items = take_required(&mut object, "items", &Path::ROOT).map_err(unreadable)?;
+        let next_cursor = take_optional(&mut object, "next_cursor", &Path::ROOT).map_err(unreadable)?;
+        Ok(Page { items, next_cursor })
+    }
+
+    fn object(&self) -> Result<Object<'_>> {
+        match self.value()? {
+            Value::Object(object) => Ok(object),
+            _ => Err(strange("the server answered no object")),
+        }
+    }
+
+    /// The error that a problem states.
+    pub(crate) fn problem(&self) -> Error {
+        self.read_problem().unwrap_or_else(|_| {
+            let error = strange(format!("the server answered with status {} and no problem", self.status));
+            if self.status >= 500 { unknown(error) } else { error }
+        })
+    }
+
+    fn read_problem(&self) -> Result<Error> {
+        let mut object = self.object()?;
+        let code: String = take_required(&mut object, "code", &Path::ROOT)?;
+        let detail: String = take_required(&mut object, "detail", &Path::ROOT)?;
+        let path: Option<String> = take_optional(&mut object, "path", &Path::ROOT)?;
+        let outcome: Option<String> = take_optional(&mut object, "outcome", &Path::ROOT)?;
+        let outcome = if outcome.as_deref() == Some("unknown") { Outcome::Unknown } else { Outcome::NotApplied };
+        let error = Error::from_wire(self.kind(&code), &code, detail, path, outcome);
+        match object.take("digests") {
+            Some(Value::Object(mut digests)) => {
+                let recorded: Hash = take_required(&mut digests, "recorded", &Path::ROOT)?;
+                let sent: Hash = take_required(&mut digests, "sent", &Path::ROOT)?;
+                Ok(error.with_digests(Digests { recorded, sent }))
+            }
+            _ => Ok(error),
+        }
+    }
+
+    fn kind(&self, code: &str) -> ErrorKind {
+        match (self.status, code) {
+            (404, _) => ErrorKind::NotFound,
+            (409, _) => ErrorKind::Conflict,
+            (410, _) => ErrorKind::Gone,
+            (413, _) => ErrorKind::TooLarge,
+            (422, _) => ErrorKind::Unprocessable,
+            (429, _) | (503, "busy" | "closed") => ErrorKind::Busy,
+            (503, "commit_unknown") => ErrorKind::Unknown,
+            (500.., _) => ErrorKind::Storage,
+            _ => ErrorKind::Invalid,
+        }
+    }
+}
+
+fn unreadable(error: Invalid) -> Error {
+    strange(format!("the server answered something else: {error}"))
+}
+
+/// A write whose answer did not come.
+pub(crate) fn unknown(error: Error) -> Error {
+    Error::new(Code::CommitUnknown, format!("no answer came, so the write may have happened: {}", error.detail()))
+}

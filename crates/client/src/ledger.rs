@@ -1,0 +1,235 @@
+//! The ledger over HTTP.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tracekeep_core::body::Body;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::limits::REQUEST_BYTES_MAX;
+use tracekeep_core::model::Op;
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::wire::from_text;
+use tracekeep_store::{
+    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, TraceQuery,
+    TreeQuery,
+};
+
+use crate::answer::{Answer, unknown};
+use crate::request::{Query, segment};
+
+/// Bytes of an answer at most: a page of a thousand large items.
+const ANSWER_BYTES_MAX: u64 = 4 << 30;
+
+/// A ledger in a running server.
+#[derive(Debug)]
+pub struct HttpLedger {
+    agent: ureq::Agent,
+    base: String,
+    ledger: LedgerId,
+    source: Source,
+}
+
+impl HttpLedger {
+    /// Connects to the server at `url` (such as `http://127.0.0.1:4318`) and asks for its ledger.
+    ///
+    /// # Errors
+    /// `unreachable` where no Tracekeep server answers there.
+    pub fn connect(url: &str) -> Result<Self> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(120)))
+            .max_idle_connections_per_host(16)
+            .build();
+        let (agent, base) = (ureq::Agent::new_with_config(config), url.trim_end_matches('/').to_owned());
+        let mut ledger = Self { agent, base, ledger: LedgerId::from_bytes([0; 16]), source: Source::default() };
+        let id: String = ledger.get("/api/v1/log")?.member("ledger")?;
+        let id = id.parse().map_err(|_| Error::new(Code::Unreachable, "the server names no ledger"))?;
+        ledger.ledger = id;
+        Ok(ledger)
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    fn get(&self, path: &str) -> Result<Answer> {
+        let answer = self.agent.get(format!("{}{path}", self.base)).call().map_err(unreachable).and_then(take)?;
+        if answer.status == 200 { Ok(answer) } else { Err(answer.problem()) }
+    }
+
+    fn get_optional(&self, path: &str) -> Result<Option<Answer>> {
+        match self.get(path) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if matches!(error.code(), "run_not_found" | "step_not_found" | "trace_not_found") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ids are made here, so that a retry names the same things; times are left to the server.
+    fn send(&self, mut batch: Batch) -> Result<Receipt> {
+        for op in &mut batch.ops {
+            match op {
+                Op::StartRun(op) => {
+                    op.run_id.get_or_insert_with(|| self.source.run_id());
+                }
+                Op::RecordTrace(op) => {
+                    op.id.get_or_insert_with(|| self.source.trace_id());
+                }
+                _ => {}
+            }
+        }
+        let mut request =
+            self.agent.post(format!("{}/api/v1/batches", self.base)).header("content-type", "application/json");
+        if let Some(key) = &batch.key {
+            request = request.header("idempotency-key", quoted(key.as_str()));
+        }
+        let body = body(batch.ops)?;
+        let response = request.send(&body[..]).map_err(|error| unknown(unreachable(error)))?;
+        let replayed = response.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
+        let answer = take(response).map_err(unknown)?;
+        match answer.status {
+            200 | 201 => Ok(Receipt { replayed, ..from_text(&answer.body)? }),
+            _ => Err(answer.problem()),
+        }
+    }
+}
+
+/// A string of structured fields (RFC 8941).
+fn quoted(key: &str) -> String {
+    format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The batch as the server reads it. What the server alone may say is left out.
+fn body(ops: Vec<Op>) -> Result<Vec<u8>> {
+    let mut body = b"{\"ops\":[".to_vec();
+    for (place, mut op) in ops.into_iter().enumerate() {
+        op.check().map_err(|invalid| Error::from(invalid).under(&format!("/ops/{place}")))?;
+        if place > 0 {
+            body.push(b',');
+        }
+        match &op {
+            Op::StartRun(_) => without_source(&op.body(), &mut body),
+            _ => body.extend_from_slice(op.body().as_str().as_bytes()),
+        }
+    }
+    body.extend_from_slice(b"]}");
+    if body.len() > REQUEST_BYTES_MAX as usize {
+        let detail = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
+        return Err(tracekeep_core::Invalid::new(tracekeep_core::InvalidCode::TooLarge, "/ops", detail).into());
+    }
+    Ok(body)
+}
+
+/// A start without the member that the door says by itself.
+fn without_source(start: &Body, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (place, (name, value)) in start.members().filter(|(name, _)| name != "source").enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(format!("\"{name}\":{value}").as_bytes());
+    }
+    out.push(b'}');
+}
+
+fn unreachable(error: ureq::Error) -> Error {
+    Error::new(Code::Unreachable, format!("the server could not be reached: {error}"))
+}
+
+fn take(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer> {
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unreachable)?;
+    Ok(Answer { status, body })
+}
+
+fn run_path(run_id: &RunId, rest: &str) -> String {
+    format!("/api/v1/runs/{}{rest}", segment(run_id.as_str()))
+}
+
+#[async_trait]
+impl LedgerStore for HttpLedger {
+    fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        batches.into_iter().map(|batch| self.send(batch)).collect()
+    }
+
+    async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
+        self.get_optional(&run_path(run_id, ""))?.map(|answer| answer.read()).transpose()
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Page<Run>> {
+        let path = Query::new().runs(&query.filter).order(query.order).page(&query.page).on("/api/v1/runs");
+        self.get(&path)?.page()
+    }
+
+    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+        self.get(&Query::new().runs(filter).on("/api/v1/runs/count"))?.member("count")
+    }
+
+    async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>> {
+        self.get_optional(&run_path(run_id, &format!("/steps/{index}")))?.map(|answer| answer.read()).transpose()
+    }
+
+    async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
+        self.get(&Query::new().page(page).on(&run_path(run_id, "/steps")))?.page()
+    }
+
+    async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
+        let path = run_path(run_id, &format!("/traces/{}", segment(id.as_str())));
+        self.get_optional(&path)?.map(|answer| answer.read()).transpose()
+    }
+
+    async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        let filter = &query.filter;
+        let path = Query::new()
+            .add("type", filter.type_name.as_deref())
+            .add("tag", filter.tag.as_deref())
+            .add("parent", filter.parent.as_ref())
+            .add("roots", filter.roots.then_some(true))
+            .add("status", filter.status)
+            .order(query.order)
+            .page(&query.page)
+            .on(&run_path(run_id, "/traces"));
+        self.get(&path)?.page()
+    }
+
+    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
+        let answer = self.get(&run_path(run_id, "/traces/counts"))?;
+        Ok(from_text(&answer.body)?)
+    }
+
+    async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+        let path = Query::new()
+            .add("root", query.root.as_ref())
+            .add("depth", query.depth)
+            .page(&query.page)
+            .on(&run_path(run_id, "/tree"));
+        self.get(&path)?.page()
+    }
+
+    async fn head(&self) -> Result<Head> {
+        let answer = self.get("/api/v1/log")?;
+        Ok(Head { tree_size: answer.member("tree_size")?, root: answer.member("root")? })
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+        let path = Query::new().add("from", Some(from)).add("limit", Some(limit)).on("/api/v1/log/entries");
+        Ok(self.get(&path)?.page()?.items)
+    }
+
+    async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
+        let path = Query::new().add("size", size).on(&format!("/api/v1/log/proof/{log_index}"));
+        Ok(from_text(&self.get(&path)?.body)?)
+    }
+
+    async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+        let path = Query::new().add("from", Some(from)).add("to", to).on("/api/v1/log/consistency");
+        Ok(from_text(&self.get(&path)?.body)?)
+    }
+}

@@ -1,0 +1,10 @@
+//! The store traits over HTTP: a [`HttpLedger`] is a ledger that lives in a running server.
+//!
+//! Calls block the calling thread while the server answers. A write that got no answer may have happened: its error's
+//! `outcome()` is unknown, and sending the same again is safe.
+
+mod answer;
+mod ledger;
+mod request;
+
+pub use ledger::HttpLedger;

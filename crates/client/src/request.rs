@@ -1,0 +1,49 @@
+//! Paths and queries.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tracekeep_store::{Order, PageRequest, RunFilter};
+
+/// All but the characters that RFC 3986 leaves unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// A query under way.
+pub(crate) struct Query(form_urlencoded::Serializer<'static, String>);
+
+impl Query {
+    pub(crate) fn new() -> Self {
+        Self(form_urlencoded::Serializer::new(String::new()))
+    }
+
+    pub(crate) fn add(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        if let Some(value) = value {
+            self.0.append_pair(name, &value.to_string());
+        }
+        self
+    }
+
+    pub(crate) fn page(self, page: &PageRequest) -> Self {
+        self.add("limit", Some(page.limit)).add("cursor", page.cursor.as_deref())
+    }
+
+    pub(crate) fn order(self, order: Order) -> Self {
+        self.add("order", Some(order))
+    }
+
+    pub(crate) fn runs(self, filter: &RunFilter) -> Self {
+        self.add("status", filter.status)
+            .add("agent", filter.agent.as_deref())
+            .add("correlation", filter.correlation.as_deref())
+            .add("parent", filter.parent.as_deref())
+            .add("tag", filter.tag.as_deref())
+    }
+
+    /// `path?query`.
+    pub(crate) fn on(mut self, path: &str) -> String {
+        format!("{path}?{}", self.0.finish())
+    }
+}

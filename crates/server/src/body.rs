@@ -1,0 +1,170 @@
+//! Taking a request's body in: its type, its bytes, its op.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, header, request::Parts};
+use tracekeep_core::id::{Key, RunId};
+use tracekeep_core::json::{self, Object, Value};
+use tracekeep_core::limits::REQUEST_BYTES_MAX;
+use tracekeep_core::model::Op;
+use tracekeep_core::{Invalid, InvalidCode};
+use tracekeep_store::Error;
+
+use crate::admission::Admitted;
+use crate::problem::{Problem, ServerCode};
+use crate::state::App;
+
+/// How long a body may take to arrive.
+const BODY_SECONDS_MAX: u64 = 30;
+
+/// The media type, without parameters, in lower case.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Reads a whole body of at most `bytes_max`, within the bytes that may be in flight.
+pub(crate) async fn read<'a>(
+    app: &'a App,
+    request: Request<Body>,
+    bytes_max: u32,
+) -> Result<(Parts, Vec<u8>, Admitted<'a>), Problem> {
+    let (parts, body) = request.into_parts();
+    let stated = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_large = || {
+        let detail = format!("the body has more than {bytes_max} bytes");
+        Problem::from(Invalid::new(InvalidCode::TooLarge, "", detail))
+    };
+    if stated.is_some_and(|bytes| bytes > u64::from(bytes_max)) {
+        return Err(too_large());
+    }
+    // A body that does not state its size may turn out to be the largest.
+    let reserved = stated.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(bytes_max);
+    let admitted = app.admission().admit(reserved)?;
+    let whole = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), to_bytes(body, bytes_max as usize)).await;
+    match whole {
+        Ok(Ok(bytes)) => Ok((parts, bytes.into(), admitted)),
+        Ok(Err(error)) if is_limit(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(ServerCode::RequestTimeout, "the body did not arrive whole")),
+        Err(_) => {
+            Err(Problem::new(ServerCode::RequestTimeout, format!("the body took more than {BODY_SECONDS_MAX} s")))
+        }
+    }
+}
+
+fn is_limit(error: &axum::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// A write as it came: what its route makes a batch of.
+pub(crate) struct Write<'a> {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) key: Option<Key>,
+    pub(crate) _admitted: Admitted<'a>,
+}
+
+/// Takes a JSON body in, with its idempotency key.
+pub(crate) async fn write<'a>(app: &'a App, request: Request<Body>) -> Result<Write<'a>, Problem> {
+    if media_type(request.headers()) != "application/json" {
+        return Err(Problem::new(ServerCode::UnsupportedMediaType, "the body must be application/json"));
+    }
+    let key = idempotency_key(request.headers())?;
+    let (_, bytes, admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
+    Ok(Write { bytes, key, _admitted: admitted })
+}
+
+/// The header `Idempotency-Key`, quoted as a structured field or bare.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let invalid = |detail: &str| Problem::from(Invalid::new(InvalidCode::InvalidId, "Idempotency-Key", detail));
+    if values.next().is_some() {
+        return Err(invalid("is given twice"));
+    }
+    let text = value.to_str().map_err(|_| invalid("has visible ASCII characters only"))?.trim();
+    let bare = match text.strip_prefix('"') {
+        Some(rest) => unquote(rest).ok_or_else(|| invalid("is not a string of structured fields (RFC 8941)"))?,
+        None => text.to_owned(),
+    };
+    Key::new(bare).map(Some).map_err(|error| invalid(error.detail()))
+}
+
+/// The rest of a structured-field string after its opening quote.
+fn unquote(rest: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut characters = rest.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.next().is_none().then_some(out),
+            '\\' => match characters.next()? {
+                escaped @ ('"' | '\\') => out.push(escaped),
+                _ => return None,
+            },
+            character => out.push(character),
+        }
+    }
+}
+
+/// Reads the body of a route that takes one op: its members, without `op` and what the path says.
+pub(crate) fn one_op(name: &str, bytes: &[u8], path: &[(&'static str, String)]) -> Result<Op, Problem> {
+    let value = json::parse(bytes).map_err(Invalid::from)?;
+    let Value::Object(object) = value else {
+        let detail = format!("must be an object, is {}", value.type_name());
+        return Err(Invalid::new(InvalidCode::InvalidMember, "", detail).into());
+    };
+    let mut members = object.into_members();
+    for (name, _) in &members {
+        if name == "op" || name == "source" || path.iter().any(|(said, _)| said == name) {
+            let detail = "is not a member here: the route says it";
+            return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), detail).into());
+        }
+    }
+    members.extend(path.iter().map(|(name, text)| ((*name).into(), Value::String(text.clone().into()))));
+    let object = Object::from_members(members)
+        .map_err(|name| Invalid::new(InvalidCode::DuplicateName, format!("/{name}"), "is named twice"))?;
+    Ok(Op::read_members(name, object)?)
+}
+
+/// Reads a batch: {"ops": […]}.
+pub(crate) fn ops(bytes: &[u8]) -> Result<Vec<Op>, Problem> {
+    let value = json::parse_around(bytes, 2).map_err(Invalid::from)?;
+    let Value::Object(mut object) = value else {
+        return Err(Invalid::new(InvalidCode::InvalidMember, "", "must be an object with the member ops").into());
+    };
+    let ops = match object.take("ops") {
+        Some(Value::Array(ops)) => ops,
+        Some(_) => return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array").into()),
+        None => return Err(Invalid::new(InvalidCode::MissingMember, "/ops", "is required").into()),
+    };
+    if let Some((name, _)) = object.iter().next() {
+        return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), "is not a member here").into());
+    }
+    ops.into_iter()
+        .enumerate()
+        .map(|(place, op)| {
+            read_op(op).map_err(|invalid| Problem::from(Error::from(invalid.under(&format!("/ops/{place}")))))
+        })
+        .collect()
+}
+
+/// Reads one op of a batch; the door says where it comes from.
+fn read_op(value: Value<'_>) -> Result<Op, Invalid> {
+    let starts = value.as_object().and_then(|op| op.get("op")?.as_str()) == Some("start_run");
+    if starts && value.as_object().is_some_and(|op| op.get("source").is_some()) {
+        return Err(Invalid::new(InvalidCode::UnknownMember, "/source", "is not a member here: the door says it"));
+    }
+    Op::read(value)
+}
+
+/// The run that a path names.
+pub(crate) fn run_id(text: &str) -> Result<RunId, Problem> {
+    RunId::new(text).map_err(|invalid| Problem::from(invalid.under("/run_id")))
+}

@@ -1,0 +1,92 @@
+//! New entries as server-sent events: who listens sees each entry once, in order, from where they left off.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use tracekeep_core::view::LogEntry;
+use tracekeep_store::{Code, Error};
+
+use crate::params::Params;
+use crate::problem::Problem;
+use crate::routes::Call;
+use crate::state::App;
+
+/// Entries read at a time.
+const ENTRIES_MAX: u32 = 200;
+
+pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let last = call.request.headers().get("last-event-id").map(|value| {
+        let last = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+        last.ok_or_else(|| Error::new(Code::InvalidParameter, "is a log index").at("Last-Event-ID"))
+    });
+    let next = match last.transpose()? {
+        Some(last) => last.saturating_add(1),
+        None => call.app.read(async |store| store.head().await).await?.tree_size,
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(follow(call.app, next, sender));
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Sse::new(Followed { receiver, ready: VecDeque::new() }).keep_alive(keep_alive).into_response())
+}
+
+/// Reads what comes after `next` and hands it on, until nobody listens any more.
+async fn follow(app: App, mut next: u64, sender: tokio::sync::mpsc::Sender<Vec<LogEntry>>) {
+    // Subscribed before the first read, so that no commit falls between.
+    let mut sizes = app.sizes();
+    loop {
+        let from = next;
+        let Ok(entries) = app.read(async move |store| store.entries(from, ENTRIES_MAX).await).await else { return };
+        match entries.last() {
+            Some(last) => {
+                next = last.log_index + 1;
+                if sender.send(entries).await.is_err() {
+                    return;
+                }
+            }
+            None => tokio::select! {
+                changed = sizes.changed() => if changed.is_err() { return },
+                () = sender.closed() => return,
+                () = app.stopping() => return,
+            },
+        }
+    }
+}
+
+struct Followed {
+    receiver: tokio::sync::mpsc::Receiver<Vec<LogEntry>>,
+    ready: VecDeque<LogEntry>,
+}
+
+impl Stream for Followed {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(event(&entry))));
+            }
+            match self.receiver.poll_recv(context) {
+                Poll::Ready(Some(entries)) => self.ready = entries.into(),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// {log_index, run, seq, kind, recorded_at}: where to look, never what was recorded.
+fn event(entry: &LogEntry) -> Event {
+    let leaf = entry.leaf.json().value();
+    let member = |name: &str| leaf.as_object().and_then(|leaf| leaf.get(name)).map(|value| value.to_json());
+    let members = ["kind", "recorded_at", "run", "seq"].into_iter().filter_map(|name| Some((name, member(name)?)));
+    let log_index = ("log_index", tracekeep_core::json::Json::from(entry.log_index));
+    let data = crate::problem::object(members.chain([log_index]));
+    Event::default().id(entry.log_index.to_string()).data(data.as_str())
+}

@@ -1,0 +1,22 @@
+//! Tracekeep over HTTP: the API, OTLP, events, metrics, the OpenAPI document and the page, on one port.
+//!
+//! A thin face: every write is a batch handed to a [`tracekeep_store::LedgerStore`], every read one of its calls. The
+//! routes stand in one table ([`routes`]), from which both the router and the OpenAPI document are made.
+
+mod admission;
+mod body;
+mod events;
+mod metrics;
+mod openapi;
+mod otlp;
+mod page;
+mod params;
+mod problem;
+mod routes;
+mod serve;
+mod state;
+
+pub use openapi::document as openapi_document;
+pub use problem::{CODES, error_page};
+pub use serve::{Bound, bind};
+pub use state::App;

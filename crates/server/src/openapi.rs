@@ -1,0 +1,230 @@
+//! The OpenAPI document, made from the table of routes and the forms of the types. A golden file holds it in the tree.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tracekeep_core::wire::{Member, Shape};
+
+use crate::routes::{Gives, Route, Takes, table};
+
+/// The document as pretty-printed JSON.
+#[must_use]
+pub fn document() -> String {
+    let mut schemas = Schemas::default();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for route in table() {
+        let operation = operation(&route, &mut schemas);
+        paths.entry(route.path).or_default().insert(route.method.as_str().to_ascii_lowercase(), operation);
+    }
+    schemas.problem();
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tracekeep",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "The system of record for AI-agent runs. Every write is a batch; unknown members are refused; \
+                            a null member is an absent one.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas.0},
+    });
+    let mut text = serde_json::to_string_pretty(&document).expect("invariant: the document has string keys");
+    text.push('\n');
+    text
+}
+
+fn operation(route: &Route, schemas: &mut Schemas) -> Value {
+    let mut parameters: Vec<Value> = path_parts(route.path)
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .collect();
+    parameters.extend(
+        route
+            .params
+            .iter()
+            .map(|(name, doc)| json!({"name": name, "in": "query", "description": doc, "schema": {"type": "string"}})),
+    );
+    let mut operation = json!({"summary": route.summary, "responses": responses(route, schemas)});
+    if let Some(body) = request_body(route, schemas) {
+        operation["requestBody"] = body;
+        let key = json!({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"},
+                         "description": "names this write: the same again is answered as before, another body with 422"});
+        if !matches!(route.takes, Takes::Otlp) {
+            parameters.push(key);
+        }
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    operation
+}
+
+fn path_parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
+    let content = match &route.takes {
+        Takes::Nothing => return None,
+        Takes::Op(shape, said) => {
+            let Shape::Object(name, members) = shape() else { return None };
+            let members: Vec<_> = members.into_iter().filter(|member| !said.contains(&member.name)).collect();
+            json!({"application/json": {"schema": schemas.named(name, &members)}})
+        }
+        Takes::Batch => json!({"application/json": {"schema": {
+            "type": "object",
+            "required": ["ops"],
+            "additionalProperties": false,
+            "properties": {"ops": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {
+                "type": "object",
+                "required": ["op"],
+                "description": "the members of the op, with run_id, and its name",
+                "properties": {"op": {"enum": ["start_run", "ensure_run", "describe_run", "record_step", "record_trace",
+                                               "end_trace", "complete_run"]}},
+            }}},
+        }}}),
+        Takes::Otlp => json!({
+            "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"type": "object"}},
+        }),
+    };
+    Some(json!({"required": true, "content": content}))
+}
+
+fn responses(route: &Route, schemas: &mut Schemas) -> Value {
+    let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
+    let content = match &route.gives {
+        Gives::Object(shape) => json_of(schemas.of(&shape())),
+        Gives::Page(name, shape) => {
+            let items = schemas.of(&shape());
+            json_of(json!({
+                "type": "object",
+                "title": format!("PageOf{name}"),
+                "required": ["items", "next_cursor"],
+                "properties": {"items": {"type": "array", "items": items}, "next_cursor": {"type": ["string", "null"]}},
+            }))
+        }
+        Gives::OpReceipt => json_of(schemas.op_receipt()),
+        Gives::Other(kind, doc) => json!({*kind: {"schema": {"description": doc}}}),
+    };
+    let problem = json!({"description": "refused", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
+    match &route.takes {
+        Takes::Op(..) | Takes::Batch => json!({
+            "201": {"description": "recorded", "content": content},
+            "200": {"description": "duplicate: the original receipt", "content": content},
+            "default": problem,
+        }),
+        _ => json!({"200": {"description": "ok", "content": content}, "default": problem}),
+    }
+}
+
+#[derive(Default)]
+struct Schemas(Map<String, Value>);
+
+impl Schemas {
+    fn of(&mut self, shape: &Shape) -> Value {
+        match shape {
+            Shape::Text("") => json!({"type": "string"}),
+            Shape::Text("date-time") => json!({"type": "string", "format": "date-time"}),
+            Shape::Text("sha256-hex") => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+            Shape::Text("decimal") => json!({"type": "string", "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]{1,6})?$"}),
+            Shape::Text(_) => json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+            Shape::Words(words) => json!({"enum": words}),
+            Shape::Integer => json!({"type": "integer"}),
+            Shape::Number => json!({"type": "number"}),
+            Shape::Boolean => json!({"type": "boolean"}),
+            Shape::Any => json!({}),
+            Shape::FreeObject => json!({"type": "object"}),
+            Shape::Array(items) => json!({"type": "array", "items": self.of(items)}),
+            Shape::Object(name, members) => self.named(name, members),
+            Shape::OneOf(name, kinds) => {
+                let kinds = kinds.iter().map(|(kind, members)| {
+                    let mut schema = self.object(members);
+                    schema["properties"]["type"] = json!({"const": kind});
+                    if let Some(required) = schema["required"].as_array_mut() {
+                        required.insert(0, json!("type"));
+                    }
+                    schema
+                });
+                let kinds: Vec<_> = kinds.collect();
+                self.0.entry((*name).to_owned()).or_insert_with(|| json!({"oneOf": kinds}));
+                reference(name)
+            }
+        }
+    }
+
+    fn named(&mut self, name: &str, members: &[Member]) -> Value {
+        let schema = self.object(members);
+        self.0.insert(name.to_owned(), schema);
+        reference(name)
+    }
+
+    fn object(&mut self, members: &[Member]) -> Value {
+        let mut properties = Map::new();
+        for member in members {
+            let mut schema = self.of(&member.shape);
+            if !member.doc.is_empty() {
+                schema["description"] = member.doc.trim().into();
+            }
+            properties.insert(member.name.to_owned(), schema);
+        }
+        let required: Vec<_> = members.iter().filter(|member| member.required).map(|member| member.name).collect();
+        json!({"type": "object", "additionalProperties": false, "properties": properties, "required": required})
+    }
+
+    fn op_receipt(&mut self) -> Value {
+        let hash = json!({"type": "string", "pattern": "^[0-9a-f]{64}$"});
+        let schema = json!({
+            "type": "object",
+            "required": ["outcome", "log_index", "leaf_hash", "tree_size", "root"],
+            "properties": {
+                "outcome": {"enum": ["recorded", "duplicate"]},
+                "run_id": {"type": "string", "description": "The run, of an op that starts one."},
+                "id": {"type": "string", "description": "The trace, of an op that records one."},
+                "log_index": {"type": "integer"},
+                "leaf_hash": hash,
+                "tree_size": {"type": "integer"},
+                "root": hash,
+            },
+        });
+        self.0.insert("SingleReceipt".to_owned(), schema);
+        reference("SingleReceipt")
+    }
+
+    fn problem(&mut self) {
+        let schema = json!({
+            "type": "object",
+            "description": "RFC 9457. GET the type for cause and remedy.",
+            "required": ["type", "title", "status", "code", "detail", "outcome"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "code": {"type": "string", "description": "stable; `tracekeep explain CODE`"},
+                "detail": {"type": "string"},
+                "path": {"type": "string", "description": "JSON Pointer into what was sent, or the parameter's name"},
+                "outcome": {"enum": ["not_applied", "unknown"], "description": "whether the write may have happened"},
+                "digests": {"type": "object", "properties": {"recorded": {"type": "string"}, "sent": {"type": "string"}}},
+            },
+        });
+        self.0.insert("Problem".to_owned(), schema);
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+#[cfg(test)]
+mod tests {
+    /// The golden file: write it anew with `TRACEKEEP_WRITE_GOLDEN=1`.
+    #[test]
+    fn the_document_is_the_one_in_the_tree() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let document = super::document();
+        if std::env::var_os("TRACEKEEP_WRITE_GOLDEN").is_some() {
+            std::fs::write(path, &document).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), document, "docs/openapi.json is out of date");
+    }
+}

@@ -1,0 +1,230 @@
+//! Errors as problem+json (RFC 9457): the one place where a store's error becomes a status.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracekeep_core::json::Json;
+use tracekeep_store::{Code, Error, ErrorKind, Outcome};
+
+macro_rules! server_codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:expr;)*) => {
+        /// What the server refuses by itself, before a store is asked.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum ServerCode { $($(#[doc = $doc])* $name),* }
+
+        impl ServerCode {
+            const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code),* }
+            }
+
+            const fn status(self) -> StatusCode {
+                match self { $(Self::$name => $status),* }
+            }
+        }
+
+        /// The codes that the server adds to those of the store.
+        pub const CODES: &[&str] = &[$($code),*];
+    };
+}
+
+server_codes! {
+    /// No such route.
+    RouteNotFound = "route_not_found", StatusCode::NOT_FOUND;
+    /// The route does not know the method.
+    MethodNotAllowed = "method_not_allowed", StatusCode::METHOD_NOT_ALLOWED;
+    /// The body is of another type than the route takes.
+    UnsupportedMediaType = "unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    /// The body is compressed in a way that the route does not know.
+    UnsupportedEncoding = "unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    /// The body could not be decompressed, or not decoded as OTLP.
+    OtlpMalformed = "otlp_malformed", StatusCode::BAD_REQUEST;
+    /// The body did not arrive in time, or not whole.
+    RequestTimeout = "request_timeout", StatusCode::REQUEST_TIMEOUT;
+    /// The request names a host that this server does not answer for.
+    ForbiddenHost = "forbidden_host", StatusCode::FORBIDDEN;
+    /// Something that should never happen did.
+    Internal = "internal", StatusCode::INTERNAL_SERVER_ERROR;
+}
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    error: Error,
+}
+
+impl Problem {
+    pub(crate) fn new(code: ServerCode, detail: impl Into<String>) -> Self {
+        // The store's error carries text and path; the code and the status are the server's own.
+        Self { status: code.status(), code: code.as_str(), error: Error::new(Code::InvalidParameter, detail) }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) const fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The same, its path without `prefix`: a route that takes one op hides the batch around it.
+    pub(crate) fn strip(mut self, prefix: &str) -> Self {
+        self.error = self.error.strip(prefix);
+        self
+    }
+
+    fn json(&self) -> Json {
+        let text = |text: &str| Json::from(text);
+        let mut members = vec![
+            ("type", text(&format!("/errors/{}", self.code))),
+            ("title", text(&self.code.replace('_', " "))),
+            ("status", Json::from(i64::from(self.status.as_u16()))),
+            ("code", text(self.code)),
+            ("detail", text(self.error.detail())),
+            ("outcome", text(self.error.outcome().as_str())),
+        ];
+        if let Some(path) = self.error.path() {
+            members.push(("path", text(path)));
+        }
+        if let Some(digests) = self.error.digests() {
+            let digests =
+                [("recorded", text(&digests.recorded.to_string())), ("sent", text(&digests.sent.to_string()))];
+            members.push(("digests", object(digests)));
+        }
+        object(members)
+    }
+}
+
+/// An object of plain members.
+pub(crate) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Json)>) -> Json {
+    Json::object(members).expect("invariant: the names differ and nothing nests deep")
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Gone => StatusCode::GONE,
+            ErrorKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Busy | ErrorKind::Storage | ErrorKind::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, code: error.code(), error }
+    }
+}
+
+impl From<tracekeep_core::Invalid> for Problem {
+    fn from(invalid: tracekeep_core::Invalid) -> Self {
+        Error::from(invalid).into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() || self.error.outcome() == Outcome::Unknown {
+            tracing::warn!(code = self.code, error = %self.error, "refused");
+        }
+        let mut response = (self.status, self.json().as_str().to_owned()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+macro_rules! pages {
+    ($($code:literal),* $(,)?) => {
+        const PAGES: &[(&str, &str)] = &[$(($code, include_str!(concat!("../../../docs/errors/", $code, ".md")))),*];
+    };
+}
+
+pages!(
+    "busy",
+    "closed",
+    "commit_unknown",
+    "conflict",
+    "corrupt",
+    "duplicate_name",
+    "entry_not_found",
+    "erased",
+    "forbidden_host",
+    "hash_mismatch",
+    "internal",
+    "invalid_batch",
+    "invalid_cursor",
+    "invalid_id",
+    "invalid_member",
+    "invalid_parameter",
+    "invalid_time",
+    "invalid_utf8",
+    "key_reused",
+    "ledger_locked",
+    "lone_surrogate",
+    "malformed_json",
+    "method_not_allowed",
+    "missing_member",
+    "newer_format",
+    "not_a_ledger",
+    "number_out_of_range",
+    "otlp_malformed",
+    "parent_not_found",
+    "read_only",
+    "request_timeout",
+    "reserved_name",
+    "route_not_found",
+    "run_not_found",
+    "sealed",
+    "step_not_found",
+    "storage_failed",
+    "storage_full",
+    "too_deep",
+    "too_large",
+    "too_many",
+    "trace_not_found",
+    "unknown_member",
+    "unreachable",
+    "unsupported_encoding",
+    "unsupported_media_type",
+);
+
+/// The page of an error code: cause and remedy, as Markdown.
+#[must_use]
+pub fn error_page(code: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| *known == code).map(|(_, page)| *page)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tracekeep_core::InvalidCode;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_page_and_every_page_its_code() {
+        let codes: BTreeSet<_> = Code::ALL
+            .iter()
+            .map(|code| code.as_str())
+            .chain(InvalidCode::ALL.iter().map(|code| code.as_str()))
+            .chain(CODES.iter().copied())
+            .collect();
+        let pages: BTreeSet<_> = PAGES.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, pages);
+        for (code, page) in PAGES {
+            assert!(page.starts_with(&format!("# {code}\n")), "docs/errors/{code}.md names its code");
+        }
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors")).unwrap();
+        let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(files, codes.iter().map(|code| format!("{code}.md")).collect());
+    }
+}

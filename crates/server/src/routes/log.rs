@@ -1,0 +1,53 @@
+//! Routes that read the log itself.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use tracekeep_core::json::Json;
+use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
+use tracekeep_store::{Code, Error, Page};
+
+use super::{Call, json, page, view};
+use crate::params::Params;
+use crate::problem::{Problem, object};
+
+const A_LOG_INDEX: &str = "is a log index";
+const A_SIZE: &str = "is a number of entries";
+
+pub(crate) async fn head(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let ledger = call.app.store().ledger();
+    let head = call.app.read(async move |store| store.head().await).await?;
+    let members = [
+        ("ledger", Json::from(ledger.to_string())),
+        ("tree_size", Json::from(head.tree_size)),
+        ("root", Json::from(head.root.to_string())),
+    ];
+    Ok(json(StatusCode::OK, &object(members)))
+}
+
+pub(crate) async fn entries(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let from = params.parse("from", A_LOG_INDEX)?.unwrap_or(0u64);
+    let limit = params.parse("limit", "is a number of entries, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
+    params.finish()?;
+    let items = call.app.read(async move |store| store.entries(from, limit).await).await?;
+    Ok(page(&Page { items, next_cursor: None }))
+}
+
+pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let size = params.parse("size", A_SIZE)?;
+    params.finish()?;
+    let log_index = call.part("log_index").parse::<u64>();
+    let log_index = log_index.map_err(|_| Error::new(Code::InvalidParameter, A_LOG_INDEX).at("log_index"))?;
+    Ok(view(&call.app.read(async move |store| store.inclusion(log_index, size).await).await?))
+}
+
+pub(crate) async fn consistency(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let from =
+        params.parse("from", A_SIZE)?.ok_or_else(|| Error::new(Code::InvalidParameter, "is required").at("from"))?;
+    let to = params.parse("to", A_SIZE)?;
+    params.finish()?;
+    Ok(view(&call.app.read(async move |store| store.consistency(from, to).await).await?))
+}

@@ -1,0 +1,243 @@
+//! The table of routes: what the router serves and the OpenAPI document says.
+
+mod log;
+mod reads;
+mod service;
+mod writes;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use tracekeep_core::json::Json;
+use tracekeep_core::wire::{Fields, Shape, to_json};
+use tracekeep_store::Page;
+
+use crate::problem::{Problem, ServerCode};
+use crate::state::App;
+
+/// A request on its way to its handler.
+pub(crate) struct Call {
+    pub(crate) app: App,
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) request: Request<Body>,
+}
+
+impl Call {
+    /// A part of the path, by the name that the route's pattern gives it.
+    pub(crate) fn part(&self, name: &str) -> &str {
+        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    /// (name, what it is) of the query parameters.
+    pub(crate) params: &'static [(&'static str, &'static str)],
+    pub(crate) takes: Takes,
+    pub(crate) gives: Gives,
+    handler: fn(Call) -> Answering,
+}
+
+/// What a route's body holds.
+pub(crate) enum Takes {
+    Nothing,
+    /// The members of an op, without those named: the path says them.
+    Op(fn() -> Shape, &'static [&'static str]),
+    Batch,
+    Otlp,
+}
+
+/// What a route answers with.
+pub(crate) enum Gives {
+    Object(fn() -> Shape),
+    Page(&'static str, fn() -> Shape),
+    /// The receipt of a single op.
+    OpReceipt,
+    Other(&'static str, &'static str),
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $summary:literal $params:expr, $takes:expr, $gives:expr => $handler:path;)*) => {
+        /// Every route.
+        pub(crate) fn table() -> Vec<Route> {
+            vec![$(Route {
+                method: Method::$method,
+                path: $path,
+                summary: $summary,
+                params: &$params,
+                takes: $takes,
+                gives: $gives,
+                handler: |call| Box::pin($handler(call)),
+            }),*]
+        }
+    };
+}
+
+const LIMIT: (&str, &str) = ("limit", "items at most: 1 to 1,000, 50 unless told");
+const CURSOR: (&str, &str) = ("cursor", "the next_cursor of the page before, made by the same query");
+const ORDER: (&str, &str) = ("order", "newest or oldest first");
+
+use Gives::{Object, Other};
+use Takes::{Batch, Nothing, Op, Otlp};
+use tracekeep_core::model;
+use tracekeep_core::view;
+use tracekeep_store::Receipt;
+
+routes! {
+    POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
+        [], Batch, Object(Shape::of::<Receipt>) => writes::batch;
+    POST "/api/v1/runs" "Start a run"
+        [], Op(Shape::of::<model::StartRun>, &["source"]), Gives::OpReceipt => writes::start_run;
+    GET "/api/v1/runs" "List runs, newest first"
+        [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
+         ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag"), LIMIT, CURSOR, ORDER],
+        Nothing, Gives::Page("Run", Shape::of::<view::Run>) => reads::runs;
+    GET "/api/v1/runs/count" "Count runs"
+        [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
+         ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag")],
+        Nothing, Other("application/json", "{\"count\": n}") => reads::run_count;
+    GET "/api/v1/runs/{run_id}" "Read a run"
+        [], Nothing, Object(Shape::of::<view::Run>) => reads::run;
+    POST "/api/v1/runs/{run_id}/steps" "Record a step"
+        [], Op(Shape::of::<model::RecordStep>, &["run_id"]), Gives::OpReceipt => writes::record_step;
+    GET "/api/v1/runs/{run_id}/steps" "Page through a run's steps by index"
+        [LIMIT, CURSOR], Nothing, Gives::Page("Step", Shape::of::<view::Step>) => reads::steps;
+    GET "/api/v1/runs/{run_id}/steps/{index}" "Read a step"
+        [], Nothing, Object(Shape::of::<view::Step>) => reads::step;
+    POST "/api/v1/runs/{run_id}/traces" "Record a trace"
+        [], Op(Shape::of::<model::RecordTrace>, &["run_id"]), Gives::OpReceipt => writes::record_trace;
+    GET "/api/v1/runs/{run_id}/traces" "Query a run's traces, oldest first"
+        [("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"), ("tag", "a tag"),
+         ("parent", "the id of the parent"), ("roots", "true: only those without a parent"),
+         ("status", "ok, error or open"), LIMIT, CURSOR, ORDER],
+        Nothing, Gives::Page("Trace", Shape::of::<view::Trace>) => reads::traces;
+    GET "/api/v1/runs/{run_id}/traces/counts" "Count a run's traces by type and by tag"
+        [], Nothing, Object(Shape::of::<view::TraceCounts>) => reads::trace_counts;
+    GET "/api/v1/runs/{run_id}/traces/{id}" "Read a trace"
+        [], Nothing, Object(Shape::of::<view::Trace>) => reads::trace;
+    POST "/api/v1/runs/{run_id}/traces/{id}/end" "End a trace"
+        [], Op(Shape::of::<model::EndTrace>, &["run_id", "id"]), Gives::OpReceipt => writes::end_trace;
+    GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
+        [("root", "the id of the trace to start from"), ("depth", "levels below the start"), LIMIT, CURSOR],
+        Nothing, Gives::Page("TreeNode", Shape::of::<view::TreeNode>) => reads::tree;
+    POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"
+        [], Op(Shape::of::<model::CompleteRun>, &["run_id"]), Gives::OpReceipt => writes::complete_run;
+    GET "/api/v1/log" "The ledger's id, size and root"
+        [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
+    GET "/api/v1/log/entries" "Read the raw log"
+        [("from", "the first log index, 0 unless told"), ("limit", "entries at most: 1 to 1,000, 50 unless told")],
+        Nothing, Gives::Page("LogEntry", Shape::of::<view::LogEntry>) => log::entries;
+    GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
+        [("size", "the size of the tree to prove it in; the head's unless told")],
+        Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;
+    GET "/api/v1/log/consistency" "Prove that the log extends an earlier one"
+        [("from", "the earlier size"), ("to", "the later size; the head's unless told")],
+        Nothing, Object(Shape::of::<view::ConsistencyProof>) => log::consistency;
+    GET "/api/v1/events" "New entries as server-sent events, from the head or from Last-Event-ID"
+        [], Nothing, Other("text/event-stream", "id: the log index; data: {log_index, run, seq, kind, recorded_at}")
+        => crate::events::events;
+    POST "/v1/traces" "OTLP/HTTP: export spans, as protobuf or JSON"
+        [], Otlp, Other("application/x-protobuf", "ExportTraceServiceResponse") => crate::otlp::traces;
+    GET "/healthz" "Whether the process is alive"
+        [], Nothing, Other("text/plain", "ok") => service::healthz;
+    GET "/readyz" "Whether the ledger answers"
+        [], Nothing, Other("text/plain", "ok") => service::readyz;
+    GET "/metrics" "Figures for operators"
+        [], Nothing, Other("application/openmetrics-text", "metrics") => service::metrics;
+    GET "/openapi.json" "This document"
+        [], Nothing, Other("application/json", "OpenAPI 3.1") => service::openapi;
+    GET "/errors/{code}" "What an error code means and what to do about it"
+        [], Nothing, Other("text/markdown", "the page") => service::error_page;
+}
+
+/// The router over the table and the page.
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let filter = MethodFilter::try_from(route.method.clone()).expect("invariant: the table has plain methods");
+        let (handler, path) = (route.handler, route.path);
+        let serve = move |State(app): State<App>, params: RawPathParams, request: Request<Body>| async move {
+            let path_parts = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            answer(app.clone(), path, handler(Call { app, path: path_parts, request })).await
+        };
+        router = router.route(path, on(filter, serve));
+    }
+    crate::page::add(router)
+        .fallback(|| async { Problem::new(ServerCode::RouteNotFound, "no such route").into_response() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(ServerCode::MethodNotAllowed, "the route does not know this method").into_response()
+        })
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard))
+        .with_state(app)
+}
+
+async fn answer(app: App, path: &'static str, answering: Answering) -> Response {
+    let began = Instant::now();
+    let response = answering.await.unwrap_or_else(IntoResponse::into_response);
+    app.metrics().request(path, response.status(), began.elapsed());
+    response
+}
+
+/// Refuses requests under a foreign host name, and puts the headers on that every answer has.
+async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middleware::Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    let mut response = if host.is_empty() || app.knows_host(name) {
+        next.run(request).await
+    } else {
+        Problem::new(ServerCode::ForbiddenHost, "this server does not answer for that host").into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, body: &Json) -> Response {
+    let mut response = (status, body.as_str().to_owned()).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A view as the answer.
+pub(crate) fn view<T: Fields>(value: &T) -> Response {
+    json(StatusCode::OK, &to_json(value))
+}
+
+/// A page as the answer.
+pub(crate) fn page<T: Fields>(page: &Page<T>) -> Response {
+    let mut out = String::from("{\"items\":[");
+    for (place, item) in page.items.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        out.push_str(to_json(item).as_str());
+    }
+    out.push_str("],\"next_cursor\":");
+    match &page.next_cursor {
+        Some(cursor) => out.push_str(Json::from(cursor.as_str()).as_str()),
+        None => out.push_str("null"),
+    }
+    out.push('}');
+    let mut response = out.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

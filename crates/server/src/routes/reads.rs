@@ -1,0 +1,117 @@
+//! Routes that read runs, steps and traces.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use tracekeep_core::id::TraceId;
+use tracekeep_core::json::Json;
+use tracekeep_store::{Code, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
+
+use super::{Call, json, page, view};
+use crate::body::run_id;
+use crate::params::Params;
+use crate::problem::{Problem, object};
+
+fn run_filter(params: &mut Params<'_>) -> Result<RunFilter, Error> {
+    Ok(RunFilter {
+        status: params.parse("status", "is running, completed, failed or aborted")?,
+        agent: params.text("agent"),
+        correlation: params.text("correlation"),
+        parent: params.text("parent"),
+        tag: params.text("tag"),
+    })
+}
+
+fn order(params: &mut Params<'_>, default: Order) -> Result<Order, Error> {
+    Ok(params.parse("order", "is newest or oldest")?.unwrap_or(default))
+}
+
+pub(crate) async fn runs(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let query =
+        RunQuery { filter: run_filter(&mut params)?, order: order(&mut params, Order::Newest)?, page: params.page()? };
+    params.finish()?;
+    Ok(page(&call.app.read(async move |store| store.runs(&query).await).await?))
+}
+
+pub(crate) async fn run_count(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let filter = run_filter(&mut params)?;
+    params.finish()?;
+    let count = call.app.read(async move |store| store.run_count(&filter).await).await?;
+    Ok(json(StatusCode::OK, &object([("count", Json::from(count))])))
+}
+
+pub(crate) async fn run(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    let missing = Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
+    let run = call.app.read(async move |store| store.run(&run_id).await).await?;
+    Ok(view(&run.ok_or(missing)?))
+}
+
+pub(crate) async fn steps(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let wanted = params.page()?;
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(page(&call.app.read(async move |store| store.steps(&run_id, &wanted).await).await?))
+}
+
+pub(crate) async fn step(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    let index = call.part("index").parse::<u32>();
+    let index = index.map_err(|_| Error::new(Code::InvalidParameter, "is a step index").at("index"))?;
+    let missing = Error::new(Code::StepNotFound, format!("no step {index} of run {run_id} is recorded"));
+    let step = call.app.read(async move |store| store.step(&run_id, index).await).await?;
+    Ok(view(&step.ok_or(missing)?))
+}
+
+fn trace_id(text: &str) -> Result<TraceId, Error> {
+    TraceId::new(text).map_err(|invalid| Error::from(invalid.under("/id")))
+}
+
+pub(crate) async fn trace(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    let id = trace_id(call.part("id"))?;
+    let missing = Error::new(Code::TraceNotFound, format!("no trace {id} of run {run_id} is recorded"));
+    let trace = call.app.read(async move |store| store.trace(&run_id, &id).await).await?;
+    Ok(view(&trace.ok_or(missing)?))
+}
+
+pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let query = TraceQuery {
+        filter: TraceFilter {
+            type_name: params.text("type"),
+            tag: params.text("tag"),
+            parent: params.text("parent").map(|id| trace_id(&id)).transpose()?,
+            roots: params.parse("roots", "is true or false")?.unwrap_or(false),
+            status: params.parse("status", "is ok, error or open")?,
+        },
+        order: order(&mut params, Order::Oldest)?,
+        page: params.page()?,
+    };
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(page(&call.app.read(async move |store| store.traces(&run_id, &query).await).await?))
+}
+
+pub(crate) async fn trace_counts(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(view(&call.app.read(async move |store| store.trace_counts(&run_id).await).await?))
+}
+
+pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let query = TreeQuery {
+        root: params.text("root").map(|id| trace_id(&id)).transpose()?,
+        depth: params.parse("depth", "is a number of levels")?,
+        page: params.page()?,
+    };
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(page(&call.app.read(async move |store| store.tree(&run_id, &query).await).await?))
+}

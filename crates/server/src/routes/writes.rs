@@ -1,0 +1,74 @@
+//! Routes that write: each makes a batch.
+
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tracekeep_core::json::Json;
+use tracekeep_core::wire::to_json;
+use tracekeep_store::{Batch, Code, Error, Receipt, Recorded};
+
+use super::{Call, json};
+use crate::body::{self, Write};
+use crate::problem::{Problem, object};
+
+pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
+    let write = body::write(&call.app, call.request).await?;
+    let ops = body::ops(&write.bytes)?;
+    let receipt = commit(&call.app, ops, &write).await?;
+    Ok(answer(&receipt, &to_json(&receipt)))
+}
+
+pub(crate) async fn start_run(call: Call) -> Result<Response, Problem> {
+    one("start_run", call, &[]).await
+}
+
+pub(crate) async fn record_step(call: Call) -> Result<Response, Problem> {
+    one("record_step", call, &["run_id"]).await
+}
+
+pub(crate) async fn record_trace(call: Call) -> Result<Response, Problem> {
+    one("record_trace", call, &["run_id"]).await
+}
+
+pub(crate) async fn end_trace(call: Call) -> Result<Response, Problem> {
+    one("end_trace", call, &["run_id", "id"]).await
+}
+
+pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
+    one("complete_run", call, &["run_id"]).await
+}
+
+/// A route that takes one op: the answer is flat, and nothing of the batch around it shows.
+async fn one(name: &str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
+    let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
+    let write = body::write(&call.app, call.request).await?;
+    let op = body::one_op(name, &write.bytes, &path)?;
+    let receipt = commit(&call.app, vec![op], &write).await.map_err(|problem| problem.strip("/ops/0"))?;
+    let Some(op) = receipt.ops.first() else {
+        return Err(Error::new(Code::Corrupt, "the receipt has no op").into());
+    };
+    let mut members = vec![
+        ("outcome", Json::from(receipt.outcome.as_str())),
+        ("log_index", Json::from(op.log_index)),
+        ("leaf_hash", Json::from(op.leaf_hash.to_string())),
+        ("tree_size", Json::from(receipt.tree_size)),
+        ("root", Json::from(receipt.root.to_string())),
+    ];
+    members.extend(op.run_id.as_ref().map(|id| ("run_id", Json::from(id.as_str()))));
+    members.extend(op.id.as_ref().map(|id| ("id", Json::from(id.as_str()))));
+    Ok(answer(&receipt, &object(members)))
+}
+
+async fn commit(app: &crate::App, ops: Vec<tracekeep_core::model::Op>, write: &Write<'_>) -> Result<Receipt, Problem> {
+    let batch = Batch { ops, key: write.key.clone() };
+    let result = app.commit(vec![batch]).await.pop();
+    Ok(result.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the store gave no answer")))?)
+}
+
+fn answer(receipt: &Receipt, body: &Json) -> Response {
+    let status = if receipt.outcome == Recorded::Recorded { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = json(status, body);
+    if receipt.replayed {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}

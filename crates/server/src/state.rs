@@ -1,0 +1,96 @@
+//! What the routes share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracekeep_store::{Batch, Error, LedgerStore, Receipt, block_on};
+
+use crate::admission::Admission;
+use crate::metrics::Metrics;
+
+/// The ledger behind the routes, with what surrounds it: admission, metrics, and word of new entries.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn LedgerStore>,
+    admission: Admission,
+    metrics: Metrics,
+    /// The log's size after the latest commit.
+    size: watch::Sender<u64>,
+    /// Whether the server is stopping: who follows the log is let go then.
+    stopping: watch::Sender<bool>,
+    /// Hosts that a browser may name; `None` where any may.
+    hosts: Option<Vec<String>>,
+}
+
+impl App {
+    /// Puts the routes over `store`. `hosts` are the names that requests may come under, for a server on loopback that
+    /// asks nobody for a key: a page elsewhere could otherwise reach it under a name of its own.
+    #[must_use]
+    pub fn new(store: Arc<dyn LedgerStore>, hosts: Option<Vec<String>>) -> Self {
+        let (size, _) = watch::channel(0);
+        let (stopping, _) = watch::channel(false);
+        let shared =
+            Shared { store, admission: Admission::default(), metrics: Metrics::default(), size, stopping, hosts };
+        Self(Arc::new(shared))
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn LedgerStore> {
+        &self.0.store
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn sizes(&self) -> watch::Receiver<u64> {
+        self.0.size.subscribe()
+    }
+
+    /// Done when the server is stopping.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as the state, so waiting can only end with the word.
+        let _ = self.0.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    pub(crate) fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn knows_host(&self, host: &str) -> bool {
+        self.0.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
+    }
+
+    /// Commits, counts, and tells those who wait for new entries.
+    pub(crate) async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt, Error>> {
+        let results = self.0.store.commit(batches).await;
+        for result in &results {
+            self.0.metrics.batch(result);
+        }
+        let latest = results.iter().flatten().map(|receipt| receipt.tree_size).max();
+        if let Some(latest) = latest {
+            self.0.size.send_if_modified(|size| {
+                let grew = latest > *size;
+                *size = latest.max(*size);
+                grew
+            });
+        }
+        results
+    }
+
+    /// Reads on the bounded pool of blocking threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        call: impl AsyncFnOnce(&dyn LedgerStore) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = Arc::clone(&self.0.store);
+        let done = tokio::task::spawn_blocking(move || block_on(call(&*store))).await;
+        done.unwrap_or_else(|_| Err(Error::new(tracekeep_store::Code::StorageFailed, "the read did not finish")))
+    }
+}

@@ -1,0 +1,54 @@
+//! The system of record for AI-agent runs: what an agent did and why, exactly once, in a log that nobody can quietly
+//! change.
+//!
+//! Embedded: one file, no server, no async runtime.
+//!
+//! ```
+//! use tracekeep::{FinalStatus, Json, RecordStep, StartRun, Tracekeep, TraceType};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("runs.db");
+//! let tracekeep = Tracekeep::open(path)?;
+//! let run = tracekeep.runs().start_run(StartRun { goal: Some("find flights".into()), ..StartRun::default() })?;
+//!
+//! let thought = TraceType::Thought { content: "search first".into(), confidence: Some(0.9) };
+//! let why = tracekeep.traces().record(&run, thought)?;
+//! let mut step = RecordStep::new(run.clone(), 0, "search", Json::parse(r#"{"q":"FRA-LIS"}"#)?);
+//! step.trace_id = Some(why);
+//! tracekeep.runs().record_step(step)?;
+//! tracekeep.runs().complete_run(&run, FinalStatus::Completed)?;
+//!
+//! let run = tracekeep.runs().get_run(&run)?.expect("it was just recorded");
+//! assert_eq!((run.steps, run.traces), (1, 1));
+//! assert!(run.root_hash.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Several things at once, all or nothing: [`Tracekeep::batch`]. From async code, await [`BatchBuilder::commit_async`].
+//! Reads take microseconds and may be called from anywhere.
+
+mod batch;
+mod open;
+mod runs;
+mod traces;
+
+pub use batch::{BatchBuilder, TraceStoreExt};
+pub use open::Tracekeep;
+pub use runs::RunStore;
+pub use traces::{TraceOptions, TraceStore};
+
+pub use tracekeep_core::amount::{Cost, DurationMs};
+pub use tracekeep_core::hash::{Hash, hash_request};
+pub use tracekeep_core::id::{CorrelationId, Key, LedgerId, RunId, TraceId};
+pub use tracekeep_core::json::{Json, canonical_json};
+pub use tracekeep_core::model::{
+    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
+    ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+};
+pub use tracekeep_core::view::{Run, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::{Invalid, InvalidCode, Timestamp};
+pub use tracekeep_store::{
+    Batch, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest, Receipt,
+    Recorded, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+};
+pub use tracekeep_store_sqlite::SqliteLedger;

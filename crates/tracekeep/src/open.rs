@@ -1,0 +1,76 @@
+//! The front door.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tracekeep_core::id::RunId;
+use tracekeep_store::{Batch, Error, LedgerStore, MemoryLedger, Receipt, Result};
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use crate::batch::BatchBuilder;
+use crate::runs::RunStore;
+use crate::traces::TraceStore;
+
+/// A ledger and its handles: cheap to clone, to be shared between threads.
+///
+/// The last clone's drop drains what is queued and closes the ledger.
+#[derive(Clone, Debug)]
+pub struct Tracekeep {
+    ledger: Arc<dyn LedgerStore>,
+}
+
+impl Tracekeep {
+    /// Opens the ledger in a SQLite file for writing, and makes it where there is none.
+    ///
+    /// # Errors
+    /// `ledger_locked` where another process writes to it; `not_a_ledger`, `newer_format`, `read_only`,
+    /// `storage_failed`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::over(Arc::new(SqliteLedger::open(path, Options::default())?)))
+    }
+
+    /// A ledger in memory, gone with its last clone: for tests.
+    #[must_use]
+    pub fn open_in_memory() -> Self {
+        Self::over(Arc::new(MemoryLedger::default()))
+    }
+
+    /// The handles over any ledger.
+    #[must_use]
+    pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
+        Self { ledger }
+    }
+
+    /// The ledger itself.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn LedgerStore> {
+        &self.ledger
+    }
+
+    /// Runs and their steps.
+    #[must_use]
+    pub fn runs(&self) -> RunStore {
+        RunStore::new(Arc::clone(&self.ledger))
+    }
+
+    /// Reasoning traces.
+    #[must_use]
+    pub fn traces(&self) -> TraceStore {
+        TraceStore::new(Arc::clone(&self.ledger))
+    }
+
+    /// Several ops on a run, all or nothing.
+    #[must_use]
+    pub fn batch(&self, run_id: &RunId) -> BatchBuilder {
+        BatchBuilder::new(Arc::clone(&self.ledger), run_id.clone())
+    }
+}
+
+/// Commits one batch on the calling thread.
+pub(crate) fn commit(ledger: &Arc<dyn LedgerStore>, batch: Batch) -> Result<Receipt> {
+    ledger.commit_blocking(vec![batch]).pop().unwrap_or_else(|| Err(no_answer()))
+}
+
+pub(crate) fn no_answer() -> Error {
+    Error::new(tracekeep_store::Code::StorageFailed, "the ledger gave no answer for a batch")
+}

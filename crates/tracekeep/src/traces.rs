@@ -1,0 +1,162 @@
+//! Reasoning traces.
+
+use std::sync::Arc;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::model::{EndTrace, JsonObject, Op, RecordTrace, TraceType};
+use tracekeep_core::view::{Trace, TraceCounts, TreeNode};
+use tracekeep_store::{
+    Batch, LedgerStore, Page, PageRequest, Receipt, Result, TraceFilter, TraceQuery, TreeQuery, block_on,
+};
+
+use crate::open::{commit, no_answer};
+
+/// Reasoning traces of runs: a stateless handle, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TraceStore {
+    ledger: Arc<dyn LedgerStore>,
+}
+
+/// What a caller may say of a trace beside its type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TraceOptions {
+    /// Its id; generated where absent.
+    pub id: Option<TraceId>,
+    /// The trace that it hangs on.
+    pub parent_id: Option<TraceId>,
+    /// When it began; now where absent.
+    pub occurred_at: Option<Timestamp>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Free members.
+    pub metadata: JsonObject,
+}
+
+impl TraceStore {
+    /// A handle over a ledger.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn LedgerStore>) -> Self {
+        Self { ledger }
+    }
+
+    /// The ledger.
+    #[doc(alias = "database")]
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn LedgerStore> {
+        &self.ledger
+    }
+
+    /// Records a root trace and gives its id.
+    ///
+    /// One trace is one log entry and one trace row with five index entries, one index row and one counter for each
+    /// tag, a counter for its type and, under a parent, the parent's child counter.
+    ///
+    /// # Errors
+    /// Refused input; `run_not_found`; `sealed`.
+    pub fn record(&self, run_id: &RunId, trace_type: TraceType) -> Result<TraceId> {
+        self.record_with_options(run_id, trace_type, TraceOptions::default())
+    }
+
+    /// Records a trace under a parent of the same run and gives its id.
+    ///
+    /// # Errors
+    /// As [`TraceStore::record`]; `parent_not_found`, which names it.
+    pub fn record_child(&self, run_id: &RunId, parent: &TraceId, trace_type: TraceType) -> Result<TraceId> {
+        let options = TraceOptions { parent_id: Some(parent.clone()), ..TraceOptions::default() };
+        self.record_with_options(run_id, trace_type, options)
+    }
+
+    /// Records a trace with all that a caller may say of it.
+    ///
+    /// # Errors
+    /// As [`TraceStore::record_child`]; `conflict` where the id holds another trace.
+    pub fn record_with_options(&self, run_id: &RunId, trace_type: TraceType, options: TraceOptions) -> Result<TraceId> {
+        let trace = RecordTrace {
+            id: options.id,
+            parent_id: options.parent_id,
+            occurred_at: options.occurred_at,
+            tags: options.tags,
+            metadata: options.metadata,
+            ..RecordTrace::new(run_id.clone(), trace_type)
+        };
+        let receipt = commit(&self.ledger, Batch::one(Op::RecordTrace(trace)))?;
+        receipt.ops.into_iter().next().and_then(|op| op.id).ok_or_else(no_answer)
+    }
+
+    /// Ends a trace once, and fills in what it left open.
+    ///
+    /// # Errors
+    /// `trace_not_found`; `conflict` where it ended otherwise or holds another value; `sealed`.
+    pub fn end(&self, end: EndTrace) -> Result<Receipt> {
+        commit(&self.ledger, Batch::one(Op::EndTrace(end)))
+    }
+
+    /// A trace; `None` where run or trace is unknown.
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn get(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
+        block_on(self.ledger.trace(run_id, id))
+    }
+
+    /// A page of traces, oldest first unless told.
+    ///
+    /// # Errors
+    /// `run_not_found`, `invalid_parameter`, `invalid_cursor`.
+    pub fn list(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        block_on(self.ledger.traces(run_id, query))
+    }
+
+    /// A page of the traces of a type: a variant's name, or a Custom trace's own.
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn query_by_type(&self, run_id: &RunId, type_name: &str, page: PageRequest) -> Result<Page<Trace>> {
+        self.filtered(run_id, TraceFilter { type_name: Some(type_name.to_owned()), ..TraceFilter::default() }, page)
+    }
+
+    /// A page of the traces with a tag.
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn query_by_tag(&self, run_id: &RunId, tag: &str, page: PageRequest) -> Result<Page<Trace>> {
+        self.filtered(run_id, TraceFilter { tag: Some(tag.to_owned()), ..TraceFilter::default() }, page)
+    }
+
+    /// A page of a trace's direct children.
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn get_children(&self, run_id: &RunId, parent: &TraceId, page: PageRequest) -> Result<Page<Trace>> {
+        self.filtered(run_id, TraceFilter { parent: Some(parent.clone()), ..TraceFilter::default() }, page)
+    }
+
+    /// A page of a run's roots.
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn get_roots(&self, run_id: &RunId, page: PageRequest) -> Result<Page<Trace>> {
+        self.filtered(run_id, TraceFilter { roots: true, ..TraceFilter::default() }, page)
+    }
+
+    fn filtered(&self, run_id: &RunId, filter: TraceFilter, page: PageRequest) -> Result<Page<Trace>> {
+        self.list(run_id, &TraceQuery { filter, page, ..TraceQuery::default() })
+    }
+
+    /// A page of a run's forest, or of one tree: flat, in pre-order.
+    ///
+    /// # Errors
+    /// `run_not_found`, `trace_not_found`, `invalid_parameter`, `invalid_cursor`.
+    pub fn get_tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+        block_on(self.ledger.tree(run_id, query))
+    }
+
+    /// How many traces a run has of each type and with each tag.
+    ///
+    /// # Errors
+    /// `run_not_found`.
+    pub fn counts(&self, run_id: &RunId) -> Result<TraceCounts> {
+        block_on(self.ledger.trace_counts(run_id))
+    }
+}
