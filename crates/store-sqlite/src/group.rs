@@ -1,0 +1,311 @@
+//! Group commit by leader and followers.
+//!
+//! Calls wait in one queue, bounded in ops and bytes. Whoever finds nobody leading leads: takes the writer, commits what
+//! waits as one group, answers, and hands on to the owner of the queue's head. A lone blocking caller so commits on its
+//! own thread and waits for nobody; while one group is at the disk the next one gathers. Async calls are led by the
+//! writer's thread, which sleeps otherwise.
+//!
+//! Invariants: while calls wait, somebody leads or has been told to; calls are committed in the order of the queue; the
+//! batches of one call are never parted.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+
+use tracekeep_store::{Code, Error, Result};
+
+use crate::writer::{Answers, Batches, Writer};
+
+/// Ops of a group: beyond it callers wait long for little.
+const GROUP_OPS: u64 = 4_000;
+/// Bytes of the bodies of a group.
+const GROUP_BYTES: u64 = 16 << 20;
+
+/// A call that waits, and the place where its answer is put.
+struct Call {
+    batches: Batches,
+    ops: u64,
+    bytes: u64,
+    ticket: Arc<Ticket>,
+}
+
+/// Where a caller finds its answer.
+pub(crate) struct Ticket {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// The caller's thread waits, and can lead.
+    blocking: bool,
+}
+
+enum State {
+    Waiting(Option<Waker>),
+    Lead,
+    Answered(Answers),
+    Taken,
+}
+
+struct Queue {
+    calls: VecDeque<Call>,
+    ops: u64,
+    bytes: u64,
+    /// Somebody leads, or was told to.
+    led: bool,
+    /// The writer's thread was told to lead.
+    thread_leads: bool,
+    closed: bool,
+}
+
+/// The queue and the writer behind it.
+pub(crate) struct Group {
+    queue: Mutex<Queue>,
+    /// There is room again, or the queue is closed.
+    room: Condvar,
+    /// The writer's thread is to lead, or the queue is closed, or has come to rest after that.
+    thread: Condvar,
+    writer: Mutex<Option<Writer>>,
+    ops_max: u64,
+    bytes_max: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic inside leaves the queue whole, and the writer distrusts its state by itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> Error {
+    Error::new(Code::Closed, "the ledger is closed")
+}
+
+impl Group {
+    pub(crate) fn new(writer: Writer, ops_max: u64, bytes_max: u64) -> Arc<Self> {
+        let queue = Queue { calls: VecDeque::new(), ops: 0, bytes: 0, led: false, thread_leads: false, closed: false };
+        Arc::new(Self {
+            queue: Mutex::new(queue),
+            room: Condvar::new(),
+            thread: Condvar::new(),
+            writer: Mutex::new(Some(writer)),
+            ops_max,
+            bytes_max,
+        })
+    }
+
+    /// Starts the thread that leads for async callers. It ends once the queue is closed and empty.
+    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
+        let group = Arc::clone(self);
+        std::thread::Builder::new().name("tracekeep-writer".to_owned()).spawn(move || group.serve())
+    }
+
+    fn serve(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.thread_leads {
+                queue.thread_leads = false;
+                drop(queue);
+                self.lead();
+                queue = lock(&self.queue);
+            } else if queue.closed && !queue.led {
+                return;
+            } else {
+                queue = self.thread.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Commits on the calling thread, or behind whoever leads; waits for room.
+    pub(crate) fn commit_blocking(&self, batches: Batches) -> Answers {
+        let call = Call::new(batches, true);
+        let ticket = Arc::clone(&call.ticket);
+        let mut queue = lock(&self.queue);
+        while !queue.closed && !self.has_room(&queue, &call) {
+            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if queue.closed {
+            return call.refused(&closed());
+        }
+        let leads = !std::mem::replace(&mut queue.led, true);
+        queue.push(call);
+        drop(queue);
+        if leads {
+            self.lead();
+        }
+        loop {
+            let mut state = lock(&ticket.state);
+            loop {
+                match std::mem::replace(&mut *state, State::Taken) {
+                    State::Answered(answers) => return answers,
+                    State::Lead => break,
+                    waiting => {
+                        *state = waiting;
+                        state = ticket.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
+            }
+            *state = State::Waiting(None);
+            drop(state);
+            self.lead();
+        }
+    }
+
+    /// Hands a call to the writer's thread; `busy` where there is no room.
+    pub(crate) fn submit(&self, batches: Batches) -> std::result::Result<Arc<Ticket>, Answers> {
+        let call = Call::new(batches, false);
+        let ticket = Arc::clone(&call.ticket);
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err(call.refused(&closed()));
+        }
+        if !self.has_room(&queue, &call) {
+            return Err(call.refused(&Error::new(Code::Busy, "too much waits to be committed")));
+        }
+        queue.push(call);
+        if !std::mem::replace(&mut queue.led, true) {
+            queue.thread_leads = true;
+            drop(queue);
+            self.thread.notify_all();
+        }
+        Ok(ticket)
+    }
+
+    fn has_room(&self, queue: &Queue, call: &Call) -> bool {
+        queue.calls.is_empty() || queue.ops + call.ops <= self.ops_max && queue.bytes + call.bytes <= self.bytes_max
+    }
+
+    /// Commits one group and hands on.
+    fn lead(&self) {
+        let (batches, tickets) = self.take();
+        let mut writer = lock(&self.writer);
+        let answers = match writer.as_mut() {
+            Some(writer) => commit(writer, &batches),
+            None => batches.iter().map(|call| refuse(call, &closed())).collect(),
+        };
+        drop(batches);
+        for (ticket, answers) in tickets.iter().zip(answers) {
+            ticket.answer(answers);
+        }
+        if let Some(writer) = writer.as_mut() {
+            writer.maintain();
+        }
+        drop(writer);
+        self.hand_on();
+    }
+
+    fn take(&self) -> (Vec<Batches>, Vec<Arc<Ticket>>) {
+        let mut queue = lock(&self.queue);
+        let (mut batches, mut tickets) = (Vec::new(), Vec::new());
+        let (mut ops, mut bytes) = (0, 0);
+        while let Some(call) = queue.calls.front() {
+            if !batches.is_empty() && (ops + call.ops > GROUP_OPS || bytes + call.bytes > GROUP_BYTES) {
+                break;
+            }
+            (ops, bytes) = (ops + call.ops, bytes + call.bytes);
+            let call = queue.calls.pop_front().expect("invariant: there is a front");
+            batches.push(call.batches);
+            tickets.push(call.ticket);
+        }
+        queue.ops -= ops;
+        queue.bytes -= bytes;
+        drop(queue);
+        self.room.notify_all();
+        (batches, tickets)
+    }
+
+    fn hand_on(&self) {
+        let mut queue = lock(&self.queue);
+        match queue.calls.front() {
+            None => {
+                queue.led = false;
+                if queue.closed {
+                    drop(queue);
+                    self.thread.notify_all();
+                }
+            }
+            Some(call) if call.ticket.blocking => call.ticket.lead(),
+            Some(_) => {
+                queue.thread_leads = true;
+                drop(queue);
+                self.thread.notify_all();
+            }
+        }
+    }
+
+    /// Takes no more calls. What waits is still committed.
+    pub(crate) fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.room.notify_all();
+        self.thread.notify_all();
+    }
+
+    /// The writer, once the queue is closed and its thread has ended.
+    pub(crate) fn into_writer(&self) -> Option<Writer> {
+        lock(&self.writer).take()
+    }
+
+    /// Does something with the writer between two groups.
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&Writer) -> Result<T>) -> Result<T> {
+        lock(&self.writer).as_ref().map_or_else(|| Err(closed()), work)
+    }
+}
+
+/// Commits a group. A panic is an answer, too: nobody may wait for ever.
+fn commit(writer: &mut Writer, batches: &[Batches]) -> Vec<Answers> {
+    catch_unwind(AssertUnwindSafe(|| writer.commit(batches))).unwrap_or_else(|_| {
+        writer.distrust();
+        let error = Error::new(Code::CommitUnknown, "the writer failed unexpectedly, and reads its state again");
+        batches.iter().map(|call| refuse(call, &error)).collect()
+    })
+}
+
+fn refuse(call: &Batches, error: &Error) -> Answers {
+    call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
+}
+
+impl Queue {
+    fn push(&mut self, call: Call) {
+        self.ops += call.ops;
+        self.bytes += call.bytes;
+        self.calls.push_back(call);
+    }
+}
+
+impl Call {
+    fn new(batches: Batches, blocking: bool) -> Self {
+        let prepared = || batches.iter().flatten();
+        let ops = prepared().map(tracekeep_store::Prepared::op_count).sum();
+        let bytes = prepared().map(tracekeep_store::Prepared::body_bytes).sum();
+        let ticket = Ticket { state: Mutex::new(State::Waiting(None)), changed: Condvar::new(), blocking };
+        Self { batches, ops, bytes, ticket: Arc::new(ticket) }
+    }
+
+    fn refused(&self, error: &Error) -> Answers {
+        refuse(&self.batches, error)
+    }
+}
+
+impl Ticket {
+    fn answer(&self, answers: Answers) {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Answered(answers));
+        self.changed.notify_one();
+        if let State::Waiting(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn lead(&self) {
+        *lock(&self.state) = State::Lead;
+        self.changed.notify_one();
+    }
+
+    /// The answer, once it is there.
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Answers> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Answered(answers) => Poll::Ready(answers),
+            _ => {
+                *state = State::Waiting(Some(waker.clone()));
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What becomes of the indices: the plan's changes as SQL.
+//!
+//! Rows of runs and counters are gathered and written once for a whole group ([`Index::flush`]): the writer's own view
+//! sees the runs here, and nobody reads counters before the commit. Shared by the writer and by rebuilding.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::Connection;
+use tracekeep_core::id::RunId;
+use tracekeep_core::merkle::Tile;
+use tracekeep_store::Result;
+use tracekeep_store::plan::Change;
+use tracekeep_store::rows::{RunRow, SlotRow, StepRow, TraceRow};
+
+use crate::error::Said;
+use crate::rows::{flags, state};
+use crate::snapshot;
+use crate::statement::{one, run};
+use crate::words::Numbered;
+
+/// A counter of traces by type.
+pub(crate) const TYPE: i64 = 0;
+/// A counter of traces by tag.
+pub(crate) const TAG: i64 = 1;
+
+/// Run rows kept between groups, about 2 KiB each.
+const RUNS_MAX: usize = 2_048;
+/// Interned names kept between groups, at most 256 bytes each.
+const NAMES_MAX: usize = 8_192;
+
+/// A run's row, and how it stands in the table.
+struct Kept {
+    row: RunRow,
+    /// The row as stored; `None` for a new one.
+    stored: Option<Box<RunRow>>,
+    dirty: bool,
+    used: u64,
+}
+
+/// The writer's memory of the indices.
+#[derive(Default)]
+pub(crate) struct Index {
+    runs: RefCell<HashMap<RunId, Kept>>,
+    used: u64,
+    names: HashMap<Box<str>, i64>,
+    counts: BTreeMap<(u64, i64, i64), i64>,
+    children: BTreeMap<(u64, i64), u64>,
+}
+
+impl Index {
+    /// A run as it stands after all changes so far.
+    pub(crate) fn run(&self, conn: &Connection, run_id: &RunId) -> Result<Option<RunRow>> {
+        if let Some(kept) = self.runs.borrow_mut().get_mut(run_id) {
+            kept.used = self.used;
+            return Ok(Some(kept.row.clone()));
+        }
+        let row = snapshot::run(conn, run_id)?;
+        if let Some(row) = &row {
+            let kept = Kept { row: row.clone(), stored: Some(Box::new(row.clone())), dirty: false, used: self.used };
+            self.runs.borrow_mut().insert(run_id.clone(), kept);
+        }
+        Ok(row)
+    }
+
+    /// Applies one change.
+    pub(crate) fn apply(&mut self, conn: &Connection, change: Change) -> Result<()> {
+        match change {
+            Change::Run(row) => self.put_run(*row),
+            Change::Step(row) => put_step(conn, &row)?,
+            Change::Trace { before, after } => self.put_trace(conn, before.as_deref(), &after)?,
+            Change::SlotNamed(row) => name_slot(conn, &row)?,
+            Change::SlotFilled(row) => fill_slot(conn, &row)?,
+            Change::Described { run_no, topic, log_index } => {
+                let sql = "INSERT INTO topic (run_no, topic, log_index) VALUES (?1, ?2, ?3)";
+                run(conn, sql, (run_no, topic, log_index))?;
+            }
+            Change::Key { key, log_index } => {
+                run(conn, "INSERT INTO idem_key (key, log_index) VALUES (?1, ?2)", (key.as_str(), log_index))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_run(&mut self, row: RunRow) {
+        let used = self.used;
+        let runs = self.runs.get_mut();
+        match runs.get_mut(&row.run_id) {
+            Some(kept) => *kept = Kept { row, stored: kept.stored.take(), dirty: true, used },
+            None => {
+                let run_id = row.run_id.clone();
+                runs.insert(run_id, Kept { row, stored: None, dirty: true, used });
+            }
+        }
+    }
+
+    fn put_trace(&mut self, conn: &Connection, before: Option<&TraceRow>, after: &TraceRow) -> Result<()> {
+        let type_name = self.intern(conn, &after.type_name)?;
+        match before {
+            None => {
+                let sql = "INSERT INTO trace (log_index, run_no, id, parent, children, type, occurred_at, status, \
+                           ended_at, ended_by, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                let row = (
+                    after.log_index,
+                    after.run_no,
+                    after.id.as_str(),
+                    after.parent.to_key(),
+                    after.children.to_key(),
+                    type_name,
+                    after.occurred_at.as_nanos(),
+                    after.status.number(),
+                    after.ended_at.map(|at| at.as_nanos()),
+                    after.ended_by,
+                    flags(after),
+                );
+                run(conn, sql, row)?;
+                *self.children.entry((after.run_no, after.parent.to_key())).or_default() += 1;
+                self.count(after.run_no, TYPE, type_name, 1);
+                for tag in &after.tags {
+                    self.put_tag(conn, after, tag)?;
+                }
+            }
+            Some(before) => {
+                let sql = "UPDATE trace SET status = ?2, ended_at = ?3, ended_by = ?4 WHERE log_index = ?1";
+                let ended_at = after.ended_at.map(|at| at.as_nanos());
+                run(conn, sql, (after.log_index, after.status.number(), ended_at, after.ended_by))?;
+                if before.type_name != after.type_name {
+                    let was = self.intern(conn, &before.type_name)?;
+                    run(conn, "UPDATE trace SET type = ?2 WHERE log_index = ?1", (after.log_index, type_name))?;
+                    self.count(after.run_no, TYPE, was, -1);
+                    self.count(after.run_no, TYPE, type_name, 1);
+                }
+                for tag in before.tags.iter().filter(|tag| !after.tags.contains(tag)) {
+                    self.drop_tag(conn, before, tag)?;
+                }
+                for tag in after.tags.iter().filter(|tag| !before.tags.contains(tag)) {
+                    self.put_tag(conn, after, tag)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_tag(&mut self, conn: &Connection, row: &TraceRow, tag: &str) -> Result<()> {
+        let tag = self.intern(conn, tag)?;
+        self.count(row.run_no, TAG, tag, 1);
+        let sql = "INSERT INTO trace_tag (run_no, tag, occurred_at, log_index) VALUES (?1, ?2, ?3, ?4)";
+        run(conn, sql, (row.run_no, tag, row.occurred_at.as_nanos(), row.log_index))?;
+        Ok(())
+    }
+
+    fn drop_tag(&mut self, conn: &Connection, row: &TraceRow, tag: &str) -> Result<()> {
+        let tag = self.intern(conn, tag)?;
+        self.count(row.run_no, TAG, tag, -1);
+        let sql = "DELETE FROM trace_tag WHERE run_no = ?1 AND tag = ?2 AND occurred_at = ?3 AND log_index = ?4";
+        run(conn, sql, (row.run_no, tag, row.occurred_at.as_nanos(), row.log_index))?;
+        Ok(())
+    }
+
+    fn count(&mut self, run_no: u64, kind: i64, name: i64, by: i64) {
+        *self.counts.entry((run_no, kind, name)).or_default() += by;
+    }
+
+    /// The number of a name, given one where it has none.
+    fn intern(&mut self, conn: &Connection, text: &str) -> Result<i64> {
+        if let Some(id) = self.names.get(text) {
+            return Ok(*id);
+        }
+        let known = one(conn, "SELECT id FROM name WHERE text = ?1", [text], |row| row.get(0).said())?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                run(conn, "INSERT INTO name (text) VALUES (?1)", [text])?;
+                conn.last_insert_rowid()
+            }
+        };
+        if self.names.len() >= NAMES_MAX {
+            self.names.clear();
+        }
+        self.names.insert(text.into(), id);
+        Ok(id)
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn flush(&mut self, conn: &Connection) -> Result<()> {
+        let runs = self.runs.get_mut();
+        let mut dirty: Vec<_> = runs.values_mut().filter(|kept| kept.dirty).collect();
+        dirty.sort_unstable_by_key(|kept| kept.row.run_no);
+        for kept in dirty {
+            write_run(conn, kept.stored.as_deref(), &kept.row)?;
+            kept.stored = Some(Box::new(kept.row.clone()));
+            kept.dirty = false;
+        }
+        for ((run_no, kind, name), by) in std::mem::take(&mut self.counts) {
+            if by == 0 {
+                continue;
+            }
+            let sql = "INSERT INTO trace_count (run_no, kind, name, n) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT DO UPDATE SET n = n + excluded.n";
+            run(conn, sql, (run_no, kind, name, by))?;
+            if by < 0 {
+                let sql = "DELETE FROM trace_count WHERE run_no = ?1 AND kind = ?2 AND name = ?3 AND n = 0";
+                run(conn, sql, (run_no, kind, name))?;
+            }
+        }
+        for ((run_no, slot), by) in std::mem::take(&mut self.children) {
+            let sql = "INSERT INTO child_count (run_no, slot, n) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT DO UPDATE SET n = n + excluded.n";
+            run(conn, sql, (run_no, slot, by))?;
+        }
+        self.evict();
+        Ok(())
+    }
+
+    /// Forgets the runs that were not used for longest, once there are too many. Only after a flush: none is dirty.
+    fn evict(&mut self) {
+        self.used += 1;
+        let runs = self.runs.get_mut();
+        if runs.len() <= RUNS_MAX {
+            return;
+        }
+        let mut used: Vec<_> = runs.values().map(|kept| kept.used).collect();
+        let (_, oldest_kept, _) = used.select_nth_unstable(runs.len() - RUNS_MAX / 2);
+        let oldest_kept = *oldest_kept;
+        runs.retain(|_, kept| kept.used >= oldest_kept);
+        if runs.len() > RUNS_MAX {
+            runs.clear();
+        }
+    }
+
+    /// Forgets everything: what was not committed never was.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { used: self.used, ..Self::default() };
+    }
+}
+
+/// Writes a run's row: of one that is stored, only the columns that changed, so that its indices are left alone.
+fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result<()> {
+    let indexed = |row: &RunRow| {
+        (
+            row.source.number(),
+            row.started_at.as_nanos(),
+            row.status.number(),
+            row.agent_id.clone(),
+            row.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
+            row.parent_run_id.as_ref().map(|id| id.as_str().to_owned()),
+            row.seed,
+            row.plan_hash.map(|hash| *hash.as_bytes()),
+            row.behaviour_hash.map(|hash| *hash.as_bytes()),
+            row.root_hash.map(|hash| *hash.as_bytes()),
+        )
+    };
+    let now = indexed(row);
+    if stored.is_some_and(|stored| indexed(stored) == now) {
+        run(conn, "UPDATE run SET state = ?2 WHERE run_no = ?1", (row.run_no, state(row)))?;
+    } else {
+        let sql = "INSERT INTO run (run_no, state, source, started_at, status, agent, correlation, parent, seed, \
+                   plan_hash, behaviour_hash, root_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+                   ON CONFLICT DO UPDATE SET state = excluded.state, source = excluded.source, \
+                   started_at = excluded.started_at, status = excluded.status, agent = excluded.agent, \
+                   correlation = excluded.correlation, parent = excluded.parent, seed = excluded.seed, \
+                   plan_hash = excluded.plan_hash, behaviour_hash = excluded.behaviour_hash, \
+                   root_hash = excluded.root_hash";
+        let params = (
+            row.run_no,
+            state(row),
+            now.0,
+            now.1,
+            now.2,
+            now.3,
+            now.4,
+            now.5,
+            now.6,
+            now.7.map(|hash| hash.to_vec()),
+            now.8.map(|hash| hash.to_vec()),
+            now.9.map(|hash| hash.to_vec()),
+        );
+        run(conn, sql, params)?;
+    }
+    let at = |row: &RunRow| (row.started_at, row.tags.clone());
+    if stored.is_some_and(|stored| at(stored) == at(row)) {
+        return Ok(());
+    }
+    if let Some(row) = stored {
+        for tag in &row.tags {
+            let sql = "DELETE FROM run_tag WHERE tag = ?1 AND started_at = ?2 AND run_no = ?3";
+            run(conn, sql, (tag, row.started_at.as_nanos(), row.run_no))?;
+        }
+    }
+    for tag in &row.tags {
+        let sql = "INSERT INTO run_tag (tag, started_at, run_no) VALUES (?1, ?2, ?3)";
+        run(conn, sql, (tag, row.started_at.as_nanos(), row.run_no))?;
+    }
+    Ok(())
+}
+
+fn put_step(conn: &Connection, row: &StepRow) -> Result<()> {
+    let sql = "INSERT INTO step (run_no, idx, log_index, behaviour, exact) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let leaves = (&row.leaves.behaviour.as_bytes()[..], &row.leaves.exact.as_bytes()[..]);
+    run(conn, sql, (row.run_no, row.index, row.log_index, leaves.0, leaves.1))?;
+    Ok(())
+}
+
+fn name_slot(conn: &Connection, row: &SlotRow) -> Result<()> {
+    let sql = "INSERT INTO slot (named_by, run_no, id, occurred_at, filled_by) VALUES (?1, ?2, ?3, ?4, NULL)";
+    run(conn, sql, (row.named_by, row.run_no, row.id.as_str(), row.occurred_at.as_nanos()))?;
+    Ok(())
+}
+
+fn fill_slot(conn: &Connection, row: &SlotRow) -> Result<()> {
+    run(conn, "UPDATE slot SET filled_by = ?2 WHERE named_by = ?1", (row.named_by, row.filled_by))?;
+    Ok(())
+}
+
+/// Stores a full tile.
+pub(crate) fn put_tile(conn: &Connection, tile: &Tile) -> Result<()> {
+    let sql = "INSERT INTO tile (level, n, root, hashes) VALUES (?1, ?2, ?3, ?4)";
+    run(conn, sql, (tile.level, tile.index, &tile.root.as_bytes()[..], tile.hashes_bytes()))?;
+    Ok(())
+}

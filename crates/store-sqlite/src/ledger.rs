@@ -1,0 +1,259 @@
+//! The ledger over its parts: the lock, the writer behind its queue, the readers.
+
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_store::{
+    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, TraceQuery,
+    TreeQuery, read,
+};
+
+use crate::error::io;
+use crate::faults::{Fault, Faults};
+use crate::group::Group;
+use crate::lock::{self, Holder, Lock};
+use crate::open::{self, Mode, Options};
+use crate::pool::Pool;
+use crate::schema::{self, Holds};
+use crate::writer::{Batches, Writer};
+
+/// A ledger in one SQLite file: the embedded default.
+///
+/// One writer, in one process, held by a lock beside the file; any number of readers, in other processes too. What a
+/// commit acknowledged survives kill -9 and power loss. Reads run on the calling thread. Dropping the ledger commits what
+/// waits, copies the write-ahead log into the file and lets go of the lock.
+///
+/// ```
+/// use tracekeep_core::model::{Op, StartRun};
+/// use tracekeep_store::{Batch, LedgerStore};
+/// use tracekeep_store_sqlite::{Options, SqliteLedger};
+///
+/// let directory = tempfile::tempdir()?;
+/// let ledger = SqliteLedger::open(directory.path().join("runs.db"), Options::default())?;
+/// let receipts = ledger.commit_blocking(vec![Batch::one(Op::StartRun(StartRun::default()))]);
+/// assert_eq!(receipts.into_iter().next().expect("one answer")?.tree_size, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteLedger {
+    path: PathBuf,
+    ledger: LedgerId,
+    source: Source,
+    readers: Pool,
+    faults: Arc<Faults>,
+    /// `None` where the ledger is read only.
+    group: Option<Arc<Group>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// What is held until the ledger is closed.
+struct Held {
+    thread: JoinHandle<()>,
+    lock: Lock,
+}
+
+impl std::fmt::Debug for SqliteLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteLedger").field("path", &self.path).field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl SqliteLedger {
+    /// Opens the ledger at `path`, or makes it.
+    ///
+    /// # Errors
+    /// `not_a_ledger` where there is none and none is to be made, or where the file is something else; `newer_format`;
+    /// `ledger_locked` with the pid of the process that writes; `read_only` where file or directory cannot be written to;
+    /// `corrupt` where its tables were changed. The file is then as it was.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let holds = open::look(&path)?;
+        if options.read_only {
+            return Self::open_to_read(path, &options, holds);
+        }
+        if holds == Holds::Nothing && !options.create {
+            return Err(Error::new(Code::NotALedger, "there is no ledger at this path"));
+        }
+        let lock = Lock::acquire(&path, open::now())?;
+        // Whoever held the lock until now may have made the ledger.
+        let holds = open::look(&path)?;
+        let faults = Arc::new(Faults::default());
+        let writer = Writer::open(path.clone(), options.clone(), holds, Arc::clone(&faults))?;
+        let ledger = writer.ledger();
+        let first = open::reader(&path, Mode::Reader)?;
+        let readers = Pool::new(path.clone(), Mode::Reader, ledger, options.readers, first);
+        let group = Group::new(writer, options.queue_ops, options.queue_bytes);
+        let thread = group.start().map_err(|error| io("the writer's thread cannot be started", error))?;
+        let held = Mutex::new(Some(Held { thread, lock }));
+        Ok(Self { path, ledger, source: options.source, readers, faults, group: Some(group), held })
+    }
+
+    fn open_to_read(path: PathBuf, options: &Options, holds: Holds) -> Result<Self> {
+        if holds == Holds::Nothing {
+            return Err(Error::new(Code::NotALedger, "there is no ledger at this path"));
+        }
+        let first = open::reader(&path, Mode::ReadOnly)?;
+        schema::check(&first)?;
+        let ledger = open::ledger(&first)?;
+        let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first);
+        let source = options.source.clone();
+        Ok(Self { path, ledger, source, readers, faults: Arc::default(), group: None, held: Mutex::new(None) })
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who writes to the ledger at `path`; `None` while nobody does.
+    #[must_use]
+    pub fn holder(path: impl AsRef<Path>) -> Option<Holder> {
+        lock::holder(path.as_ref())
+    }
+
+    /// Says beside the ledger where its writer serves, so that other processes can send it what they would write.
+    ///
+    /// # Errors
+    /// `read_only` where this handle does not write; what the file system fails with.
+    pub fn set_address(&self, address: Option<String>) -> Result<()> {
+        match &mut *self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(held) => held.lock.set_address(address),
+            None => Err(read_only()),
+        }
+    }
+
+    /// Commits what waits, copies the write-ahead log into the file and lets go of the lock. Dropping does the same and
+    /// keeps silent. Calls that come later are answered with `closed`.
+    ///
+    /// # Errors
+    /// What SQLite fails with; everything that was acknowledged is durable all the same.
+    pub fn close(&self) -> Result<()> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut closed = Ok(());
+        if let (Some(group), Some(held)) = (&self.group, held) {
+            group.close();
+            // Its panics are caught inside.
+            drop(held.thread.join());
+            self.readers.close();
+            closed = group.into_writer().map_or(Ok(()), Writer::close);
+            drop(held.lock);
+        } else {
+            self.readers.close();
+        }
+        closed
+    }
+
+    fn prepare(&self, batches: Vec<Batch>) -> std::result::Result<(Batches, &Group), Vec<Result<Receipt>>> {
+        let Some(group) = &self.group else {
+            return Err(batches.iter().map(|_| Err(read_only())).collect());
+        };
+        let prepared: Batches = batches.into_iter().map(|batch| batch.prepare(&self.source)).collect();
+        if prepared.iter().all(Result::is_err) {
+            return Err(prepared.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
+        }
+        Ok((prepared, group))
+    }
+
+    /// Makes the next commit fail in a way that only a test asks for.
+    #[doc(hidden)]
+    pub fn fail_next(&self, fault: Fault) {
+        self.faults.set(fault);
+    }
+
+    /// Lets the file grow by so many pages and no further, or by any number again.
+    #[doc(hidden)]
+    pub fn limit_pages(&self, pages_more: Option<u32>) -> Result<()> {
+        self.group
+            .as_ref()
+            .map_or_else(|| Err(read_only()), |group| group.with_writer(|writer| writer.limit_pages(pages_more)))
+    }
+}
+
+impl Drop for SqliteLedger {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+fn read_only() -> Error {
+    Error::new(Code::ReadOnly, "the ledger was opened for reading alone")
+}
+
+#[async_trait]
+impl LedgerStore for SqliteLedger {
+    fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        let submitted = self.prepare(batches).and_then(|(prepared, group)| group.submit(prepared));
+        match submitted {
+            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await,
+            Err(refused) => refused,
+        }
+    }
+
+    fn commit_blocking(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        match self.prepare(batches) {
+            Ok((prepared, group)) => group.commit_blocking(prepared),
+            Err(refused) => refused,
+        }
+    }
+
+    async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
+        self.readers.read(|view| read::run(view, run_id))
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Page<Run>> {
+        self.readers.read(|view| read::runs(view, query))
+    }
+
+    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+        self.readers.read(|view| read::run_count(view, filter))
+    }
+
+    async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>> {
+        self.readers.read(|view| read::step(view, run_id, index))
+    }
+
+    async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
+        self.readers.read(|view| read::steps(view, run_id, page))
+    }
+
+    async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
+        self.readers.read(|view| read::trace(view, run_id, id))
+    }
+
+    async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        self.readers.read(|view| read::traces(view, run_id, query))
+    }
+
+    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
+        self.readers.read(|view| read::trace_counts(view, run_id))
+    }
+
+    async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+        self.readers.read(|view| read::tree(view, run_id, query))
+    }
+
+    async fn head(&self) -> Result<Head> {
+        self.readers.read(|view| read::head(view))
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+        self.readers.read(|view| read::entries(view, from, limit))
+    }
+
+    async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
+        self.readers.read(|view| read::inclusion(view, log_index, size))
+    }
+
+    async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+        self.readers.read(|view| read::consistency(view, from, to))
+    }
+}

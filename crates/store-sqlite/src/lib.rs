@@ -1,0 +1,29 @@
+//! The embedded default: a ledger in one SQLite file.
+//!
+//! [`SqliteLedger`] implements [`tracekeep_store::LedgerStore`]. The log's entries are the record; every other table is
+//! an index that is rebuilt from them alone, or named working state (`meta`, `migration`). One connection writes, in
+//! groups, with synchronous FULL; readers answer from snapshots of the write-ahead log.
+//!
+//! docs/format/sqlite.md describes the file.
+
+mod codec;
+mod error;
+mod faults;
+mod group;
+mod index;
+mod ledger;
+mod lock;
+mod open;
+mod pool;
+mod rows;
+mod schema;
+mod snapshot;
+mod statement;
+mod words;
+mod writer;
+
+#[doc(hidden)]
+pub use faults::Fault;
+pub use ledger::SqliteLedger;
+pub use lock::Holder;
+pub use open::Options;

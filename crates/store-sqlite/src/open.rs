@@ -1,0 +1,223 @@
+//! Opening: options, pragmas, and the refusal of what is not ours to touch.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::LedgerId;
+use tracekeep_store::{Code, Error, Result, Source, Sources, SystemSources};
+
+use crate::error::{Said, failed, io};
+use crate::schema::{self, Holds};
+use crate::statement::value;
+
+/// How a ledger is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Make the ledger where there is none. Unless told: yes.
+    pub create: bool,
+    /// Open for reading alone: takes no lock, works beside a running writer, and refuses to commit. Unless told: no.
+    pub read_only: bool,
+    /// Where times, ids and random bytes come from.
+    pub source: Source,
+    /// Connections for reading, 1 at least: reads beyond them wait for one. Each takes up to 4 MiB. 8 unless told.
+    pub readers: u32,
+    /// Ops that may wait to be committed; more are answered with `busy`, or wait where the caller blocks. 16,384 unless
+    /// told.
+    pub queue_ops: u64,
+    /// Bytes of bodies that may wait to be committed, likewise. 32 MiB unless told. One call is always admitted when
+    /// nothing waits.
+    pub queue_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: true,
+            read_only: false,
+            source: Source::default(),
+            readers: 8,
+            queue_ops: 16_384,
+            queue_bytes: 32 << 20,
+        }
+    }
+}
+
+/// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Bytes of a page. A format decision: it cannot change while readers are about.
+const PAGE_BYTES: u32 = 8_192;
+/// How long a connection waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// KiB of pages that the writer keeps.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// KiB of pages that a reader keeps.
+const READER_CACHE_KIB: i64 = 4 << 10;
+/// Statements kept prepared: more than there are.
+const STATEMENTS: usize = 96;
+/// A WAL that a long reader let grow is cut back to this many bytes.
+const WAL_BYTES_MAX: u64 = 64 << 20;
+
+/// Whether a connection writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The one that writes.
+    Writer,
+    /// Reads beside a writer of this process.
+    Reader,
+    /// Reads a file that this process may be unable to write to.
+    ReadOnly,
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))
+}
+
+/// SQLite says `unable to open` for a directory, a missing file and a forbidden one alike.
+fn cannot_open(path: &Path, error: rusqlite::Error) -> Error {
+    if path.is_dir() {
+        return Error::new(Code::NotALedger, "the path is a directory").because(error);
+    }
+    match std::fs::metadata(path) {
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => no_ledger().because(error),
+        Err(denied) => io("the ledger's file cannot be looked at", denied),
+        Ok(_) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            Error::new(Code::ReadOnly, "the ledger's file, or its directory, cannot be opened for this").because(error)
+        }
+        Ok(_) => failed(error),
+    }
+}
+
+fn no_ledger() -> Error {
+    Error::new(Code::NotALedger, "there is no ledger at this path")
+}
+
+/// Refuses an SQLite that is too old to be trusted with a WAL.
+fn check_version() -> Result<()> {
+    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    let detail = format!("SQLite {} is older than 3.51.3, which it must be at least", rusqlite::version());
+    Err(Error::new(Code::StorageFailed, detail))
+}
+
+/// Tells what stands at `path` without changing it. `Nothing` for a file that is missing or empty.
+///
+/// The file is looked at through SQLite alone: closing any other handle on it would drop SQLite's locks.
+pub(crate) fn look(path: &Path) -> Result<Holds> {
+    check_version()?;
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(Error::new(Code::NotALedger, "the path is a directory")),
+        Ok(found) if found.len() == 0 => return Ok(Holds::Nothing),
+        Ok(_) => {}
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Holds::Nothing),
+        Err(denied) => return Err(io("the ledger's file cannot be looked at", denied)),
+    }
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.busy_timeout(BUSY_TIMEOUT).said()?;
+    schema::probe(&conn).map_err(|error| cannot_read(path, error))
+}
+
+/// A WAL beside a file that this process may not write to cannot be read.
+fn cannot_read(path: &Path, error: Error) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<rusqlite::Error>());
+    match source.and_then(rusqlite::Error::sqlite_error_code) {
+        Some(rusqlite::ErrorCode::CannotOpen) => Error::new(
+            Code::ReadOnly,
+            format!("the directory of {} cannot be written to, which a ledger needs even to be read", name(path)),
+        ),
+        _ => error,
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "the ledger".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The connection that writes; makes the ledger where the file holds nothing.
+pub(crate) fn writer(path: &Path, options: &Options, holds: Holds) -> Result<Connection> {
+    let create = match holds {
+        Holds::Nothing if !options.create => return Err(no_ledger()),
+        Holds::Nothing => true,
+        Holds::Ledger => false,
+    };
+    let flags = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let mut conn = connect(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.busy_timeout(BUSY_TIMEOUT).said()?;
+    if conn.is_readonly("main").said()? {
+        return Err(Error::new(Code::ReadOnly, "the ledger's file cannot be written to"));
+    }
+    if create {
+        conn.pragma_update(None, "page_size", PAGE_BYTES).said()?;
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").said()?;
+    }
+    settings(&conn, Mode::Writer)?;
+    if create {
+        schema::create(&mut conn, options.source.ledger_id(), now())?;
+        sync_directory(path)?;
+    }
+    schema::check(&conn)?;
+    Ok(conn)
+}
+
+/// A new file survives power loss only once its directory does.
+fn sync_directory(path: &Path) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| io("the ledger's directory cannot be synced", error))
+}
+
+/// A connection that reads.
+pub(crate) fn reader(path: &Path, mode: Mode) -> Result<Connection> {
+    let flags = match mode {
+        Mode::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        // Readers of a writer's process can recover a WAL and keep its index.
+        _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let conn = connect(path, flags)?;
+    settings(&conn, mode)?;
+    Ok(conn)
+}
+
+/// What holds for every connection, and what for each kind.
+fn settings(conn: &Connection, mode: Mode) -> Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT).said()?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    let set = |name: &str, to: &str| conn.pragma_update(None, name, to).said();
+    set("trusted_schema", "OFF")?;
+    set("cell_size_check", "ON")?;
+    set("foreign_keys", "OFF")?;
+    let cache_kib = if mode == Mode::Writer { WRITER_CACHE_KIB } else { READER_CACHE_KIB };
+    conn.pragma_update(None, "cache_size", -cache_kib).said()?;
+    if mode != Mode::Writer {
+        return set("query_only", "ON");
+    }
+    set("secure_delete", "ON")?;
+    set("journal_mode", "WAL")?;
+    set("synchronous", "FULL")?;
+    // The writer checkpoints by itself, after it has answered.
+    conn.pragma_update(None, "wal_autocheckpoint", 0).said()?;
+    conn.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX).said()?;
+    let journal: String = value(conn, "PRAGMA journal_mode", [])?;
+    let synchronous: i64 = value(conn, "PRAGMA synchronous", [])?;
+    if journal != "wal" || synchronous != 2 {
+        return Err(Error::new(Code::StorageFailed, "the file system does not give what a durable commit needs"));
+    }
+    Ok(())
+}
+
+/// The machine's time, for what is no part of the record.
+pub(crate) fn now() -> Timestamp {
+    SystemSources.now()
+}
+
+/// The id of the ledger behind a connection.
+pub(crate) fn ledger(conn: &Connection) -> Result<LedgerId> {
+    schema::ledger(conn)
+}

@@ -1,0 +1,317 @@
+//! Rows as SQLite gives them, in the store's types; and the part of a run's row that no query looks into.
+
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, ValueRef};
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::id::{CorrelationId, RunId, TraceId};
+use tracekeep_core::merkle::Frontier;
+use tracekeep_core::seal::{Fold, StepLeaves, Totals};
+use tracekeep_store::Result;
+use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+
+use crate::codec;
+use crate::error::{Said, corrupt};
+use crate::words::Numbered;
+
+/// The columns that [`entry`] reads.
+macro_rules! entry_columns {
+    () => {
+        "e.log_index, e.run_no, n.run_id, e.seq, e.kind, e.recorded_at, e.commitment, e.after, e.codec, e.body, e.salt"
+    };
+}
+/// The columns that [`run`] reads.
+macro_rules! run_columns {
+    () => {
+        "r.run_no, n.run_id, r.source, r.started_at, r.status, r.agent, r.correlation, r.parent, r.seed, r.plan_hash, \
+         r.behaviour_hash, r.root_hash, r.state"
+    };
+}
+/// The columns that [`trace`] reads.
+macro_rules! trace_columns {
+    () => {
+        "t.log_index, t.run_no, t.id, t.parent, t.children, (SELECT text FROM name WHERE id = t.type), t.occurred_at, \
+         t.status, t.ended_at, t.ended_by, t.flags"
+    };
+}
+/// The columns that [`slot`] reads.
+macro_rules! slot_columns {
+    () => {
+        "named_by, run_no, id, occurred_at, filled_by"
+    };
+}
+pub(crate) use {entry_columns, run_columns, slot_columns, trace_columns};
+
+/// A time as it is stored.
+pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
+    row.get(column).map(Timestamp::from_nanos).said()
+}
+
+fn maybe_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column).said()?.map(Timestamp::from_nanos))
+}
+
+fn word<T: Numbered>(row: &Row<'_>, column: usize) -> Result<T> {
+    T::of(row.get(column).said()?).ok_or_else(|| corrupt("a stored word has an unknown number"))
+}
+
+/// A hash; stored as exactly 32 bytes.
+pub(crate) fn hash(row: &Row<'_>, column: usize) -> Result<Hash> {
+    row.get(column).map(Hash::from_bytes).said()
+}
+
+fn maybe_hash(row: &Row<'_>, column: usize) -> Result<Option<Hash>> {
+    Ok(row.get::<_, Option<[u8; 32]>>(column).said()?.map(Hash::from_bytes))
+}
+
+/// An id. Ids are checked again: a row that holds anything else is damaged.
+fn id<T: for<'a> TryFrom<&'a str>>(row: &Row<'_>, column: usize) -> Result<T> {
+    maybe_id(row, column)?.ok_or_else(|| corrupt("a stored id is missing"))
+}
+
+fn maybe_id<T: for<'a> TryFrom<&'a str>>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    let value = row.get_ref(column).said()?;
+    let text = value.as_str_or_null().map_err(|_| corrupt("a stored id is not text"))?;
+    text.map(|text| T::try_from(text).map_err(|_| corrupt("a stored id is outside the grammar"))).transpose()
+}
+
+/// What stands in front of the content of an entry: all of it but body and salt.
+pub(crate) fn entry_header(row: &Row<'_>) -> Result<Entry> {
+    let log_index = row.get(0).said()?;
+    let run = match row.get::<_, Option<u64>>(1).said()? {
+        Some(run_no) => Some((run_no, id::<RunId>(row, 2)?)),
+        None => None,
+    };
+    Ok(Entry {
+        log_index,
+        run,
+        seq: row.get(3).said()?,
+        kind: word(row, 4)?,
+        recorded_at: time(row, 5)?,
+        commit: hash(row, 6)?,
+        after: row.get(7).said()?,
+        content: None,
+    })
+}
+
+/// An entry: [`entry_columns`].
+pub(crate) fn entry(row: &Row<'_>) -> Result<Entry> {
+    let mut entry = entry_header(row)?;
+    let body: std::result::Result<Option<&[u8]>, FromSqlError> = row.get_ref(9).said()?.as_blob_or_null();
+    let body = body.map_err(|_| corrupt(format!("log index {}: the body is not bytes", entry.log_index)))?;
+    let salt: Option<[u8; 32]> = row.get(10).said()?;
+    entry.content = match (body, salt) {
+        (None, None) => None,
+        (Some(body), Some(salt)) => {
+            Some((codec::decode(entry.log_index, row.get(8).said()?, body)?, Salt::from_bytes(salt)))
+        }
+        _ => return Err(corrupt(format!("log index {}: body and salt go together", entry.log_index))),
+    };
+    Ok(entry)
+}
+
+/// A run: [`run_columns`].
+pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
+    let run_no = row.get(0).said()?;
+    let state = match row.get_ref(12).said()? {
+        ValueRef::Blob(bytes) => State::read(bytes),
+        _ => None,
+    };
+    let state = state.ok_or_else(|| corrupt(format!("the state of run number {run_no} cannot be read")))?;
+    Ok(RunRow {
+        run_no,
+        run_id: id::<RunId>(row, 1)?,
+        source: word(row, 2)?,
+        started_at: time(row, 3)?,
+        status: word(row, 4)?,
+        agent_id: row.get(5).said()?,
+        correlation_id: maybe_id::<CorrelationId>(row, 6)?,
+        parent_run_id: maybe_id::<RunId>(row, 7)?,
+        tags: state.tags,
+        seed: row.get(8).said()?,
+        plan_hash: maybe_hash(row, 9)?,
+        behaviour_hash: maybe_hash(row, 10)?,
+        root_hash: maybe_hash(row, 11)?,
+        entries: state.entries,
+        steps: state.steps,
+        traces: state.traces,
+        seals: state.seals,
+        sealed_by: state.sealed_by,
+        completed_by: state.completed_by,
+        described_by: state.described_by,
+        described_by_root: state.described_by_root,
+        root_ended_at: state.root_ended_at,
+        totals: state.totals,
+        fold: state.fold,
+        tree: state.tree,
+    })
+}
+
+/// A step: run_no, idx, log_index, behaviour, exact.
+pub(crate) fn step(row: &Row<'_>) -> Result<StepRow> {
+    Ok(StepRow {
+        run_no: row.get(0).said()?,
+        index: row.get(1).said()?,
+        log_index: row.get(2).said()?,
+        leaves: StepLeaves { behaviour: hash(row, 3)?, exact: hash(row, 4)? },
+    })
+}
+
+const LATE: i64 = 1;
+const ORPHAN: i64 = 2;
+
+/// The flags of a trace as they are stored.
+pub(crate) const fn flags(row: &TraceRow) -> i64 {
+    (if row.late { LATE } else { 0 }) | (if row.orphan { ORPHAN } else { 0 })
+}
+
+/// A trace, its tags left empty: [`trace_columns`].
+pub(crate) fn trace(row: &Row<'_>) -> Result<TraceRow> {
+    let flags: i64 = row.get(10).said()?;
+    Ok(TraceRow {
+        log_index: row.get(0).said()?,
+        run_no: row.get(1).said()?,
+        id: id::<TraceId>(row, 2)?,
+        parent: Slot::from_key(row.get(3).said()?),
+        children: Slot::from_key(row.get(4).said()?),
+        type_name: row.get(5).said()?,
+        tags: Vec::new(),
+        occurred_at: time(row, 6)?,
+        status: word(row, 7)?,
+        ended_at: maybe_time(row, 8)?,
+        ended_by: row.get(9).said()?,
+        late: flags & LATE != 0,
+        orphan: flags & ORPHAN != 0,
+    })
+}
+
+/// A named id: [`slot_columns`].
+pub(crate) fn slot(row: &Row<'_>) -> Result<SlotRow> {
+    Ok(SlotRow {
+        named_by: row.get(0).said()?,
+        run_no: row.get(1).said()?,
+        id: id::<TraceId>(row, 2)?,
+        occurred_at: time(row, 3)?,
+        filled_by: row.get(4).said()?,
+    })
+}
+
+/// What no query looks into: counts, places, totals, the trees and the tags, as bytes.
+struct State {
+    entries: u64,
+    steps: u64,
+    traces: u64,
+    seals: u64,
+    sealed_by: Option<u64>,
+    completed_by: Option<u64>,
+    described_by: Option<u64>,
+    described_by_root: bool,
+    root_ended_at: Option<Timestamp>,
+    totals: Totals,
+    fold: Fold,
+    tree: Frontier,
+    tags: Vec<String>,
+}
+
+const STATE_VERSION: u8 = 1;
+
+/// The bytes of a run's state.
+pub(crate) fn state(row: &RunRow) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    out.push(STATE_VERSION);
+    for word in [row.entries, row.steps, row.traces, row.seals, row.totals.successes, row.totals.failures] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out.extend_from_slice(&row.totals.cost_micro_cents.to_be_bytes());
+    out.extend_from_slice(&row.totals.duration_ns.to_be_bytes());
+    let mut maybe = |word: Option<[u8; 8]>| {
+        out.push(u8::from(word.is_some()));
+        out.extend_from_slice(&word.unwrap_or_default());
+    };
+    for word in [row.sealed_by, row.completed_by, row.described_by, row.totals.tokens] {
+        maybe(word.map(u64::to_be_bytes));
+    }
+    maybe(row.root_ended_at.map(|at| at.as_nanos().to_be_bytes()));
+    out.push(u8::from(row.described_by_root));
+    let mut bytes = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).expect("invariant: a part of a run's state has at most a few KiB");
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(bytes);
+    };
+    bytes(&row.fold.to_bytes());
+    bytes(&row.tree.to_bytes());
+    for tag in &row.tags {
+        bytes(tag.as_bytes());
+    }
+    out
+}
+
+impl State {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        if reader.byte()? != STATE_VERSION {
+            return None;
+        }
+        let (entries, steps, traces, seals) = (reader.word()?, reader.word()?, reader.word()?, reader.word()?);
+        let (successes, failures) = (reader.word()?, reader.word()?);
+        let (cost_micro_cents, duration_ns) = (reader.signed()?, reader.signed()?);
+        let (sealed_by, completed_by, described_by) = (reader.maybe()?, reader.maybe()?, reader.maybe()?);
+        let tokens = reader.maybe()?;
+        let root_ended_at = reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed()));
+        let described_by_root = reader.byte()? != 0;
+        let fold = Fold::from_bytes(reader.bytes()?)?;
+        let tree = Frontier::from_bytes(reader.bytes()?).ok()?;
+        let mut tags = Vec::new();
+        while !reader.0.is_empty() {
+            tags.push(String::from_utf8(reader.bytes()?.to_vec()).ok()?);
+        }
+        let totals = Totals { successes, failures, cost_micro_cents, duration_ns, tokens };
+        Some(Self {
+            entries,
+            steps,
+            traces,
+            seals,
+            sealed_by,
+            completed_by,
+            described_by,
+            described_by_root,
+            root_ended_at,
+            totals,
+            fold,
+            tree,
+            tags,
+        })
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
+    fn word(&mut self) -> Option<u64> {
+        let (word, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*word))
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        self.word().map(u64::cast_signed)
+    }
+
+    fn maybe(&mut self) -> Option<Option<u64>> {
+        let there = self.byte()? != 0;
+        self.word().map(|word| there.then_some(word))
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let (bytes, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+}

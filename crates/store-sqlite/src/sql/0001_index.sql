@@ -1,0 +1,128 @@
+-- The indices: every table here is rebuilt from the record alone. fsck builds them a second time in the schema `temp`, so
+-- statements stay of the plain forms CREATE TABLE, CREATE INDEX and CREATE UNIQUE INDEX.
+--
+-- An index ends in the rowid, so a table whose key is a log index is in (…, time, log index) order by (…, time) alone.
+
+-- Full tiles of the ledger's tree. The root stands first: reading it leaves the hashes' pages alone.
+CREATE TABLE tile (
+    level INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, n)
+) STRICT;
+
+-- Types and tags of traces, interned.
+CREATE TABLE name (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE run (
+    run_no INTEGER PRIMARY KEY,
+    source INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    agent TEXT,
+    correlation TEXT,
+    parent TEXT,
+    seed INTEGER,
+    plan_hash BLOB,
+    behaviour_hash BLOB,
+    root_hash BLOB,
+    state BLOB NOT NULL
+) STRICT;
+CREATE INDEX run_by_start ON run (started_at);
+CREATE INDEX run_by_status ON run (status, started_at);
+CREATE INDEX run_by_agent ON run (agent, started_at) WHERE agent IS NOT NULL;
+CREATE INDEX run_by_correlation ON run (correlation, started_at) WHERE correlation IS NOT NULL;
+CREATE INDEX run_by_parent ON run (parent, started_at) WHERE parent IS NOT NULL;
+CREATE INDEX run_by_plan ON run (plan_hash, seed, started_at) WHERE plan_hash IS NOT NULL;
+CREATE INDEX run_by_behaviour ON run (behaviour_hash, started_at) WHERE behaviour_hash IS NOT NULL;
+CREATE INDEX run_by_root ON run (root_hash, started_at) WHERE root_hash IS NOT NULL;
+
+CREATE TABLE run_tag (
+    tag TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    run_no INTEGER NOT NULL,
+    PRIMARY KEY (tag, started_at, run_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE topic (
+    run_no INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    log_index INTEGER NOT NULL,
+    PRIMARY KEY (run_no, topic)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE step (
+    run_no INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    log_index INTEGER NOT NULL,
+    behaviour BLOB NOT NULL,
+    exact BLOB NOT NULL,
+    PRIMARY KEY (run_no, idx)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE trace (
+    log_index INTEGER PRIMARY KEY,
+    run_no INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    -- Places: 0 the roots, positive under the trace of that log index, negative under the id named by that entry.
+    parent INTEGER NOT NULL,
+    children INTEGER NOT NULL,
+    type INTEGER NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    -- 0 ok, 1 error, 2 open.
+    status INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_by INTEGER,
+    -- 1 late, 2 orphan.
+    flags INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX trace_by_id ON trace (run_no, id);
+CREATE INDEX trace_by_time ON trace (run_no, occurred_at);
+CREATE INDEX trace_by_parent ON trace (run_no, parent, occurred_at);
+CREATE INDEX trace_by_type ON trace (run_no, type, occurred_at);
+CREATE INDEX trace_by_status ON trace (run_no, status, occurred_at) WHERE status <> 0;
+
+CREATE TABLE trace_tag (
+    run_no INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    log_index INTEGER NOT NULL,
+    PRIMARY KEY (run_no, tag, occurred_at, log_index)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE child_count (
+    run_no INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (run_no, slot)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE trace_count (
+    run_no INTEGER NOT NULL,
+    -- 0 a type, 1 a tag.
+    kind INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (run_no, kind, name)
+) STRICT, WITHOUT ROWID;
+
+-- Ids that were named as parents before their trace came.
+CREATE TABLE slot (
+    named_by INTEGER PRIMARY KEY,
+    run_no INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    filled_by INTEGER
+) STRICT;
+CREATE UNIQUE INDEX slot_by_id ON slot (run_no, id);
+CREATE INDEX slot_missing ON slot (run_no, occurred_at) WHERE filled_by IS NULL;
+CREATE INDEX slot_filled ON slot (run_no, filled_by) WHERE filled_by IS NOT NULL;
+
+CREATE TABLE idem_key (
+    key TEXT PRIMARY KEY,
+    log_index INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

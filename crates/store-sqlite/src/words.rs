@@ -1,0 +1,76 @@
+//! The numbers under which words are stored. They can never change; docs/format/sqlite.md lists them.
+
+use tracekeep_core::model::{Kind, RunStatus, Source, TraceStatus};
+
+/// A word that is stored as a number.
+pub(crate) trait Numbered: Copy + PartialEq + 'static {
+    /// Every word with its number.
+    const NUMBERS: &'static [(Self, i64)];
+
+    /// The number.
+    fn number(self) -> i64 {
+        let found = Self::NUMBERS.iter().find(|(word, _)| *word == self);
+        found.expect("invariant: every word has a number").1
+    }
+
+    /// The word of a number.
+    fn of(number: i64) -> Option<Self> {
+        Self::NUMBERS.iter().find(|(_, known)| *known == number).map(|(word, _)| *word)
+    }
+}
+
+macro_rules! numbered {
+    ($name:ty { $($word:path = $number:literal),* $(,)? }) => {
+        impl Numbered for $name {
+            const NUMBERS: &'static [(Self, i64)] = &[$(($word, $number)),*];
+        }
+
+        // A word without a number does not compile.
+        const _: fn($name) -> i64 = |word| match word { $($word => $number),* };
+    };
+}
+
+// The gaps are the kinds of DESIGN §2 that are still to come, in its order.
+numbered!(Kind {
+    Kind::RunStarted = 1,
+    Kind::RunDescribed = 2,
+    Kind::Step = 3,
+    Kind::Trace = 4,
+    Kind::TraceEnded = 5,
+    Kind::Key = 6,
+    Kind::Sealed = 11,
+});
+
+numbered!(Source { Source::Api = 0, Source::Otlp = 1, Source::Import = 2 });
+
+numbered!(RunStatus {
+    RunStatus::Running = 0,
+    RunStatus::Completed = 1,
+    RunStatus::Failed = 2,
+    RunStatus::Aborted = 3,
+});
+
+numbered!(TraceStatus { TraceStatus::Ok = 0, TraceStatus::Error = 1, TraceStatus::Open = 2 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: Numbered + std::fmt::Debug + PartialEq>(all: &[T]) {
+        for word in all {
+            assert_eq!(T::of(word.number()), Some(*word));
+        }
+        let mut numbers: Vec<_> = T::NUMBERS.iter().map(|(_, number)| number).collect();
+        numbers.dedup();
+        assert_eq!(numbers.len(), all.len(), "each word has a number of its own");
+        assert_eq!(T::of(-1), None);
+    }
+
+    #[test]
+    fn every_word_is_read_back_from_its_own_number() {
+        check(Kind::ALL);
+        check(Source::ALL);
+        check(RunStatus::ALL);
+        check(TraceStatus::ALL);
+    }
+}

@@ -1,0 +1,327 @@
+//! The one writer: groups of batches in, one transaction each.
+//!
+//! What it knows of the ledger, it knows from the file: the tree's right edge, the clock, the runs it touched. A group
+//! either becomes durable whole or leaves the writer as it was; after a COMMIT that failed nobody knows which, so the
+//! writer reads its state from the file again, and makes what it found durable, before it goes on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rusqlite::Connection;
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::LedgerId;
+use tracekeep_core::merkle::{Edge, RestoreError};
+use tracekeep_store::plan::{Context, Planned, decide, fetch, needs};
+use tracekeep_store::rows::Entry;
+use tracekeep_store::{Code, Error, Prepared, Receipt, Result, Snapshot, read};
+
+use crate::codec;
+use crate::error::{Said, corrupt, failed};
+use crate::faults::{Fault, Faults};
+use crate::index::{Index, put_tile};
+use crate::open::{self, Options};
+use crate::schema::Holds;
+use crate::snapshot::{Own, View, partial_tile, unowned_entries};
+use crate::statement::{one, run, value};
+use crate::words::Numbered;
+
+/// Pages in the WAL from which the writer checkpoints, after it has answered.
+const CHECKPOINT_PAGES: u32 = 2_000;
+
+/// Batches of one call, each prepared or refused.
+pub(crate) type Batches = Vec<Result<Prepared>>;
+/// What became of them.
+pub(crate) type Answers = Vec<Result<Receipt>>;
+
+/// Where the ledger stands.
+#[derive(Clone)]
+struct Head {
+    edge: Edge,
+    clock: Timestamp,
+    unowned_entries: u64,
+}
+
+pub(crate) struct Writer {
+    conn: Connection,
+    path: PathBuf,
+    options: Options,
+    ledger: LedgerId,
+    head: Head,
+    index: Index,
+    /// The state must be read from the file before anything else is written.
+    stale: bool,
+    wal_pages: Arc<AtomicU32>,
+    faults: Arc<Faults>,
+}
+
+impl Writer {
+    /// Opens the writing connection, and makes the ledger where the file holds nothing.
+    pub(crate) fn open(path: PathBuf, options: Options, holds: Holds, faults: Arc<Faults>) -> Result<Self> {
+        let mut conn = open::writer(&path, &options, holds)?;
+        let ledger = open::ledger(&conn)?;
+        let wal_pages = Arc::new(AtomicU32::new(0));
+        count_wal_pages(&mut conn, &wal_pages)?;
+        let head = head(&conn, ledger)?;
+        Ok(Self { conn, path, options, ledger, head, index: Index::default(), stale: false, wal_pages, faults })
+    }
+
+    pub(crate) const fn ledger(&self) -> LedgerId {
+        self.ledger
+    }
+
+    /// Commits the batches of several calls in one transaction; each batch whole or not at all.
+    pub(crate) fn commit(&mut self, calls: &[Batches]) -> Vec<Answers> {
+        match self.commit_together(calls) {
+            Ok(answers) => answers,
+            // Something stored contradicts itself: whoever does not touch it must not suffer from it.
+            Err(error) if error.code() == Code::Corrupt.as_str() && calls.len() > 1 => {
+                let alone = |call: &Batches| self.commit_together(std::slice::from_ref(call));
+                let answers = calls.iter().map(alone).collect::<Vec<_>>().into_iter().zip(calls);
+                answers
+                    .map(|(answer, call)| match answer {
+                        Ok(mut answers) => answers.pop().expect("invariant: one call gives one list of answers"),
+                        Err(error) => refuse(call, &error),
+                    })
+                    .collect()
+            }
+            Err(error) => calls.iter().map(|call| refuse(call, &error)).collect(),
+        }
+    }
+
+    /// The state cannot be trusted any more, as after a panic.
+    pub(crate) fn distrust(&mut self) {
+        self.stale = true;
+    }
+
+    fn commit_together(&mut self, calls: &[Batches]) -> Result<Vec<Answers>> {
+        if self.stale {
+            self.reload()?;
+        }
+        let before = self.head.clone();
+        run(&self.conn, "BEGIN IMMEDIATE", [])?;
+        let decided = self.decide_all(calls).and_then(|answers| {
+            self.index.flush(&self.conn)?;
+            match self.faults.take() {
+                None => Ok((answers, None)),
+                Some(Fault::BeforeCommit) => Err(Error::new(Code::StorageFailed, "a test asked for this failure")),
+                Some(Fault::Panic) => panic!("a test asked for this panic"),
+                Some(fault) => Ok((answers, Some(fault))),
+            }
+        });
+        match decided {
+            Ok((answers, None)) => match run(&self.conn, "COMMIT", []) {
+                Ok(_) => Ok(answers),
+                Err(error) => Err(self.unknown(error)),
+            },
+            Ok((_, Some(fault))) => {
+                run(&self.conn, if fault == Fault::CommitDone { "COMMIT" } else { "ROLLBACK" }, [])?;
+                Err(self.unknown(Error::new(Code::StorageFailed, "a test asked for this failure")))
+            }
+            Err(error) => {
+                self.roll_back(before);
+                Err(error)
+            }
+        }
+    }
+
+    /// Undoes a group that did not come to its COMMIT.
+    fn roll_back(&mut self, before: Head) {
+        self.head = before;
+        self.index.forget();
+        // SQLite has rolled back by itself where autocommit is on again.
+        if !self.conn.is_autocommit() && run(&self.conn, "ROLLBACK", []).is_err() {
+            self.stale = true;
+        }
+    }
+
+    /// Nobody knows whether COMMIT did it.
+    fn unknown(&mut self, cause: Error) -> Error {
+        self.stale = true;
+        let detail = format!("the outcome of the commit is not known: {}", cause.detail());
+        Error::new(Code::CommitUnknown, detail).because(cause)
+    }
+
+    /// Reads the state from the file again, over a new connection.
+    ///
+    /// What the WAL holds is copied to the database and synced first: an fsync that failed may have dropped pages that
+    /// still read well, and what is then found to be a duplicate must be durable.
+    fn reload(&mut self) -> Result<()> {
+        if !self.conn.is_autocommit() {
+            // Where it fails, closing the connection does the same.
+            drop(run(&self.conn, "ROLLBACK", []));
+        }
+        self.index.forget();
+        let mut conn = open::writer(&self.path, &self.options, Holds::Ledger)?;
+        count_wal_pages(&mut conn, &self.wal_pages)?;
+        self.conn = conn;
+        let (busy, log, copied) = checkpoint(&self.conn, "PRAGMA wal_checkpoint(RESTART)")?;
+        if busy || log != copied {
+            return Err(Error::new(Code::Busy, "a reader keeps the ledger from being checked after a failed commit"));
+        }
+        self.head = head(&self.conn, self.ledger)?;
+        self.stale = false;
+        Ok(())
+    }
+
+    fn decide_all(&mut self, calls: &[Batches]) -> Result<Vec<Answers>> {
+        let mut answers = Vec::with_capacity(calls.len());
+        for call in calls {
+            let mut of_call = Vec::with_capacity(call.len());
+            for batch in call {
+                of_call.push(match batch {
+                    Ok(prepared) => self.decide_one(prepared)?,
+                    Err(error) => Err(error.clone()),
+                });
+            }
+            answers.push(of_call);
+        }
+        Ok(answers)
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            conn: &self.conn,
+            ledger: self.ledger,
+            size: self.head.edge.size(),
+            own: Some(Own { index: &self.index, edge: &self.head.edge, unowned_entries: self.head.unowned_entries }),
+        }
+    }
+
+    /// Decides one batch and writes it. The outer error is the whole group's, the inner one the batch's own.
+    fn decide_one(&mut self, prepared: &Prepared) -> Result<Result<Receipt>> {
+        let view = self.view();
+        let found = match fetch(&needs(prepared), &view) {
+            Ok(found) => found,
+            Err(error) if error.code() == Code::Corrupt.as_str() && !self.conn.is_autocommit() => {
+                return Ok(Err(error));
+            }
+            Err(error) => return Err(error),
+        };
+        let recorded_at = self.options.source.now().max(self.head.clock);
+        let context = Context { ledger: self.ledger, recorded_at, size: view.size };
+        let planned = match decide(prepared, &found, &context) {
+            Ok(planned) => planned,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        for entry in &planned.entries {
+            if let Some((run_no, run_id)) = &entry.run
+                && *run_no == entry.log_index
+                && one(&self.conn, "SELECT 1 FROM run_name WHERE run_id = ?1", [run_id.as_str()], |_| Ok(()))?.is_some()
+            {
+                return Ok(Err(Error::new(Code::Erased, "the run was erased; its id is never free again")));
+            }
+        }
+        let decision = self.write(planned, recorded_at)?;
+        let root = if decision.tree_size == self.head.edge.size() {
+            self.head.edge.root()
+        } else {
+            match read::root_at(&self.view(), decision.tree_size) {
+                Ok(root) => root,
+                Err(error) if error.code() == Code::Corrupt.as_str() => return Ok(Err(error)),
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Ok(decision.receipt(root)))
+    }
+
+    fn write(&mut self, planned: Planned, recorded_at: Timestamp) -> Result<tracekeep_store::plan::Decision> {
+        let mut tiles = Vec::new();
+        for (entry, leaf) in planned.entries.iter().zip(&planned.leaves) {
+            append(&self.conn, entry)?;
+            self.head.unowned_entries += u64::from(entry.run.is_none());
+            self.head.edge.push(*leaf, &mut tiles);
+        }
+        if !planned.entries.is_empty() {
+            self.head.clock = recorded_at;
+        }
+        for tile in &tiles {
+            put_tile(&self.conn, tile)?;
+        }
+        for change in planned.changes {
+            self.index.apply(&self.conn, change)?;
+        }
+        Ok(planned.decision)
+    }
+
+    /// What can wait until the callers have their answers: keeps the WAL short.
+    ///
+    /// A failure is none of theirs: what was answered stands in the WAL, and the next time tries again.
+    pub(crate) fn maintain(&mut self) {
+        if !self.stale && self.wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+            let done = checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            if matches!(done, Ok((false, log, copied)) if log == copied) {
+                self.wal_pages.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Copies the WAL to the database and closes the connection.
+    pub(crate) fn close(self) -> Result<()> {
+        self.conn.close().map_err(|(_, error)| failed(error))
+    }
+
+    /// Bounds the database, so that a test can fill it.
+    pub(crate) fn limit_pages(&self, pages_more: Option<u32>) -> Result<()> {
+        let pages: u32 = value(&self.conn, "PRAGMA page_count", [])?;
+        let max = pages_more.map_or(u32::MAX - 1, |more| pages + more);
+        self.conn.pragma_update(None, "max_page_count", max).said()
+    }
+}
+
+/// Every batch of a call, refused: by its own error where it has one.
+fn refuse(call: &Batches, error: &Error) -> Answers {
+    call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
+}
+
+fn append(conn: &Connection, entry: &Entry) -> Result<()> {
+    if let Some((run_no, run_id)) = &entry.run
+        && *run_no == entry.log_index
+    {
+        run(conn, "INSERT INTO run_name (run_no, run_id) VALUES (?1, ?2)", (run_no, run_id.as_str()))?;
+    }
+    let (body, salt) = entry.content.as_ref().expect("invariant: a new entry has its content");
+    let (codec, body) = codec::encode(body);
+    let sql = "INSERT INTO entry (log_index, run_no, seq, kind, recorded_at, commitment, after, codec, body, salt) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let row = (
+        entry.log_index,
+        entry.run.as_ref().map(|(run_no, _)| *run_no),
+        entry.seq,
+        entry.kind.number(),
+        entry.recorded_at.as_nanos(),
+        &entry.commit.as_bytes()[..],
+        entry.after,
+        codec,
+        body,
+        &salt.as_bytes()[..],
+    );
+    run(conn, sql, row)?;
+    Ok(())
+}
+
+fn head(conn: &Connection, ledger: LedgerId) -> Result<Head> {
+    let view = View::committed(conn, ledger)?;
+    let edge = Edge::restore(view.size, |level, first, count| partial_tile(conn, ledger, level, first, count));
+    let edge = edge.map_err(|error| match error {
+        RestoreError::Read(error) => error,
+        other => corrupt(format!("the tree cannot be taken up again: {other}")),
+    })?;
+    Ok(Head { edge, clock: view.clock()?, unowned_entries: unowned_entries(conn)? })
+}
+
+fn count_wal_pages(conn: &mut Connection, pages: &Arc<AtomicU32>) -> Result<()> {
+    let pages = Arc::clone(pages);
+    let note = move |_: &mut rusqlite::hooks::Wal, in_wal: i32| {
+        pages.store(in_wal.unsigned_abs(), Ordering::Relaxed);
+        Ok(())
+    };
+    conn.wal_hook(Some(note)).said()
+}
+
+/// (busy, pages in the WAL, pages copied to the database).
+fn checkpoint(conn: &Connection, sql: &str) -> Result<(bool, i64, i64)> {
+    let done =
+        one(conn, sql, [], |row| Ok((row.get::<_, i64>(0).said()? != 0, row.get(1).said()?, row.get(2).said()?)))?;
+    done.ok_or_else(|| corrupt("a checkpoint gave no answer"))
+}
