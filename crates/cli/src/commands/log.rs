@@ -5,7 +5,6 @@ use std::time::Duration;
 use tracekeep_core::json::Json;
 use tracekeep_core::view::LogEntry;
 use tracekeep_store::block_on;
-use tracekeep_store_sqlite::SqliteLedger;
 
 use super::file_of;
 use crate::config::Config;
@@ -57,19 +56,7 @@ fn line(entry: &LogEntry) -> String {
     format!("{:>8}  {}  {:<13} {} #{}", entry.log_index, text("recorded_at"), text("kind"), text("run"), text("seq"))
 }
 
-pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
-    let path = file_of(config)?;
-    let report = if rebuild { SqliteLedger::rebuild(path)? } else { SqliteLedger::check(path)? };
-    for finding in &report.findings {
-        if config.json {
-            let members =
-                [("place", Json::from(finding.place.as_str())), ("problem", Json::from(finding.problem.as_str()))];
-            json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
-        } else {
-            data(&format!("{}: {}", finding.place, finding.problem))?;
-        }
-    }
-    let words = if rebuild { "rebuilt and checked" } else { "checked" };
-    talk(&format!("{words} {} entries: {} findings", report.entries, report.finding_count));
-    Ok(if report.finding_count == 0 { Done::Yes } else { Done::Findings })
+pub(crate) fn fsck(config: &Config, _rebuild: bool) -> Outcome {
+    let _ = file_of(config)?;
+    Err(Failure::Other("fsck is not built in yet".to_owned()))
 }

@@ -36,7 +36,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         Arc::new(MemoryLedger::default())
     } else {
         let ledger = SqliteLedger::open(&config.ledger, Options::default())?;
-        ledger.set_address(&bound.address().to_string())?;
+        ledger.set_address(Some(bound.address().to_string()))?;
         Arc::new(ledger)
     };
     welcome(config, &bound);
