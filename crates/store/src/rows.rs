@@ -74,7 +74,7 @@ pub struct RunRow {
     pub started_at: Timestamp,
     /// Where it stands.
     pub status: RunStatus,
-    /// Who runs, as last learnt.
+    /// Who runs: as the start states, else the description that a reader takes.
     pub agent_id: Option<String>,
     /// What ties it to others.
     pub correlation_id: Option<CorrelationId>,

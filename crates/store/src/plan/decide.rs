@@ -7,7 +7,7 @@ use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 
 use super::equal::{demand, equals};
-use super::fetch::Found;
+use super::fetch::{Found, FoundKey};
 use super::trace;
 use super::work::{Work, no_run};
 use crate::batch::{Prepared, PreparedOp};
@@ -111,7 +111,7 @@ pub(super) struct Done {
 /// Why it is refused whole, with the path of the op under `/ops/INDEX`. Nothing is to be written then.
 pub fn decide(batch: &Prepared, found: &Found, context: &Context) -> Result<Planned> {
     if let (Some(_), Some(used)) = (&batch.key, &found.key) {
-        return replay_of_key(batch, &used.ops, context);
+        return replay_of_key(batch, used, context);
     }
     let mut work = Work::new(found, context);
     let mut ops = Vec::with_capacity(batch.ops.len());
@@ -151,7 +151,8 @@ fn answer<'a>(ops: impl Iterator<Item = (&'a Op, Done)>, end: u64, replayed: boo
 }
 
 /// A batch under a key that was used before: the very same batch, or refused.
-fn replay_of_key(batch: &Prepared, used: &[Entry], context: &Context) -> Result<Planned> {
+fn replay_of_key(batch: &Prepared, key: &FoundKey, context: &Context) -> Result<Planned> {
+    let used = &key.ops;
     let refuse = |detail: &str| Error::new(Code::KeyReused, detail);
     if used.len() != batch.ops.len() {
         return Err(refuse("the key was used for a batch of another number of ops"));
@@ -163,13 +164,30 @@ fn replay_of_key(batch: &Prepared, used: &[Entry], context: &Context) -> Result<
                 Error::new(Code::Erased, "what was recorded under the key was erased").at(format!("/ops/{place}"))
             );
         }
-        if !same_run(&op.op, entry) || !equals(op, entry)? {
+        let answers = equals(op, entry)? || first_wins(&op.op, entry, key)?;
+        if !same_run(&op.op, entry) || !answers {
             return Err(refuse("the key was used for another request").at(format!("/ops/{place}")));
         }
         ops.push((recorded_form(&op.op, entry)?, earlier(entry, context)));
     }
     let decision = answer(ops.iter_mut().map(|(op, done)| (&*op, done.take())), 0, true);
     Ok(Planned { entries: Vec::new(), leaves: Vec::new(), changes: Vec::new(), decision })
+}
+
+/// An op whose entry may say other things than the op: the first of its identity wins, whatever it holds. What the key's
+/// own batch recorded is still compared.
+fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
+    if entry.batch_end() == key.log_index + 1 {
+        return Ok(false);
+    }
+    Ok(match op {
+        Op::EnsureRun(_) => entry.kind == Kind::RunStarted,
+        Op::DescribeRun(op) => {
+            let recorded = entry.body().map(|body| Op::from_body(body)).transpose()?;
+            matches!(recorded, Some(Op::DescribeRun(recorded)) if recorded.topic == op.topic)
+        }
+        _ => false,
+    })
 }
 
 /// An op names the run that an entry belongs to; an op whose run id is generated takes the recorded one.
@@ -317,15 +335,16 @@ fn describe_run(op: &DescribeRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
         return Ok(earlier(entry, work.context));
     }
     work.demand_open(&op.run_id)?;
+    let stated = started(&op.run_id, work).and_then(Entry::body).map(|body| Op::from_body(body)).transpose()?;
+    let stated = if let Some(Op::StartRun(start)) = stated { start.agent_id } else { None };
     let log_index = work.append(&op.run_id, Kind::RunDescribed, prepared)?;
     let row = work.run_mut(&op.run_id)?;
     let is_root = op.topic == "root";
     if row.described_by.is_none() || is_root && !row.described_by_root {
         row.described_by = Some(log_index);
         row.described_by_root = is_root;
-        if op.agent_id.is_some() {
-            row.agent_id.clone_from(&op.agent_id);
-        }
+        // As a reader takes it: the start's, else that of the one description that counts.
+        row.agent_id = stated.or_else(|| op.agent_id.clone());
     }
     let run_no = row.run_no;
     work.changes.push(Change::Described { run_no, topic: op.topic.clone(), log_index });

@@ -48,7 +48,11 @@ pub fn needs(batch: &Prepared) -> Needs {
         }
         match op {
             Op::StartRun(_) | Op::EnsureRun(_) => needs.starts.push(run.clone()),
-            Op::DescribeRun(op) => needs.topics.push((run.clone(), op.topic.clone())),
+            Op::DescribeRun(op) => {
+                // What the start states of the agent stands over any description.
+                needs.starts.push(run.clone());
+                needs.topics.push((run.clone(), op.topic.clone()));
+            }
             Op::RecordStep(op) => needs.steps.push((run.clone(), op.index)),
             Op::CompleteRun(_) => needs.completions.push(run.clone()),
             Op::EndTrace(op) => needs.traces.push((run.clone(), op.id.clone())),
@@ -110,6 +114,8 @@ pub struct FoundTrace {
 /// An idempotency key that was used before.
 #[derive(Clone, Debug)]
 pub struct FoundKey {
+    /// The key's own entry.
+    pub log_index: u64,
     /// The entry of each op of the batch that used it, in that batch's order.
     pub ops: Vec<Entry>,
 }
@@ -132,7 +138,7 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         }
     }
     for run_id in &needs.starts {
-        if let Some(row) = found.runs.get(run_id) {
+        if let Some(row) = found.runs.get(run_id).filter(|_| !found.starts.contains_key(run_id)) {
             found.starts.insert(run_id.clone(), entry(snapshot, row.run_no)?);
         }
     }
@@ -239,7 +245,7 @@ fn fetch_key(log_index: u64, snapshot: &impl Snapshot) -> Result<FoundKey> {
     let body = key.body().filter(|_| key.kind == Kind::Key).ok_or_else(|| nowhere(log_index))?;
     let body = KeyBody::from_body(body).map_err(|_| nowhere(log_index))?;
     let ops = body.ops.iter().map(|log_index| entry(snapshot, *log_index));
-    Ok(FoundKey { ops: ops.collect::<Result<_>>()? })
+    Ok(FoundKey { log_index, ops: ops.collect::<Result<_>>()? })
 }
 
 fn leaves(snapshot: &impl Snapshot, row: &RunRow, limit: u32) -> Result<Vec<(u32, StepLeaves)>> {

@@ -198,19 +198,11 @@ pub(super) fn end(op: &EndTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> 
     let mut before = seen.row;
     before.tags.clone_from(&recorded.tags);
     let log_index = work.append(&op.run_id, Kind::TraceEnded, prepared)?;
-    let after = TraceRow {
-        status: op.status.into(),
-        ended_at: Some(ended_at(op, before.occurred_at, work.context.recorded_at)),
-        ended_by: Some(log_index),
-        ..before.clone()
-    };
+    let at = ended_at(op, &recorded, before.occurred_at, work.context.recorded_at);
+    let after = TraceRow { status: op.status.into(), ended_at: Some(at), ended_by: Some(log_index), ..before.clone() };
     work.put_trace(&op.run_id, Some(before), after);
-    run_root_ended(&op.run_id, &recorded, ended_at(op, seen_at(&recorded, work), work.context.recorded_at), work)?;
+    run_root_ended(&op.run_id, &recorded, at, work)?;
     Ok(Done::now(log_index, work))
-}
-
-fn seen_at(recorded: &RecordTrace, work: &Work<'_>) -> Timestamp {
-    recorded.occurred_at.unwrap_or(work.context.recorded_at)
 }
 
 fn run_root_ended(run_id: &RunId, recorded: &RecordTrace, at: Timestamp, work: &mut Work<'_>) -> Result<()> {
@@ -221,9 +213,13 @@ fn run_root_ended(run_id: &RunId, recorded: &RecordTrace, at: Timestamp, work: &
     Ok(())
 }
 
-/// When an end took place: as stated, else occurred_at + duration_ms, else when it was recorded.
-pub(crate) fn ended_at(op: &EndTrace, occurred_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
-    match (op.ended_at, op.duration_ms) {
+/// When an end took place: as stated, else occurred_at + duration_ms, whoever stated that, else when it was recorded.
+fn ended_at(op: &EndTrace, recorded: &RecordTrace, occurred_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
+    let lasted = match &recorded.trace_type {
+        TraceType::ToolCall { duration_ms, .. } => op.duration_ms.or(*duration_ms),
+        _ => op.duration_ms,
+    };
+    match (op.ended_at, lasted) {
         (Some(at), _) => at,
         (None, Some(duration)) => occurred_at.saturating_add(duration.as_nanos()),
         (None, None) => recorded_at,

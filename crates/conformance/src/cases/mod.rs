@@ -1,0 +1,20 @@
+//! The cases, by topic. A case that its file does not list is dead code, and so is a topic that is not listed here.
+
+use crate::harness::Case;
+
+/// Lists the cases of a file.
+macro_rules! cases {
+    ($topic:literal: $($name:ident),* $(,)?) => {
+        pub(super) const CASES: &[$crate::Case] =
+            &[$($crate::Case { topic: $topic, name: stringify!($name), run: $name }),*];
+    };
+}
+
+mod batches;
+mod keys;
+mod runs;
+mod steps;
+mod traces;
+
+/// Every case, by topic.
+pub const CASES: &[&[Case]] = &[batches::CASES, keys::CASES, runs::CASES, steps::CASES, traces::CASES];

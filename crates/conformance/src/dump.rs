@@ -1,0 +1,261 @@
+//! Everything that a ledger answers, checked against its own log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracekeep_core::hash::{Hash, sha256};
+use tracekeep_core::id::LedgerId;
+use tracekeep_core::json::{Json, Value, parse_around};
+use tracekeep_core::merkle;
+use tracekeep_core::view::{Head, LogEntry, NameCount, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
+use tracekeep_store::{LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
+
+use crate::context::walk;
+
+/// Everything that a ledger answers: log, runs, steps, traces, trees, counts.
+#[derive(Debug, PartialEq)]
+pub struct Dump {
+    ledger: LedgerId,
+    head: Head,
+    entries: Vec<LogEntry>,
+    run_count: u64,
+    runs: Vec<RunDump>,
+}
+
+#[derive(Debug, PartialEq)]
+struct RunDump {
+    run: Run,
+    steps: Vec<Step>,
+    traces: Vec<Trace>,
+    counts: TraceCounts,
+    tree: Vec<TreeNode>,
+}
+
+impl Dump {
+    /// Reads a ledger whole.
+    #[track_caller]
+    pub fn of(ledger: &dyn LedgerStore) -> Self {
+        let head = block_on(ledger.head()).expect("the head is readable");
+        let mut entries = Vec::new();
+        while (entries.len() as u64) < head.tree_size {
+            let page = block_on(ledger.entries(entries.len() as u64, 1_000)).expect("the log is readable");
+            assert!(!page.is_empty(), "the log is as long as its head says");
+            entries.extend(page);
+        }
+        let query = RunQuery { order: Order::Oldest, ..RunQuery::default() };
+        let runs = walk(1_000, |page| block_on(ledger.runs(&RunQuery { page, ..query.clone() })));
+        let runs = runs.into_iter().map(|run| RunDump::of(ledger, run)).collect();
+        let run_count = block_on(ledger.run_count(&RunFilter::default())).expect("runs are countable");
+        Self { ledger: ledger.ledger(), head, entries, run_count, runs }
+    }
+
+    /// Checks what is readable against the log: hashes, numbers, counts, trees, and the wire's form of everything.
+    #[track_caller]
+    pub fn check(&self) {
+        assert_eq!(self.head.tree_size, self.entries.len() as u64, "the head is the log's size");
+        assert_eq!(self.run_count, self.runs.len() as u64, "the count is of the list");
+        let mut leaves = Vec::with_capacity(self.entries.len());
+        let (mut next_seq, mut own) = (HashMap::<String, u64>::new(), HashMap::<String, Vec<Hash>>::new());
+        let mut clock = String::new();
+        for (place, entry) in (0u64..).zip(&self.entries) {
+            assert_eq!(entry.log_index, place, "log indices are gapless");
+            let leaf = leaf_members(entry);
+            assert_eq!(leaf["ledger"], self.ledger.to_string());
+            assert_eq!(leaf["v"], "1");
+            assert!(leaf["recorded_at"] >= clock, "the ledger's clock never goes back");
+            clock.clone_from(&leaf["recorded_at"]);
+            let seq = next_seq.entry(leaf["run"].clone()).or_default();
+            assert_eq!(leaf["seq"], seq.to_string(), "a run's entries are numbered from 0");
+            *seq += 1;
+            assert_eq!(merkle::leaf_hash(entry.leaf.as_str().as_bytes()), entry.leaf_hash, "the leaf hashes");
+            let (body, salt) = (entry.body.as_ref().expect("a body"), entry.salt.expect("a salt"));
+            assert_eq!(leaf["commit"], commitment(body, salt).to_string(), "the leaf commits to the body");
+            leaves.push(entry.leaf_hash);
+            own.entry(leaf["run"].clone()).or_default().push(entry.leaf_hash);
+            reads_back(entry, 1);
+        }
+        assert_eq!(self.head.root, naive_root(&leaves), "the head's root is over the log");
+        for run in &self.runs {
+            let entries = own.get(run.run.run_id.as_str()).map_or(0, Vec::len);
+            assert_eq!(run.run.entries, entries as u64, "a run counts its entries");
+            run.check(&self.entries);
+        }
+        let known: usize =
+            self.runs.iter().map(|run| run.run.run_id.as_str()).filter(|id| own.contains_key(*id)).count();
+        assert_eq!(known, own.keys().filter(|run| !run.is_empty()).count(), "every run of the log is listed once");
+    }
+
+    /// Demands that another reading of the same ledger says the same.
+    #[track_caller]
+    pub fn same(&self, other: &Self) {
+        assert_eq!(self.ledger, other.ledger, "the ledger's id stays");
+        assert_eq!(self.head, other.head, "the head stays");
+        same_items("entry", &self.entries, &other.entries);
+        assert_eq!(self.run_count, other.run_count, "the runs are as many");
+        assert_eq!(self.runs.len(), other.runs.len(), "the runs are as many");
+        for (a, b) in self.runs.iter().zip(&other.runs) {
+            assert_eq!(a.run, b.run, "a run reads the same");
+            same_items("step", &a.steps, &b.steps);
+            same_items("trace", &a.traces, &b.traces);
+            assert_eq!(a.counts, b.counts, "counters stay");
+            same_items("node", &a.tree, &b.tree);
+        }
+    }
+}
+
+#[track_caller]
+fn same_items<T: PartialEq + std::fmt::Debug>(what: &str, a: &[T], b: &[T]) {
+    assert_eq!(a.len(), b.len(), "as many of {what}");
+    for (place, (a, b)) in a.iter().zip(b).enumerate() {
+        assert_eq!(a, b, "{what} {place} reads the same");
+    }
+}
+
+impl RunDump {
+    #[track_caller]
+    fn of(ledger: &dyn LedgerStore, run: Run) -> Self {
+        let id = run.run_id.clone();
+        let steps = walk(1_000, |page| block_on(ledger.steps(&id, &page)));
+        let traces = walk(1_000, |page| block_on(ledger.traces(&id, &TraceQuery { page, ..TraceQuery::default() })));
+        let counts = block_on(ledger.trace_counts(&id)).expect("counts are readable");
+        let tree = walk(1_000, |page| block_on(ledger.tree(&id, &TreeQuery { page, ..TreeQuery::default() })));
+        let alone = block_on(ledger.run(&id)).expect("a run is readable");
+        assert_eq!(alone.as_ref(), Some(&run), "a run reads alone as in a list");
+        Self { run, steps, traces, counts, tree }
+    }
+
+    #[track_caller]
+    fn check(&self, log: &[LogEntry]) {
+        let Self { run, steps, traces, counts, tree } = self;
+        reads_back(run, 0);
+        assert_eq!(run.steps, steps.len() as u64, "a run counts its steps");
+        assert!(steps.is_sorted_by(|a, b| a.index < b.index), "steps are by index, each once");
+        let micro_cents: i64 = steps.iter().map(|step| step.cost_cents.as_micro_cents()).sum();
+        assert_eq!(run.cost_cents.as_micro_cents(), micro_cents, "costs add up");
+        let nanos: i64 = steps.iter().map(|step| step.duration_ms.as_nanos()).sum();
+        // A total is written as milliseconds in a double: exact to some 2^-52 of itself.
+        assert!((run.duration_ms.as_nanos() - nanos).abs() <= nanos >> 50, "durations add up");
+        assert_eq!(run.tokens, steps.iter().filter_map(|step| step.tokens).reduce(|a, b| a + b), "tokens add up");
+        let word = |word: &str| steps.iter().filter(|step| step.status.as_str() == word).count() as u64;
+        assert_eq!((run.successes, run.failures), (word("success"), word("failure")));
+        for step in steps {
+            reads_back(step, 0);
+            place(log, step.log_index, step.run_id.as_str(), step.seq, "step");
+        }
+        assert_eq!(run.traces, traces.len() as u64, "a run counts its traces");
+        assert!(traces.is_sorted_by_key(|trace| (trace.occurred_at, trace.log_index)), "traces are in order");
+        for trace in traces {
+            reads_back(trace, 0);
+            place(log, trace.log_index, trace.run_id.as_str(), trace.seq, "trace");
+        }
+        assert_eq!(counts.total, run.traces, "the counters' total");
+        let (types, tags) = (
+            counted(traces.iter().map(|trace| trace.trace_type.type_name())),
+            counted(traces.iter().flat_map(|trace| trace.tags.iter().map(String::as_str))),
+        );
+        assert_eq!((&counts.types, &counts.tags), (&types, &tags), "the counters are of the traces");
+        check_tree(traces, tree);
+    }
+}
+
+/// A forest in pre-order: depths rise by one at most, children are as many as said, each trace stands there once.
+#[track_caller]
+fn check_tree(traces: &[Trace], tree: &[TreeNode]) {
+    let mut shown: Vec<_> = tree.iter().filter_map(|node| node.trace.as_ref()).map(|trace| trace.log_index).collect();
+    shown.sort_unstable();
+    let mut listed: Vec<_> = traces.iter().map(|trace| trace.log_index).collect();
+    listed.sort_unstable();
+    assert_eq!(shown, listed, "the forest holds every trace once");
+    let mut path: Vec<(&TreeNode, u64)> = Vec::new();
+    for node in tree {
+        reads_back(node, 1);
+        let depth = node.depth as usize;
+        assert!(depth <= path.len(), "pre-order goes down one level at a time");
+        for (parent, seen) in path.drain(depth..) {
+            assert_eq!(parent.children, seen, "a node has as many children as it says");
+        }
+        if let Some((parent, seen)) = path.last_mut() {
+            *seen += 1;
+            let named = node.trace.as_ref().and_then(|trace| trace.parent_id.as_ref());
+            let above = parent.trace.as_ref().map(|trace| &trace.id).or(parent.missing.as_ref());
+            assert_eq!(named, above, "a child hangs on the parent that it names");
+        } else if let Some(trace) = &node.trace {
+            assert_eq!(trace.parent_id.is_some(), trace.orphan, "a root names no parent, unless it is an orphan");
+        }
+        path.push((node, 0));
+    }
+    for (parent, seen) in path {
+        assert_eq!(parent.children, seen, "a node has as many children as it says");
+    }
+}
+
+#[track_caller]
+fn place(log: &[LogEntry], log_index: u64, run: &str, seq: u64, kind: &str) {
+    let leaf = leaf_members(&log[usize::try_from(log_index).expect("a log index")]);
+    assert_eq!(
+        (&*leaf["run"], &*leaf["seq"], &*leaf["kind"]),
+        (run, &*seq.to_string(), kind),
+        "an item names its entry"
+    );
+}
+
+fn counted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<NameCount> {
+    let mut counts = BTreeMap::<&str, u64>::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().map(|(name, count)| NameCount { name: name.to_owned(), count }).collect()
+}
+
+/// What is read can be written to the wire and read from it, `levels` deep inside what the wire adds.
+#[track_caller]
+fn reads_back<T: Fields + PartialEq + std::fmt::Debug>(item: &T, levels: u32) {
+    let json = to_json(item);
+    let value = parse_around(json.as_str().as_bytes(), levels).unwrap_or_else(|error| panic!("{error}"));
+    let read: T = read_whole(value, &Path::ROOT).unwrap_or_else(|invalid| panic!("{invalid}"));
+    assert!(read == *item, "what is written is read back: {item:?}");
+}
+
+/// The members of a leaf, as text.
+#[track_caller]
+pub(crate) fn leaf_members(entry: &LogEntry) -> HashMap<String, String> {
+    let value = entry.leaf.json().value();
+    let object = value.as_object().expect("a leaf is an object");
+    assert_eq!(object.len(), 7, "a leaf has seven members");
+    let text = |value: &Value<'_>| value.as_str().map_or_else(|| value.to_json().as_str().to_owned(), str::to_owned);
+    object.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()
+}
+
+/// The commitment to a body under a salt, from DESIGN §6 and the log entry alone.
+pub(crate) fn commitment(body: &Json, salt: Hash) -> Hash {
+    let value = body.value();
+    let mut members = Vec::new();
+    for (name, value) in value.as_object().expect("a body is an object").iter() {
+        match value.as_object().filter(|_| name == "trace_type") {
+            Some(inner) => members.extend(inner.iter().map(|(name, value)| (format!("trace_type/{name}"), value))),
+            None => members.push((name.to_owned(), value)),
+        }
+    }
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut bytes = b"tracekeep/commit/1\n".to_vec();
+    for (name, value) in members {
+        let own = sha256(&[b"tracekeep/salt/1\n", salt.as_bytes(), name.as_bytes()]);
+        let pair = Json::array([Json::from(name.as_str()), value.to_json()]);
+        bytes
+            .extend_from_slice(sha256(&[b"tracekeep/member/1\n", own.as_bytes(), pair.as_str().as_bytes()]).as_bytes());
+    }
+    sha256(&[&bytes])
+}
+
+/// The root over leaf hashes, as RFC 9162 §2.1.1 defines it.
+pub(crate) fn naive_root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => sha256(&[]),
+        [leaf] => *leaf,
+        _ => {
+            let split = leaves.len().next_power_of_two() / 2;
+            let (left, right) = leaves.split_at(split);
+            sha256(&[&[1], naive_root(left).as_bytes(), naive_root(right).as_bytes()])
+        }
+    }
+}

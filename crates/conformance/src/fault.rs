@@ -1,0 +1,141 @@
+//! Faults as a backend: commits that fail in pairs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_store::{
+    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery, TreeQuery,
+};
+
+/// How a commit fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It failed and nothing was applied: `storage_failed`.
+    NotApplied,
+    /// It was applied, and the answer got lost: `commit_unknown`.
+    Applied,
+}
+
+/// A ledger whose commits fail at chosen calls. Everything else passes through.
+#[derive(Debug)]
+pub struct FaultStore {
+    inner: Arc<dyn LedgerStore>,
+    faults: Mutex<BTreeMap<u64, Fault>>,
+    calls: AtomicU64,
+}
+
+impl FaultStore {
+    /// A decorator that lets everything pass.
+    #[must_use]
+    pub fn new(inner: Arc<dyn LedgerStore>) -> Self {
+        Self { inner, faults: Mutex::default(), calls: AtomicU64::new(0) }
+    }
+
+    /// Makes the commit call number `call`, counted from 0, fail.
+    #[must_use]
+    pub fn failing(self, call: u64, fault: Fault) -> Self {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(call, fault);
+        self
+    }
+
+    /// Commit calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).get(&call).copied()
+    }
+}
+
+fn failed(count: usize, fault: Fault) -> Vec<Result<Receipt>> {
+    let error = || match fault {
+        Fault::NotApplied => Error::new(Code::StorageFailed, "an injected fault before the commit"),
+        Fault::Applied => Error::new(Code::CommitUnknown, "an injected fault of the commit itself"),
+    };
+    (0..count).map(|_| Err(error())).collect()
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl LedgerStore for FaultStore {
+    fn ledger(&self) -> LedgerId {
+        self.inner.ledger()
+    }
+
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        let (count, fault) = (batches.len(), self.next());
+        if fault == Some(Fault::NotApplied) {
+            return failed(count, Fault::NotApplied);
+        }
+        let results = self.inner.commit(batches).await;
+        fault.map_or(results, |fault| failed(count, fault))
+    }
+
+    fn commit_blocking(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        let (count, fault) = (batches.len(), self.next());
+        if fault == Some(Fault::NotApplied) {
+            return failed(count, Fault::NotApplied);
+        }
+        let results = self.inner.commit_blocking(batches);
+        fault.map_or(results, |fault| failed(count, fault))
+    }
+
+    async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
+        self.inner.run(run_id).await
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Page<Run>> {
+        self.inner.runs(query).await
+    }
+
+    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+        self.inner.run_count(filter).await
+    }
+
+    async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>> {
+        self.inner.step(run_id, index).await
+    }
+
+    async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
+        self.inner.steps(run_id, page).await
+    }
+
+    async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
+        self.inner.trace(run_id, id).await
+    }
+
+    async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        self.inner.traces(run_id, query).await
+    }
+
+    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
+        self.inner.trace_counts(run_id).await
+    }
+
+    async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
+        self.inner.tree(run_id, query).await
+    }
+
+    async fn head(&self) -> Result<Head> {
+        self.inner.head().await
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+        self.inner.entries(from, limit).await
+    }
+
+    async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
+        self.inner.inclusion(log_index, size).await
+    }
+
+    async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
+        self.inner.consistency(from, to).await
+    }
+}
