@@ -45,12 +45,12 @@ const UNSEEN = String.raw`(?!(?<=\p{Emoji})\ufe0f)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp
 const UNSEEN_IN_TEXT = new RegExp(String.raw`(?:(?![\n\t])${UNSEEN})+`, "gu");
 const UNSEEN_IN_LINE = new RegExp(`(?:${UNSEEN})+`, "gu");
 
+const ESCAPES = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]]);
+
 function escaped(characters) {
   return Array.from(characters, (character) => {
-    const code = character.codePointAt(0);
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
+    const code = character.codePointAt(0).toString(16);
+    return ESCAPES.get(character) ?? (code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`);
   }).join("");
 }
 
@@ -205,6 +205,7 @@ function when(time) {
 
 function span(ms) {
   const size = Math.abs(ms);
+  if (size === 0) return "0 ms";
   if (size < 1) return `${Number((ms * 1000).toPrecision(3))} µs`;
   if (size < 1000) return `${Number(ms.toPrecision(3))} ms`;
   if (size < 60_000) return `${Number((ms / 1000).toPrecision(3))} s`;
@@ -383,8 +384,8 @@ const cents = (cost) => (present(cost) ? `${cost} ¢` : undefined);
 const COLUMNS = [
   ["Status", "", (run) => state(runState(run))],
   ["Run", "id", (run) => el("a", { href: runLink(run.run_id) }, line(run.run_id))],
-  ["Agent", "", (run) => present(run.agent_id) && line(run.agent_id)],
-  ["Goal", "", (run) => present(run.goal) && line(run.goal)],
+  ["Agent", "agent", (run) => present(run.agent_id) && line(run.agent_id)],
+  ["Goal", "goal", (run) => present(run.goal) && el("div", {}, line(run.goal))],
   ["Started", "when", (run) => when(run.started_at)],
   ["Duration", "number", runDuration],
   ["Steps", "number", (run) => number(run.steps)],
@@ -527,7 +528,8 @@ function traceInside(runId, { trace, children }) {
       ["Id", idLink(runLink(runId, trace.id), trace.id)],
       ["Parent", present(trace.parent_id) ? idLink(runLink(runId, trace.parent_id), trace.parent_id) : undefined],
       ["Children", number(children)], ["Type", line(type)], ["Began", when(trace.occurred_at)], ["Ended", when(trace.ended_at)],
-      ["Marks", [trace.late && mark("late: recorded after the seal"), " ", trace.orphan && mark("orphan: its parent would close a cycle")].filter(Boolean).length > 1 ? [trace.late && mark("late: recorded after the seal"), " ", trace.orphan && mark("orphan: its parent would close a cycle")] : undefined],
+      ["Late", trace.late ? "recorded after the run was sealed" : undefined],
+      ["Orphan", trace.orphan ? "its parent would have closed a cycle, or was too far down to tell" : undefined],
       ["Tags", trace.tags?.length ? tags(trace.tags) : undefined],
       ["Log index", number(trace.log_index)], ["Number in the run", number(trace.seq)], ["Recorded", when(trace.recorded_at)],
       ["Ended at log index", present(trace.ended_log_index) ? number(trace.ended_log_index) : undefined],
@@ -615,14 +617,17 @@ let timer;
 let refreshing = false;
 let rest = 0; // when the next refresh may begin
 
+let complaint;
+
 function report(error) {
-  if (error.name === "AbortError") return;
-  main.querySelector(".problem")?.remove();
-  main.prepend(problem(error));
+  if (error?.name === "AbortError") return;
+  complaint?.remove();
+  complaint = error && problem(error);
+  if (complaint) main.prepend(complaint);
 }
 
 function viewOf(hash, signal) {
-  const [path, query] = hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+  const [path, query] = hash.replace(/^#\/?/, "").split(/\?(.*)/s, 2);
   const params = new URLSearchParams(query);
   if (!path.startsWith("run/")) return runsView(params, signal);
   let id = "";
@@ -632,7 +637,7 @@ function viewOf(hash, signal) {
     // Left empty, which is no id.
   }
   if (isId(id)) return runView(id, params, signal);
-  return { name: "run", title: () => "No such run", element: problem(new Error("that is not a run id")), refresh: async () => {} };
+  return { name: "run", title: () => "Not a run id", element: problem(new Error("that is not a run id")), refresh: async () => {} };
 }
 
 function route() {
@@ -643,38 +648,37 @@ function route() {
   main.replaceChildren(current.view.element);
   document.title = `${current.view.title()} · Tracekeep`;
   scrollTo(0, 0);
-  heard = [];
-  hear(undefined, undefined, 0);
+  heard = [[undefined, undefined]];
+  refresh();
 }
 
-function hear(run, kind, wait = 150) {
+function hear(run, kind) {
   heard.push([run, kind]);
-  if (!refreshing) schedule(wait);
+  // An entry rarely comes alone; and a timer that is set stays set, or a steady stream would put it off for ever.
+  if (!refreshing) timer ??= setTimeout(refresh, Math.max(150, rest - performance.now()));
 }
 
-function schedule(wait) {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, Math.max(wait, rest - performance.now()));
-}
-
+/** Brings the view up to date: at once when it is new, else once in a while. */
 async function refresh() {
+  clearTimeout(timer);
+  timer = undefined;
   const { view } = current;
   const events = heard.splice(0);
   const began = performance.now();
   refreshing = true;
   try {
     await view.refresh(events);
-    if (view === current.view) {
-      main.querySelector(".problem")?.remove();
-      document.title = `${view.title()} · Tracekeep`;
-    }
+    if (view === current.view) report();
   } catch (error) {
     if (view === current.view) report(error);
   }
+  if (view !== current.view) return; // left meanwhile; the new view has its own refresh under way
+  document.title = `${view.title()} · Tracekeep`;
   refreshing = false;
   // A tree that takes long to read is read less often.
-  rest = Math.max(began + REFRESH_MS, performance.now() + (performance.now() - began));
-  if (heard.length) schedule(0);
+  const ended = performance.now();
+  rest = Math.max(began + REFRESH_MS, 2 * ended - began);
+  if (heard.length > 0) timer = setTimeout(refresh, rest - ended);
 }
 
 function live(word, text) {
