@@ -70,19 +70,32 @@ fn sort_inside(value: &mut AnyValue<'_>) {
 
 /// Sorted attributes, to look things up in. Of a repeated key the first counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attributes<'s, 'a>(&'s [KeyValue<'a>]);
+pub(crate) struct Attributes<'s, 'a> {
+    sorted: &'s [KeyValue<'a>],
+    /// One bit for each key, so that most of what is not there is known without a search: most keys are not.
+    present: u64,
+}
+
+fn bit(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied().map_or(0, usize::from);
+    1 << ((bytes.len() * 7 + byte(bytes.len() / 2) * 3 + byte(bytes.len().wrapping_sub(1))) & 63)
+}
 
 impl<'s, 'a> Attributes<'s, 'a> {
     /// Takes what [`sort`] has sorted.
     pub(crate) fn sorted(attributes: &'s [KeyValue<'a>]) -> Self {
         debug_assert!(attributes.is_sorted_by(|a, b| a.key <= b.key));
-        Self(attributes)
+        Self { sorted: attributes, present: attributes.iter().fold(0, |bits, attribute| bits | bit(&attribute.key)) }
     }
 
     /// The value under `key`.
     pub(crate) fn get(&self, key: &str) -> Option<&'s AnyValue<'a>> {
-        let at = self.0.partition_point(|attribute| &*attribute.key < key);
-        self.0.get(at).filter(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+        if self.present & bit(key) == 0 {
+            return None;
+        }
+        let at = self.sorted.partition_point(|attribute| &*attribute.key < key);
+        self.sorted.get(at).filter(|attribute| attribute.key == key).map(|attribute| &attribute.value)
     }
 
     /// The first of `keys` whose value `read` can use.
@@ -102,8 +115,8 @@ impl<'s, 'a> Attributes<'s, 'a> {
 
     /// The attributes whose keys begin with `prefix`.
     pub(crate) fn under(&self, prefix: &str) -> &'s [KeyValue<'a>] {
-        let from = self.0.partition_point(|attribute| &*attribute.key < prefix);
-        let rest = &self.0[from..];
+        let from = self.sorted.partition_point(|attribute| &*attribute.key < prefix);
+        let rest = &self.sorted[from..];
         &rest[..rest.partition_point(|attribute| attribute.key.starts_with(prefix))]
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn scope(scope: &ScopeSpans<'_>) -> Result<Vec<u8>, TooDeep> {
 
 /// The text of the member `otel`: that of the scope and that of the span (sorted).
 pub(crate) fn otel(scope: &[u8], span: &Span<'_>) -> Result<String, TooDeep> {
-    let mut object = Members::open(Vec::with_capacity(1_024 + scope.len()));
+    let mut object = Members::open(Vec::with_capacity(512 + scope.len() + usual_len(&span.attributes)));
     if !scope.is_empty() {
         object.name("scope").extend_from_slice(scope);
     }
@@ -43,6 +43,13 @@ pub(crate) fn otel(scope: &[u8], span: &Span<'_>) -> Result<String, TooDeep> {
     let out = write_span(object.out, span)?;
     let out = Members { out, from: 0 }.close();
     Ok(String::from_utf8(out).expect("invariant: the writers write UTF-8"))
+}
+
+/// What attributes usually take, so that the text seldom moves while it grows.
+fn usual_len(attributes: &[KeyValue<'_>]) -> usize {
+    let value =
+        |value: &AnyValue<'_>| if let AnyValue::String(text) = value { text.len() + text.len() / 16 } else { 24 };
+    attributes.iter().map(|attribute| attribute.key.len() + 40 + value(&attribute.value)).sum()
 }
 
 fn write_span(out: Vec<u8>, span: &Span<'_>) -> Result<Vec<u8>, TooDeep> {
