@@ -225,7 +225,8 @@ fn trace_type() -> BoxedStrategy<TraceType> {
         }),
         (text(), text(), of(any::<u64>()))
             .prop_map(|(query_type, query, results_count)| { TraceType::Query { query_type, query, results_count } }),
-        (text(), of(proptest::num::f64::ANY)).prop_map(|(content, confidence)| TraceType::Thought { content, confidence }),
+        (text(), of(proptest::num::f64::ANY))
+            .prop_map(|(content, confidence)| TraceType::Thought { content, confidence }),
         (text(), text(), any::<bool>())
             .prop_map(|(error_type, message, recoverable)| { TraceType::Error { error_type, message, recoverable } }),
         (text(), json()).prop_map(|(name, data)| TraceType::Custom { name, data }),

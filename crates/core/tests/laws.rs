@@ -1,0 +1,108 @@
+//! Laws of the design that this crate holds by what its source does not contain.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What would let the outside in. A name is looked for as a whole path or word.
+const OUTSIDE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::io",
+    "SystemTime",
+    "Instant",
+    "now(",
+    "Zoned",
+    "TimeZone",
+    "RandomState",
+    "HashMap",
+    "HashSet",
+    "rand",
+    "getrandom",
+    "env!",
+    "include_str!",
+    "include_bytes!",
+    "println!",
+    "eprintln!",
+    "dbg!",
+    "static mut",
+    "thread_local!",
+    "OnceLock",
+    "LazyLock",
+    "Mutex",
+    "async",
+    "unsafe",
+    "extern",
+];
+
+fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+/// The forbidden words in a source text, comments and tests left aside.
+fn found(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(code.lines()) {
+        let line = line.split("//").next().unwrap_or_default().replace("std::{", "std::");
+        for word in OUTSIDE {
+            let boundary = |character: Option<char>| !character.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let is_there = line.match_indices(word).any(|(at, _)| {
+                boundary(line[..at].chars().next_back()) && boundary(line[at + word.len()..].chars().next())
+            });
+            if is_there {
+                found.push(format!("{number}: {word}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn law_1_core_does_no_io_and_reads_no_clock_and_no_randomness() {
+    let mut files = Vec::new();
+    sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    assert!(files.len() > 20, "the sources were found");
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        wrong.extend(found(&text).into_iter().map(|what| format!("{}:{what}", file.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn law_1_holds_for_what_core_links() {
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: Vec<_> = dependencies.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    // jiff could read the clock and the time zones, which the scan looks for; the others only compute.
+    assert_eq!(names, ["jiff", "ryu-js", "sha2"], "a new dependency of core must be as pure as these");
+}
+
+/// The scan itself is seen to fail.
+#[test]
+fn the_scan_finds_what_it_looks_for() {
+    for (text, expected) in [
+        ("use std::fs;", 1),
+        ("use std::{fs, env};", 1),
+        ("let now = std::time::SystemTime::now();", 1),
+        ("let x = rand::random();", 1),
+        ("let operand = 1; // rand std::fs", 0),
+        ("#[cfg(test)]\nmod tests {\n use std::fs;\n}", 0),
+        ("use std::collections::HashMap;", 1),
+    ] {
+        assert_eq!(found(text).len(), expected, "{text}: {:?}", found(text));
+    }
+}
