@@ -15,10 +15,12 @@ use tracekeep_store::{
 
 use crate::error::io;
 use crate::faults::{Fault, Faults};
+use crate::fsck;
 use crate::group::Group;
 use crate::lock::{self, Holder, Lock};
 use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
+use crate::report::Report;
 use crate::schema::{self, Holds};
 use crate::writer::{Batches, Writer};
 
@@ -114,6 +116,29 @@ impl SqliteLedger {
     #[must_use]
     pub fn holder(path: impl AsRef<Path>) -> Option<Holder> {
         lock::holder(path.as_ref())
+    }
+
+    /// Compares everything in the ledger at `path` with its log: pages, migrations, each entry's commitment and place, the
+    /// tree, and every index against one that is rebuilt beside it from the log alone. Changes nothing, takes no lock and
+    /// works beside a running writer: it sees what was committed when it began.
+    ///
+    /// Takes time and room for temporary files in proportion to the ledger.
+    ///
+    /// # Errors
+    /// `not_a_ledger`, `newer_format`, and what the storage fails with. What is wrong inside is a finding, not an error.
+    pub fn check(path: impl AsRef<Path>) -> Result<Report> {
+        fsck::check(path.as_ref())
+    }
+
+    /// Rebuilds every index of the ledger at `path` from its log, in one transaction: the same answers and the same cursors
+    /// as before. An erased entry is rebuilt as erased. An entry that is damaged keeps its place in the log and its run, is
+    /// left out of the indices, and is a finding of the report.
+    ///
+    /// # Errors
+    /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the storage
+    /// fails with. Nothing is changed then.
+    pub fn rebuild(path: impl AsRef<Path>) -> Result<Report> {
+        fsck::rebuild(path.as_ref())
     }
 
     /// Says beside the ledger where its writer serves, so that other processes can send it what they would write.

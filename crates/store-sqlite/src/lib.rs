@@ -7,14 +7,17 @@
 //! docs/format/sqlite.md describes the file.
 
 mod codec;
+mod compare;
 mod error;
 mod faults;
+mod fsck;
 mod group;
 mod index;
 mod ledger;
 mod lock;
 mod open;
 mod pool;
+mod report;
 mod rows;
 mod schema;
 mod snapshot;
@@ -27,3 +30,4 @@ pub use faults::Fault;
 pub use ledger::SqliteLedger;
 pub use lock::Holder;
 pub use open::Options;
+pub use report::{Finding, Report, Wrong};

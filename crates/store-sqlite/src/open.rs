@@ -69,6 +69,8 @@ pub(crate) enum Mode {
     Reader,
     /// Reads a file that this process may be unable to write to.
     ReadOnly,
+    /// The same, and builds tables in the schema `temp`.
+    Checker,
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
@@ -176,7 +178,7 @@ fn sync_directory(path: &Path) -> Result<()> {
 /// A connection that reads.
 pub(crate) fn reader(path: &Path, mode: Mode) -> Result<Connection> {
     let flags = match mode {
-        Mode::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Mode::ReadOnly | Mode::Checker => OpenFlags::SQLITE_OPEN_READ_ONLY,
         // Readers of a writer's process can recover a WAL and keep its index.
         _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
@@ -193,10 +195,15 @@ fn settings(conn: &Connection, mode: Mode) -> Result<()> {
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;
     set("foreign_keys", "OFF")?;
-    let cache_kib = if mode == Mode::Writer { WRITER_CACHE_KIB } else { READER_CACHE_KIB };
+    let cache_kib = match mode {
+        Mode::Writer | Mode::Checker => WRITER_CACHE_KIB,
+        Mode::Reader | Mode::ReadOnly => READER_CACHE_KIB,
+    };
     conn.pragma_update(None, "cache_size", -cache_kib).said()?;
-    if mode != Mode::Writer {
-        return set("query_only", "ON");
+    match mode {
+        Mode::Writer => {}
+        Mode::Reader | Mode::ReadOnly => return set("query_only", "ON"),
+        Mode::Checker => return Ok(()),
     }
     set("secure_delete", "ON")?;
     set("journal_mode", "WAL")?;

@@ -97,18 +97,22 @@ pub fn run_id(text: &str) -> RunId {
 }
 
 /// A small generator (xorshift64*): no test depends on more.
-pub struct Dice(u64);
+pub struct Dice {
+    pub state: u64,
+    /// How many times as many ids there are: more, and fewer ops meet what is there.
+    pub breadth: u64,
+}
 
 impl Dice {
     pub const fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, breadth: 1 }
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
     }
 
     fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -128,7 +132,8 @@ const TAGS: [&str; 5] = ["a", "b", "", "a\\u0000", "\\ud83d\\ude00"];
 /// One op of a few runs, steps and traces, so that duplicates, conflicts and refusals are frequent.
 pub fn any_op(dice: &mut Dice) -> Op {
     let run = format!("run-{}", dice.below(4));
-    let (id, parent) = (dice.below(40), dice.below(40));
+    let ids = 40 * dice.breadth;
+    let (id, parent) = (dice.below(ids), dice.below(ids));
     let time = dice.pick(&TIMES);
     let tags = match dice.pick(&TAGS) {
         "" => String::new(),
@@ -148,7 +153,7 @@ pub fn any_op(dice: &mut Dice) -> Op {
         3..8 => format!(
             r#"{{"op":"record_step","run_id":"{run}","index":{},"skill_name":"s","params":{{"n":{}}},"status":"{}",
                 "cost_cents":"0.25","occurred_at":"{time}"}}"#,
-            dice.below(12),
+            dice.below(12 * dice.breadth),
             dice.below(2),
             dice.pick(&["success", "failure"]),
         ),

@@ -1,0 +1,115 @@
+//! Comparing the stored indices with those that were rebuilt in `temp`, both ways.
+//!
+//! Types and tags are compared by their text: the numbers that they are interned under may differ.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use tracekeep_store::Result;
+
+use crate::error::Said;
+use crate::report::{Report, Wrong};
+use crate::statement::many;
+
+/// One table of the indices.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    /// The order that it is written in.
+    pub(crate) key: &'static str,
+    /// The columns that are compared; `@` stands for the schema.
+    columns: &'static str,
+    /// The columns that tell a row's place, numbers alone: nothing that somebody wrote is shown.
+    place: &'static [&'static str],
+}
+
+const fn table(name: &'static str, key: &'static str, place: &'static [&'static str], columns: &'static str) -> Table {
+    Table { name, key, columns, place }
+}
+
+/// Every table of sql/0001_index.sql.
+pub(crate) const TABLES: &[Table] = &[
+    table("tile", "level, n", &["level", "n"], "level, n, root, hashes"),
+    table("name", "id", &[], "text"),
+    table(
+        "run",
+        "run_no",
+        &["run_no"],
+        "run_no, source, started_at, status, agent, correlation, parent, seed, plan_hash, behaviour_hash, root_hash, \
+         state",
+    ),
+    table("run_tag", "tag, started_at, run_no", &["run_no"], "run_no, tag, started_at"),
+    table("topic", "run_no, topic", &["run_no"], "run_no, topic, log_index"),
+    table("step", "run_no, idx", &["run_no", "idx"], "run_no, idx, log_index, behaviour, exact"),
+    table(
+        "trace",
+        "log_index",
+        &["log_index"],
+        "log_index, run_no, id, parent, children, (SELECT text FROM @.name WHERE id = t.type) AS type, occurred_at, \
+         status, ended_at, ended_by, flags",
+    ),
+    table(
+        "trace_tag",
+        "run_no, tag, occurred_at, log_index",
+        &["run_no", "log_index"],
+        "run_no, log_index, (SELECT text FROM @.name WHERE id = t.tag) AS tag, occurred_at",
+    ),
+    table("child_count", "run_no, slot", &["run_no", "slot"], "run_no, slot, n"),
+    table(
+        "trace_count",
+        "run_no, kind, name",
+        &["run_no", "kind"],
+        "run_no, kind, (SELECT text FROM @.name WHERE id = t.name) AS name, n",
+    ),
+    table("slot", "named_by", &["named_by"], "named_by, run_no, id, occurred_at, filled_by"),
+    table("idem_key", "key", &["log_index"], "log_index, key"),
+];
+
+/// Rows that one table's comparison looks at; beyond them the count is of rows missing and extra alike.
+const ROWS_MAX: usize = 100_000;
+
+/// Compares every table.
+pub(crate) fn all(conn: &Connection, report: &mut Report) -> Result<()> {
+    for table in TABLES {
+        let differences = table.differences(conn);
+        let Some((missing, extra)) = report.note(table.name, differences)? else { continue };
+        // A row that differs is missing as it should be and extra as it is.
+        let mut unpaired: BTreeSet<_> = extra.iter().collect();
+        let mut differs = BTreeSet::new();
+        for place in &missing {
+            if !table.place.is_empty() && unpaired.remove(place) {
+                differs.insert(place);
+                report.find(Wrong::RowDiffers, place, "the row is not what the log says");
+            } else {
+                report.find(Wrong::RowMissing, place, "the log asks for a row that is not there");
+            }
+        }
+        for place in &extra {
+            if !differs.remove(place) {
+                report.find(Wrong::RowExtra, place, "the row is there without the log asking for it");
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Table {
+    /// Places of rows that only the rebuilt table has, and of those that only the stored one has.
+    fn differences(&self, conn: &Connection) -> Result<(Vec<String>, Vec<String>)> {
+        let rows = |schema: &str| format!("SELECT {} FROM {schema}.{} t", self.columns.replace('@', schema), self.name);
+        let (stored, rebuilt) = (rows("main"), rows("temp"));
+        Ok((self.only(conn, &rebuilt, &stored)?, self.only(conn, &stored, &rebuilt)?))
+    }
+
+    fn only(&self, conn: &Connection, these: &str, those: &str) -> Result<Vec<String>> {
+        let place = if self.place.is_empty() { "1".to_owned() } else { self.place.join(", ") };
+        let sql = format!("SELECT {place} FROM ({these} EXCEPT {those}) LIMIT {ROWS_MAX}");
+        many(conn, &sql, [], |row| {
+            let mut text = self.name.to_owned();
+            for (column, name) in self.place.iter().enumerate() {
+                let number: i64 = row.get(column).said()?;
+                text.push_str(&format!(" {name} {number}"));
+            }
+            Ok(text)
+        })
+    }
+}

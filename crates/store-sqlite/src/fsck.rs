@@ -1,0 +1,273 @@
+//! Checking a ledger against its own log, and rebuilding its indices from it.
+//!
+//! The log is walked once, in order: each entry against its commitment, its place and its clock, the tree recomputed, and
+//! each entry decided again into a second set of index tables in the schema `temp`. There the names hide the stored
+//! tables, so that the very code that reads and writes the ledger builds them. Checking compares the two sets; rebuilding
+//! puts the second in the place of the first.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::Connection;
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::Hash;
+use tracekeep_core::id::LedgerId;
+use tracekeep_core::merkle::Edge;
+use tracekeep_store::plan::{Change, replay};
+use tracekeep_store::rows::Entry;
+use tracekeep_store::{Code, Error, Result, Snapshot};
+
+use crate::compare;
+use crate::error::{Said, corrupt};
+use crate::index::{Index, put_tile};
+use crate::lock::Lock;
+use crate::open::{self, Mode, Options};
+use crate::report::{Report, Wrong};
+use crate::rows::{self, entry_columns};
+use crate::schema::{self, Holds};
+use crate::snapshot::{Own, View};
+use crate::statement::{many, run};
+
+/// Entries between two writings of what is gathered.
+const FLUSH_ENTRIES: u64 = 1_000;
+
+/// Compares everything in the ledger at `path` with its log.
+pub(crate) fn check(path: &Path) -> Result<Report> {
+    demand_ledger(path)?;
+    let conn = open::reader(path, Mode::Checker)?;
+    scratch(&conn)?;
+    run(&conn, "BEGIN", [])?;
+    let mut report = Report::default();
+    let done = check_within(&conn, &mut report);
+    // What was built in `temp` goes; nothing else was written.
+    run(&conn, "ROLLBACK", [])?;
+    done.map(|()| report)
+}
+
+fn check_within(conn: &Connection, report: &mut Report) -> Result<()> {
+    let ledger = open::ledger(conn)?;
+    pages(conn, report)?;
+    for wrong in schema::wrong_migrations(conn)? {
+        report.find(Wrong::Migration, "migration", wrong);
+    }
+    let built = Walk::new(conn, ledger, report).and_then(Walk::whole);
+    if report.note("log", built)?.is_some() {
+        compare::all(conn, report)?;
+    }
+    Ok(())
+}
+
+/// Puts indices that are rebuilt from the log in the place of those that are there.
+pub(crate) fn rebuild(path: &Path) -> Result<Report> {
+    demand_ledger(path)?;
+    let lock = Lock::acquire(path, open::now())?;
+    let conn = open::writer(path, &Options { create: false, ..Options::default() }, Holds::Ledger)?;
+    scratch(&conn)?;
+    run(&conn, "BEGIN IMMEDIATE", [])?;
+    let mut report = Report::default();
+    let done = rebuild_within(&conn, &mut report);
+    match done {
+        Ok(()) => run(&conn, "COMMIT", [])?,
+        Err(error) => {
+            drop(run(&conn, "ROLLBACK", []));
+            return Err(error);
+        }
+    };
+    conn.close().map_err(|(_, error)| crate::error::failed(error))?;
+    drop(lock);
+    Ok(report)
+}
+
+fn rebuild_within(conn: &Connection, report: &mut Report) -> Result<()> {
+    let ledger = open::ledger(conn)?;
+    // The indices of the record itself are read on the way.
+    run(conn, "REINDEX entry_of_no_run", [])?;
+    run(conn, "REINDEX run_name", [])?;
+    Walk::new(conn, ledger, report)?.whole()?;
+    for table in compare::TABLES {
+        run(conn, &format!("DELETE FROM main.{}", table.name), [])?;
+        run(conn, &format!("INSERT INTO main.{0} SELECT * FROM temp.{0} ORDER BY {1}", table.name, table.key), [])?;
+    }
+    Ok(())
+}
+
+fn demand_ledger(path: &Path) -> Result<()> {
+    match open::look(path)? {
+        Holds::Ledger => Ok(()),
+        Holds::Nothing => Err(Error::new(Code::NotALedger, "there is no ledger at this path")),
+    }
+}
+
+/// Makes room for the second set of tables: in a file that ends with the connection.
+fn scratch(conn: &Connection) -> Result<()> {
+    let settings = "PRAGMA temp_store = FILE; PRAGMA temp.journal_mode = OFF; PRAGMA temp.cache_size = -32768;";
+    conn.execute_batch(settings).said()
+}
+
+/// SQLite's own check of its pages and indices.
+fn pages(conn: &Connection, report: &mut Report) -> Result<()> {
+    let said = many(conn, "PRAGMA main.integrity_check", [], |row| row.get::<_, String>(0).said());
+    for line in report.note("pages", said)?.unwrap_or_default() {
+        if line != "ok" {
+            report.find(Wrong::Pages, "pages", line);
+        }
+    }
+    Ok(())
+}
+
+/// The walk through the log.
+struct Walk<'a> {
+    conn: &'a Connection,
+    ledger: LedgerId,
+    report: &'a mut Report,
+    index: Index,
+    edge: Edge,
+    clock: Timestamp,
+    /// Entries that the batch of the last entry still announces.
+    after: u32,
+    /// The next seq of each run; of entries of no run under `None`.
+    seqs: HashMap<Option<u64>, u64>,
+    /// Runs of which something was erased: what depended on it cannot be decided again.
+    erased: HashSet<u64>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(conn: &'a Connection, ledger: LedgerId, report: &'a mut Report) -> Result<Self> {
+        conn.execute_batch(&schema::temporary_index()).said()?;
+        Ok(Self {
+            conn,
+            ledger,
+            report,
+            index: Index::default(),
+            edge: Edge::new(),
+            clock: Timestamp::MIN,
+            after: 0,
+            seqs: HashMap::new(),
+            erased: HashSet::new(),
+        })
+    }
+
+    fn whole(mut self) -> Result<()> {
+        let sql = concat!(
+            "SELECT ",
+            entry_columns!(),
+            " FROM main.entry e LEFT JOIN main.run_name n ON n.run_no = e.run_no ORDER BY e.log_index"
+        );
+        let mut statement = self.conn.prepare(sql).said()?;
+        let mut entries = statement.query([]).said()?;
+        while let Some(row) = entries.next().said()? {
+            let log_index: u64 = row.get(0).said()?;
+            if log_index != self.edge.size() {
+                let detail = format!("the log goes from {} entries on to log index {log_index}", self.edge.size());
+                self.report.find(Wrong::Entry, place(log_index), detail);
+                return Err(corrupt("the log has a gap: what follows cannot be checked"));
+            }
+            match (rows::entry_header(row), rows::entry(row)) {
+                (Ok(_), Ok(entry)) => self.entry(&entry, None)?,
+                // The header can be read: the leaf stands, the content does not.
+                (Ok(header), Err(error)) => self.entry(&header, Some(&error))?,
+                (Err(error), _) => {
+                    self.report.find(Wrong::Entry, place(log_index), error.detail());
+                    return Err(corrupt("an entry cannot be read: what follows cannot be checked"));
+                }
+            }
+            if log_index % FLUSH_ENTRIES == 0 {
+                self.index.flush(self.conn)?;
+            }
+        }
+        if self.after != 0 {
+            let missing = format!("the last batch announces {} more entries", self.after);
+            self.report.find(Wrong::Batch, "log", missing);
+        }
+        self.index.flush(self.conn)?;
+        self.report.head(self.edge.size(), self.edge.root());
+        self.names()
+    }
+
+    /// Every name stands for a run that begins where it says.
+    fn names(&mut self) -> Result<()> {
+        let sql = "SELECT n.run_no FROM main.run_name n LEFT JOIN main.entry e ON e.log_index = n.run_no \
+                   WHERE e.run_no IS NOT n.run_no";
+        for run_no in many(self.conn, sql, [], |row| row.get::<_, i64>(0).said())? {
+            self.report.find(Wrong::RunName, format!("run number {run_no}"), "no run begins there");
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, unreadable: Option<&Error>) -> Result<()> {
+        let leaf = entry.leaf(self.ledger).hash();
+        self.place_in_order(entry);
+        let run_no = entry.run.as_ref().map(|(run_no, _)| *run_no);
+        let decided = match unreadable {
+            Some(error) => Err(error.clone()),
+            None => replay(entry, &self.view(entry.log_index)).map(|replayed| replayed.changes),
+        };
+        let changes = match decided {
+            Ok(changes) => changes,
+            Err(error) if error.code() == Code::Corrupt.as_str() => {
+                if run_no.is_none_or(|run_no| !self.erased.contains(&run_no)) {
+                    self.report.find(Wrong::Content, place(entry.log_index), error.detail());
+                }
+                self.counted(entry, leaf)?
+            }
+            Err(error) => return Err(error),
+        };
+        if entry.content.is_none() && unreadable.is_none() {
+            self.erased.extend(run_no);
+        }
+        for change in changes {
+            self.index.apply(self.conn, change)?;
+        }
+        let mut tiles = Vec::new();
+        self.edge.push(leaf, &mut tiles);
+        tiles.iter().try_for_each(|tile| put_tile(self.conn, tile))
+    }
+
+    /// Seq, clock, batch and run of an entry follow from those before it.
+    fn place_in_order(&mut self, entry: &Entry) {
+        let at = || place(entry.log_index);
+        let run_no = entry.run.as_ref().map(|(run_no, _)| *run_no);
+        let begins = run_no == Some(entry.log_index);
+        if run_no.is_some() && !begins && !self.seqs.contains_key(&run_no) {
+            self.report.find(Wrong::RunName, at(), "the entry's run begins nowhere before it");
+        }
+        let seq = self.seqs.entry(run_no).or_default();
+        if entry.seq != *seq {
+            self.report.find(Wrong::Seq, at(), format!("seq {} where {seq} follows", entry.seq));
+        }
+        *seq = entry.seq + 1;
+        if entry.recorded_at < self.clock {
+            self.report.find(Wrong::Clock, at(), "recorded before the entry in front of it");
+        }
+        self.clock = self.clock.max(entry.recorded_at);
+        if self.after != 0 && entry.after + 1 != self.after {
+            self.report.find(Wrong::Batch, at(), "the entry's place in its batch does not follow");
+        }
+        self.after = entry.after;
+    }
+
+    /// What is left of an entry that cannot be decided: its place in the run's count and tree.
+    fn counted(&self, entry: &Entry, leaf: Hash) -> Result<Vec<Change>> {
+        let Some((_, run_id)) = &entry.run else { return Ok(Vec::new()) };
+        let row = self.view(entry.log_index).run(run_id)?;
+        Ok(row
+            .map(|mut row| {
+                row.entries += 1;
+                row.tree.push(leaf);
+                Change::Run(Box::new(row))
+            })
+            .into_iter()
+            .collect())
+    }
+
+    fn view(&self, size: u64) -> View<'_> {
+        let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
+        let own = Own { index: &self.index, edge: &self.edge, unowned_entries };
+        View { conn: self.conn, ledger: self.ledger, size, own: Some(own) }
+    }
+}
+
+fn place(log_index: u64) -> String {
+    format!("log index {log_index}")
+}

@@ -1,0 +1,96 @@
+//! What a check found.
+
+use tracekeep_core::hash::Hash;
+use tracekeep_core::wire::words;
+use tracekeep_store::{Code, Error, Result};
+
+words! {
+    /// What is wrong, in a word that stays.
+    pub enum Wrong {
+        /// SQLite's own check of its pages and indices.
+        Pages = "pages",
+        /// The noted migrations are not this version's.
+        Migration = "migration",
+        /// An entry is missing from the log, or cannot be read at all.
+        Entry = "entry",
+        /// A body that does not fit its commitment, cannot be read, or is not what the plan would have written.
+        Content = "content",
+        /// A number within a run that does not follow.
+        Seq = "seq",
+        /// A clock that went backwards.
+        Clock = "clock",
+        /// A batch that is not whole.
+        Batch = "batch",
+        /// A run's name that does not fit its entries.
+        RunName = "run_name",
+        /// A row that the log asks for is not there.
+        RowMissing = "row_missing",
+        /// A row is there that the log does not ask for.
+        RowExtra = "row_extra",
+        /// A row says something else than the log.
+        RowDiffers = "row_differs",
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub what: Wrong,
+    /// Where: a log index, or a table and the numbers of a row. It holds no payload.
+    pub place: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// Findings that are kept; the count goes on.
+const FINDINGS_MAX: usize = 100;
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The first 100 findings.
+    pub findings: Vec<Finding>,
+    /// How many there are.
+    pub count: u64,
+    /// Entries in the log; 0 where it could not be walked to its end.
+    pub tree_size: u64,
+    /// The root that was computed from them; `None` where it could not be.
+    pub root: Option<Hash>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(crate) fn find(&mut self, what: Wrong, place: impl Into<String>, detail: impl Into<String>) {
+        self.count += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(Finding { what, place: place.into(), detail: detail.into() });
+        }
+    }
+
+    pub(crate) const fn head(&mut self, size: u64, root: Hash) {
+        self.tree_size = size;
+        self.root = Some(root);
+    }
+
+    /// Takes damage that ends one part of a check for a finding; any other failure ends the check.
+    pub(crate) fn note<T>(&mut self, place: &str, done: Result<T>) -> Result<Option<T>> {
+        match done {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if is_damage(&error) => {
+                self.find(Wrong::Pages, place, error.detail());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_damage(error: &Error) -> bool {
+    error.code() == Code::Corrupt.as_str() || error.code() == Code::NotALedger.as_str()
+}

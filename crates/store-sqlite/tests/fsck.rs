@@ -1,0 +1,305 @@
+//! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
+
+mod common;
+
+use common::{Dice, any_batch, commit, everything, open, place, refused, run_id, same, start, thought};
+use rusqlite::Connection;
+use std::path::Path;
+use tracekeep_store::{LedgerStore, PageRequest, TraceQuery, block_on};
+use tracekeep_store_sqlite::{SqliteLedger, Wrong};
+
+/// A ledger with a bit of everything, closed.
+fn filled(path: &Path) {
+    let ledger = open(path);
+    let mut dice = Dice { breadth: 20, ..Dice::new(7) };
+    commit(&ledger, start("run-0"));
+    commit(&ledger, thought("run-0", "first"));
+    commit(&ledger, start("run-9").under("key-9".parse().unwrap()));
+    // More than one tile.
+    while block_on(ledger.head()).unwrap().tree_size < 300 {
+        ledger.commit_blocking((0..200).map(|_| any_batch(&mut dice)).collect());
+    }
+}
+
+/// Changes a closed ledger behind its back.
+#[track_caller]
+fn tamper(path: &Path, sql: &str) {
+    let conn = Connection::open(path).unwrap();
+    let triggers: Vec<(String, String)> = conn
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    conn.execute_batch(sql).unwrap();
+    for (_, sql) in &triggers {
+        conn.execute_batch(sql).unwrap();
+    }
+}
+
+/// Tampers, and expects findings of `what` that name `place`.
+#[track_caller]
+fn check(sql: &str, expected: &[(Wrong, &str)]) {
+    let place = place();
+    filled(&place.path);
+    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, [], "clean before");
+    tamper(&place.path, sql);
+    let report = SqliteLedger::check(&place.path).unwrap();
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, finding.place.as_str())).collect();
+    assert_eq!(found, expected, "{sql}: {:?}", report.findings);
+    assert_eq!(report.count, expected.len() as u64);
+}
+
+#[test]
+fn a_sound_ledger_is_clean_and_its_root_is_recomputed() {
+    let place = place();
+    filled(&place.path);
+    let report = SqliteLedger::check(&place.path).unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    let head = block_on(open(&place.path).head()).unwrap();
+    assert_eq!((report.tree_size, report.root), (head.tree_size, Some(head.root)));
+}
+
+#[test]
+fn it_works_beside_a_running_writer() {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    let report = SqliteLedger::check(&place.path).unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    assert_eq!(report.tree_size, 1);
+    commit(&ledger, thought("run-0", "t"));
+    assert_eq!(SqliteLedger::check(&place.path).unwrap().tree_size, 2);
+}
+
+/// Tampers, and gives what is found.
+fn found(sql: &str) -> Vec<(Wrong, String)> {
+    let place = place();
+    filled(&place.path);
+    tamper(&place.path, sql);
+    let report = SqliteLedger::check(&place.path).unwrap();
+    report.findings.into_iter().map(|finding| (finding.what, finding.place)).collect()
+}
+
+#[track_caller]
+fn check_among(sql: &str, expected: &[(Wrong, &str)]) {
+    let found = found(sql);
+    for (what, place) in expected {
+        assert!(found.contains(&(*what, (*place).to_owned())), "{sql}: {what} {place} is not among {found:?}");
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_a_body_is_found() {
+    // Still a body, still UTF-8: the commitment tells.
+    check_among(
+        "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'hm first', 'hm fjrst') AS BLOB) WHERE log_index = 1",
+        &[(Wrong::Content, "log index 1"), (Wrong::RowExtra, "trace log_index 1")],
+    );
+    check_among("UPDATE entry SET body = x'ff' WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
+    check_among("UPDATE entry SET salt = zeroblob(32) WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
+    check_among("UPDATE entry SET salt = NULL WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
+    check_among("UPDATE entry SET codec = 9 WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
+}
+
+#[test]
+fn a_wrong_commitment_is_found_in_entry_tree_and_run() {
+    check_among(
+        "UPDATE entry SET commitment = zeroblob(32) WHERE log_index = 1",
+        &[
+            (Wrong::Content, "log index 1"),
+            (Wrong::RowDiffers, "tile level 0 n 0"),
+            (Wrong::RowDiffers, "run run_no 0"),
+        ],
+    );
+}
+
+#[test]
+fn a_missing_index_row_is_found() {
+    check("DELETE FROM trace_tag WHERE log_index = 1", &[(Wrong::RowMissing, "trace_tag run_no 0 log_index 1")]);
+    check("DELETE FROM idem_key WHERE key = 'key-9'", &[(Wrong::RowMissing, "idem_key log_index 3")]);
+    check("DELETE FROM run_tag WHERE run_no = 0 AND tag = 'prod'", &[(Wrong::RowMissing, "run_tag run_no 0")]);
+}
+
+#[test]
+fn an_extra_index_row_is_found() {
+    check(
+        "INSERT INTO topic (run_no, topic, log_index) VALUES (0, 'made up', 1)",
+        &[(Wrong::RowExtra, "topic run_no 0")],
+    );
+    check(
+        "INSERT INTO slot (named_by, run_no, id, occurred_at) VALUES (1, 0, 'made-up', 0)",
+        &[(Wrong::RowExtra, "slot named_by 1")],
+    );
+    check("INSERT INTO name (text) VALUES ('made up')", &[(Wrong::RowExtra, "name")]);
+}
+
+#[test]
+fn a_wrong_counter_is_found() {
+    check(
+        "UPDATE trace_count SET n = n + 1 WHERE run_no = 0 AND kind = 0
+            AND name = (SELECT id FROM name WHERE text = 'Thought')",
+        &[(Wrong::RowDiffers, "trace_count run_no 0 kind 0")],
+    );
+    check(
+        "UPDATE child_count SET n = n - 1 WHERE run_no = 0 AND slot = 0",
+        &[(Wrong::RowDiffers, "child_count run_no 0 slot 0")],
+    );
+}
+
+#[test]
+fn a_wrong_tile_is_found() {
+    check("UPDATE tile SET root = zeroblob(32)", &[(Wrong::RowDiffers, "tile level 0 n 0")]);
+    check("UPDATE tile SET hashes = zeroblob(8192)", &[(Wrong::RowDiffers, "tile level 0 n 0")]);
+    check("DELETE FROM tile", &[(Wrong::RowMissing, "tile level 0 n 0")]);
+}
+
+#[test]
+fn a_changed_run_is_found() {
+    check("UPDATE run SET agent = 'x' WHERE run_no = 0", &[(Wrong::RowDiffers, "run run_no 0")]);
+    check("UPDATE run SET state = zeroblob(4) WHERE run_no = 0", &[(Wrong::RowDiffers, "run run_no 0")]);
+    check("UPDATE trace SET status = 1 WHERE log_index = 1", &[(Wrong::RowDiffers, "trace log_index 1")]);
+}
+
+#[test]
+fn a_changed_place_or_time_of_an_entry_is_found() {
+    check_among("UPDATE entry SET seq = 7 WHERE log_index = 1", &[(Wrong::Seq, "log index 1")]);
+    check_among("UPDATE entry SET recorded_at = 0 WHERE log_index = 1", &[(Wrong::Clock, "log index 1")]);
+    check_among("UPDATE entry SET after = 3 WHERE log_index = 1", &[(Wrong::Batch, "log index 2")]);
+    check_among("DELETE FROM entry WHERE log_index = 1", &[(Wrong::Entry, "log index 2")]);
+    check_among("UPDATE entry SET kind = 99 WHERE log_index = 1", &[(Wrong::Entry, "log index 1")]);
+    check_among("INSERT INTO run_name VALUES (1, 'made-up')", &[(Wrong::RunName, "run number 1")]);
+    check_among("UPDATE entry SET run_no = 2 WHERE log_index = 1", &[(Wrong::RunName, "log index 1")]);
+}
+
+#[test]
+fn changed_migrations_are_found() {
+    check("UPDATE migration SET checksum = zeroblob(32)", &[(Wrong::Migration, "migration")]);
+    check("INSERT INTO migration VALUES (0, 'odd', x'00', 0)", &[(Wrong::Migration, "migration")]);
+}
+
+#[test]
+fn an_index_of_sqlite_itself_that_lacks_a_row_is_found() {
+    let place = place();
+    filled(&place.path);
+    // The index is told to hold nothing new while a row is written, and then that it always held everything.
+    let edit = |from: &str, to: &str| {
+        let conn = Connection::open(&place.path).unwrap();
+        let sql = format!(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = 'trace_by_type';"
+        );
+        conn.execute_batch(&sql).unwrap();
+    };
+    edit("occurred_at)", "occurred_at) WHERE flags > 99");
+    tamper(&place.path, "UPDATE trace SET occurred_at = 5 WHERE log_index = 1");
+    edit("occurred_at) WHERE flags > 99", "occurred_at)");
+    let report = SqliteLedger::check(&place.path).unwrap();
+    assert!(report.findings.iter().any(|finding| finding.what == Wrong::Pages), "{:?}", report.findings);
+}
+
+#[test]
+fn rebuilding_gives_the_same_answers_and_cursors() {
+    let place = place();
+    filled(&place.path);
+    let (before, cursor) = {
+        let ledger = open(&place.path);
+        let query = TraceQuery { page: PageRequest::first(1), ..TraceQuery::default() };
+        (everything(&ledger), block_on(ledger.traces(&run_id("run-0"), &query)).unwrap().next_cursor)
+    };
+    assert!(cursor.is_some());
+    tamper(
+        &place.path,
+        "DELETE FROM trace; DELETE FROM trace_tag; DELETE FROM name; UPDATE run SET status = 3; DELETE FROM tile;
+         DELETE FROM child_count; UPDATE trace_count SET n = 0; DELETE FROM idem_key; DELETE FROM slot; DELETE FROM step;
+         DELETE FROM topic; INSERT INTO run_tag VALUES ('made up', 0, 0)",
+    );
+    assert!(SqliteLedger::check(&place.path).unwrap().count > 100, "the count goes on where the list ends");
+    let report = SqliteLedger::rebuild(&place.path).unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    let ledger = open(&place.path);
+    same(&before, &everything(&ledger));
+    let query = TraceQuery { page: PageRequest { limit: 1, cursor }, ..TraceQuery::default() };
+    assert_eq!(block_on(ledger.traces(&run_id("run-0"), &query)).unwrap().items.len(), 1);
+    assert_eq!(commit(&ledger, start("run-9").under("key-9".parse().unwrap())).ops[0].log_index, 2);
+}
+
+#[test]
+fn an_erased_entry_is_rebuilt_as_erased() {
+    let place = place();
+    {
+        let ledger = open(&place.path);
+        commit(&ledger, start("run-0"));
+        commit(&ledger, thought("run-0", "kept"));
+        commit(&ledger, thought("run-0", "erased"));
+        commit(&ledger, start("run-1"));
+    }
+    let head = block_on(open(&place.path).head()).unwrap();
+    let erase = "UPDATE entry SET body = NULL, salt = NULL WHERE log_index IN (2, 3)";
+    Connection::open(&place.path).unwrap().execute_batch(erase).unwrap();
+    assert!(!SqliteLedger::check(&place.path).unwrap().is_clean(), "its index rows are still there");
+    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+    let report = SqliteLedger::check(&place.path).unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!(report.root, Some(head.root), "the tree outlives the erasure");
+    let ledger = open(&place.path);
+    assert_eq!(block_on(ledger.head()).unwrap(), head);
+    let run = block_on(ledger.run(&run_id("run-0"))).unwrap().unwrap();
+    assert_eq!((run.entries, run.traces), (3, 1), "it keeps its place in the run, and is no trace of it any more");
+    assert!(block_on(ledger.trace(&run_id("run-0"), &"erased".parse().unwrap())).unwrap().is_none());
+    assert!(block_on(ledger.run(&run_id("run-1"))).unwrap().is_none());
+    let entries = block_on(ledger.entries(2, 2)).unwrap();
+    assert!(entries.iter().all(|entry| entry.body.is_none() && entry.salt.is_none()));
+    assert_eq!(refused(&ledger, start("run-1")).code(), "erased", "its id is never free again");
+    assert_eq!(commit(&ledger, thought("run-0", "later")).tree_size, 5);
+}
+
+#[test]
+fn a_damaged_entry_is_left_out_of_the_rebuilt_indices_and_reported() {
+    let place = place();
+    {
+        let ledger = open(&place.path);
+        commit(&ledger, start("run-0"));
+        commit(&ledger, thought("run-0", "hostile"));
+        commit(&ledger, thought("run-0", "sound"));
+    }
+    tamper(&place.path, "UPDATE entry SET body = x'ff' WHERE log_index = 1");
+    {
+        let ledger = open(&place.path);
+        let page = block_on(ledger.traces(&run_id("run-0"), &TraceQuery::default()));
+        assert_eq!(page.unwrap_err().code(), "corrupt", "damage is reported, never passed over");
+        assert!(block_on(ledger.trace(&run_id("run-0"), &"sound".parse().unwrap())).unwrap().is_some());
+        let answers = ledger.commit_blocking(vec![thought("run-0", "hostile"), thought("run-0", "next")]);
+        assert_eq!(answers[0].as_ref().unwrap_err().code(), "corrupt");
+        assert_eq!(answers[1].as_ref().unwrap().tree_size, 4, "who does not touch it does not suffer");
+    }
+    let report = SqliteLedger::rebuild(&place.path).unwrap();
+    assert_eq!((report.count, report.findings[0].what, &*report.findings[0].place), (1, Wrong::Content, "log index 1"));
+    let ledger = open(&place.path);
+    assert_eq!(block_on(ledger.traces(&run_id("run-0"), &TraceQuery::default())).unwrap().items.len(), 2);
+}
+
+#[test]
+fn a_log_with_a_gap_is_not_rebuilt_over() {
+    let place = place();
+    filled(&place.path);
+    tamper(&place.path, "DELETE FROM entry WHERE log_index = 5");
+    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap_err().code(), "corrupt");
+    let traces: u64 =
+        Connection::open(&place.path).unwrap().query_row("SELECT count(*) FROM trace", [], |row| row.get(0)).unwrap();
+    assert!(traces > 0, "nothing was changed");
+}
+
+#[test]
+fn rebuilding_is_refused_while_somebody_writes() {
+    let place = place();
+    let ledger = open(&place.path);
+    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap_err().code(), "ledger_locked");
+    drop(ledger);
+    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+}
