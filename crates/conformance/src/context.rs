@@ -54,6 +54,9 @@ impl Context {
         let before = self.look();
         self.instance.reopen();
         before.same(&self.look());
+        if let Err(found) = self.instance.check() {
+            panic!("the backend's own check: {found}");
+        }
     }
 
     /// Sends one batch.

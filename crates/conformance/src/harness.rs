@@ -30,6 +30,14 @@ pub trait Instance: Send {
 
     /// Closes the ledger and opens it again: what was acknowledged is there. A backend that forgets does nothing.
     fn reopen(&mut self);
+
+    /// The backend's own check of log against indices, where it has one (`fsck`): run after each case.
+    ///
+    /// # Errors
+    /// What it finds, in words.
+    fn check(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// One case of the suite.

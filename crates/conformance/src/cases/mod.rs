@@ -12,9 +12,10 @@ macro_rules! cases {
 
 mod batches;
 mod keys;
+mod otel;
 mod runs;
 mod steps;
 mod traces;
 
 /// Every case, by topic.
-pub const CASES: &[&[Case]] = &[batches::CASES, keys::CASES, runs::CASES, steps::CASES, traces::CASES];
+pub const CASES: &[&[Case]] = &[batches::CASES, keys::CASES, otel::CASES, runs::CASES, steps::CASES, traces::CASES];

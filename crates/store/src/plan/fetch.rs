@@ -29,7 +29,7 @@ pub struct Needs {
     pub traces: Vec<(RunId, TraceId)>,
     /// Traces that are named as parents: their rows, or the place where the id was named before.
     pub parents: Vec<(RunId, TraceId)>,
-    /// (run, id, parent) of spans: if `id` was named before it came, the ancestors of `parent`, at most 1,000.
+    /// (run, id, parent) of traces: if `id` was named before it came, the ancestors of `parent`, at most 1,000.
     pub late: Vec<(RunId, TraceId, TraceId)>,
     /// The batch's idempotency key.
     pub key: Option<Key>,
@@ -61,9 +61,7 @@ pub fn needs(batch: &Prepared) -> Needs {
                 needs.traces.push((run.clone(), id.clone()));
                 if let Some(parent) = &op.parent_id {
                     needs.parents.push((run.clone(), parent.clone()));
-                    if op.otel.is_some() {
-                        needs.late.push((run.clone(), id.clone(), parent.clone()));
-                    }
+                    needs.late.push((run.clone(), id.clone(), parent.clone()));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::limits::ANCESTORS_MAX;
-use tracekeep_core::model::{EndTrace, Kind, RecordTrace, RunStatus, TraceStatus, TraceType};
+use tracekeep_core::model::{EndTrace, Kind, Op, RecordTrace, RunStatus, TraceStatus, TraceType};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp};
 
 use super::decide::{Done, earlier};
@@ -130,7 +130,7 @@ fn again(op: &RecordTrace, prepared: &PreparedOp, seen: SeenTrace, work: &mut Wo
     }
     if seen.row.ended_by.is_none()
         && let Some(recorded) = recorded_trace(entry)?
-        && closes(op, &recorded)
+        && closes(op, prepared, &recorded)
     {
         return close(op, prepared, seen.row, &recorded, work);
     }
@@ -139,13 +139,13 @@ fn again(op: &RecordTrace, prepared: &PreparedOp, seen: SeenTrace, work: &mut Wo
 }
 
 /// A span that was recorded while under way is closed by the same span with an end.
-fn closes(op: &RecordTrace, recorded: &RecordTrace) -> bool {
+fn closes(op: &RecordTrace, prepared: &PreparedOp, recorded: &RecordTrace) -> bool {
     op.otel.is_some()
         && recorded.otel.is_some()
         && recorded.ended_at.is_none()
         && op.ended_at.is_some()
         && op.parent_id == recorded.parent_id
-        && op.occurred_at == recorded.occurred_at
+        && (op.occurred_at == recorded.occurred_at || prepared.generated.contains(&"occurred_at"))
 }
 
 fn close(
@@ -157,7 +157,11 @@ fn close(
 ) -> Result<Done> {
     work.demand_open(&op.run_id)?;
     before.tags.clone_from(&recorded.tags);
-    let log_index = work.append(&op.run_id, Kind::TraceEnded, prepared)?;
+    // A start that was left to be generated is the recorded one.
+    let began = RecordTrace { occurred_at: recorded.occurred_at, ..op.clone() };
+    let settled = (began != *op).then(|| PreparedOp::settled(Op::RecordTrace(began), prepared.salt, Vec::new()));
+    let settled = settled.transpose()?;
+    let log_index = work.append(&op.run_id, Kind::TraceEnded, settled.as_ref().unwrap_or(prepared))?;
     let after = TraceRow {
         type_name: op.trace_type.type_name().to_owned(),
         tags: op.tags.clone(),

@@ -31,14 +31,19 @@ fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
     snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
 }
 
+/// A list's page: which, in which direction, of which query, over a log of which size.
+struct Walk<'a> {
+    request: &'a PageRequest,
+    order: Order,
+    query: &'a str,
+    size: u64,
+}
+
 /// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows.
 ///
 /// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
 fn page<R, T>(
-    request: &PageRequest,
-    order: Order,
-    query: &str,
-    size: u64,
+    Walk { request, order, query, size }: Walk<'_>,
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
     mut fits: impl FnMut(&R) -> Result<bool>,

@@ -6,7 +6,7 @@ use tracekeep_core::model::{DescribeRun, Op, StartRun};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::Run;
 
-use super::{entry, page};
+use super::{Walk, entry, page};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, RunFilter, RunQuery};
@@ -27,10 +27,7 @@ pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
 /// `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
     page(
-        &query.page,
-        query.order,
-        &query.fingerprint(),
-        snapshot.size(),
+        Walk { request: &query.page, order: query.order, query: &query.fingerprint(), size: snapshot.size() },
         |stretch| snapshot.runs(query.filter.index(), stretch),
         |row| (row.started_at, row.run_no),
         |row| Ok(query.filter.fits(row)),

@@ -5,7 +5,7 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::Step;
 
-use super::{entry, known, page};
+use super::{Walk, entry, known, page};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest};
@@ -31,10 +31,7 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
     // The index takes the place of the time: it is the order of steps.
     let place = |row: &StepRow| (Timestamp::from_nanos(i64::from(row.index)), row.log_index);
     page(
-        request,
-        Order::Oldest,
-        &format!("steps {run_id}"),
-        snapshot.size(),
+        Walk { request, order: Order::Oldest, query: &format!("steps {run_id}"), size: snapshot.size() },
         |stretch| {
             let from = stretch.after.map_or(0, |(index, _)| index.as_nanos() + 1);
             snapshot.steps(run.run_no, u32::try_from(from).unwrap_or(u32::MAX), stretch.limit)
