@@ -35,6 +35,14 @@ impl HttpLedger {
     /// # Errors
     /// `unreachable` where no Tracekeep server answers there.
     pub fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, Source::default())
+    }
+
+    /// The same, with the ids that the client makes coming from `source`.
+    ///
+    /// # Errors
+    /// As [`HttpLedger::connect`].
+    pub fn connect_with(url: &str, source: Source) -> Result<Self> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))
@@ -42,7 +50,7 @@ impl HttpLedger {
             .max_idle_connections_per_host(16)
             .build();
         let (agent, base) = (ureq::Agent::new_with_config(config), url.trim_end_matches('/').to_owned());
-        let mut ledger = Self { agent, base, ledger: LedgerId::from_bytes([0; 16]), source: Source::default() };
+        let mut ledger = Self { agent, base, ledger: LedgerId::from_bytes([0; 16]), source };
         let id: String = ledger.get("/api/v1/log")?.member("ledger")?;
         let id = id.parse().map_err(|_| Error::new(Code::Unreachable, "the server names no ledger"))?;
         ledger.ledger = id;
@@ -68,9 +76,10 @@ impl HttpLedger {
         }
     }
 
-    /// Ids are made here, so that a retry names the same things; times are left to the server.
+    /// Ids are made here, so that a retry names the same things; under a key the server knows the retry by the key. Times
+    /// are left to the server.
     fn send(&self, mut batch: Batch) -> Result<Receipt> {
-        for op in &mut batch.ops {
+        for op in batch.ops.iter_mut().filter(|_| batch.key.is_none()) {
             match op {
                 Op::StartRun(op) => {
                     op.run_id.get_or_insert_with(|| self.source.run_id());

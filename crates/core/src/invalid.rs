@@ -143,6 +143,8 @@ impl From<crate::json::JsonError> for Invalid {
             Kind::TooDeep => InvalidCode::TooDeep,
             _ => InvalidCode::MalformedJson,
         };
-        Self::new(code, error.path(), error.to_string())
+        // The path stands beside the words, not in them.
+        let words = code.as_str().replace('_', " ");
+        Self::new(code, error.path(), format!("{words} at byte {}", error.offset()))
     }
 }

@@ -141,6 +141,18 @@ impl SqliteLedger {
         fsck::rebuild(path.as_ref())
     }
 
+    /// The format that this version writes.
+    #[must_use]
+    pub const fn format_version() -> i32 {
+        crate::schema::FORMAT
+    }
+
+    /// The SQLite inside.
+    #[must_use]
+    pub fn sqlite_version() -> &'static str {
+        rusqlite::version()
+    }
+
     /// Says beside the ledger where its writer serves, so that other processes can send it what they would write.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! A small agent that records what it does and why: `cargo run -p tracekeep --example agent -- runs.db`.
 
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
+
 use tracekeep::{
     EndStatus, EndTrace, FinalStatus, Json, RecordStep, RecordTrace, StartRun, TraceOptions, TraceType, Tracekeep,
     TreeQuery,

@@ -60,7 +60,6 @@ impl Tracekeep {
     }
 
     /// Several ops on a run, all or nothing.
-    #[must_use]
     pub fn batch(&self, run_id: &RunId) -> BatchBuilder {
         BatchBuilder::new(Arc::clone(&self.ledger), run_id.clone())
     }

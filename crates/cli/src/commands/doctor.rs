@@ -27,7 +27,7 @@ struct Finding {
 pub(crate) fn doctor(config: &Config, listen: Option<&str>) -> Outcome {
     let path = file_of(config)?;
     let mut findings = vec![
-        fine("version", format!("tracekeep {}, SQLite {}", env!("CARGO_PKG_VERSION"), "?")),
+        fine("version", format!("tracekeep {}, SQLite {}", env!("CARGO_PKG_VERSION"), SqliteLedger::sqlite_version())),
         ledger(path),
         holder(path),
         sync(path),
@@ -80,7 +80,7 @@ fn ledger(path: &Path) -> Finding {
                 "{}: {} entries, ledger {id}, format {}",
                 path.display(),
                 head.tree_size,
-                "1"
+                SqliteLedger::format_version()
             ),
         ),
         Err(error) => wrong("ledger", format!("{}: {error} ({})", path.display(), error.code())),

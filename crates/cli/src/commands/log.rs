@@ -5,12 +5,13 @@ use std::time::Duration;
 use tracekeep_core::json::Json;
 use tracekeep_core::view::LogEntry;
 use tracekeep_store::block_on;
+use tracekeep_store_sqlite::SqliteLedger;
 
 use super::file_of;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
-use crate::print::{data, json, talk};
+use crate::print::{data, json, plain, talk};
 
 /// How often a follower looks for new entries.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -56,7 +57,23 @@ fn line(entry: &LogEntry) -> String {
     format!("{:>8}  {}  {:<13} {} #{}", entry.log_index, text("recorded_at"), text("kind"), text("run"), text("seq"))
 }
 
-pub(crate) fn fsck(config: &Config, _rebuild: bool) -> Outcome {
-    let _ = file_of(config)?;
-    Err(Failure::Other("fsck is not built in yet".to_owned()))
+pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
+    let path = file_of(config)?;
+    let report = if rebuild { SqliteLedger::rebuild(path)? } else { SqliteLedger::check(path)? };
+    for finding in &report.findings {
+        if config.json {
+            let members = [
+                ("what", Json::from(finding.what.as_str())),
+                ("place", Json::from(finding.place.as_str())),
+                ("detail", Json::from(finding.detail.as_str())),
+            ];
+            json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
+        } else {
+            data(&format!("{}: {}: {}", finding.what, plain(&finding.place), plain(&finding.detail)))?;
+        }
+    }
+    let words = if rebuild { "rebuilt and checked" } else { "checked" };
+    let root = report.root.map(|root| format!(", root {root}")).unwrap_or_default();
+    talk(&format!("{words} {} entries{root}: {} findings", report.tree_size, report.count));
+    Ok(if report.is_clean() { Done::Yes } else { Done::Findings })
 }

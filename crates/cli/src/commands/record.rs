@@ -129,7 +129,7 @@ fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
     }
     for op in &receipt.ops {
         let named = op.run_id.as_ref().map(ToString::to_string).or_else(|| op.id.as_ref().map(ToString::to_string));
-        print::data(&format!("{} {} {}", op.outcome, op.log_index, named.unwrap_or_default()).trim_end().to_owned())?;
+        print::data(&format!("{} {} {}", op.outcome, op.log_index, named.unwrap_or_default()).trim_end())?;
     }
     Ok(())
 }

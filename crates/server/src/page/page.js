@@ -12,6 +12,7 @@ const MEMBERS_MAX = 200; // members of a JSON value shown at a time
 const MARKS_MAX = 2000; // unseen characters marked one by one in one text
 const INDENT_MAX = 24; // levels; beyond, the depth is written out
 const REFRESH_MS = 800; // between two refreshes at least
+const RETRY_MS = 3000; // after one that failed
 const FILTERS = ["status", "tag", "agent", "correlation", "parent"];
 const TONES = new Map([
   ["completed", "good"], ["success", "good"], ["ok", "good"], ["failed", "bad"], ["failure", "bad"], ["error", "bad"],
@@ -157,15 +158,15 @@ function brief(value) {
   return out;
 }
 
-/** A value as a tree of nodes, nested ones behind a summary. */
-function json(value, level = 0) {
-  if (typeof value === "string") return el("pre", {}, "\"", recorded(value), "\"");
-  if (!isNested(value)) return value === null || typeof value === "boolean" ? String(value) : number(value);
+/** A value as a tree of nodes, nested ones behind a summary; `label` stands before it. */
+function json(value, level = 0, label = []) {
+  if (typeof value === "string") return [label, el("pre", {}, "\"", recorded(value), "\"")];
+  if (!isNested(value)) return [label, value === null || typeof value === "boolean" ? String(value) : number(value)];
   const all = members(value);
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
-  if (all.length === 0) return open + close;
-  const size = `${open} ${all.length} ${close}`;
-  return lazy(el("summary", {}, size), () => jsonMembers(all, level), level < 2 && all.length <= 50);
+  if (all.length === 0) return [label, open + close];
+  const summary = el("summary", {}, label, `${open} ${all.length} ${close}`);
+  return lazy(summary, () => jsonMembers(all, level), level < 2 && all.length <= 50);
 }
 
 function jsonMembers(all, level) {
@@ -173,7 +174,8 @@ function jsonMembers(all, level) {
   const fill = (from) => {
     const to = Math.min(all.length, from + MEMBERS_MAX);
     for (const [key, item] of all.slice(from, to)) {
-      list.append(el("li", {}, el("span", { class: "key" }, recorded(String(key), UNSEEN_IN_LINE)), ": ", json(item, level + 1)));
+      const label = [el("span", { class: "key" }, recorded(String(key), UNSEEN_IN_LINE)), ": "];
+      list.append(el("li", {}, json(item, level + 1, label)));
     }
     if (to === all.length) return;
     const more = el("button", { type: "button", click: () => {
@@ -230,6 +232,7 @@ const present = (value) => value !== undefined && value !== null;
 class Refused extends Error {
   constructor(status, problem) {
     super(problem?.detail ?? `the server answered ${status}`);
+    this.status = status;
     this.code = problem?.code ?? `HTTP ${status}`;
   }
 }
@@ -272,9 +275,9 @@ function steadily(change) {
 }
 
 class Listing {
-  /** `fill` writes an item into its row; `box` holds the rows; `place` is an element with the id of `box` in it. */
-  constructor({ path, params = {}, limit, key, tag, fill, box, signal, changed = () => {} }) {
-    Object.assign(this, { path, params, limit, key, tag, fill, box, signal, changed });
+  /** `fill` writes an item into its row in `box`; `grows`: new items come last, and are followed to the end. */
+  constructor({ path, params = {}, limit, key, tag, fill, box, signal, grows = true, changed = () => {} }) {
+    Object.assign(this, { path, params, limit, key, tag, fill, box, signal, grows, changed });
     this.rows = new Map();
     this.cursor = undefined;
     this.turn = Promise.resolve(); // one request at a time, so that no older answer overwrites a newer one
@@ -295,12 +298,13 @@ class Listing {
     });
   }
 
-  /** Reads again what is loaded, and `added` more; a list that was at its end goes on to its new end. */
+  /** Reads again what is loaded, and `added` more where the reader would see others pushed out. */
   refresh(added = 0) {
     return this.inTurn(async () => {
       const loaded = this.rows.size;
-      const follows = !this.cursor && loaded < FOLLOW_MAX;
-      const wanted = Math.max(this.limit, loaded + (follows ? this.limit : Math.min(added, this.limit)));
+      const follows = this.grows && !this.cursor && loaded < FOLLOW_MAX;
+      const more = follows ? this.limit : Math.min(scrollY > 0 ? added : 0, this.limit);
+      const wanted = Math.max(this.limit, loaded + more);
       const items = [];
       let cursor;
       do {
@@ -438,11 +442,11 @@ function runsView(query, signal) {
     table.hidden = count === 0;
     none.hidden = count !== 0;
   };
-  const runs = new Listing({ path: "runs", params, limit: RUNS_LIMIT, key: (run) => run.run_id, tag: "tr", fill: fillRun, box, signal, changed });
+  const runs = new Listing({ path: "runs", params, limit: RUNS_LIMIT, key: (run) => run.run_id, tag: "tr", fill: fillRun, box, signal, grows: false, changed });
   return {
     name: "runs",
     title: () => "Runs",
-    element: el("section", {}, el("h1", { tabindex: "-1" }, "Runs"), filterForm(params), table, none, el("p", {}, runs.button)),
+    element: el("section", {}, el("h1", {}, "Runs"), filterForm(params), el("div", { class: "wide-table" }, table), none, el("p", {}, runs.button)),
     refresh: (kinds) => runs.refresh(kinds.filter(([, kind]) => kind === "run_started").length),
   };
 }
@@ -478,7 +482,7 @@ function runFacts(run) {
   ];
 }
 
-const idLink = (href, id) => el("a", { class: "id", href }, line(id));
+const idLink = (href, id, title) => el("a", { class: "id", href, title }, line(id));
 const hash = (name, value) => [name, present(value) ? el("code", {}, value) : undefined, true];
 
 /** What a trace is, in one line. */
@@ -525,7 +529,7 @@ function traceInside(runId, { trace, children }) {
   const { type, ...of } = trace.trace_type;
   return [
     facts([
-      ["Id", idLink(runLink(runId, trace.id), trace.id)],
+      ["Id", idLink(runLink(runId, trace.id), trace.id, "show only this and what hangs below")],
       ["Parent", present(trace.parent_id) ? idLink(runLink(runId, trace.parent_id), trace.parent_id) : undefined],
       ["Children", number(children)], ["Type", line(type)], ["Began", when(trace.occurred_at)], ["Ended", when(trace.ended_at)],
       ["Late", trace.late ? "recorded after the run was sealed" : undefined],
@@ -545,7 +549,7 @@ function fillStep(row, step) {
   fillOpening(row, [
     el("span", { class: "number" }, number(step.index)), state(step.status), el("span", { class: "kind" }, line(step.skill_name)),
     el("span", { class: "brief" }, line(brief(step.params)), present(step.outcome_data) && [" → ", line(brief(step.outcome_data))]),
-    el("span", {}, line(step.outcome_category)), el("span", { class: "number" }, cents(step.cost_cents)),
+    step.outcome_category && el("span", { class: "category" }, line(step.outcome_category)), el("span", { class: "number" }, cents(step.cost_cents)),
     el("span", { class: "number" }, duration(step.duration_ms)),
   ], () => stepInside(step));
 }
@@ -576,8 +580,9 @@ function runView(id, query, signal) {
   const nodeKey = (node) => (node.trace ? `t ${node.trace.id}` : `m ${node.missing}`);
   const tree = new Listing({ path: `${runPath(id)}/tree`, params: { root }, limit: NODES_LIMIT, key: nodeKey, tag: "li", fill: fillNode(id, root), box: treeBox, signal });
   const stepSection = el("section", { hidden: true });
+  const jump = el("button", { type: "button", hidden: true, click: () => stepSection.scrollIntoView() }, "to the steps");
   const steps = new Listing({ path: `${runPath(id)}/steps`, limit: NODES_LIMIT, key: (step) => String(step.index), tag: "li", fill: fillStep, box: stepBox, signal,
-    changed: (count) => { stepSection.hidden = count === 0; } });
+    changed: (count) => { stepSection.hidden = jump.hidden = count === 0; } });
   stepSection.append(el("h2", {}, "Steps"), stepBox, el("p", {}, steps.button));
   const whole = root && el("p", {}, "Only what hangs below ", el("code", {}, line(root)), ". ", el("a", { href: runLink(id) }, "Show the whole tree"));
   let run;
@@ -589,13 +594,13 @@ function runView(id, query, signal) {
     if (text === shown) return;
     shown = text;
     steadily(() => head.replaceChildren(...nodes([
-      el("h1", { tabindex: "-1" }, state(runState(run)), " ", el("span", { class: "id" }, line(run.run_id))), runFacts(run)])));
+      el("h1", {}, state(runState(run)), " ", el("span", { class: "id" }, line(run.run_id))), runFacts(run)])));
   }
 
   return {
     name: "run",
     title: () => `${run ? `${runState(run)} · ` : ""}${plain(id)}`,
-    element: el("div", { data: { run: id } }, head, el("section", {}, el("h2", {}, "Traces"), whole, treeBox, el("p", {}, tree.button)), stepSection),
+    element: el("div", { data: { run: id } }, head, el("section", {}, el("h2", {}, "Traces ", jump), whole, treeBox, el("p", {}, tree.button)), stepSection),
     async refresh(events) {
       const kinds = events.filter(([of]) => of === id || of === undefined).map(([, kind]) => kind);
       if (kinds.length === 0) return;
@@ -611,7 +616,8 @@ function runView(id, query, signal) {
 // --- Where we are, and what is new
 
 const main = document.getElementById("main");
-let current; // { view, abort }
+let current; // { hash, view, abort }
+let left; // the list that was left for a run, to come back to it as it was
 let heard = []; // [run, kind] of the entries since the last refresh; both undefined: anything may have changed
 let timer;
 let refreshing = false;
@@ -641,13 +647,17 @@ function viewOf(hash, signal) {
 }
 
 function route() {
-  current?.abort.abort();
-  const abort = new AbortController();
-  current = { abort, view: viewOf(location.hash, abort.signal) };
+  const { hash } = location;
+  if (current?.view.name === "runs") left = { ...current, scroll: scrollY };
+  else current?.abort.abort();
+  const back = left?.hash === hash ? left : undefined;
+  const abort = back?.abort ?? new AbortController();
+  current = { hash, abort, view: back?.view ?? viewOf(hash, abort.signal) };
   document.body.dataset.view = current.view.name;
-  main.replaceChildren(current.view.element);
   document.title = `${current.view.title()} · Tracekeep`;
-  scrollTo(0, 0);
+  report();
+  main.replaceChildren(current.view.element);
+  scrollTo(0, back?.scroll ?? 0);
   heard = [[undefined, undefined]];
   refresh();
 }
@@ -665,19 +675,18 @@ async function refresh() {
   const { view } = current;
   const events = heard.splice(0);
   const began = performance.now();
+  let failed;
   refreshing = true;
-  try {
-    await view.refresh(events);
-    if (view === current.view) report();
-  } catch (error) {
-    if (view === current.view) report(error);
-  }
+  await view.refresh(events).catch((error) => { failed = error; });
   if (view !== current.view) return; // left meanwhile; the new view has its own refresh under way
-  document.title = `${view.title()} · Tracekeep`;
   refreshing = false;
-  // A tree that takes long to read is read less often.
+  report(failed);
+  document.title = `${view.title()} · Tracekeep`;
+  // A tree that takes long to read is read less often; what the network or a busy server refused is asked for again.
   const ended = performance.now();
-  rest = Math.max(began + REFRESH_MS, 2 * ended - began);
+  const again = failed && !(failed.status < 500);
+  rest = again ? ended + RETRY_MS : Math.max(began + REFRESH_MS, 2 * ended - began);
+  if (again) heard.push(...events);
   if (heard.length > 0) timer = setTimeout(refresh, rest - ended);
 }
 
@@ -686,8 +695,11 @@ function live(word, text) {
   document.getElementById("live").textContent = text;
 }
 
+let source;
+let retry;
+
 function listen(wait = 1000) {
-  const source = new EventSource("/api/v1/events");
+  source = new EventSource("/api/v1/events");
   source.addEventListener("open", () => {
     wait = 1000;
     live("open", "live");
@@ -700,10 +712,22 @@ function listen(wait = 1000) {
   source.addEventListener("error", () => {
     live("lost", "connection lost, trying again; what you see may be out of date");
     // The browser tries again by itself, unless the server answered with an error.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, wait, Math.min(wait * 2, 10_000));
+    if (source.readyState === EventSource.CLOSED) retry = setTimeout(listen, wait, Math.min(wait * 2, 10_000));
   });
 }
 
-addEventListener("hashchange", route);
+// A browser opens six connections to a server, for all its tabs: one that nobody looks at gives its own back.
+document.addEventListener("visibilitychange", () => {
+  source?.close();
+  clearTimeout(retry);
+  if (document.hidden) live("lost", "paused");
+  else listen();
+});
+
+history.scrollRestoration = "manual"; // the browser would restore before there is anything to scroll
+addEventListener("hashchange", () => {
+  route();
+  main.focus({ preventScroll: true });
+});
 route();
-listen();
+if (!document.hidden) listen();

@@ -1,0 +1,140 @@
+//! The server over HTTP, as its clients see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
+mod bad_input;
+mod events;
+mod keys;
+mod otlp;
+mod page;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+use tracekeep_core::json::{self, Json, Value};
+use tracekeep_server::{App, bind};
+use tracekeep_store::{LedgerStore, MemoryLedger};
+
+/// A server in this process, on a port of its own; it ends with the value.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::over(Arc::new(MemoryLedger::default()))
+    }
+
+    pub(crate) fn over(ledger: Arc<dyn LedgerStore>) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let bound = bind("127.0.0.1:0").await.unwrap();
+                ready.send(bound.address()).unwrap();
+                let hosts = bound.loopback_hosts();
+                let stop = async move {
+                    let _ = stopped.await;
+                };
+                bound.serve(App::new(ledger, hosts), stop).await.unwrap();
+            });
+        });
+        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Sends one request and reads the whole answer.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !headers.iter().any(|(name, _)| *name == "content-length" || *name == "transfer-encoding") {
+            request.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
+        self.raw(&[request.as_bytes(), body].concat())
+    }
+
+    /// Sends bytes as they are. The server may answer before it has read them all.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        Answer::read(&answer)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.as_bytes())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    fn read(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n.to_lowercase(), v.to_owned()));
+        Self { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Json {
+        json::parse(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text())).to_json()
+    }
+
+    /// A member of the object that the answer is, as text where it is a string, else as JSON.
+    #[track_caller]
+    pub(crate) fn member(&self, name: &str) -> Option<String> {
+        let json = self.json();
+        let value = json.value();
+        let Value::Object(object) = &value else { panic!("no object: {}", self.text()) };
+        let member = object.get(name)?;
+        Some(member.as_str().map_or_else(|| member.to_json().as_str().to_owned(), str::to_owned))
+    }
+
+    /// Demands a problem of this status, code and path.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str, path: Option<&str>) {
+        assert_eq!((self.status, self.member("code").as_deref()), (status, Some(code)), "{}", self.text());
+        assert_eq!(self.member("path").as_deref(), path, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(self.member("outcome").as_deref(), Some("not_applied"));
+    }
+}
