@@ -13,9 +13,12 @@ macro_rules! cases {
 mod batches;
 mod keys;
 mod otel;
+mod queries;
 mod runs;
 mod steps;
 mod traces;
+mod tree;
 
 /// Every case, by topic.
-pub const CASES: &[&[Case]] = &[batches::CASES, keys::CASES, otel::CASES, runs::CASES, steps::CASES, traces::CASES];
+pub const CASES: &[&[Case]] =
+    &[batches::CASES, keys::CASES, otel::CASES, queries::CASES, runs::CASES, steps::CASES, traces::CASES, tree::CASES];

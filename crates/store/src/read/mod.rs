@@ -49,8 +49,7 @@ fn page<R, T>(
     mut fits: impl FnMut(&R) -> Result<bool>,
     mut view: impl FnMut(R) -> Result<T>,
 ) -> Result<Page<T>> {
-    request.check()?;
-    let start = request.cursor.as_deref().map(|text| Cursor::read(text, query)).transpose()?;
+    let start = start_of(request, query)?;
     let as_of = start.map_or(size, |cursor| cursor.as_of);
     let mut after = start.map(|cursor| from_words(cursor.at));
     let (mut items, mut budget) = (Vec::new(), SCAN_ROWS_MAX);
@@ -77,6 +76,12 @@ fn page<R, T>(
             return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
         }
     }
+}
+
+/// Where a page starts, its request checked.
+fn start_of(request: &PageRequest, query: &str) -> Result<Option<Cursor>> {
+    request.check()?;
+    request.cursor.as_deref().map(|text| Cursor::read(text, query)).transpose()
 }
 
 fn go_on(as_of: u64, after: Option<Position>, query: &str) -> String {

@@ -40,14 +40,13 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
     let run = known(snapshot, run_id)?;
     let filter = &query.filter;
     let parent = match &filter.parent {
-        _ if filter.roots => Some(Slot::Root),
-        Some(id) => match place_of(snapshot, &run, id)? {
-            Some(slot) => Some(slot),
-            None => return Ok(Page { items: Vec::new(), next_cursor: None }),
-        },
-        None => None,
+        Some(id) => place_of(snapshot, &run, id)?,
+        None => filter.roots.then_some(Slot::Root),
     };
-    if filter.roots && filter.parent.is_some() {
+    let nothing_fits = filter.parent.is_some() && (filter.roots || parent.is_none());
+    let fingerprint = query.fingerprint(run_id.as_str());
+    if nothing_fits {
+        start_of(&query.page, &fingerprint)?;
         return Ok(Page { items: Vec::new(), next_cursor: None });
     }
     let index = choose(filter, parent);
