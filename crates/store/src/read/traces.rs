@@ -4,7 +4,7 @@ use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::model::{Op, RecordTrace, TraceStatus, TraceType};
 use tracekeep_core::view::{Trace, TraceCounts};
 
-use super::{Walk, entry, known, page};
+use super::{Walk, entry, known, page, start_of};
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
 use crate::query::{Page, TraceFilter, TraceQuery};
@@ -51,12 +51,7 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
     }
     let index = choose(filter, parent);
     page(
-        Walk {
-            request: &query.page,
-            order: query.order,
-            query: &query.fingerprint(run_id.as_str()),
-            size: snapshot.size(),
-        },
+        Walk { request: &query.page, order: query.order, query: &fingerprint, size: snapshot.size() },
         |stretch| snapshot.traces(run.run_no, index, stretch),
         |row| (row.occurred_at, row.log_index),
         |row| fits(snapshot, filter, parent, row),
