@@ -6,7 +6,8 @@ mod common;
 use common::*;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
 use prost::Message;
-use tracekeep_core::limits::OP_BYTES_MAX;
+use tracekeep_core::json::Json;
+use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX};
 use tracekeep_core::model::{Op, TraceType};
 use tracekeep_otlp::{Encoding, Malformed, decode};
 
@@ -87,6 +88,35 @@ fn nesting_is_refused_exactly_where_the_record_refuses_it() {
                 }
             }
         }
+    }
+}
+
+/// The deepest span that is accepted would be too deep for the record with one level more.
+#[track_caller]
+fn check_deepest(wrap: fn(Value) -> Value, containers_a_level: u32, at: fn(Value) -> Span) {
+    let mut value = text("x");
+    let mut accepted = 0;
+    loop {
+        match export(&request_of(vec![at(value.clone())])).spans.remove(0).mapping {
+            Ok(batch) => accepted = Json::parse(batch.ops.last().unwrap().body().as_str()).unwrap().depth(),
+            Err(rejected) => break assert_eq!(rejected.code(), "too_deep"),
+        }
+        value = wrap(value);
+    }
+    assert!(accepted <= JSON_DEPTH_MAX && accepted + containers_a_level > JSON_DEPTH_MAX, "{accepted}");
+}
+
+#[test]
+fn nothing_that_the_record_could_hold_is_refused_for_its_depth() {
+    let at_span: fn(Value) -> Span = |value| span([("k", value)]);
+    let at_link: fn(Value) -> Span = |value| {
+        let mut span = full_span();
+        span.links[0].attributes = attributes([("k", value)]);
+        span
+    };
+    for at in [at_span, at_link] {
+        check_deepest(|inner| list([inner]), 3, at);
+        check_deepest(|inner| pairs([("k", inner)]), 4, at);
     }
 }
 

@@ -405,6 +405,23 @@ fn resources_without_a_good_name() {
 }
 
 #[test]
+fn plain_objects_are_canonical_whatever_their_keys() {
+    let keys = ["k\u{ffff}", "k\u{1f600}", "ké", "k", "", "k\n", "k"];
+    let arguments = pairs(keys.into_iter().zip((0..).map(Value::IntValue)));
+    let trace = mapped(span([("gen_ai.tool.name", text("t")), ("gen_ai.tool.call.arguments", arguments.clone())]));
+    let TraceType::ToolCall { arguments: mapped, .. } = trace.trace_type else { panic!() };
+    let expect = r#"{"":4,"k":3,"k\n":5,"k\u00e9":2,"k\ud83d\ude00":1,"k\uffff":0}"#;
+    assert_eq!(mapped, json(expect));
+    assert_eq!(mapped.as_str(), Json::parse(expect).unwrap().as_str());
+
+    let mut request = request_of(vec![span([])]);
+    let Value::KvlistValue(arguments) = arguments else { panic!() };
+    request.resource_spans[0].resource.as_mut().unwrap().attributes = arguments.values;
+    request.resource_spans[0].schema_url = String::new();
+    assert_eq!(described(&export(&request).spans[0])[0].metadata.as_str(), mapped.as_str());
+}
+
+#[test]
 fn of_a_repeated_key_the_first_counts_and_all_are_kept() {
     let trace =
         mapped(span([("gen_ai.tool.name", text("first")), ("a", text("1")), ("gen_ai.tool.name", text("second"))]));
