@@ -1,0 +1,65 @@
+//! Reading: `runs`, `show`, `tree`, `fsck`, `doctor`.
+
+use std::fs;
+
+use crate::Place;
+
+#[test]
+fn a_demo_is_found_shown_and_clean() {
+    let place = Place::new();
+    let run = place.run(&["demo"]).code(0).out().trim().to_owned();
+    assert!(place.run(&["runs"]).code(0).out().contains(&run));
+    assert!(place.run(&["runs", "--tag", "demo", "--json"]).code(0).out().contains(&format!(r#""run_id":"{run}""#)));
+    assert_eq!(place.run(&["runs", "--tag", "nothing"]).code(0).out(), "");
+    let shown = place.run(&["show", &run]).code(0).out();
+    assert!(shown.contains("steps        3 (3 success, 0 failure)"), "{shown}");
+    let tree = place.run(&["tree", &run]).code(0).out();
+    let depths: Vec<_> = tree.lines().map(|line| line.len() - line.trim_start().len()).collect();
+    assert_eq!(depths, [0, 2, 4, 2, 4, 2, 2, 4, 4, 4], "{tree}");
+    assert_eq!(place.run(&["tree", &run, "--depth", "1"]).code(0).out().lines().count(), 5);
+    let json = place.run(&["tree", &run, "--json"]).code(0).out();
+    assert_eq!(json.lines().count(), 10);
+    assert!(json.lines().all(|line| line.starts_with(r#"{"children":"#)), "{json}");
+    assert!(place.run(&["fsck"]).code(0).talk().contains("0 findings"));
+    place.run(&["doctor", "--listen", "127.0.0.1:0"]).code(0);
+}
+
+#[test]
+fn what_is_not_there_is_1_and_what_cannot_be_read_3() {
+    let place = Place::new();
+    place.run(&["runs"]).code(3);
+    place.run(&["demo"]).code(0);
+    place.run(&["show", "nobody"]).code(1);
+    place.run(&["tree", "nobody"]).code(1);
+    place.run(&["runs", "--cursor", "00"]).code(1);
+    place.run(&["runs", "--server", "http://127.0.0.1:1"]).code(3);
+    fs::write(place.path().join("other.db"), "not a ledger at all, but long enough to be looked at").unwrap();
+    let refused = place.run(&["runs", "--ledger", "other.db"]);
+    assert!(refused.code(3).talk().contains("not_a_ledger"), "{}", refused.talk());
+    place.run(&["doctor", "--ledger", "other.db"]).code(1);
+}
+
+#[test]
+fn fsck_finds_a_changed_byte() {
+    let place = Place::new();
+    place.run(&["demo"]).code(0);
+    let path = place.path().join("tracekeep.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(11).position(|window| window == b"same airlin").expect("a recorded body");
+    bytes[at] = b'S';
+    fs::write(&path, bytes).unwrap();
+    let found = place.run(&["fsck"]);
+    assert!(found.code(1).out().contains("content"), "{}", found.out());
+}
+
+#[test]
+fn recorded_text_cannot_drive_the_terminal() {
+    let place = Place::new();
+    let line = r#"{"op":"start_run","run_id":"r","goal":"\u001b[2Jgone\u202e","agent_id":"a\u0007"}"#;
+    place.run_with(&["record"], line).code(0);
+    for command in [&["show", "r"][..], &["runs"][..]] {
+        let out = place.run(command).code(0).out();
+        assert!(!out.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{out:?}");
+        assert!(out.contains("\\u{1b}[2Jgone\\u{202e}"), "{out:?}");
+    }
+}

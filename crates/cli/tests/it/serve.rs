@@ -1,0 +1,69 @@
+//! `serve` and the commands beside it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::Place;
+
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(place: &Place, args: &[&str]) -> Self {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        let mut child = place.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.split_whitespace().last().unwrap().to_owned();
+        assert!(url.starts_with("http://127.0.0.1:"), "{line}");
+        Self { child, url }
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and gives its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn commands_work_beside_a_running_server_and_ctrl_c_ends_it_in_order() {
+    let place = Place::new();
+    let server = Serving::start(&place, &[]);
+    // Writing goes through the server that holds the file; reading opens the file beside it.
+    let run = place.run(&["demo"]).code(0).out().trim().to_owned();
+    let beside = place.run(&["tree", &run, "--json"]).code(0).out();
+    assert_eq!(place.run(&["tree", &run, "--json", "--server", &server.url]).code(0).out(), beside);
+    place.run(&["fsck"]).code(0);
+    let busy = place.run(&["doctor", "--listen", "127.0.0.1:0"]);
+    assert!(busy.code(1).out().contains("writes to it and serves"), "{}", busy.out());
+    assert!(place.run(&["fsck", "--rebuild"]).code(3).talk().contains("ledger_locked"));
+    let second = place.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(second.code(3).talk().contains(&server.child.id().to_string()), "{}", second.talk());
+    assert_eq!(server.stop(), Some(0));
+    assert!(place.run(&["fsck", "--rebuild"]).code(0).talk().contains("0 findings"));
+    assert_eq!(place.run(&["tree", &run, "--json"]).code(0).out(), beside);
+}
+
+#[test]
+fn modes_refuse_what_is_not_safe() {
+    let place = Place::new();
+    for args in
+        [&["serve", "--ledger", ":memory:", "--listen", "127.0.0.1:0"][..], &["serve", "--listen", "0.0.0.0:0"][..]]
+    {
+        for mode in ["test", "prod"] {
+            let refused = place.command(args).env("TRACEKEEP_MODE", mode).output().unwrap();
+            assert_eq!(refused.status.code(), Some(2), "{mode} {args:?}");
+        }
+    }
+    let unknown = place.command(&["runs"]).env("TRACEKEEP_MODE", "staging").output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    let server = Serving::start(&place, &["--ledger", ":memory:"]);
+    let run = place.run(&["demo", "--server", &server.url]).code(0).out().trim().to_owned();
+    assert!(place.run(&["runs", "--server", &server.url]).code(0).out().contains(&run));
+    assert_eq!(server.stop(), Some(0));
+    assert!(!place.path().join("tracekeep.db").exists(), "nothing was kept");
+}
