@@ -1,7 +1,150 @@
-//! `cargo xtask crash`: the release binary under load, killed with SIGKILL, restarted, and checked.
+//! `cargo xtask crash`: the release binary under load, killed with SIGKILL at random moments, restarted, and checked.
+//!
+//! Authors (threads) write over HTTP: batches, single ops, traces under parents, ends, keys, seals, telemetry; at times
+//! two of them send the very same request. Every receipt is kept here, outside the server. After each kill the server is
+//! started again on the same ledger, the whole log is read, and it must hold what [`check`] says. Requests that got no
+//! answer are sent again: each is then recorded, or a duplicate if it had been; earlier ones are sent again too, as they
+//! were and with other content. The ledger lives on through the kills of a campaign and is changed for a new one now and
+//! then, so that it stays readable in a moment.
 
-use crate::sh::{Failed, Outcome};
+mod author;
+mod campaign;
+mod check;
+mod log;
+mod proof;
+mod random;
+mod request;
+mod round;
+mod server;
+mod tamper;
 
-pub(crate) fn main(_arguments: &[String]) -> Outcome {
-    Err(Failed::new("the crash test is not written yet"))
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::sh::{self, Failed, Outcome};
+use campaign::{Campaign, Figures};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Where `--write` puts the table.
+const PAGE: &str = "docs/reliability.md";
+const BEGIN: &str = "<!-- crash:begin -->";
+const CLOSE: &str = "<!-- crash:end -->";
+
+/// What was asked for.
+struct Asked {
+    kills: u64,
+    seed: u64,
+    write: bool,
+    self_check: bool,
+    binary: Option<PathBuf>,
+}
+
+/// `[--kills N] [--seed S] [--binary PATH] [--self-check] [--write]`
+pub(crate) fn main(arguments: &[String]) -> Outcome {
+    let asked = asked(arguments)?;
+    let binary = match &asked.binary {
+        Some(binary) => binary.clone(),
+        None => {
+            sh::run(&mut sh::cargo("build --release --quiet -p tracekeep-cli"))?;
+            target().join("release/tracekeep")
+        }
+    };
+    println!("crash: {} kills, seed {}", asked.kills, asked.seed);
+    let directory = tempfile::Builder::new().prefix("crash-").tempdir_in(target());
+    let directory = directory.map_err(|error| Failed::new(format!("no directory for the ledgers: {error}")))?;
+    let mut campaign = Campaign::new(binary, directory.path().to_owned(), asked.seed);
+    if let Err(error) = campaign.run(asked.kills, asked.self_check) {
+        let kept = directory.keep();
+        let detail = format!("{error}; seed {}, ledgers kept in {}", asked.seed, kept.display());
+        return Err(Failed::new(detail));
+    }
+    let table = table(&campaign.figures, asked.seed);
+    println!("{table}");
+    if !campaign.findings.is_empty() {
+        for finding in campaign.findings.iter().take(20) {
+            println!("  {finding}");
+        }
+        let (found, kept) = (campaign.findings.len(), directory.keep());
+        let detail = format!("{found} findings; seed {}, ledgers kept in {}", asked.seed, kept.display());
+        return Err(Failed::new(detail));
+    }
+    if asked.write { write(&table) } else { Ok(()) }
+}
+
+fn asked(arguments: &[String]) -> Outcome<Asked> {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = clock.as_secs() * 1_000 + u64::from(clock.subsec_millis());
+    let mut asked = Asked { kills: 20, seed, write: false, self_check: false, binary: None };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| Failed::new(format!("{argument} needs a value")));
+        let number = |text: &String| text.parse().map_err(|_| Failed::new(format!("{argument} needs a number")));
+        match argument.as_str() {
+            "--kills" => asked.kills = number(value()?)?,
+            "--seed" => asked.seed = number(value()?)?,
+            "--binary" => asked.binary = Some(value()?.into()),
+            "--self-check" => asked.self_check = true,
+            "--write" => asked.write = true,
+            other => return Err(Failed::new(format!("crash does not know {other}"))),
+        }
+    }
+    Ok(asked)
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh::root().join("target"), PathBuf::from)
+}
+
+fn table(figures: &Figures, seed: u64) -> String {
+    let date = sh::output(sh::program("date").args(["-u", "+%Y-%m-%d"])).unwrap_or_default();
+    let commit = sh::output(sh::program("git").args(["rev-parse", "--short", "HEAD"])).unwrap_or_default();
+    let (seconds, seed) = (figures.elapsed.as_secs(), seed.to_string());
+    let mut out = format!(
+        "`cargo xtask crash --kills {} --seed {seed}` on {}, commit {}, {seconds} s.\n\n| what | count |\n|---|---|\n",
+        figures.kills,
+        date.trim(),
+        commit.trim()
+    );
+    let rows = [
+        ("SIGKILL of the release binary", figures.kills),
+        ("of them while it was opening the ledger", figures.kills_opening),
+        ("ledgers", figures.ledgers),
+        ("entries in them at the end", figures.entries),
+        ("requests acknowledged", figures.acked_requests),
+        ("entries that they acknowledged", figures.acked_entries),
+        ("of them telemetry", figures.acked_spans),
+        ("requests in flight at a kill", figures.in_flight),
+        ("of them recorded all the same (and then a duplicate when sent again)", figures.in_flight_recorded),
+        ("acknowledged requests sent again after a restart: duplicate, same receipt", figures.resent),
+        ("with other content: conflict", figures.contradicted),
+        ("**acknowledged, then lost**", figures.lost),
+        ("**doubled**", figures.doubled),
+        ("**anything else out of place**", figures.other),
+        ("receipts' roots recomputed from the log's leaves after every restart", figures.roots),
+        ("consistency proofs from a receipt's size to the head, verified", figures.consistency),
+        ("inclusion proofs verified", figures.inclusion),
+        ("runs of fsck without findings", figures.fsck),
+        ("tamperings with copies, all found", figures.tamperings),
+    ];
+    for (what, count) in rows {
+        out.push_str(&format!("| {what} | {count} |\n"));
+    }
+    out
+}
+
+/// Puts the table between the markers, adding them at the end of the page where it has none.
+fn write(table: &str) -> Outcome {
+    let path = sh::root().join(PAGE);
+    let failed = |error: std::io::Error| Failed::new(format!("{PAGE}: {error}"));
+    let page =
+        if path.exists() { std::fs::read_to_string(&path).map_err(failed)? } else { "# Reliability\n".to_owned() };
+    let block = format!("{BEGIN}\n{table}{CLOSE}");
+    let page = match (page.find(BEGIN), page.find(CLOSE)) {
+        (Some(begin), Some(close)) if begin < close => {
+            format!("{}{block}{}", &page[..begin], &page[close + CLOSE.len()..])
+        }
+        _ => format!("{}\n\n## kill -9\n\n{block}\n", page.trim_end()),
+    };
+    std::fs::write(&path, page).map_err(failed)
 }

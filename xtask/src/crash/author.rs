@@ -11,8 +11,30 @@ pub(crate) const SHARED_RUN: &str = "shared";
 
 /// Words that bodies are made of.
 const WORDS: [&str; 24] = [
-    "flight", "Lisbon", "search", "the", "result", "was", "\"quoted\"", "line\nbreak", "ünïcode", "価格", "tool", "retry", "of",
-    "an", "agent", "{brace}", "\\path\\to", "0.25", "because", "cheaper", "than", "planned", "then", "🙂",
+    "flight",
+    "Lisbon",
+    "search",
+    "the",
+    "result",
+    "was",
+    "\"quoted\"",
+    "line\nbreak",
+    "ünïcode",
+    "価格",
+    "tool",
+    "retry",
+    "of",
+    "an",
+    "agent",
+    "{brace}",
+    "\\path\\to",
+    "0.25",
+    "because",
+    "cheaper",
+    "than",
+    "planned",
+    "then",
+    "🙂",
 ];
 
 /// One writer's state: what it has recorded so far, so that what it writes next makes sense.
@@ -194,7 +216,9 @@ impl Author {
             }
             1 => json!({"type": "Thought", "content": self.text(), "confidence": 0.75}),
             2 => json!({"type": "Error", "error_type": "Timeout", "message": self.text(), "recoverable": true}),
-            _ => json!({"type": "Custom", "name": "note", "data": {"text": self.text(), "n": 9_007_199_254_740_993u64}}),
+            _ => {
+                json!({"type": "Custom", "name": "note", "data": {"text": self.text(), "n": 9_007_199_254_740_993u64}})
+            }
         };
         let op = json!({"id": id, "parent_id": parent, "tags": ["important", format!("tag-{}", self.random.range(0, 20))],
             "metadata": {"nonce": nonce}, "trace_type": trace_type});

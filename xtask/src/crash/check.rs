@@ -110,7 +110,8 @@ pub(crate) fn check(expected: &Expected, log: &Log) -> Vec<Finding> {
                 }
             }
             (_, Some(seen)) => {
-                let detail = format!("{identity}, acknowledged at {log_index}, is at {} or another leaf", seen.log_index);
+                let detail =
+                    format!("{identity}, acknowledged at {log_index}, is at {} or another leaf", seen.log_index);
                 findings.push(Finding::new(Wrong::Changed, detail));
             }
         }

@@ -6,9 +6,9 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::merkle::leaf_hash;
 
+use super::Result;
 use super::request::hash;
 use super::server::Server;
-use super::Result;
 
 /// Entries of a page.
 const PAGE: u64 = 1_000;
