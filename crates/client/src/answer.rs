@@ -38,8 +38,13 @@ impl Answer {
     }
 
     pub(crate) fn page<T: Field>(&self) -> Result<Page<T>> {
+        self.list("items")
+    }
+
+    /// A page whose list is named `member`.
+    pub(crate) fn list<T: Field>(&self, member: &str) -> Result<Page<T>> {
         let mut object = self.object()?;
-        let items = take_required(&mut object, "items", &Path::ROOT).map_err(unreadable)?;
+        let items = take_required(&mut object, member, &Path::ROOT).map_err(unreadable)?;
         let next_cursor = take_optional(&mut object, "next_cursor", &Path::ROOT).map_err(unreadable)?;
         Ok(Page { items, next_cursor })
     }

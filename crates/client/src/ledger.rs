@@ -219,7 +219,7 @@ impl LedgerStore for HttpLedger {
             .add("depth", query.depth)
             .page(&query.page)
             .on(&run_path(run_id, "/tree"));
-        self.get(&path)?.page()
+        self.get(&path)?.list("nodes")
     }
 
     async fn head(&self) -> Result<Head> {

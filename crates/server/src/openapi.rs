@@ -95,13 +95,12 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
     let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
     let content = match &route.gives {
         Gives::Object(shape) => json_of(schemas.of(&shape())),
-        Gives::Page(name, shape) => {
+        Gives::Page(member, shape) => {
             let items = schemas.of(&shape());
             json_of(json!({
                 "type": "object",
-                "title": format!("PageOf{name}"),
-                "required": ["items", "next_cursor"],
-                "properties": {"items": {"type": "array", "items": items}, "next_cursor": {"type": ["string", "null"]}},
+                "required": [member, "next_cursor"],
+                "properties": {*member: {"type": "array", "items": items}, "next_cursor": {"type": ["string", "null"]}},
             }))
         }
         Gives::OpReceipt => json_of(schemas.op_receipt()),

@@ -52,7 +52,7 @@ fn a_start_with_every_member_reads_back(cx: &mut Context) {
     let whole = json!({
         "op": "start_run", "run_id": "r", "correlation_id": "c", "agent_id": "planner", "parent_run_id": "p",
         "goal": "find flights", "plan": plan, "seed": -7, "frozen_timestamp": "2020-01-01T00:00:00Z",
-        "metadata": {"b": [1, null], "a": {}}, "tags": ["x", "y", "x"], "policy_snapshot_id": "ps", "source": "import",
+        "metadata": {"b": [1, null], "a": {}}, "tags": ["x", "y", "x"], "policy_snapshot_id": "ps",
         "started_at": "2026-01-01T00:00:00.5+01:00",
     });
     let receipt = cx.record(std::slice::from_ref(&whole));
@@ -63,7 +63,7 @@ fn a_start_with_every_member_reads_back(cx: &mut Context) {
     assert_eq!(run.plan.as_ref().map(Vec::len), Some(2));
     let canonical = core_json::canonical_json(plan.to_string().as_bytes()).expect("JSON");
     assert_eq!(run.plan_hash, Some(hash::plan_hash(&canonical)));
-    assert_eq!((run.seed, run.source), (Some(-7), Source::Import));
+    assert_eq!((run.seed, run.source), (Some(-7), Source::Api));
     assert_eq!(run.frozen_timestamp.map(|time| time.to_string()).as_deref(), Some("2020-01-01T00:00:00.000000000Z"));
     assert_eq!(run.metadata.as_str(), r#"{"a":{},"b":[1,null]}"#);
     assert_eq!((run.tags.join(" "), run.policy_snapshot_id.as_deref()), ("x y".to_owned(), Some("ps")));

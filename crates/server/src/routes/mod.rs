@@ -62,6 +62,7 @@ pub(crate) enum Takes {
 /// What a route answers with.
 pub(crate) enum Gives {
     Object(fn() -> Shape),
+    /// A page: the name of its list, and the form of an item.
     Page(&'static str, fn() -> Shape),
     /// The receipt of a single op.
     OpReceipt,
@@ -103,7 +104,7 @@ routes! {
     GET "/api/v1/runs" "List runs, newest first"
         [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
          ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag"), LIMIT, CURSOR, ORDER],
-        Nothing, Gives::Page("Run", Shape::of::<view::Run>) => reads::runs;
+        Nothing, Gives::Page("items", Shape::of::<view::Run>) => reads::runs;
     GET "/api/v1/runs/count" "Count runs"
         [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
          ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag")],
@@ -113,7 +114,7 @@ routes! {
     POST "/api/v1/runs/{run_id}/steps" "Record a step"
         [], Op(Shape::of::<model::RecordStep>, &["run_id"]), Gives::OpReceipt => writes::record_step;
     GET "/api/v1/runs/{run_id}/steps" "Page through a run's steps by index"
-        [LIMIT, CURSOR], Nothing, Gives::Page("Step", Shape::of::<view::Step>) => reads::steps;
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::Step>) => reads::steps;
     GET "/api/v1/runs/{run_id}/steps/{index}" "Read a step"
         [], Nothing, Object(Shape::of::<view::Step>) => reads::step;
     POST "/api/v1/runs/{run_id}/traces" "Record a trace"
@@ -122,7 +123,7 @@ routes! {
         [("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"), ("tag", "a tag"),
          ("parent", "the id of the parent"), ("roots", "true: only those without a parent"),
          ("status", "ok, error or open"), LIMIT, CURSOR, ORDER],
-        Nothing, Gives::Page("Trace", Shape::of::<view::Trace>) => reads::traces;
+        Nothing, Gives::Page("items", Shape::of::<view::Trace>) => reads::traces;
     GET "/api/v1/runs/{run_id}/traces/counts" "Count a run's traces by type and by tag"
         [], Nothing, Object(Shape::of::<view::TraceCounts>) => reads::trace_counts;
     GET "/api/v1/runs/{run_id}/traces/{id}" "Read a trace"
@@ -131,14 +132,14 @@ routes! {
         [], Op(Shape::of::<model::EndTrace>, &["run_id", "id"]), Gives::OpReceipt => writes::end_trace;
     GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
         [("root", "the id of the trace to start from"), ("depth", "levels below the start"), LIMIT, CURSOR],
-        Nothing, Gives::Page("TreeNode", Shape::of::<view::TreeNode>) => reads::tree;
+        Nothing, Gives::Page("nodes", Shape::of::<view::TreeNode>) => reads::tree;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"
         [], Op(Shape::of::<model::CompleteRun>, &["run_id"]), Gives::OpReceipt => writes::complete_run;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"
         [("from", "the first log index, 0 unless told"), ("limit", "entries at most: 1 to 1,000, 50 unless told")],
-        Nothing, Gives::Page("LogEntry", Shape::of::<view::LogEntry>) => log::entries;
+        Nothing, Gives::Page("items", Shape::of::<view::LogEntry>) => log::entries;
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
         [("size", "the size of the tree to prove it in; the head's unless told")],
         Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;
@@ -224,7 +225,12 @@ pub(crate) fn view<T: Fields>(value: &T) -> Response {
 
 /// A page as the answer.
 pub(crate) fn page<T: Fields>(page: &Page<T>) -> Response {
-    let mut out = String::from("{\"items\":[");
+    list("items", page)
+}
+
+/// A page whose list is named `member`.
+pub(crate) fn list<T: Fields>(member: &str, page: &Page<T>) -> Response {
+    let mut out = format!("{{\"{member}\":[");
     for (place, item) in page.items.iter().enumerate() {
         if place > 0 {
             out.push(',');

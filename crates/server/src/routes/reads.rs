@@ -6,7 +6,7 @@ use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
 use tracekeep_store::{Code, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
 
-use super::{Call, json, page, view};
+use super::{Call, json, list, page, view};
 use crate::body::run_id;
 use crate::params::Params;
 use crate::problem::{Problem, object};
@@ -113,5 +113,5 @@ pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {
     };
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
-    Ok(page(&call.app.read(async move |store| store.tree(&run_id, &query).await).await?))
+    Ok(list("nodes", &call.app.read(async move |store| store.tree(&run_id, &query).await).await?))
 }
