@@ -29,6 +29,9 @@ fn explain(error: &rusqlite::Error) -> (Code, String) {
         (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => {
             (Code::Busy, "another connection holds the ledger's file".to_owned())
         }
+        (ErrorCode::CannotOpen, _) => {
+            (Code::ReadOnly, "the ledger's file, or one beside it, cannot be opened".to_owned())
+        }
         _ => (Code::StorageFailed, format!("the storage failed: {said}")),
     }
 }

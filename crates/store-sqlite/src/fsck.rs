@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
                     return Err(corrupt("an entry cannot be read: what follows cannot be checked"));
                 }
             }
-            if log_index % FLUSH_ENTRIES == 0 {
+            if log_index.is_multiple_of(FLUSH_ENTRIES) {
                 self.index.flush(self.conn)?;
             }
         }

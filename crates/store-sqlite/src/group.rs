@@ -238,7 +238,7 @@ impl Group {
     }
 
     /// The writer, once the queue is closed and its thread has ended.
-    pub(crate) fn into_writer(&self) -> Option<Writer> {
+    pub(crate) fn take_writer(&self) -> Option<Writer> {
         lock(&self.writer).take()
     }
 

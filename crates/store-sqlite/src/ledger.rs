@@ -177,7 +177,7 @@ impl SqliteLedger {
             // Its panics are caught inside.
             drop(held.thread.join());
             self.readers.close();
-            closed = group.into_writer().map_or(Ok(()), Writer::close);
+            closed = group.take_writer().map_or(Ok(()), Writer::close);
             drop(held.lock);
         } else {
             self.readers.close();

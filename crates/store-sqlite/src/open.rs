@@ -74,8 +74,13 @@ pub(crate) enum Mode {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    connect_as(path, path, flags)
+}
+
+/// Connects to the file at `path` under another name for it.
+fn connect_as(name: &Path, path: &Path, flags: OpenFlags) -> Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))
+    Connection::open_with_flags(name, flags).map_err(|error| cannot_open(path, error))
 }
 
 /// SQLite says `unable to open` for a directory, a missing file and a forbidden one alike.
@@ -86,9 +91,6 @@ fn cannot_open(path: &Path, error: rusqlite::Error) -> Error {
     match std::fs::metadata(path) {
         Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => no_ledger().because(error),
         Err(denied) => io("the ledger's file cannot be looked at", denied),
-        Ok(_) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
-            Error::new(Code::ReadOnly, "the ledger's file, or its directory, cannot be opened for this").because(error)
-        }
         Ok(_) => failed(error),
     }
 }
@@ -118,25 +120,57 @@ pub(crate) fn look(path: &Path) -> Result<Holds> {
         Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Holds::Nothing),
         Err(denied) => return Err(io("the ledger's file cannot be looked at", denied)),
     }
-    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    conn.busy_timeout(BUSY_TIMEOUT).said()?;
-    schema::probe(&conn).map_err(|error| cannot_read(path, error))
+    schema::probe(&to_read(path)?)
 }
 
-/// A WAL beside a file that this process may not write to cannot be read.
-fn cannot_read(path: &Path, error: Error) -> Error {
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<rusqlite::Error>());
-    match source.and_then(rusqlite::Error::sqlite_error_code) {
-        Some(rusqlite::ErrorCode::CannotOpen) => Error::new(
-            Code::ReadOnly,
-            format!("the directory of {} cannot be written to, which a ledger needs even to be read", name(path)),
-        ),
-        _ => error,
+/// A connection that changes nothing.
+///
+/// Even to be read, a write-ahead log needs a file beside it. Where none can be made and none is there, nobody writes,
+/// and the file is read as one that does not change: an archive on a medium that takes no writes.
+fn to_read(path: &Path) -> Result<Connection> {
+    let attempt = |conn: Connection| -> Result<Connection> {
+        conn.busy_timeout(BUSY_TIMEOUT).said()?;
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).said()?;
+        Ok(conn)
+    };
+    let refused = match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(attempt) {
+        Ok(conn) => return Ok(conn),
+        Err(refused) => refused,
+    };
+    if refused.code() != Code::ReadOnly.as_str() {
+        return Err(refused);
+    }
+    let holds_something = |suffix: &str| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        std::fs::metadata(beside).is_ok_and(|found| found.len() > 0)
+    };
+    match immutable(path).filter(|_| !holds_something("-wal")) {
+        None => {
+            let detail = "the ledger's directory cannot be written to, which its write-ahead log needs to be read";
+            Err(Error::new(Code::ReadOnly, detail).because(refused))
+        }
+        Some(uri) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            connect_as(Path::new(&uri), path, flags).and_then(attempt)
+        }
     }
 }
 
-fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| "the ledger".to_owned(), |name| name.to_string_lossy().into_owned())
+/// The URI of a file that does not change (sqlite.org/uri.html).
+fn immutable(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let mut uri = "file:".to_owned();
+    for character in path.to_str()?.chars() {
+        match character {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            other => uri.push(other),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Some(uri)
 }
 
 /// The connection that writes; makes the ledger where the file holds nothing.
@@ -177,12 +211,11 @@ fn sync_directory(path: &Path) -> Result<()> {
 
 /// A connection that reads.
 pub(crate) fn reader(path: &Path, mode: Mode) -> Result<Connection> {
-    let flags = match mode {
-        Mode::ReadOnly | Mode::Checker => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    let conn = match mode {
+        Mode::ReadOnly | Mode::Checker => to_read(path)?,
         // Readers of a writer's process can recover a WAL and keep its index.
-        _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Mode::Reader | Mode::Writer => connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?,
     };
-    let conn = connect(path, flags)?;
     settings(&conn, mode)?;
     Ok(conn)
 }

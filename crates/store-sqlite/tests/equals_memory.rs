@@ -1,5 +1,7 @@
 //! The file answers as the executable specification does, to the same batches, whole and after being opened again.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use common::{Dice, any_batch, everything, exact, open, place, same};

@@ -1,5 +1,7 @@
 //! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
 
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+
 mod common;
 
 use common::{Dice, any_batch, commit, everything, open, place, refused, run_id, same, start, thought};
