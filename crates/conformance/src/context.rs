@@ -57,6 +57,7 @@ impl Context {
         if let Err(found) = self.instance.check() {
             panic!("the backend's own check: {found}");
         }
+        before.same(&Dump::of(&*self.ledger()));
     }
 
     /// Sends one batch.

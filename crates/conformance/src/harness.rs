@@ -31,7 +31,8 @@ pub trait Instance: Send {
     /// Closes the ledger and opens it again: what was acknowledged is there. A backend that forgets does nothing.
     fn reopen(&mut self);
 
-    /// The backend's own check of log against indices, where it has one (`fsck`): run after each case.
+    /// The backend's own check of log against indices, where it has one, and their rebuilding from the log: run after each
+    /// case, which then looks once more.
     ///
     /// # Errors
     /// What it finds, in words.
