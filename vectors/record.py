@@ -75,9 +75,12 @@ def finite(value):
     return Number(jcs.double(float(value)))
 
 
+DURATION_MAX = 9223372036854.773
+
+
 def duration(value):
     ms = float(finite(value))
-    need(ms >= 0 and ms * 1e6 < 2**63 - 1024)
+    need(0 <= ms <= DURATION_MAX)
     return Number(jcs.double(ms))
 
 
@@ -354,7 +357,7 @@ def totals(steps):
         "successes": sum(step["status"] == "success" for step in steps),
         "failures": sum(step["status"] == "failure" for step in steps),
         "cost_cents": cents(sum(micro_cents(step["cost_cents"]) for step in steps)),
-        "duration_ms": float(ns) / 1e6,
+        "duration_ms": min(float(ns) / 1e6, DURATION_MAX),
     }
     tokens = [int(step["tokens"]) for step in steps if "tokens" in step]
     if tokens:

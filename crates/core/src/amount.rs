@@ -82,7 +82,7 @@ impl DurationMs {
 
     /// The length of so many nanoseconds: the nearest double of them, divided by 10^6; 0 where negative.
     ///
-    /// Exact to 2^53 nanoseconds (104 days). Within 2,048 nanoseconds of 2^63, [`DurationMs::MAX`].
+    /// Exact to 2^53 nanoseconds (104 days); at most [`DurationMs::MAX`].
     #[must_use]
     pub fn from_nanos(nanos: i64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a duration is a JSON number, exact to 2^53 nanoseconds")]

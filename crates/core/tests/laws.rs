@@ -95,14 +95,14 @@ fn law_1_holds_for_what_core_links() {
 #[test]
 fn the_scan_finds_what_it_looks_for() {
     for (text, expected) in [
-        ("use std::fs;", 1),
-        ("use std::{fs, env};", 1),
-        ("let now = std::time::SystemTime::now();", 1),
-        ("let x = rand::random();", 1),
-        ("let operand = 1; // rand std::fs", 0),
-        ("#[cfg(test)]\nmod tests {\n use std::fs;\n}", 0),
-        ("use std::collections::HashMap;", 1),
+        ("use std::fs;", true),
+        ("use std::{fs, env};", true),
+        ("let now = std::time::SystemTime::now();", true),
+        ("let x = rand::random();", true),
+        ("let operand = 1; // rand std::fs", false),
+        ("#[cfg(test)]\nmod tests {\n use std::fs;\n}", false),
+        ("use std::collections::HashMap;", true),
     ] {
-        assert_eq!(found(text).len(), expected, "{text}: {:?}", found(text));
+        assert_eq!(!found(text).is_empty(), expected, "{text}: {:?}", found(text));
     }
 }
