@@ -11,14 +11,32 @@ macro_rules! cases {
 }
 
 mod batches;
+mod concurrency;
+mod faults;
 mod keys;
+mod limits;
 mod otel;
+mod proofs;
 mod queries;
 mod runs;
+mod seals;
 mod steps;
 mod traces;
 mod tree;
 
 /// Every case, by topic.
-pub const CASES: &[&[Case]] =
-    &[batches::CASES, keys::CASES, otel::CASES, queries::CASES, runs::CASES, steps::CASES, traces::CASES, tree::CASES];
+pub const CASES: &[&[Case]] = &[
+    batches::CASES,
+    concurrency::CASES,
+    faults::CASES,
+    keys::CASES,
+    limits::CASES,
+    otel::CASES,
+    proofs::CASES,
+    queries::CASES,
+    runs::CASES,
+    seals::CASES,
+    steps::CASES,
+    traces::CASES,
+    tree::CASES,
+];
