@@ -624,7 +624,7 @@ fn receipts() {
         ),
         ("the same again: only outcome differs", vec![(0, false), (1, false), (2, false)], sizes[0]),
         ("one entry", vec![(4, true)], sizes[1]),
-        ("old and new ops together", vec![(2, false), (5, true), (6, true)], sizes[2]),
+        ("new ops and an old one together", vec![(5, true), (6, true), (2, false)], sizes[2]),
         ("the seal", vec![(7, true)], sizes[3]),
         ("duplicates of two batches: the later one's size", vec![(1, false), (5, false), (4, false)], sizes[2]),
     ]
