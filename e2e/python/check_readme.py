@@ -1,0 +1,83 @@
+"""What the README tells a newcomer to type, typed as it stands there."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from stage import PATIENCE_S, ROOT, environment, holds, same
+
+URL = "http://127.0.0.1:4318"
+
+
+def block(word):
+    """The one shell block of the README that contains a word."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    found = [text for text in blocks if word in text]
+    same(f"shell blocks of the README with {word!r}", len(found), 1)
+    return found[0]
+
+
+def typed(stage, server, text):
+    """Types it into bash, against a server on a free port; gives the lines that came back."""
+    holds("the README says where the server is", URL in text, text)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text.replace(URL, server.url)], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=PATIENCE_S, cwd=stage.folder,
+        env=environment(TRACEKEEP_LEDGER=str(server.ledger), PATH=f"{Path(stage.binary).parent}:{environment()['PATH']}"))
+    same(f"the exit code; it said:\n{done.stdout}{done.stderr}", done.returncode, 0)
+    same("on stderr", done.stderr, "")
+    return done.stdout.splitlines()
+
+
+def check_recording_by_hand_works_as_written(stage):
+    text = block("post()")
+    posts = len(re.findall(r"^post ", text, re.MULTILINE))
+    with stage.serve() as server:
+        lines = typed(stage, server, text)
+        receipts = [json.loads(line) for line in lines[:posts]]
+        same("what became of each line", [receipt["outcome"] for receipt in receipts], ["recorded"] * posts)
+        same("where each stands in the log", [receipt["log_index"] for receipt in receipts], list(range(posts)))
+        same("the size that each receipt states", [receipt["tree_size"] for receipt in receipts], list(range(1, posts + 1)))
+
+        # `show`, `tree`, and the API's tree, which ends the block, agree with each other.
+        shown, tree = "\n".join(lines[posts:-1]), json.loads(lines[-1])["items"]
+        same("the tree", [(node["trace"]["id"], node["depth"], node["trace"]["status"]) for node in tree],
+             [("t-1", 0, "ok"), ("t-2", 1, "ok")])
+        for word in ("run-1", "completed", "planner", "find flights", "search", "web_search", "t-1", "  ToolCall", "[ok 150.0 ms] t-2"):
+            holds(f"show and tree say {word!r}", word in shown, shown)
+        run = server.get("runs/run-1")
+        same("the run", {name: run[name] for name in ("status", "steps", "traces", "successes", "cost_cents", "seals", "seed")},
+             {"status": "completed", "steps": 1, "traces": 2, "successes": 1, "cost_cents": "0.25", "seals": 1, "seed": 42})
+
+        # "Send a line again: 200 and the original receipt."
+        again = [json.loads(line) for line in typed(stage, server, text)[:posts]]
+        same("the receipts of a second time", again, [{**receipt, "outcome": "duplicate"} for receipt in receipts])
+        same("entries", server.size(), posts)
+
+        # "Send another body under the same id: 409, naming the members that differ."
+        conflict = server.post("runs/run-1/steps", {"index": 0, "skill_name": "guess", "params": {"q": "FRA-LIS"}, "status": "success"}, 409)
+        same("the code", conflict["code"], "conflict")
+        holds("the members that differ", "skill_name" in conflict["detail"], conflict)
+
+
+def check_the_addresses_that_the_readme_names_answer(stage):
+    text = (ROOT / "README.md").read_text()
+    paths = set(re.findall(r"http://127\.0\.0\.1:4318(/[\w./]*)", text)) | set(re.findall(r"`(/[a-z]+)`", text))
+    holds("the README names some", {"/", "/openapi.json", "/healthz", "/readyz", "/metrics"} <= paths, paths)
+    with stage.serve() as server:
+        for path in sorted(paths - {"/api/v1"}):
+            same(f"the status of GET {path}", server.ask("GET", path).status, 200)
+        document = json.loads((ROOT / "docs/openapi.json").read_text())
+        same("docs/openapi.json against what is served", server.ask("GET", "/openapi.json").json, document)
+
+
+def check_agents_find_the_server_by_the_variable_that_the_readme_names(stage):
+    text = block("OTEL_EXPORTER_OTLP_ENDPOINT")
+    with stage.serve() as server:
+        sent = stage.agent("python", server.url)
+        wanted = text.replace("python my_agent.py", "true").replace("tracekeep tree RUN", f"tracekeep tree {sent['trace_id']}")
+        text = re.sub(r"  +#.*$", "", wanted, flags=re.MULTILINE)
+        lines = typed(stage, server, text)
+        holds("the run is in the list", any(sent["trace_id"] in line for line in lines), lines)
+        same("nodes of the tree", sum(span["id"] in "\n".join(lines) for span in sent["spans"]), len(sent["spans"]))
