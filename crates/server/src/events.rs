@@ -12,9 +12,9 @@ use futures_core::Stream;
 use tracekeep_core::view::LogEntry;
 use tracekeep_store::{Code, Error};
 
+use crate::call::Call;
 use crate::params::Params;
 use crate::problem::Problem;
-use crate::routes::Call;
 use crate::state::App;
 
 /// Entries read at a time.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod body;
+mod call;
 mod events;
 mod metrics;
 mod openapi;

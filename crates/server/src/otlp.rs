@@ -8,8 +8,8 @@ use tracekeep_core::limits::OTLP_BYTES_MAX;
 use tracekeep_otlp::{Encoding, unavailable};
 
 use crate::body;
+use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
-use crate::routes::Call;
 use crate::state::App;
 
 pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {

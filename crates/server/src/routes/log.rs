@@ -6,7 +6,8 @@ use tracekeep_core::json::Json;
 use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
 use tracekeep_store::{Code, Error, Page};
 
-use super::{Call, json, page, view};
+use super::{json, page, view};
+use crate::call::Call;
 use crate::params::Params;
 use crate::problem::{Problem, object};
 

@@ -19,22 +19,9 @@ use tracekeep_core::json::Json;
 use tracekeep_core::wire::{Fields, Shape, to_json};
 use tracekeep_store::Page;
 
+use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
 use crate::state::App;
-
-/// A request on its way to its handler.
-pub(crate) struct Call {
-    pub(crate) app: App,
-    pub(crate) path: Vec<(String, String)>,
-    pub(crate) request: Request<Body>,
-}
-
-impl Call {
-    /// A part of the path, by the name that the route's pattern gives it.
-    pub(crate) fn part(&self, name: &str) -> &str {
-        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
-    }
-}
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
 

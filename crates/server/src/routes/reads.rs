@@ -6,8 +6,9 @@ use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
 use tracekeep_store::{Code, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
 
-use super::{Call, json, list, page, view};
+use super::{json, list, page, view};
 use crate::body::run_id;
+use crate::call::Call;
 use crate::params::Params;
 use crate::problem::{Problem, object};
 

@@ -3,7 +3,7 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::Call;
+use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
 
 pub(crate) async fn healthz(_: Call) -> Result<Response, Problem> {

@@ -6,8 +6,9 @@ use tracekeep_core::json::Json;
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{Batch, Code, Error, Receipt, Recorded};
 
-use super::{Call, json};
+use super::json;
 use crate::body::{self, Write};
+use crate::call::Call;
 use crate::problem::{Problem, object};
 
 pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
