@@ -44,7 +44,9 @@ struct Asked {
 pub(crate) fn main(arguments: &[String]) -> Outcome {
     let asked = asked(arguments)?;
     let binary = match &asked.binary {
-        Some(binary) => binary.clone(),
+        Some(binary) => {
+            std::fs::canonicalize(binary).map_err(|error| Failed::new(format!("{}: {error}", binary.display())))?
+        }
         None => {
             sh::run(&mut sh::cargo("build --release --quiet -p tracekeep-cli"))?;
             target().join("release/tracekeep")

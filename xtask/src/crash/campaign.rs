@@ -144,11 +144,11 @@ impl Campaign {
     /// Looks at what the restarted server holds, sends again what was not answered, and looks once more.
     fn after_restart(&mut self, server: &Server, life: &mut Life, all_proofs: bool) -> Result<Log> {
         let client = server.client();
-        let log = super::log::read(server, &client)?;
+        let mut log = super::log::read(server, &client)?;
         self.look(&log, life);
         round::send_again(self, server, &client, life, &log)?;
         // The second look sees what was sent again, and whether anything was written twice.
-        let log = super::log::read(server, &client)?;
+        log.read_on(server, &client)?;
         self.look(&log, life);
         proof::verify(self, server, &client, &life.expected, &log, all_proofs)?;
         Ok(log)
@@ -197,7 +197,8 @@ impl Campaign {
     }
 
     fn fsck(&mut self, life: &Life) {
-        if !life.setup.ledger.exists() {
+        // Killed while it was made for the first time, the file may hold nothing yet.
+        if life.expected.roots.is_empty() {
             return;
         }
         match life.setup.fsck() {

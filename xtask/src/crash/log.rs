@@ -77,17 +77,26 @@ struct Head {
 
 /// Reads all of it.
 pub(crate) fn read(server: &Server, client: &ureq::Agent) -> Result<Log> {
-    let head: Head = serde_json::from_slice(&server.get(client, "/api/v1/log")?)?;
-    let mut entries = Vec::new();
-    loop {
-        let from = entries.len() as u64;
-        let page = server.get(client, &format!("/api/v1/log/entries?from={from}&limit={PAGE}"))?;
-        let page: Page = serde_json::from_slice(&page)?;
-        if page.items.is_empty() {
-            return Ok(Log { entries, size: head.tree_size, root: head.root });
-        }
-        for item in page.items {
-            entries.push(seen(item)?);
+    let mut log = Log { entries: Vec::new(), size: 0, root: Hash::ZERO };
+    log.read_on(server, client)?;
+    Ok(log)
+}
+
+impl Log {
+    /// Reads what has come since.
+    pub(crate) fn read_on(&mut self, server: &Server, client: &ureq::Agent) -> Result<()> {
+        let head: Head = serde_json::from_slice(&server.get(client, "/api/v1/log")?)?;
+        (self.size, self.root) = (head.tree_size, head.root);
+        loop {
+            let from = self.entries.len();
+            let page = server.get(client, &format!("/api/v1/log/entries?from={from}&limit={PAGE}"))?;
+            let page: Page = serde_json::from_slice(&page)?;
+            if page.items.is_empty() {
+                return Ok(());
+            }
+            for item in page.items {
+                self.entries.push(seen(item)?);
+            }
         }
     }
 }
