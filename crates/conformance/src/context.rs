@@ -53,11 +53,16 @@ impl Context {
     pub fn look_reopen_look(&mut self) {
         let before = self.look();
         self.instance.reopen();
-        before.same(&self.look());
-        if let Err(found) = self.instance.check() {
-            panic!("the backend's own check: {found}");
-        }
         before.same(&Dump::of(&*self.ledger()));
+        if let Some(found) = self.instance.check() {
+            assert_eq!(found, Ok(()), "the backend's own check");
+            before.same(&Dump::of(&*self.ledger()));
+        }
+    }
+
+    /// Closes the ledger and opens it again.
+    pub(crate) fn reopen(&mut self) {
+        self.instance.reopen();
     }
 
     /// Sends one batch.

@@ -32,12 +32,9 @@ pub trait Instance: Send {
     fn reopen(&mut self);
 
     /// The backend's own check of log against indices, where it has one, and their rebuilding from the log: run after each
-    /// case, which then looks once more.
-    ///
-    /// # Errors
-    /// What it finds, in words.
-    fn check(&mut self) -> Result<(), String> {
-        Ok(())
+    /// case, which then looks once more. `Err` says what it found, `None` that there is no such check.
+    fn check(&mut self) -> Option<Result<(), String>> {
+        None
     }
 }
 

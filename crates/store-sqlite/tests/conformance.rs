@@ -48,16 +48,14 @@ impl Instance for Opened {
         self.ledger = Some(Arc::new(SqliteLedger::open(self.path(), options).expect("the ledger opens")));
     }
 
-    fn check(&mut self) -> Result<(), String> {
+    fn check(&mut self) -> Option<Result<(), String>> {
         self.ledger = None;
         let reports = [SqliteLedger::check(self.path()), SqliteLedger::rebuild(self.path())];
         self.reopen();
-        for report in reports {
-            let report = report.map_err(|error| format!("{error:?}"))?;
-            if report.count > 0 {
-                return Err(format!("{report:?}"));
-            }
-        }
-        Ok(())
+        let sound = reports.into_iter().try_for_each(|report| match report {
+            Ok(report) if report.count == 0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        Some(sound)
     }
 }

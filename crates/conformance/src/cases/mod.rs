@@ -19,7 +19,7 @@ mod otel;
 mod proofs;
 mod queries;
 mod runs;
-mod seals;
+pub(crate) mod seals;
 mod steps;
 mod traces;
 mod tree;

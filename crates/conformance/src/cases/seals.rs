@@ -44,7 +44,7 @@ fn own_hash(tag: &str, value: &Value) -> Value {
 }
 
 /// behaviour_hash and root_hash of a run, from DESIGN §6 alone.
-fn expected(start: &Value, steps: &[Value], end: &str) -> (Option<Hash>, Option<Hash>) {
+pub(crate) fn expected(start: &Value, steps: &[Value], end: &str) -> (Option<Hash>, Option<Hash>) {
     let plan_hash = own_hash("tracekeep/plan/1\n", &start["plan"]);
     let seed = if start["op"] == "ensure_run" { Value::Null } else { start.get("seed").cloned().unwrap_or(json!(42)) };
     let header = present(json!({"plan_hash": plan_hash, "seed": seed}));

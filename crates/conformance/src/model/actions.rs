@@ -1,0 +1,180 @@
+//! What is done to a ledger, at random.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tracekeep_core::Timestamp;
+
+use crate::ops::with;
+
+/// One thing that is done to a ledger.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A commit of one batch: its ops, and the idempotency key that it is sent under.
+    Batch(Vec<Value>, Option<String>),
+    /// The clock moves by so many nanoseconds.
+    Clock(i64),
+    /// The ledger is closed and opened again.
+    Reopen,
+}
+
+/// Random sequences.
+pub fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let key = prop_oneof![6 => Just(None), 1 => (0..3u8).prop_map(|n| Some(format!("k{n}")))];
+    let batch = (prop::collection::vec(op(), 1..6), key).prop_map(|(ops, key)| Action::Batch(ops, key));
+    // What was sent before is sent again: the sequence names an earlier batch by its place.
+    let action = prop_oneof![
+        12 => batch.prop_map(Step::Do),
+        3 => any::<prop::sample::Index>().prop_map(Step::Again),
+        3 => (-2_000_000_000..5_000_000_000i64).prop_map(|nanos| Step::Do(Action::Clock(nanos))),
+        1 => Just(Step::Do(Action::Reopen)),
+    ];
+    prop::collection::vec(action, 1..40).prop_map(|steps| {
+        let mut done: Vec<Action> = vec![Action::Batch(vec![json!({"op": "start_run", "run_id": "r0"})], None)];
+        for step in steps {
+            let action = match step {
+                Step::Do(action) => action,
+                Step::Again(place) => done[place.index(done.len())].clone(),
+            };
+            done.push(action);
+        }
+        done
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Do(Action),
+    Again(prop::sample::Index),
+}
+
+fn run() -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just("r0"), 1 => Just("r1"), 3 => Just("o")].prop_map(str::to_owned)
+}
+
+/// A time near the start of the injected clock, a whole number of half seconds.
+fn time() -> impl Strategy<Value = Value> {
+    (0..6i64).prop_map(|n| json!(Timestamp::from_nanos(1_767_225_600_000_000_000 + n * 500_000_000).to_string()))
+}
+
+fn maybe(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    prop_oneof![2 => Just(Value::Null), 1 => value]
+}
+
+fn one_of(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    prop::sample::select(values).prop_map(|text| json!(text))
+}
+
+fn op() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => start(),
+        2 => ensure(),
+        1 => describe(),
+        6 => step(),
+        5 => trace(),
+        7 => span(),
+        4 => end(),
+        1 => complete(),
+    ]
+}
+
+fn start() -> impl Strategy<Value = Value> {
+    let seed = prop_oneof![Just(Value::Null), Just(json!(42)), Just(json!(7))];
+    (run(), seed, maybe(one_of(&["planner", "coder"])), maybe(Just(json!([{"skill": "a"}]))), maybe(time())).prop_map(
+        |(run, seed, agent, plan, started_at)| {
+            json!({"op": "start_run", "run_id": run, "seed": seed, "agent_id": agent, "plan": plan, "started_at": started_at})
+        },
+    )
+}
+
+fn ensure() -> impl Strategy<Value = Value> {
+    (run(), prop_oneof![4 => Just(json!("otlp")), 1 => Just(Value::Null)])
+        .prop_map(|(run, source)| json!({"op": "ensure_run", "run_id": run, "source": source}))
+}
+
+fn describe() -> impl Strategy<Value = Value> {
+    let topic = one_of(&["root", "resource/a", "resource/b"]);
+    (run(), topic, maybe(one_of(&["planner", "coder", "tester"])), maybe(one_of(&["g", "h"]))).prop_map(
+        |(run, topic, agent, goal)| {
+            json!({"op": "describe_run", "run_id": run, "topic": topic, "agent_id": agent, "goal": goal})
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Value> {
+    let index = prop_oneof![30 => 0..6u32, 1 => Just(999_999), 1 => Just(1_000_000)];
+    let status = prop_oneof![5 => Just("success"), 1 => Just("failure")];
+    let cost = prop_oneof![Just(Value::Null), Just(json!("0.25")), Just(json!("0.250")), Just(json!("0"))];
+    (run(), index, status, cost, maybe(Just(json!(5))), maybe(Just(json!({"hits": 3})))).prop_map(
+        |(run, index, status, cost, tokens, data)| {
+            json!({
+                "op": "record_step", "run_id": run, "index": index, "skill_name": "s", "params": {"i": index},
+                "status": status, "cost_cents": cost, "tokens": tokens, "outcome_data": data,
+            })
+        },
+    )
+}
+
+fn id() -> impl Strategy<Value = Value> {
+    (0..6u8).prop_map(|n| json!(format!("t{n}")))
+}
+
+fn trace_type() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => Just(json!({"type": "Thought", "content": "c"})),
+        3 => (maybe(Just(json!(1))), maybe(Just(json!(2_000)))).prop_map(|(result, duration)| json!({
+            "type": "ToolCall", "tool_name": "t", "arguments": {}, "result": result, "duration_ms": duration,
+        })),
+        2 => maybe(Just(json!(3)))
+            .prop_map(|count| json!({"type": "Query", "query_type": "q", "query": "", "results_count": count})),
+        1 => Just(json!({"type": "Error", "error_type": "e", "message": "", "recoverable": true})),
+        1 => Just(json!({"type": "Custom", "name": "Tool", "data": null})),
+    ]
+}
+
+fn tags() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![json!([]), json!(["a"]), json!(["b", "a", "b"]), Value::Null])
+}
+
+fn trace() -> impl Strategy<Value = Value> {
+    (run(), id(), maybe(id()), trace_type(), maybe(time()), prop_oneof![5 => Just(Value::Null), 1 => time()], tags())
+        .prop_map(|(run, id, parent, trace_type, occurred_at, ended_at, tags)| {
+            json!({
+                "op": "record_trace", "run_id": run, "id": id, "parent_id": parent, "trace_type": trace_type,
+                "occurred_at": occurred_at, "ended_at": ended_at, "tags": tags,
+            })
+        })
+}
+
+/// A span, open or closed: whose `otel` says which.
+fn span() -> impl Strategy<Value = Value> {
+    let when = prop_oneof![3 => time(), 1 => Just(Value::Null)];
+    let parent = prop_oneof![1 => Just(Value::Null), 3 => id()];
+    (run(), id(), parent, trace_type(), when, maybe(time()), tags(), 0..8u8).prop_map(
+        |(run, id, parent, trace_type, occurred_at, ended_at, tags, odd)| {
+            let otel = json!({"span": id, "ended": ended_at, "odd": odd == 0});
+            let plain = json!({"op": "record_trace", "run_id": run, "id": id, "trace_type": trace_type});
+            let more = json!({"occurred_at": occurred_at, "ended_at": ended_at, "tags": tags, "otel": otel});
+            with(with(plain, more), json!({ "parent_id": parent }))
+        },
+    )
+}
+
+fn end() -> impl Strategy<Value = Value> {
+    let status = prop_oneof![4 => Just("ok"), 1 => Just("error")];
+    let rare = |value: Value| prop_oneof![4 => Just(Value::Null), 1 => Just(value)];
+    (run(), id(), status, rare(json!(1)), rare(json!(2_000.0)), rare(json!(3)), maybe(time()), rare(json!("why")))
+        .prop_map(|(run, id, status, result, duration, count, ended_at, error)| {
+            json!({
+                "op": "end_trace", "run_id": run, "id": id, "status": status, "result": result, "duration_ms": duration,
+                "results_count": count, "ended_at": ended_at, "error": error,
+            })
+        })
+}
+
+fn complete() -> impl Strategy<Value = Value> {
+    (run(), prop_oneof![4 => Just("completed"), 1 => Just("failed")], maybe(Just(json!("why")))).prop_map(
+        |(run, status, reason)| {
+            json!({"op": "complete_run", "run_id": run, "status": status, "termination_reason": reason})
+        },
+    )
+}

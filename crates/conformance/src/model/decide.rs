@@ -1,0 +1,404 @@
+//! The model: what becomes of a batch, written from DESIGN §2, §3 and §5.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tracekeep_core::Timestamp;
+
+use crate::ops::with;
+
+/// What a batch is answered with: per op whether it was new and its log index, the size that is stated, and whether its
+/// key was known. Or the code of its refusal.
+pub type Answer = Result<(Vec<(bool, u64)>, u64, bool), &'static str>;
+
+/// A ledger as DESIGN describes it, naively.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(super) log: Vec<Logged>,
+    pub(super) runs: BTreeMap<String, RunState>,
+    keys: BTreeMap<String, (u64, Vec<u64>)>,
+    clock: i64,
+}
+
+/// An entry: the op as it was sent, nulls dropped and defaults filled in, and the size that its batch left.
+#[derive(Clone, Debug)]
+pub(super) struct Logged {
+    pub(super) op: Value,
+    batch_end: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunState {
+    pub(super) first: u64,
+    pub(super) otlp: bool,
+    pub(super) started_at: i64,
+    pub(super) described: Vec<(String, u64)>,
+    pub(super) steps: BTreeMap<u64, u64>,
+    pub(super) traces: BTreeMap<String, TraceState>,
+    pub(super) completed: Option<u64>,
+    pub(super) entries: u64,
+    /// The steps that the seal covers.
+    pub(super) sealed_steps: Vec<Value>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TraceState {
+    pub(super) entry: u64,
+    pub(super) occurred_at: i64,
+    /// The id that it hangs under, there or missing.
+    pub(super) under: Option<String>,
+    pub(super) orphan: bool,
+    pub(super) late: bool,
+    pub(super) ended: Option<u64>,
+    pub(super) ended_at: Option<i64>,
+    pub(super) status: String,
+    pub(super) type_name: String,
+    pub(super) tags: Vec<String>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { log: Vec::new(), runs: BTreeMap::new(), keys: BTreeMap::new(), clock: i64::MIN }
+    }
+}
+
+/// What a batch is decided with.
+struct Now {
+    clock: i64,
+    recorded_at: i64,
+}
+
+type Done = Result<(bool, u64), &'static str>;
+
+impl Model {
+    /// Commits a batch while the injected clock shows `clock`.
+    pub fn commit(&mut self, ops: &[Value], key: Option<&str>, clock: i64) -> Answer {
+        let ops: Vec<Value> = ops.iter().map(normal).collect();
+        if ops.iter().any(|op| op["index"] == 1_000_000) {
+            return Err("number_out_of_range");
+        }
+        if let Some((end, used)) = key.and_then(|key| self.keys.get(key)) {
+            return self.replay(&ops, *end, used);
+        }
+        let before = self.log.len() as u64;
+        let now = Now { clock, recorded_at: clock.max(self.clock) };
+        let mut next = self.clone();
+        let mut done = Vec::new();
+        for op in &ops {
+            done.push(next.decide(op, &now)?);
+        }
+        if let Some(key) = key {
+            let used: Vec<u64> = done.iter().map(|(_, entry)| *entry).collect();
+            next.log.push(Logged { op: json!({"op": "key"}), batch_end: 0 });
+            next.keys.insert(key.to_owned(), (next.log.len() as u64, used));
+        }
+        let end = next.log.len() as u64;
+        for entry in &mut next.log[usize::try_from(before).expect("small")..] {
+            entry.batch_end = end;
+        }
+        if end > before {
+            next.clock = now.recorded_at;
+        }
+        let size = done.iter().map(|(_, entry)| next.entry(*entry).batch_end).max().unwrap_or(0);
+        *self = next;
+        Ok((done, size, false))
+    }
+
+    fn replay(&self, ops: &[Value], end: u64, used: &[u64]) -> Answer {
+        let same = |(op, at): (&Value, &u64)| {
+            let recorded = self.entry(*at);
+            let first_wins = match op["op"].as_str() {
+                _ if recorded.batch_end == end => false,
+                Some("ensure_run") => op["run_id"] == recorded.op["run_id"] && is_start(&recorded.op),
+                Some("describe_run") => ["op", "run_id", "topic"].iter().all(|name| op[*name] == recorded.op[*name]),
+                _ => false,
+            };
+            op["run_id"] == recorded.op["run_id"] && (first_wins || equal(op, &recorded.op))
+        };
+        if ops.len() != used.len() || !ops.iter().zip(used).all(same) {
+            return Err("key_reused");
+        }
+        let size = used.iter().map(|at| self.entry(*at).batch_end).max().unwrap_or(0);
+        Ok((used.iter().map(|at| (false, *at)).collect(), size, true))
+    }
+
+    pub(super) fn entry(&self, at: u64) -> &Logged {
+        &self.log[usize::try_from(at).expect("small")]
+    }
+
+    fn decide(&mut self, op: &Value, now: &Now) -> Done {
+        let run_id = op["run_id"].as_str().expect("a run id").to_owned();
+        let known = self.runs.get(&run_id).cloned();
+        match (op["op"].as_str().expect("an op"), known) {
+            ("start_run" | "ensure_run", None) => {
+                let first = self.log.len() as u64;
+                // Only a start has a time of its own; an ensured run starts when it is recorded.
+                let unsaid = if op["op"] == "start_run" { now.clock } else { now.recorded_at };
+                let started_at = op["started_at"].as_str().map_or(unsaid, nanos);
+                let state = RunState { first, started_at, otlp: op["source"] == "otlp", ..RunState::default() };
+                self.runs.insert(run_id.clone(), state);
+                let settled = if op["op"] == "start_run" { timed(op, "started_at", started_at) } else { op.clone() };
+                Ok((true, self.append(&run_id, &settled)))
+            }
+            (_, None) => Err("run_not_found"),
+            ("ensure_run", Some(run)) => Ok((false, run.first)),
+            ("start_run", Some(run)) => self.same(op, run.first),
+            ("describe_run", Some(run)) => self.describe(op, &run_id, &run),
+            ("record_step", Some(run)) => self.step(op, &run_id, &run),
+            ("record_trace", Some(run)) => self.trace(op, &run_id, &run, now),
+            ("end_trace", Some(run)) => self.end(op, &run_id, &run, now),
+            ("complete_run", Some(run)) => {
+                if let Some(at) = run.completed {
+                    return self.same(op, at);
+                }
+                let at = self.append(&run_id, op);
+                let sealed_steps = run.steps.values().map(|at| self.entry(*at).op.clone()).collect();
+                let state = self.state(&run_id);
+                state.completed = Some(at);
+                state.sealed_steps = sealed_steps;
+                Ok((true, at))
+            }
+            (other, _) => panic!("the model knows no {other}"),
+        }
+    }
+
+    fn same(&self, op: &Value, at: u64) -> Done {
+        if equal(op, &self.entry(at).op) { Ok((false, at)) } else { Err("conflict") }
+    }
+
+    fn append(&mut self, run_id: &str, op: &Value) -> u64 {
+        self.log.push(Logged { op: op.clone(), batch_end: 0 });
+        self.state(run_id).entries += 1;
+        self.log.len() as u64 - 1
+    }
+
+    fn state(&mut self, run_id: &str) -> &mut RunState {
+        self.runs.get_mut(run_id).expect("the run is known")
+    }
+
+    fn describe(&mut self, op: &Value, run_id: &str, run: &RunState) -> Done {
+        let topic = op["topic"].as_str().expect("a topic").to_owned();
+        if let Some((_, at)) = run.described.iter().find(|(known, _)| *known == topic) {
+            return Ok((false, *at));
+        }
+        run.open()?;
+        let at = self.append(run_id, op);
+        self.state(run_id).described.push((topic, at));
+        Ok((true, at))
+    }
+
+    fn step(&mut self, op: &Value, run_id: &str, run: &RunState) -> Done {
+        let index = op["index"].as_u64().expect("an index");
+        if let Some(at) = run.steps.get(&index) {
+            return self.same(op, *at);
+        }
+        run.open()?;
+        let at = self.append(run_id, op);
+        self.state(run_id).steps.insert(index, at);
+        Ok((true, at))
+    }
+
+    fn trace(&mut self, op: &Value, run_id: &str, run: &RunState, now: &Now) -> Done {
+        let id = op["id"].as_str().expect("an id");
+        if let Some(trace) = run.traces.get(id) {
+            return self.trace_again(op, run_id, run, trace);
+        }
+        run.open()?;
+        let at = self.log.len() as u64;
+        let parent = op["parent_id"].as_str();
+        let (under, orphan) = run.place(id, parent, op.get("otel").is_some())?;
+        let trace = TraceState {
+            entry: at,
+            occurred_at: op["occurred_at"].as_str().map_or(now.clock, nanos),
+            under,
+            orphan,
+            late: run.completed.is_some(),
+            ended: None,
+            ended_at: op["ended_at"].as_str().map(nanos),
+            status: status_of(op),
+            type_name: type_name(op),
+            tags: words(&op["tags"]),
+        };
+        let settled = timed(op, "occurred_at", trace.occurred_at);
+        self.state(run_id).traces.insert(id.to_owned(), trace);
+        Ok((true, self.append(run_id, &settled)))
+    }
+
+    fn trace_again(&mut self, op: &Value, run_id: &str, run: &RunState, trace: &TraceState) -> Done {
+        let recorded = self.entry(trace.entry).op.clone();
+        if equal(op, &recorded) {
+            return Ok((false, trace.entry));
+        }
+        if let Some(ended) = trace.ended {
+            let end = &self.entry(ended).op;
+            let duplicate = end["op"] == "record_trace" && equal(op, end);
+            return if duplicate { Ok((false, ended)) } else { Err("conflict") };
+        }
+        let spans = op.get("otel").is_some() && recorded.get("otel").is_some();
+        let ends = recorded.get("ended_at").is_none() && op.get("ended_at").is_some();
+        let began = op.get("occurred_at").is_none_or(|time| nanos(time.as_str().expect("a time")) == trace.occurred_at);
+        if !(spans && ends && began && op.get("parent_id") == recorded.get("parent_id")) {
+            return Err("conflict");
+        }
+        run.open()?;
+        let at = self.append(run_id, op);
+        let id = op["id"].as_str().expect("an id");
+        let trace = self.state(run_id).traces.get_mut(id).expect("the trace is known");
+        trace.ended = Some(at);
+        trace.ended_at = op["ended_at"].as_str().map(nanos);
+        (trace.status, trace.type_name, trace.tags) = (status_of(op), type_name(op), words(&op["tags"]));
+        Ok((true, at))
+    }
+
+    fn end(&mut self, op: &Value, run_id: &str, run: &RunState, now: &Now) -> Done {
+        let id = op["id"].as_str().expect("an id");
+        let trace = run.traces.get(id).ok_or("trace_not_found")?;
+        if let Some(ended) = trace.ended {
+            return self.same(op, ended);
+        }
+        run.open()?;
+        let recorded = self.entry(trace.entry).op.clone();
+        let kind = &recorded["trace_type"];
+        for (member, of) in [("result", "ToolCall"), ("duration_ms", "ToolCall"), ("results_count", "Query")] {
+            if op.get(member).is_some() && kind["type"] != of {
+                return Err("invalid_member");
+            }
+        }
+        let differs = |member: &str| {
+            op.get(member).zip(kind.get(member)).is_some_and(|(sent, recorded)| number(sent) != number(recorded))
+        };
+        let stated = recorded.get("status").filter(|status| **status != "open");
+        if recorded.get("ended_at").is_some()
+            || ["result", "duration_ms", "results_count"].iter().any(|member| differs(member))
+            || stated.is_some_and(|status| *status != op["status"])
+        {
+            return Err("conflict");
+        }
+        let lasted = op.get("duration_ms").or(kind.get("duration_ms")).and_then(Value::as_f64);
+        #[expect(clippy::cast_possible_truncation, reason = "the durations here are whole seconds")]
+        let derived = lasted.map(|ms| trace.occurred_at + (ms * 1e6) as i64);
+        let ended_at = op["ended_at"].as_str().map(nanos).or(derived).unwrap_or(now.recorded_at);
+        let at = self.append(run_id, op);
+        let trace = self.state(run_id).traces.get_mut(id).expect("the trace is known");
+        (trace.ended, trace.ended_at) = (Some(at), Some(ended_at));
+        trace.status = op["status"].as_str().expect("a status").to_owned();
+        Ok((true, at))
+    }
+}
+
+impl RunState {
+    fn open(&self) -> Result<(), &'static str> {
+        if self.completed.is_some() && !self.otlp { Err("sealed") } else { Ok(()) }
+    }
+
+    /// Under which id a new trace hangs, and whether it was made an orphan.
+    fn place(&self, id: &str, parent: Option<&str>, is_span: bool) -> Result<(Option<String>, bool), &'static str> {
+        let Some(parent) = parent else { return Ok((None, false)) };
+        if !self.traces.contains_key(parent) {
+            return match () {
+                () if !is_span => Err("parent_not_found"),
+                () if parent == id => Ok((None, true)),
+                () => Ok((Some(parent.to_owned()), false)),
+            };
+        }
+        let mut above = Some(parent.to_owned());
+        for _ in 0..1_000 {
+            match above {
+                Some(at) if at == id => return Ok((None, true)),
+                Some(at) => above = self.traces.get(&at).and_then(|trace| trace.under.clone()),
+                None => return Ok((Some(parent.to_owned()), false)),
+            }
+        }
+        Ok((None, true))
+    }
+}
+
+/// The op without nulls and with its defaults.
+fn normal(op: &Value) -> Value {
+    let mut members = op.as_object().expect("an op").clone();
+    members.retain(|_, value| !value.is_null());
+    let defaults = match op["op"].as_str() {
+        Some("start_run") => json!({"seed": 42, "source": "api"}),
+        Some("ensure_run") => json!({"source": "api"}),
+        Some("record_step") => json!({"cost_cents": "0"}),
+        Some("record_trace") => json!({"tags": []}),
+        _ => json!({}),
+    };
+    for (name, value) in defaults.as_object().expect("defaults") {
+        members.entry(name.clone()).or_insert(value.clone());
+    }
+    if let Some(tags) = members.get("tags").map(words) {
+        members.insert("tags".into(), json!(tags));
+    }
+    if members.get("cost_cents").is_some_and(|cost| cost == "0.250") {
+        members.insert("cost_cents".into(), json!("0.25"));
+    }
+    if let Some(Value::Object(kind)) = members.get_mut("trace_type") {
+        kind.retain(|name, value| !value.is_null() || name == "data");
+    }
+    if let Some(duration) = members.get_mut("duration_ms") {
+        *duration = json!(duration.as_f64());
+    }
+    Value::Object(members)
+}
+
+/// Whether an op as sent equals a recorded one: members that it left to be generated are the record's.
+fn equal(sent: &Value, recorded: &Value) -> bool {
+    if let (Some(a), Some(b)) = (sent.get("otel"), recorded.get("otel")) {
+        return a == b;
+    }
+    let generated: &[&str] = match sent["op"].as_str() {
+        Some("start_run") => &["started_at"],
+        Some("record_step" | "record_trace") => &["occurred_at"],
+        _ => &[],
+    };
+    let unsaid = |name: &str| generated.contains(&name) && sent.get(name).is_none();
+    let (a, b) = (sent.as_object().expect("an op"), recorded.as_object().expect("an op"));
+    a.keys().chain(b.keys()).all(|name| unsaid(name) || a.get(name) == b.get(name))
+}
+
+/// The op with a time that was left to be generated.
+fn timed(op: &Value, name: &str, nanos: i64) -> Value {
+    with(op.clone(), json!({ name: Timestamp::from_nanos(nanos).to_string() }))
+}
+
+fn is_start(op: &Value) -> bool {
+    op["op"] == "start_run" || op["op"] == "ensure_run"
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64()
+}
+
+pub(super) fn nanos(text: &str) -> i64 {
+    text.parse::<Timestamp>().expect("a time").as_nanos()
+}
+
+/// Words in first-seen order, each once.
+fn words(value: &Value) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for word in value.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !seen.iter().any(|known| known == word) {
+            seen.push(word.to_owned());
+        }
+    }
+    seen
+}
+
+fn type_name(op: &Value) -> String {
+    let kind = &op["trace_type"];
+    let name = if kind["type"] == "Custom" { &kind["name"] } else { &kind["type"] };
+    name.as_str().expect("a type").to_owned()
+}
+
+fn status_of(op: &Value) -> String {
+    let kind = &op["trace_type"];
+    let has = |member: &str| kind.get(member).is_some();
+    let implied = match kind["type"].as_str() {
+        Some("Error") => "error",
+        Some("ToolCall") if !has("result") && !has("duration_ms") => "open",
+        Some("Query") if !has("results_count") => "open",
+        _ => "ok",
+    };
+    op["status"].as_str().unwrap_or(implied).to_owned()
+}
