@@ -166,4 +166,23 @@ mod tests {
             check_id(bad, false);
         }
     }
+
+    #[test]
+    fn an_id_is_its_text_however_it_is_taken() {
+        let id = TraceId::try_from("t-1").unwrap();
+        assert_eq!("t-1".parse(), Ok(id.clone()));
+        assert_eq!((id.to_string(), format!("{id:?}")), ("t-1".to_owned(), "\"t-1\"".to_owned()));
+        assert_eq!((Borrow::<str>::borrow(&id), id.as_ref()), ("t-1", "t-1"));
+    }
+
+    #[test]
+    fn a_ledgers_id_is_16_bytes_in_lower_case_hex() {
+        let id = LedgerId::from_bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff]);
+        assert_eq!(format!("{id:?}"), "000102030405060708090a0b0c0d0eff");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.as_bytes()[15], 0xff);
+        for bad in ["", "0", &"0".repeat(31), &"0".repeat(33), &"A".repeat(32), &format!("+{}", "0".repeat(31))] {
+            assert!(bad.parse::<LedgerId>().is_err(), "{bad}");
+        }
+    }
 }
