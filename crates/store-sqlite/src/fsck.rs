@@ -24,7 +24,7 @@ use crate::index::{Index, put_tile};
 use crate::lock::Lock;
 use crate::open::{self, Mode, Options};
 use crate::report::{Report, Wrong};
-use crate::rows::{self, entry_columns};
+use crate::rows::{self, RunNames, entry_columns};
 use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
 use crate::statement::{many, run};
@@ -149,11 +149,8 @@ impl<'a> Walk<'a> {
     }
 
     fn whole(mut self) -> Result<()> {
-        let sql = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM main.entry e LEFT JOIN main.run_name n ON n.run_no = e.run_no ORDER BY e.log_index"
-        );
+        let sql = concat!("SELECT ", entry_columns!(), " FROM main.entry ORDER BY log_index");
+        let names = RunNames::default();
         let mut statement = self.conn.prepare(sql).said()?;
         let mut entries = statement.query([]).said()?;
         while let Some(row) = entries.next().said()? {
@@ -163,7 +160,7 @@ impl<'a> Walk<'a> {
                 self.report.find(Wrong::Entry, place(log_index), detail);
                 return Err(corrupt("the log has a gap: what follows cannot be checked"));
             }
-            match (rows::entry_header(row), rows::entry(row)) {
+            match (rows::entry_header(self.conn, &names, row), rows::entry(self.conn, &names, row)) {
                 (Ok(_), Ok(entry)) => self.entry(&entry, None)?,
                 // The header can be read: the leaf stands, the content does not.
                 (Ok(header), Err(error)) => self.entry(&header, Some(&error))?,
@@ -264,7 +261,7 @@ impl<'a> Walk<'a> {
     fn view(&self, size: u64) -> View<'_> {
         let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
         let own = Own { index: &self.index, edge: &self.edge, unowned_entries };
-        View { conn: self.conn, ledger: self.ledger, size, own: Some(own) }
+        View { conn: self.conn, ledger: self.ledger, size, own: Some(own), names: RunNames::default() }
     }
 }
 

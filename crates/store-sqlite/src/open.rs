@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::LedgerId;
@@ -224,6 +225,8 @@ pub(crate) fn reader(path: &Path, mode: Mode) -> Result<Connection> {
 fn settings(conn: &Connection, mode: Mode) -> Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT).said()?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise a statement is compiled again whenever it is given another value: every index is named anyway.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).said()?;
     let set = |name: &str, to: &str| conn.pragma_update(None, name, to).said();
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;

@@ -1,7 +1,9 @@
 //! Rows as SQLite gives them, in the store's types; and the part of a run's row that no query looks into.
 
-use rusqlite::Row;
+use std::cell::RefCell;
+
 use rusqlite::types::{FromSqlError, ValueRef};
+use rusqlite::{Connection, Row};
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{CorrelationId, RunId, TraceId};
@@ -12,12 +14,13 @@ use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
 
 use crate::codec;
 use crate::error::{Said, corrupt};
+use crate::statement::one;
 use crate::words::Numbered;
 
 /// The columns that [`entry`] reads.
 macro_rules! entry_columns {
     () => {
-        "e.log_index, e.run_no, n.run_id, e.seq, e.kind, e.recorded_at, e.commitment, e.after, e.codec, e.body, e.salt"
+        "log_index, run_no, seq, kind, recorded_at, commitment, after, codec, body, salt"
     };
 }
 /// The columns that [`run`] reads.
@@ -75,35 +78,47 @@ fn maybe_id<T: for<'a> TryFrom<&'a str>>(row: &Row<'_>, column: usize) -> Result
     text.map(|text| T::try_from(text).map_err(|_| corrupt("a stored id is outside the grammar"))).transpose()
 }
 
+/// The names of runs, looked up as entries are read. Neighbours are mostly of one run, so the last one is kept.
+#[derive(Default)]
+pub(crate) struct RunNames(RefCell<Option<(u64, RunId)>>);
+
+impl RunNames {
+    fn of(&self, conn: &Connection, run_no: u64) -> Result<RunId> {
+        if let Some((_, run_id)) = self.0.borrow().as_ref().filter(|(known, _)| *known == run_no) {
+            return Ok(run_id.clone());
+        }
+        let run_id = one(conn, "SELECT run_id FROM run_name WHERE run_no = ?1", [run_no], |row| id::<RunId>(row, 0))?;
+        let run_id = run_id.ok_or_else(|| corrupt(format!("run number {run_no} has no name")))?;
+        *self.0.borrow_mut() = Some((run_no, run_id.clone()));
+        Ok(run_id)
+    }
+}
+
 /// What stands in front of the content of an entry: all of it but body and salt.
-pub(crate) fn entry_header(row: &Row<'_>) -> Result<Entry> {
-    let log_index = row.get(0).said()?;
-    let run = match row.get::<_, Option<u64>>(1).said()? {
-        Some(run_no) => Some((run_no, id::<RunId>(row, 2)?)),
-        None => None,
-    };
+pub(crate) fn entry_header(conn: &Connection, names: &RunNames, row: &Row<'_>) -> Result<Entry> {
+    let run_no: Option<u64> = row.get(1).said()?;
     Ok(Entry {
-        log_index,
-        run,
-        seq: row.get(3).said()?,
-        kind: word(row, 4)?,
-        recorded_at: time(row, 5)?,
-        commit: hash(row, 6)?,
-        after: row.get(7).said()?,
+        log_index: row.get(0).said()?,
+        run: run_no.map(|run_no| names.of(conn, run_no).map(|run_id| (run_no, run_id))).transpose()?,
+        seq: row.get(2).said()?,
+        kind: word(row, 3)?,
+        recorded_at: time(row, 4)?,
+        commit: hash(row, 5)?,
+        after: row.get(6).said()?,
         content: None,
     })
 }
 
 /// An entry: [`entry_columns`].
-pub(crate) fn entry(row: &Row<'_>) -> Result<Entry> {
-    let mut entry = entry_header(row)?;
-    let body: std::result::Result<Option<&[u8]>, FromSqlError> = row.get_ref(9).said()?.as_blob_or_null();
+pub(crate) fn entry(conn: &Connection, names: &RunNames, row: &Row<'_>) -> Result<Entry> {
+    let mut entry = entry_header(conn, names, row)?;
+    let body: std::result::Result<Option<&[u8]>, FromSqlError> = row.get_ref(8).said()?.as_blob_or_null();
     let body = body.map_err(|_| corrupt(format!("log index {}: the body is not bytes", entry.log_index)))?;
-    let salt: Option<[u8; 32]> = row.get(10).said()?;
+    let salt: Option<[u8; 32]> = row.get(9).said()?;
     entry.content = match (body, salt) {
         (None, None) => None,
         (Some(body), Some(salt)) => {
-            Some((codec::decode(entry.log_index, row.get(8).said()?, body)?, Salt::from_bytes(salt)))
+            Some((codec::decode(entry.log_index, row.get(7).said()?, body)?, Salt::from_bytes(salt)))
         }
         _ => return Err(corrupt(format!("log index {}: body and salt go together", entry.log_index))),
     };

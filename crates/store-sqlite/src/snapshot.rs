@@ -18,7 +18,7 @@ use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, Trac
 
 use crate::error::{Said, corrupt};
 use crate::index::Index;
-use crate::rows::{self, entry_columns, run_columns, slot_columns, trace_columns};
+use crate::rows::{self, RunNames, entry_columns, run_columns, slot_columns, trace_columns};
 use crate::statement::{many, one, value};
 use crate::words::Numbered;
 
@@ -29,6 +29,7 @@ pub(crate) struct View<'a> {
     pub(crate) size: u64,
     /// The writer's: what it holds in memory of what it has yet to write.
     pub(crate) own: Option<Own<'a>>,
+    pub(crate) names: RunNames,
 }
 
 /// What a writer knows better than its tables.
@@ -43,7 +44,7 @@ impl<'a> View<'a> {
     /// A reader's view of what was committed last. The connection is inside a transaction.
     pub(crate) fn committed(conn: &'a Connection, ledger: LedgerId) -> Result<Self> {
         let last: Option<u64> = value(conn, "SELECT max(log_index) FROM entry", [])?;
-        Ok(Self { conn, ledger, size: last.map_or(0, |last| last + 1), own: None })
+        Ok(Self { conn, ledger, size: last.map_or(0, |last| last + 1), own: None, names: RunNames::default() })
     }
 
     fn name(&self, text: &str) -> Result<Option<i64>> {
@@ -198,22 +199,13 @@ impl Snapshot for View<'_> {
     }
 
     fn entry(&self, log_index: u64) -> Result<Option<Entry>> {
-        let sql = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM entry e LEFT JOIN run_name n ON n.run_no = e.run_no WHERE e.log_index = ?1"
-        );
-        one(self.conn, sql, [place(log_index)], rows::entry)
+        let sql = concat!("SELECT ", entry_columns!(), " FROM entry WHERE log_index = ?1");
+        one(self.conn, sql, [place(log_index)], |row| rows::entry(self.conn, &self.names, row))
     }
 
     fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>> {
-        let sql = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM entry e LEFT JOIN run_name n ON n.run_no = e.run_no WHERE e.log_index >= ?1 \
-             ORDER BY e.log_index LIMIT ?2"
-        );
-        many(self.conn, sql, (place(from), limit), rows::entry)
+        let sql = concat!("SELECT ", entry_columns!(), " FROM entry WHERE log_index >= ?1 ORDER BY log_index LIMIT ?2");
+        many(self.conn, sql, (place(from), limit), |row| rows::entry(self.conn, &self.names, row))
     }
 
     fn key(&self, key: &Key) -> Result<Option<u64>> {
@@ -339,19 +331,28 @@ impl Snapshot for View<'_> {
     }
 
     fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
+        let (time, named_by) = after.map_or((i64::MIN, -1), words);
         let sql = concat!(
-            "SELECT * FROM (SELECT ",
+            "SELECT ",
             slot_columns!(),
             " FROM slot INDEXED BY slot_missing WHERE run_no = ?1 AND filled_by IS NULL \
-             AND (occurred_at, named_by) > (?3, ?4) ORDER BY occurred_at, named_by LIMIT ?5) \
-             UNION ALL SELECT * FROM (SELECT ",
-            slot_columns!(),
-            " FROM slot INDEXED BY slot_filled WHERE run_no = ?1 AND filled_by >= ?2 \
-             AND (occurred_at, named_by) > (?3, ?4) ORDER BY occurred_at, named_by LIMIT ?5) \
-             ORDER BY occurred_at, named_by LIMIT ?5"
+             AND (occurred_at, named_by) > (?2, ?3) ORDER BY occurred_at, named_by LIMIT ?4"
         );
-        let (time, named_by) = after.map_or((i64::MIN, -1), words);
-        many(self.conn, sql, (run_no, place(as_of), time, named_by, limit), rows::slot)
+        let mut missing = many(self.conn, sql, (run_no, time, named_by, limit), rows::slot)?;
+        if as_of >= self.size {
+            return Ok(missing);
+        }
+        // What came since was missing then.
+        let sql = concat!(
+            "SELECT ",
+            slot_columns!(),
+            " FROM slot INDEXED BY slot_filled WHERE run_no = ?1 AND filled_by >= ?5 \
+             AND (occurred_at, named_by) > (?2, ?3) ORDER BY occurred_at, named_by LIMIT ?4"
+        );
+        missing.extend(many(self.conn, sql, (run_no, time, named_by, limit, place(as_of)), rows::slot)?);
+        missing.sort_unstable_by_key(|slot| (slot.occurred_at, slot.named_by));
+        missing.truncate(limit as usize);
+        Ok(missing)
     }
 }
 
@@ -380,10 +381,9 @@ pub(crate) fn partial_tile(
     width: u16,
 ) -> Result<Vec<Hash>> {
     let hashes = if level == 0 {
-        let sql = "SELECT e.log_index, e.run_no, n.run_id, e.seq, e.kind, e.recorded_at, e.commitment, e.after \
-                   FROM entry e LEFT JOIN run_name n ON n.run_no = e.run_no WHERE e.log_index >= ?1 \
-                   ORDER BY e.log_index LIMIT ?2";
-        many(conn, sql, (place(first), width), |row| Ok(rows::entry_header(row)?.leaf(ledger).hash()))?
+        let sql = concat!("SELECT ", entry_columns!(), " FROM entry WHERE log_index >= ?1 ORDER BY log_index LIMIT ?2");
+        let names = RunNames::default();
+        many(conn, sql, (place(first), width), |row| Ok(rows::entry_header(conn, &names, row)?.leaf(ledger).hash()))?
     } else {
         let sql = "SELECT root FROM tile WHERE level = ?1 AND n >= ?2 ORDER BY n LIMIT ?3";
         many(conn, sql, (level - 1, place(first), width), |row| rows::hash(row, 0))?

@@ -21,6 +21,7 @@ use crate::error::{Said, corrupt, failed};
 use crate::faults::{Fault, Faults};
 use crate::index::{Index, put_tile};
 use crate::open::{self, Options};
+use crate::rows::RunNames;
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
 use crate::statement::{one, run, value};
@@ -185,6 +186,7 @@ impl Writer {
             ledger: self.ledger,
             size: self.head.edge.size(),
             own: Some(Own { index: &self.index, edge: &self.head.edge, unowned_entries: self.head.unowned_entries }),
+            names: RunNames::default(),
         }
     }
 
