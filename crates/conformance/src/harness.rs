@@ -92,7 +92,7 @@ impl Harness for Memory {
     }
 
     fn sequences(&self) -> u32 {
-        512
+        256
     }
 }
 

@@ -138,7 +138,7 @@ fn generated_members_are_taken_from_the_record(cx: &mut Context) {
     cx.again(&[with(thought("r", "t"), json!({"occurred_at": recorded.to_string()}))], &receipt);
     let unnamed = json!({"op": "record_trace", "run_id": "r", "trace_type": {"type": "Thought", "content": "x"}});
     let first = cx.record(std::slice::from_ref(&unnamed));
-    let second = cx.record(&[unnamed.clone()]);
+    let second = cx.record(std::slice::from_ref(&unnamed));
     assert_ne!(first.ops[0].id, second.ops[0].id, "without an id and a key, each is a trace of its own");
     let id = first.ops[0].id.clone().expect("a generated id");
     cx.again(&[with(unnamed, json!({"id": id.as_str()}))], &first);

@@ -1,0 +1,46 @@
+//! What is too big for every backend to do on every run: a chain of 100,000 traces, in memory, on a stack of 2 MiB.
+
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::model::{Op, RecordTrace, StartRun, TraceType};
+use tracekeep_store::{Batch, LedgerStore, MemoryLedger, PageRequest, TreeQuery, block_on};
+
+const TRACES: u32 = 100_000;
+
+#[test]
+fn a_chain_of_100000_is_walked_on_a_small_stack() {
+    let small = std::thread::Builder::new().stack_size(2 << 20);
+    small.spawn(record_and_walk).expect("a thread").join().expect("no overflow, no panic");
+}
+
+fn record_and_walk() {
+    let (ledger, run_id) = (MemoryLedger::default(), RunId::new("r").expect("an id"));
+    let id = |n: u32| TraceId::new(format!("t{n}")).expect("an id");
+    let start = Op::StartRun(StartRun { run_id: Some(run_id.clone()), ..StartRun::default() });
+    let mut ops = vec![start];
+    for n in 0..TRACES {
+        let mut trace =
+            RecordTrace::new(run_id.clone(), TraceType::Thought { content: String::new(), confidence: None });
+        trace.id = Some(id(n));
+        trace.parent_id = n.checked_sub(1).map(id);
+        ops.push(Op::RecordTrace(trace));
+        if ops.len() == 1_000 || n == TRACES - 1 {
+            let mut results = ledger.commit_blocking(vec![Batch::of(std::mem::take(&mut ops))]);
+            results.remove(0).expect("recorded");
+        }
+    }
+    let (mut cursor, mut next) = (None, 0);
+    loop {
+        let query = TreeQuery { page: PageRequest { limit: 1_000, cursor }, ..TreeQuery::default() };
+        let page = block_on(ledger.tree(&run_id, &query)).expect("a page");
+        for node in page.items {
+            let trace = node.trace.expect("nothing is missing");
+            assert_eq!((trace.id, node.depth), (id(next), next));
+            next += 1;
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(next, TRACES);
+}
