@@ -1,6 +1,7 @@
 //! What developers and CI run. `cargo xtask` lists the commands.
 
 mod arrows;
+mod bench;
 mod cover;
 mod crash;
 mod e2e;
@@ -21,6 +22,11 @@ type Command = (&'static str, &'static str, fn(&[String]) -> Outcome);
 const COMMANDS: &[Command] = &[
     ("test", "everything that is tested [--only STEP]… [--skip STEP]…; installs what the tests need", test::main),
     ("crash", "kills the release binary at random moments and checks what it acknowledged [--kills N]", crash::main),
+    (
+        "bench",
+        "measures what DESIGN §10 asks for beside raw SQLite [--quick] [--full] [--only NAME] [--write]",
+        bench::main,
+    ),
     ("cover", "measures line coverage per crate and writes it into docs/reliability.md", cover::main),
 ];
 
