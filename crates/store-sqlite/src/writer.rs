@@ -4,7 +4,9 @@
 //! either becomes durable whole or leaves the writer as it was; after a COMMIT that failed nobody knows which, so the
 //! writer reads its state from the file again, and makes what it found durable, before it goes on.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,6 +31,11 @@ use crate::words::Numbered;
 
 /// Pages in the WAL from which the writer checkpoints, after it has answered.
 const CHECKPOINT_PAGES: u32 = 2_000;
+/// Bytes that the WAL is grown to at once, what it holds between two checkpoints: a file that grows with each commit pays
+/// for its new size at each fsync, one that is overwritten in place does not.
+const WAL_BYTES: u64 = 16 << 20;
+/// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
+const WAL_GROWS_PAGES: u32 = 128;
 
 /// Batches of one call, each prepared or refused.
 pub(crate) type Batches = Vec<Result<Prepared>>;
@@ -53,6 +60,7 @@ pub(crate) struct Writer {
     /// The state must be read from the file before anything else is written.
     stale: bool,
     wal_pages: Arc<AtomicU32>,
+    wal_grown: bool,
     faults: Arc<Faults>,
 }
 
@@ -64,7 +72,18 @@ impl Writer {
         let wal_pages = Arc::new(AtomicU32::new(0));
         count_wal_pages(&mut conn, &wal_pages)?;
         let head = head(&conn, ledger)?;
-        Ok(Self { conn, path, options, ledger, head, index: Index::default(), stale: false, wal_pages, faults })
+        Ok(Self {
+            conn,
+            path,
+            options,
+            ledger,
+            head,
+            index: Index::default(),
+            stale: false,
+            wal_pages,
+            wal_grown: false,
+            faults,
+        })
     }
 
     pub(crate) const fn ledger(&self) -> LedgerId {
@@ -250,7 +269,15 @@ impl Writer {
     ///
     /// A failure is none of theirs: what was answered stands in the WAL, and the next time tries again.
     pub(crate) fn maintain(&mut self) {
-        if !self.stale && self.wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if self.stale {
+            return;
+        }
+        if pages >= WAL_GROWS_PAGES && !std::mem::replace(&mut self.wal_grown, true) {
+            // A disk without that room is not full yet, and the WAL works as it is.
+            drop(grow_wal(&self.path));
+        }
+        if pages >= CHECKPOINT_PAGES {
             let done = checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)");
             if matches!(done, Ok((false, log, copied)) if log == copied) {
                 self.wal_pages.store(0, Ordering::Relaxed);
@@ -319,6 +346,27 @@ fn count_wal_pages(conn: &mut Connection, pages: &Arc<AtomicU32>) -> Result<()> 
         Ok(())
     };
     conn.wal_hook(Some(note)).said()
+}
+
+/// Grows the WAL with zeros, which no reader takes for a frame. Only its writer may, between two transactions.
+///
+/// Another handle on a WAL is harmless: SQLite's locks are on the other two files.
+fn grow_wal(path: &Path) -> std::io::Result<()> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let mut wal = OpenOptions::new().append(true).open(wal)?;
+    let bytes = wal.metadata()?.len();
+    let zeros = vec![0; 1 << 20];
+    let mut left = WAL_BYTES.saturating_sub(bytes);
+    while left > 0 {
+        let part = left.min(zeros.len() as u64);
+        if let Err(error) = wal.write_all(&zeros[..usize::try_from(part).unwrap_or(zeros.len())]) {
+            wal.set_len(bytes)?;
+            return Err(error);
+        }
+        left -= part;
+    }
+    wal.sync_all()
 }
 
 /// (busy, pages in the WAL, pages copied to the database).

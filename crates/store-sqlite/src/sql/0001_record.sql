@@ -25,6 +25,12 @@ CREATE TRIGGER entry_is_never_deleted BEFORE DELETE ON entry BEGIN
     SELECT RAISE(ABORT, 'the log is append-only');
 END;
 
+-- REPLACE would delete without a word to the trigger above.
+CREATE TRIGGER entry_is_never_replaced BEFORE INSERT ON entry
+WHEN EXISTS (SELECT 1 FROM entry WHERE log_index = NEW.log_index) BEGIN
+    SELECT RAISE(ABORT, 'the log is append-only');
+END;
+
 CREATE TRIGGER entry_is_only_ever_erased BEFORE UPDATE ON entry
 WHEN NOT (
     NEW.log_index IS OLD.log_index AND NEW.run_no IS OLD.run_no AND NEW.seq IS OLD.seq AND NEW.kind IS OLD.kind
@@ -41,6 +47,11 @@ CREATE TABLE run_name (
 ) STRICT;
 
 CREATE TRIGGER run_name_is_never_deleted BEFORE DELETE ON run_name BEGIN
+    SELECT RAISE(ABORT, 'the log is append-only');
+END;
+
+CREATE TRIGGER run_name_is_never_replaced BEFORE INSERT ON run_name
+WHEN EXISTS (SELECT 1 FROM run_name WHERE run_no = NEW.run_no OR run_id = NEW.run_id) BEGIN
     SELECT RAISE(ABORT, 'the log is append-only');
 END;
 
