@@ -1,9 +1,5 @@
 //! The rules of the mapping, one by one.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Status;
 use tracekeep_core::Timestamp;

@@ -1,7 +1,5 @@
 //! Laws of the design that this crate holds by what its source does not contain.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,5 @@
 //! What nobody means to send.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
 use prost::Message;
 use tracekeep_core::json::Json;

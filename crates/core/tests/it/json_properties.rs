@@ -1,7 +1,5 @@
 //! Properties over random documents, with serde_json_canonicalizer as the other opinion.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use proptest::prelude::*;
 use tracekeep_core::json::{Json, Object, Value, canonical_json, parse};
 

@@ -1,7 +1,5 @@
 //! What a reader gets: each view is read as it was written, strictly, and holds the deepest record.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use tracekeep_core::InvalidCode;
 use tracekeep_core::json::{Json, parse, parse_around};
 use tracekeep_core::limits::JSON_DEPTH_MAX;

@@ -1,7 +1,5 @@
 //! The reader: what it refuses and where it says the fault is, and that hostile text costs it neither stack nor time.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::borrow::Cow;
 use std::thread;
 

@@ -1,7 +1,5 @@
 //! `Json`, `Object` and `Value`: what other modules build with.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::borrow::Cow;
 use std::collections::HashSet;
 

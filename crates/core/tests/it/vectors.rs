@@ -1,9 +1,7 @@
 //! The vectors of every hash: vectors/*.json equal what the code computes.
 //!
-//! `TRACEKEEP_WRITE_VECTORS=1 cargo test -p tracekeep-core --test vectors` writes them. vectors/check.py is the second
+//! `TRACEKEEP_WRITE_VECTORS=1 cargo test -p tracekeep-core --test it vectors::` writes them. vectors/check.py is the second
 //! implementation, which shares nothing with this one. A changed vector is a changed format: never commit one.
-
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::Path;
 

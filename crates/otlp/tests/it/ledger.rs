@@ -1,9 +1,5 @@
 //! Through the whole: exports committed into a ledger, and what comes back.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use prost::Message;
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::TraceStatus;

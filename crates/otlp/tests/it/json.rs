@@ -1,9 +1,5 @@
 //! OTLP/JSON: what is refused whole, what is refused as one span, what is ignored.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use tracekeep_otlp::{Encoding, Malformed, decode};
 
 #[track_caller]

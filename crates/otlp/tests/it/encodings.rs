@@ -1,9 +1,5 @@
 //! Both encodings of a span give the same batch, and the canonical text is the one that is written down.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use opentelemetry_proto::tonic::trace::v1::Status;
 use proptest::prelude::*;
 use prost::Message;

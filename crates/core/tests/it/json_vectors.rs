@@ -1,7 +1,5 @@
 //! The official vectors of RFC 8785 and our own of the profile `tk-jcs-1`.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! What is accepted can be read back: op → check → body → op → the same body, whatever stands in it.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;

@@ -1,7 +1,5 @@
 //! Numbers: RFC 8785 Appendix B, and the deterministic number file of the RFC's repository.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use sha2::{Digest, Sha256};
 use tracekeep_core::json::{Number, Value, canonical_json, parse, write_f64, write_i64, write_u64};
 

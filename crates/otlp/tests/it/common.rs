@@ -1,11 +1,10 @@
 //! Spans to map, in both encodings.
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test binary uses its own part")]
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-pub use opentelemetry_proto::tonic::common::v1::any_value::Value;
+pub(crate) use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-pub use opentelemetry_proto::tonic::trace::v1::Span;
+pub(crate) use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Status};
 use prost::Message;
@@ -13,25 +12,25 @@ use tracekeep_core::model::{DescribeRun, Op, RecordTrace};
 use tracekeep_otlp::{Encoding, Export, Mapped, Rejected, decode};
 use tracekeep_store::Batch;
 
-pub type Request = ExportTraceServiceRequest;
+pub(crate) type Request = ExportTraceServiceRequest;
 
-pub const TRACE_ID: &str = "5b8efff798038103d269b633813fc60c";
-pub const SPAN_ID: &str = "eee19b7ec3c1b174";
+pub(crate) const TRACE_ID: &str = "5b8efff798038103d269b633813fc60c";
+pub(crate) const SPAN_ID: &str = "eee19b7ec3c1b174";
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::StringValue(text.to_owned())
 }
 
-pub fn list(values: impl IntoIterator<Item = Value>) -> Value {
+pub(crate) fn list(values: impl IntoIterator<Item = Value>) -> Value {
     let values = values.into_iter().map(|value| AnyValue { value: Some(value) }).collect();
     Value::ArrayValue(ArrayValue { values })
 }
 
-pub fn pairs(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+pub(crate) fn pairs(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     Value::KvlistValue(KeyValueList { values: attributes(pairs) })
 }
 
-pub fn attributes<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Vec<KeyValue> {
+pub(crate) fn attributes<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Vec<KeyValue> {
     pairs
         .into_iter()
         .map(|(key, value)| KeyValue {
@@ -42,7 +41,7 @@ pub fn attributes<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Vec<
         .collect()
 }
 
-pub fn span<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Span {
+pub(crate) fn span<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Span {
     Span {
         trace_id: 0x5b8e_fff7_9803_8103_d269_b633_813f_c60c_u128.to_be_bytes().into(),
         span_id: 0xeee1_9b7e_c3c1_b174_u64.to_be_bytes().into(),
@@ -56,7 +55,7 @@ pub fn span<'k>(pairs: impl IntoIterator<Item = (&'k str, Value)>) -> Span {
 }
 
 /// A span that uses everything.
-pub fn full_span() -> Span {
+pub(crate) fn full_span() -> Span {
     Span {
         trace_state: "vendor=1".to_owned(),
         flags: 0x101,
@@ -90,7 +89,7 @@ pub fn full_span() -> Span {
     }
 }
 
-pub fn request_of(spans: Vec<Span>) -> Request {
+pub(crate) fn request_of(spans: Vec<Span>) -> Request {
     let scope = InstrumentationScope {
         name: "lib".to_owned(),
         version: "1.2".to_owned(),
@@ -107,53 +106,53 @@ pub fn request_of(spans: Vec<Span>) -> Request {
     }
 }
 
-pub fn json_of(request: &Request) -> Vec<u8> {
+pub(crate) fn json_of(request: &Request) -> Vec<u8> {
     serde_json::to_vec(request).unwrap()
 }
 
 #[track_caller]
-pub fn export(request: &Request) -> Export {
+pub(crate) fn export(request: &Request) -> Export {
     decode(&request.encode_to_vec(), Encoding::Protobuf).unwrap()
 }
 
 #[track_caller]
-pub fn batch(mapped: &Mapped) -> &Batch {
+pub(crate) fn batch(mapped: &Mapped) -> &Batch {
     mapped.mapping.as_ref().unwrap()
 }
 
 #[track_caller]
-pub fn trace(mapped: &Mapped) -> RecordTrace {
+pub(crate) fn trace(mapped: &Mapped) -> RecordTrace {
     match batch(mapped).ops.last() {
         Some(Op::RecordTrace(trace)) => trace.clone(),
         other => panic!("no trace but {other:?}"),
     }
 }
 
-pub fn described(mapped: &Mapped) -> Vec<DescribeRun> {
+pub(crate) fn described(mapped: &Mapped) -> Vec<DescribeRun> {
     let ops = &batch(mapped).ops;
     ops.iter().filter_map(|op| if let Op::DescribeRun(op) = op { Some(op.clone()) } else { None }).collect()
 }
 
 /// The trace of one span.
 #[track_caller]
-pub fn mapped(span: Span) -> RecordTrace {
+pub(crate) fn mapped(span: Span) -> RecordTrace {
     trace(&export(&request_of(vec![span])).spans[0])
 }
 
 /// Why one span is refused.
 #[track_caller]
-pub fn rejected(span: Span) -> Rejected {
+pub(crate) fn rejected(span: Span) -> Rejected {
     export(&request_of(vec![span])).spans.remove(0).mapping.unwrap_err()
 }
 
 /// One span in OTLP/JSON, `members` being those beside the ids.
-pub fn json_span(members: &str) -> String {
+pub(crate) fn json_span(members: &str) -> String {
     format!(
         r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{TRACE_ID}","spanId":"{SPAN_ID}"{members}}}]}}]}}]}}"#
     )
 }
 
 #[track_caller]
-pub fn of_json(json: &str) -> Export {
+pub(crate) fn of_json(json: &str) -> Export {
     decode(json.as_bytes(), Encoding::Json).unwrap()
 }
