@@ -152,12 +152,14 @@ class Server(Http):
         self.process.wait(PATIENCE_S)
 
     def stop(self):
-        """SIGTERM; gives the exit code."""
+        """SIGTERM; gives the exit code, once all that it said is in `said`."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(PATIENCE_S)
+            code = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise Failed(f"serve did not end within {PATIENCE_S} s after SIGTERM") from None
+        self.reader.join(PATIENCE_S)  # Its last words are read too.
+        return code
 
 
 # --- The browser
