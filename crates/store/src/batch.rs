@@ -43,15 +43,20 @@ impl Batch {
     /// bytes, makes the bodies canonical and computes the commitments.
     ///
     /// # Errors
-    /// What is wrong with the first wrong op, its path under `/ops/INDEX`.
-    pub fn prepare(self, source: &Source) -> Result<Prepared> {
+    /// What is wrong with the first wrong op, its path under `/ops/INDEX`. Limits of a whole op, its bytes and its depth,
+    /// come after everything else. A batch that breaks any other rule draws nothing from `source`.
+    pub fn prepare(mut self, source: &Source) -> Result<Prepared> {
         if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
         }
+        let wrong =
+            |place: usize, invalid: tracekeep_core::Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
+        for (place, op) in self.ops.iter_mut().enumerate() {
+            op.check().map_err(|invalid| wrong(place, invalid))?;
+        }
         let random = source.bytes();
-        let ops = (0u64..).zip(self.ops).map(|(place, op)| {
-            PreparedOp::new(op, place, &random, source)
-                .map_err(|invalid| Error::from(invalid).under(&format!("/ops/{place}")))
+        let ops = self.ops.into_iter().enumerate().map(|(place, op)| {
+            PreparedOp::new(op, place as u64, &random, source).map_err(|invalid| wrong(place, invalid))
         });
         let ops: Vec<_> = ops.collect::<Result<_>>()?;
         let key_salt = Salt::of_entry(&random, ops.len() as u64);
@@ -94,13 +99,13 @@ pub(crate) struct PreparedOp {
 }
 
 impl PreparedOp {
+    /// Fills in a checked op.
     fn new(
         mut op: Op,
         place: u64,
         random: &[u8; 32],
         source: &Source,
     ) -> std::result::Result<Self, tracekeep_core::Invalid> {
-        op.check()?;
         let generated = op.generated();
         fill_in(&mut op, source);
         let salt = Salt::of_entry(random, place);
