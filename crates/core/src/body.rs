@@ -3,7 +3,7 @@
 //! Members are the unit of commitment and of redaction: each top-level member, and each inside `trace_type` under the
 //! name `trace_type/NAME`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::hash::{Hash, Salt, entry_commitment, member_commitment};
 use crate::invalid::{Invalid, InvalidCode};
@@ -13,7 +13,8 @@ use crate::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX};
 #[derive(Clone)]
 pub struct Body {
     text: Arc<str>,
-    spans: Vec<Span>,
+    /// Found when first asked for, in a body that was read: most readers never ask.
+    spans: OnceLock<Vec<Span>>,
 }
 
 /// Where one member's value stands in the text.
@@ -47,7 +48,7 @@ const GROUP: &str = "trace_type";
 impl Body {
     pub(crate) fn assembled(text: Vec<u8>, spans: Vec<Span>) -> Self {
         let text = String::from_utf8(text).expect("invariant: the writers write UTF-8");
-        Self { text: text.into(), spans }
+        Self { text: text.into(), spans: spans.into() }
     }
 
     /// Reads a recorded body, which is canonical JSON, back.
@@ -56,13 +57,16 @@ impl Body {
     /// `malformed_json` where the text is not an object in the form that the record is written in.
     pub fn from_recorded(text: impl Into<Arc<str>>) -> Result<Self, Invalid> {
         let text = text.into();
-        let mut spans = Vec::with_capacity(20);
-        let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
-        scanner
-            .members(None, &mut spans)
-            .filter(|()| scanner.at == text.len())
+        let spans = split(&text)
             .ok_or_else(|| Invalid::new(InvalidCode::MalformedJson, "", "a recorded body is not in canonical form"))?;
-        Ok(Self { text, spans })
+        Ok(Self { text, spans: spans.into() })
+    }
+
+    /// Takes a stored body as it is, for readers that want its text: members are looked for when first asked for. A text
+    /// that is not in the form of the record has none, and so never fits its commitment.
+    #[must_use]
+    pub fn stored(text: impl Into<Arc<str>>) -> Self {
+        Self { text: text.into(), spans: OnceLock::new() }
     }
 
     /// The canonical text.
@@ -79,7 +83,8 @@ impl Body {
 
     /// The members, sorted by name: (name, canonical value).
     pub fn members(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, &str)> {
-        self.spans.iter().map(|span| (span.name.text(), &self.text[span.from as usize..span.to as usize]))
+        let spans = self.spans.get_or_init(|| split(&self.text).unwrap_or_default());
+        spans.iter().map(|span| (span.name.text(), &self.text[span.from as usize..span.to as usize]))
     }
 
     /// The canonical value of one member.
@@ -172,6 +177,14 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// Where the members of a recorded body stand; `None` where it is not in the form of the record.
+fn split(text: &str) -> Option<Vec<Span>> {
+    let mut spans = Vec::with_capacity(20);
+    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
+    scanner.members(None, &mut spans)?;
+    (scanner.at == text.len()).then_some(spans)
 }
 
 /// Splits canonical JSON into members without building values.

@@ -80,11 +80,11 @@ pub trait Snapshot {
     /// Steps with an index of at least `from`, by index, at most `limit`.
     fn steps(&self, run_no: u64, from: u32, limit: u32) -> Result<Vec<StepRow>>;
 
-    /// A trace by its id.
+    /// A trace by its id. Its `tags` may be left empty, here and below: they stand in its body.
     fn trace(&self, run_no: u64, id: &TraceId) -> Result<Option<TraceRow>>;
     /// A trace by its log index.
     fn trace_at(&self, log_index: u64) -> Result<Option<TraceRow>>;
-    /// Traces of one attribute by (occurred_at, log index). Their `tags` may be left empty.
+    /// Traces of one attribute by (occurred_at, log index).
     fn traces(&self, run_no: u64, index: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>>;
     /// Whether the trace at a position has a tag.
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool>;
