@@ -56,7 +56,7 @@ class Told:
         return None
 
     def tree(self, language):
-        return self.server.all(f"runs/{self.sent[language]['trace_id']}/tree")
+        return self.server.tree(self.sent[language]["trace_id"])
 
     def open_run(self, language):
         """Opens a run on the page; gives the rows of its tree."""

@@ -27,12 +27,12 @@ def check_demo_works_beside_a_running_server(stage):
     with stage.serve() as server:
         # The file is held by the server: the demo goes through it, named or not.
         for where in (["--ledger", server.ledger], ["--server", server.url]):
-            run = recorded_demo(stage, lambda run: server.all(f"runs/{run}/tree"), *where)
+            run = recorded_demo(stage, server.tree, *where)
             same("the server knows it", server.get(f"runs/{run}")["status"], "completed")
         same("runs", server.get("runs/count")["count"], 2)
 
         # The picture in the README.
-        browser, tree = stage.browser(), server.all(f"runs/{run}/tree")
+        browser, tree = stage.browser(), server.tree(run)
         browser.tell("open", url=f"{server.url}/#/run/{run}")
         browser.tell("wait", selector="[data-depth]", count=len(tree))
         browser.tell("wait", selector="[data-step-index]", count=3)

@@ -52,12 +52,12 @@ def check_the_same_batch_is_a_duplicate_and_another_body_a_conflict_also_after_k
         original = server.post("batches", BATCH, 201)
         same("outcomes of the first time", outcomes(original), {"recorded"})
         holds_still(server, original)
-        run, tree = server.get("runs/run-1"), server.all("runs/run-1/tree")
+        run, tree = server.get("runs/run-1"), server.tree("run-1")
         server.kill()
     with stage.serve(server.ledger) as server:
         holds_still(server, original)
         same("the run", server.get("runs/run-1"), run)
-        same("the tree", server.all("runs/run-1/tree"), tree)
+        same("the tree", server.tree("run-1"), tree)
         same("the exit code after SIGTERM", server.stop(), 0)
     stage.run("fsck", "--ledger", server.ledger)
     with stage.serve(server.ledger) as server:

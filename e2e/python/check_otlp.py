@@ -68,14 +68,14 @@ def accepted(answer):
 def check_a_request_sent_again_adds_nothing(server):
     body = together(span(1, "root"), span(2, "call", 1), span(3, "call", 1))
     first = accepted(export(server, body))
-    size, tree = server.size(), server.all(f"runs/{RUN}/tree")
+    size, tree = server.size(), server.tree(RUN)
     same("spans recorded", len(tree), 3)
     for headers in ({}, {"content_encoding": "gzip"}):
         again = accepted(export(server, gzip.compress(body) if headers else body, **headers))
         holds("no partial success", not again.HasField("partial_success"), again)
         same("the answer", again, first)
         same("entries", server.size(), size)
-        same("the tree", server.all(f"runs/{RUN}/tree"), tree)
+        same("the tree", server.tree(RUN), tree)
 
 
 @with_server
@@ -107,13 +107,13 @@ def check_protobuf_and_json_of_one_span_are_the_same_span(server):
 @with_server
 def check_children_may_come_before_their_parents(server):
     accepted(export(server, together(span(3, "grandchild", 2))))
-    [slot, child] = server.all(f"runs/{RUN}/tree")
+    [slot, child] = server.tree(RUN)
     same("the parent is missed", (slot.get("missing"), slot["depth"], slot["children"]), (f"{2:016x}", 0, 1))
     same("its child hangs below", (child["trace"]["id"], child["depth"]), (f"{3:016x}", 1))
     holds("the run has no end", "root_ended_at" not in server.get(f"runs/{RUN}"))
     accepted(export(server, together(span(2, "child", 1))))
     accepted(export(server, together(span(1, "root"))))
-    same("the tree", [(node["trace"]["id"], node["depth"]) for node in server.all(f"runs/{RUN}/tree")],
+    same("the tree", [(node["trace"]["id"], node["depth"]) for node in server.tree(RUN)],
          [(f"{number:016x}", number - 1) for number in (1, 2, 3)])
     holds("the run's root ended", "root_ended_at" in server.get(f"runs/{RUN}"))
 
@@ -190,4 +190,4 @@ def check_one_hostile_span_leaves_the_others_alone(server):
     too_late.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano = (1 << 64) - 1
     answer = accepted(export(server, together(span(1, "fine"), wrong_id, no_id, too_late, span(5, "fine too", 1))))
     same("spans refused", answer.partial_success.rejected_spans, 3)
-    same("spans recorded", [node["trace"]["id"] for node in server.all(f"runs/{RUN}/tree")], [f"{1:016x}", f"{5:016x}"])
+    same("spans recorded", [node["trace"]["id"] for node in server.tree(RUN)], [f"{1:016x}", f"{5:016x}"])

@@ -41,7 +41,7 @@ def check_recording_by_hand_works_as_written(stage):
         same("the size that each receipt states", [receipt["tree_size"] for receipt in receipts], list(range(1, posts + 1)))
 
         # `show`, `tree`, and the API's tree, which ends the block, agree with each other.
-        shown, tree = "\n".join(lines[posts:-1]), json.loads(lines[-1])["items"]
+        shown, tree = "\n".join(lines[posts:-1]), json.loads(lines[-1])["nodes"]
         same("the tree", [(node["trace"]["id"], node["depth"], node["trace"]["status"]) for node in tree],
              [("t-1", 0, "ok"), ("t-2", 1, "ok")])
         for word in ("run-1", "completed", "planner", "find flights", "search", "web_search", "t-1", "  ToolCall", "[ok 150.0 ms] t-2"):

@@ -101,15 +101,19 @@ class Http:
         same(f"the status of POST {path}: {answer}", answer.status, status)
         return answer.json
 
-    def all(self, path):
+    def all(self, path, name="items"):
         """Every item of a list, page by page."""
         items, cursor = [], ""
         while True:
             page = self.get(f"{path}{'&' if '?' in path else '?'}limit=7{cursor}")
-            items += page["items"]
+            items += page[name]
             if page["next_cursor"] is None:
                 return items
             cursor = f"&cursor={page['next_cursor']}"
+
+    def tree(self, run):
+        """Every node of a run's forest, in pre-order."""
+        return self.all(f"runs/{run}/tree", "nodes")
 
     def size(self):
         """How many entries the log has."""
