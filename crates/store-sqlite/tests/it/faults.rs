@@ -1,17 +1,13 @@
 //! What the writer does when the storage fails: says whether it happened, and goes on from what the file holds.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
-mod common;
-
-use common::{commit, everything, open, place, refused, same, start, thought};
+use crate::common::{commit, everything, open, place, refused, same, start, thought};
 use tracekeep_store::{Batch, LedgerStore, Outcome, Recorded, block_on};
 use tracekeep_store_sqlite::{Fault, SqliteLedger};
 
 /// A batch of new ops in run-0, with a tag, a type, a step and a key of its own.
 fn batch(n: u32) -> Batch {
     let run = "run-0";
-    common::ops(&[
+    crate::common::ops(&[
         &format!(
             r#"{{"op":"record_trace","run_id":"{run}","id":"t-{n}","tags":["tag-{n}"],"occurred_at":"2024-01-01T00:00:00Z",
                 "trace_type":{{"type":"Custom","name":"type-{n}","data":null}}}}"#
@@ -86,7 +82,7 @@ fn a_refused_batch_leaves_nothing_and_disturbs_no_other() {
     let place = place();
     let ledger = open(&place.path);
     commit(&ledger, start("run-0"));
-    let refused = common::ops(&[
+    let refused = crate::common::ops(&[
         r#"{"op":"ensure_run","run_id":"run-1"}"#,
         r#"{"op":"record_trace","run_id":"run-1","id":"x","parent_id":"none","tags":["lost"],
             "trace_type":{"type":"Thought","content":""}}"#,
@@ -106,7 +102,7 @@ fn a_full_disk_harms_nothing_and_passes() {
     let ledger = open(&place.path);
     commit(&ledger, start("run-0"));
     let large = |n: u32| {
-        common::ops(&[&format!(
+        crate::common::ops(&[&format!(
             r#"{{"op":"record_trace","run_id":"run-0","id":"large-{n}","occurred_at":"2024-01-01T00:00:00Z",
                 "trace_type":{{"type":"Thought","content":"{}"}}}}"#,
             "x".repeat(100_000)

@@ -1,15 +1,11 @@
 //! Many callers at once: order, uniqueness, bounds, and nobody left waiting.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 
-use common::{commit, exact, open, place, start, thought};
+use crate::common::{commit, exact, open, place, start, thought};
 use tracekeep_core::merkle::verify_consistency;
 use tracekeep_store::{Batch, LedgerStore, Receipt, Recorded, block_on};
 use tracekeep_store_sqlite::{Fault, Options, SqliteLedger};
@@ -233,7 +229,11 @@ fn reads_see_each_acknowledged_commit_while_others_write() {
                 for n in 0..40 {
                     let id = format!("t-{thread}-{n}");
                     let receipt = commit(ledger, thought("run-0", &id));
-                    assert!(block_on(ledger.trace(&common::run_id("run-0"), &id.parse().unwrap())).unwrap().is_some());
+                    assert!(
+                        block_on(ledger.trace(&crate::common::run_id("run-0"), &id.parse().unwrap()))
+                            .unwrap()
+                            .is_some()
+                    );
                     let proof = block_on(ledger.inclusion(receipt.ops[0].log_index, Some(receipt.tree_size))).unwrap();
                     assert_eq!(proof.root, receipt.root);
                 }

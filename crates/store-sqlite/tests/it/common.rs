@@ -1,5 +1,4 @@
 //! What the tests share: exact sources, ops from JSON, and a stream of hostile little batches.
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file takes what it needs")]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +15,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 /// Times and randomness that are the same in every run.
 #[derive(Default)]
-pub struct Exact {
+pub(crate) struct Exact {
     seed: AtomicU64,
     now: AtomicU64,
 }
@@ -36,42 +35,42 @@ impl Sources for Exact {
     }
 }
 
-pub fn exact() -> Source {
+pub(crate) fn exact() -> Source {
     Source::new(Exact::default())
 }
 
 /// A directory for one test, and the path of its ledger.
-pub struct Place {
+pub(crate) struct Place {
     pub directory: tempfile::TempDir,
     pub path: PathBuf,
 }
 
-pub fn place() -> Place {
+pub(crate) fn place() -> Place {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("runs.db");
     Place { directory, path }
 }
 
-pub fn open(path: &Path) -> SqliteLedger {
+pub(crate) fn open(path: &Path) -> SqliteLedger {
     SqliteLedger::open(path, Options { source: exact(), ..Options::default() }).unwrap()
 }
 
-pub fn op(text: &str) -> Op {
+pub(crate) fn op(text: &str) -> Op {
     Op::read(json::parse(text.as_bytes()).unwrap()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-pub fn ops(texts: &[&str]) -> Batch {
+pub(crate) fn ops(texts: &[&str]) -> Batch {
     Batch::of(texts.iter().map(|text| op(text)).collect())
 }
 
-pub fn start(run: &str) -> Batch {
+pub(crate) fn start(run: &str) -> Batch {
     ops(&[&format!(
         r#"{{"op":"start_run","run_id":"{run}","agent_id":"planner","tags":["prod","a\u0000b"],"correlation_id":"c-1",
             "plan":[{{"skill":"search"}}],"started_at":"2024-01-01T00:00:00Z"}}"#
     )])
 }
 
-pub fn thought(run: &str, id: &str) -> Batch {
+pub(crate) fn thought(run: &str, id: &str) -> Batch {
     ops(&[&format!(
         r#"{{"op":"record_trace","run_id":"{run}","id":"{id}","tags":["note"],"occurred_at":"2024-01-01T00:00:01Z",
             "trace_type":{{"type":"Thought","content":"hm {id}"}}}}"#
@@ -79,36 +78,36 @@ pub fn thought(run: &str, id: &str) -> Batch {
 }
 
 #[track_caller]
-pub fn commit(ledger: &dyn LedgerStore, batch: Batch) -> Receipt {
+pub(crate) fn commit(ledger: &dyn LedgerStore, batch: Batch) -> Receipt {
     ledger.commit_blocking(vec![batch]).remove(0).unwrap()
 }
 
 #[track_caller]
-pub fn refused(ledger: &dyn LedgerStore, batch: Batch) -> tracekeep_store::Error {
+pub(crate) fn refused(ledger: &dyn LedgerStore, batch: Batch) -> tracekeep_store::Error {
     ledger.commit_blocking(vec![batch]).remove(0).unwrap_err()
 }
 
-pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     result.unwrap_err().code()
 }
 
-pub fn run_id(text: &str) -> RunId {
+pub(crate) fn run_id(text: &str) -> RunId {
     RunId::new(text).unwrap()
 }
 
 /// A small generator (xorshift64*): no test depends on more.
-pub struct Dice {
+pub(crate) struct Dice {
     pub state: u64,
     /// How many times as many ids there are: more, and fewer ops meet what is there.
     pub breadth: u64,
 }
 
 impl Dice {
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, breadth: 1 }
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
@@ -130,7 +129,7 @@ const TIMES: [&str; 5] = [
 const TAGS: [&str; 5] = ["a", "b", "", "a\\u0000", "\\ud83d\\ude00"];
 
 /// One op of a few runs, steps and traces, so that duplicates, conflicts and refusals are frequent.
-pub fn any_op(dice: &mut Dice) -> Op {
+pub(crate) fn any_op(dice: &mut Dice) -> Op {
     let run = format!("run-{}", dice.below(4));
     let ids = 40 * dice.breadth;
     let (id, parent) = (dice.below(ids), dice.below(ids));
@@ -179,14 +178,14 @@ pub fn any_op(dice: &mut Dice) -> Op {
 }
 
 /// A batch of them, now and then under a key.
-pub fn any_batch(dice: &mut Dice) -> Batch {
+pub(crate) fn any_batch(dice: &mut Dice) -> Batch {
     let count = if dice.below(3) == 0 { 1 + dice.below(5) } else { 1 };
     let batch = Batch::of((0..count).map(|_| any_op(dice)).collect());
     if dice.below(10) == 0 { batch.under(format!("key-{}", dice.below(10)).parse().unwrap()) } else { batch }
 }
 
 /// Everything that a ledger answers about those runs, as text, in pages of three so that cursors are walked.
-pub fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
+pub(crate) fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
     let mut said = Vec::new();
     let mut say = |what: &str, answer: String| said.push(format!("{what}: {answer}"));
     let page = |cursor: Option<String>| PageRequest { limit: 3, cursor };
@@ -288,7 +287,7 @@ pub fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
 
 /// Compares two lists of answers; says the first that differs.
 #[track_caller]
-pub fn same(left: &[String], right: &[String]) {
+pub(crate) fn same(left: &[String], right: &[String]) {
     for (left, right) in left.iter().zip(right) {
         assert_eq!(left, right);
     }

@@ -1,10 +1,6 @@
 //! The file answers as the executable specification does, to the same batches, whole and after being opened again.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
-mod common;
-
-use common::{Dice, any_batch, everything, exact, open, place, same};
+use crate::common::{Dice, any_batch, everything, exact, open, place, same};
 use tracekeep_store::{LedgerStore, MemoryLedger, block_on};
 
 #[track_caller]
@@ -22,7 +18,7 @@ fn check(seed: u64, breadth: u64, calls: u64, entries_min: u64) {
     assert!(head.tree_size >= entries_min, "only {} entries", head.tree_size);
     same(&everything(&memory), &everything(&file));
     drop(file);
-    let again = common::open(&place.path);
+    let again = crate::common::open(&place.path);
     same(&everything(&memory), &everything(&again));
     file = again;
     let batch = any_batch(&mut dice);

@@ -1,9 +1,5 @@
 //! The file: what is made, what is refused untouched, who may write to it.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{code, commit, everything, exact, open, place, refused, run_id, same, start, thought};
+use crate::common::{code, commit, everything, exact, open, place, refused, run_id, same, start, thought};
 use rusqlite::Connection;
 use tracekeep_store::{LedgerStore, Outcome, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
@@ -276,7 +272,7 @@ fn other_process() {
 
 fn other(path: &Path, nobody: bool, read: bool) -> (Child, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "other_process", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "file::other_process", "--nocapture", "--test-threads=1"]);
     command.env("TRACEKEEP_TEST_PATH", path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     if read {
         command.env("TRACEKEEP_TEST_READ", "1");

@@ -1,10 +1,6 @@
 //! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
 
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
-
-mod common;
-
-use common::{Dice, any_batch, commit, everything, open, place, refused, run_id, same, start, thought};
+use crate::common::{Dice, any_batch, commit, everything, open, place, refused, run_id, same, start, thought};
 use rusqlite::Connection;
 use std::path::Path;
 use tracekeep_store::{LedgerStore, PageRequest, TraceQuery, block_on};

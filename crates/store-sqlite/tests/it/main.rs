@@ -1,0 +1,9 @@
+//! The SQLite ledger from outside: its file, its lock, its faults, its callers together.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+mod equals_memory;
+mod faults;
+mod file;
+mod fsck;
+mod together;
