@@ -12,11 +12,41 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-const FILES: &[(&str, &str, &str)] = &[
-    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
-    ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-];
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const MODULE: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// Path, type and text of each.
+macro_rules! files {
+    ($index:literal at $root:literal, $($name:literal $kind:expr),* $(,)?) => {
+        &[
+            ($root, HTML, include_str!(concat!("page/", $index))),
+            $((concat!("/page/", $name), $kind, include_str!(concat!("page/", $name)))),*
+        ]
+    };
+}
+
+const FILES: &[(&str, &str, &str)] = files! {
+    "index.html" at "/",
+    "page.css" CSS,
+    "icon.svg" SVG,
+    "elements.js" MODULE,
+    "marks.js" MODULE,
+    "json.js" MODULE,
+    "figures.js" MODULE,
+    "facts.js" MODULE,
+    "links.js" MODULE,
+    "problem.js" MODULE,
+    "api.js" MODULE,
+    "listing.js" MODULE,
+    "runs.js" MODULE,
+    "tree.js" MODULE,
+    "steps.js" MODULE,
+    "run.js" MODULE,
+    "live.js" MODULE,
+    "page.js" MODULE,
+};
 
 /// Adds the page's files to a router.
 pub(crate) fn add(mut router: Router<App>) -> Router<App> {
