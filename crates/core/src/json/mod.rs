@@ -34,6 +34,8 @@ mod text;
 mod value;
 mod write;
 
+pub(crate) use scan::plain_end;
+
 pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;
 pub use object::Object;

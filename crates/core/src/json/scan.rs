@@ -6,7 +6,7 @@ const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 /// The place of the first `"`, `\` or byte below 0x20 at or after `from`, else the length of `bytes`.
 ///
 /// These are the bytes that end a plain run when reading and that need an escape when writing.
-pub(super) fn plain_end(bytes: &[u8], from: usize) -> usize {
+pub(crate) fn plain_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let marks = special_marks(u64::from_le_bytes(*chunk));
