@@ -37,6 +37,10 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 /// Items on a page at most: no read costs more than one bounded page.
 pub const PAGE_ITEMS_MAX: u32 = 1_000;
 
+/// Bytes of recorded bodies on a page, beyond which it ends early with a cursor (8 MiB): a page of the largest ops must
+/// not fill a server's memory.
+pub const PAGE_BYTES_MAX: u32 = 8 << 20;
+
 /// The largest step index: a seal reads at most a million step leaves.
 pub const STEP_INDEX_MAX: u32 = 999_999;
 

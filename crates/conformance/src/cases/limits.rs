@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX};
+use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, PAGE_BYTES_MAX};
 use tracekeep_core::model::{Op, RecordStep};
-use tracekeep_store::{Batch, TraceFilter};
+use tracekeep_store::{Batch, PageRequest, TraceFilter, block_on};
 
-use crate::context::Context;
+use crate::context::{Context, walk};
 use crate::ops::{call, complete, end, ops, run_id, start, step, thought, with};
 
 cases!("limits":
@@ -18,6 +18,7 @@ cases!("limits":
     numbers_keep_their_digits,
     a_refused_record_makes_no_neighbour_unreadable,
     large_numbers_at_their_limits,
+    a_page_of_large_bodies_ends_early_with_a_cursor,
 );
 
 /// A step whose recorded body has exactly `bytes` bytes.
@@ -236,4 +237,22 @@ fn large_numbers_at_their_limits(cx: &mut Context) {
     cx.record(&[with(thought("r", "q"), json!({ "trace_type": query }))]);
     cx.record(&[with(complete("r"), json!({"violation": {"step_index": u32::MAX}}))]);
     assert_eq!(cx.run("r").tokens, Some(u64::MAX));
+}
+
+fn a_page_of_large_bodies_ends_early_with_a_cursor(cx: &mut Context) {
+    cx.record(&[start("r")]);
+    for index in 0..4 {
+        cx.commit(Batch::one(sized(index, OP_BYTES_MAX as usize))).expect("at the limit");
+    }
+    let run = run_id("r");
+    let mut request = PageRequest::first(1_000);
+    let first = block_on(cx.ledger().steps(&run, &request)).expect("a page");
+    assert_eq!(first.items.len(), (PAGE_BYTES_MAX / OP_BYTES_MAX) as usize, "no more than fill a page");
+    request.cursor = first.next_cursor;
+    let rest = block_on(cx.ledger().steps(&run, &request)).expect("the next page");
+    assert_eq!(rest.items.first().map(|step| step.index), Some(2));
+    let indices = walk(1_000, |page| block_on(cx.ledger().steps(&run, &page)));
+    assert_eq!(indices.iter().map(|step| step.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let entries = block_on(cx.ledger().entries(0, 1_000)).expect("entries");
+    assert!(entries.len() <= 5 && !entries.is_empty());
 }

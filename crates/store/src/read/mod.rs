@@ -12,8 +12,10 @@ pub use steps::{step, steps};
 pub use traces::{trace, trace_counts, traces};
 pub use tree::tree;
 
+use std::cell::Cell;
+
 use tracekeep_core::id::RunId;
-use tracekeep_core::limits::SCAN_ROWS_MAX;
+use tracekeep_core::limits::{PAGE_BYTES_MAX, SCAN_ROWS_MAX};
 
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
@@ -31,6 +33,23 @@ fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
     snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
 }
 
+/// Counts the bytes of the bodies that a page was made of.
+#[derive(Default)]
+struct Meter(Cell<u64>);
+
+impl Meter {
+    fn entry(&self, snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
+        let entry = entry(snapshot, log_index)?;
+        self.0.set(self.0.get() + entry.body().map_or(0, |body| body.len() as u64));
+        Ok(entry)
+    }
+
+    /// The page has as many bytes as it may: it ends here, with a cursor.
+    fn is_full(&self) -> bool {
+        self.0.get() >= u64::from(PAGE_BYTES_MAX)
+    }
+}
+
 /// A list's page: which, in which direction, of which query, over a log of which size.
 struct Walk<'a> {
     request: &'a PageRequest,
@@ -39,7 +58,7 @@ struct Walk<'a> {
     size: u64,
 }
 
-/// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows.
+/// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows and of bytes.
 ///
 /// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
 fn page<R, T>(
@@ -47,8 +66,9 @@ fn page<R, T>(
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
     mut fits: impl FnMut(&R) -> Result<bool>,
-    mut view: impl FnMut(R) -> Result<T>,
+    mut view: impl FnMut(R, &Meter) -> Result<T>,
 ) -> Result<Page<T>> {
+    let meter = Meter::default();
     let start = start_of(request, query)?;
     let as_of = start.map_or(size, |cursor| cursor.as_of);
     let mut after = start.map(|cursor| from_words(cursor.at));
@@ -59,13 +79,13 @@ fn page<R, T>(
         let rows = scan(Stretch { order, after, limit })?;
         let exhausted = rows.len() < limit as usize;
         for row in rows {
-            if items.len() == request.limit as usize {
+            if items.len() == request.limit as usize || meter.is_full() {
                 return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
             }
             budget -= 1;
             let at = position(&row);
             if at.1 < as_of && fits(&row)? {
-                items.push(view(row)?);
+                items.push(view(row, &meter)?);
             }
             after = Some(at);
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 use tracekeep_core::merkle::{self, ProofError, TileReader};
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry};
@@ -12,6 +12,9 @@ use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry};
 use super::entry;
 use crate::error::{Code, Error, Result};
 use crate::snapshot::Snapshot;
+
+/// Entries read before their bytes are looked at.
+const ENTRIES_AT_ONCE: u32 = 16;
 
 struct Tiles<'a, S>(&'a S);
 
@@ -43,7 +46,8 @@ pub fn head(snapshot: &impl Snapshot) -> Result<Head> {
     Ok(Head { tree_size, root: root_at(snapshot, tree_size)? })
 }
 
-/// Entries from `from` on, 1 to 1,000 of them at most.
+/// Entries from `from` on, 1 to 1,000 of them at most, and no more once their bodies have 8 MiB: a caller goes on after the
+/// last that it got.
 ///
 /// # Errors
 /// `invalid_parameter` where the limit is out of range; what the snapshot fails with.
@@ -63,7 +67,19 @@ pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<Lo
             salt: entry.content.as_ref().map(|(_, salt)| Hash::from_bytes(*salt.as_bytes())),
         }
     };
-    Ok(snapshot.entries(from, limit)?.into_iter().map(view).collect())
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    let mut next = from;
+    while items.len() < limit as usize && bytes < PAGE_BYTES_MAX as usize {
+        let room = limit - u32::try_from(items.len()).unwrap_or(limit);
+        let entries = snapshot.entries(next, room.min(ENTRIES_AT_ONCE))?;
+        let Some(last) = entries.last() else { break };
+        next = last.log_index + 1;
+        for entry in entries {
+            bytes += entry.body().map_or(0, |body| body.len());
+            items.push(view(entry));
+        }
+    }
+    Ok(items)
 }
 
 /// Proves that an entry is in the tree of `size` entries, or of the head.

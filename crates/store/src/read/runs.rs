@@ -6,7 +6,7 @@ use tracekeep_core::model::{DescribeRun, Op, StartRun};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::Run;
 
-use super::{Walk, entry, page};
+use super::{Meter, Walk, page};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, RunFilter, RunQuery};
@@ -18,7 +18,7 @@ use crate::snapshot::{Snapshot, Stretch};
 /// # Errors
 /// What the snapshot fails with.
 pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
-    snapshot.run(run_id)?.map(|row| view(snapshot, row)).transpose()
+    snapshot.run(run_id)?.map(|row| view(snapshot, row, &Meter::default())).transpose()
 }
 
 /// Runs by (started_at as first recorded, log index).
@@ -31,7 +31,7 @@ pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
         |stretch| snapshot.runs(query.filter.index(), stretch),
         |row| (row.started_at, row.run_no),
         |row| Ok(query.filter.fits(row)),
-        |row| view(snapshot, row),
+        |row, meter| view(snapshot, row, meter),
     )
 }
 
@@ -52,12 +52,12 @@ pub fn run_count(snapshot: &impl Snapshot, filter: &RunFilter) -> Result<u64> {
     }
 }
 
-fn view(snapshot: &impl Snapshot, row: RunRow) -> Result<Run> {
-    let first = entry(snapshot, row.run_no)?;
+fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
+    let first = meter.entry(snapshot, row.run_no)?;
     let start = start(&first)?;
-    let described = row.described_by.map(|at| described(&entry(snapshot, at)?)).transpose()?;
+    let described = row.described_by.map(|at| described(&meter.entry(snapshot, at)?)).transpose()?;
     let described = described.unwrap_or_else(|| nothing(&row.run_id));
-    let sealed = row.sealed_by.map(|at| sealed(&entry(snapshot, at)?)).transpose()?.flatten();
+    let sealed = row.sealed_by.map(|at| sealed(&meter.entry(snapshot, at)?)).transpose()?.flatten();
     let (end, figures) = sealed.map_or((None, None), |sealed| (Some(sealed.op), Some(sealed.figures)));
     Ok(Run {
         correlation_id: start.correlation_id,

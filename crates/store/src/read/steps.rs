@@ -33,12 +33,12 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
     page(
         Walk { request, order: Order::Oldest, query: &format!("steps {run_id}"), size: snapshot.size() },
         |stretch| {
-            let from = stretch.after.map_or(0, |(index, _)| index.as_nanos() + 1);
+            let from = stretch.after.map_or(0, |(index, _)| index.as_nanos().saturating_add(1));
             snapshot.steps(run.run_no, u32::try_from(from).unwrap_or(u32::MAX), stretch.limit)
         },
         place,
         |_| Ok(true),
-        |row| view(&entry(snapshot, row.log_index)?),
+        |row, meter| view(&meter.entry(snapshot, row.log_index)?),
     )
 }
 

@@ -4,7 +4,7 @@ use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::model::{Op, RecordTrace, TraceStatus, TraceType};
 use tracekeep_core::view::{Trace, TraceCounts};
 
-use super::{Walk, entry, known, page, start_of};
+use super::{Meter, Walk, known, page, start_of};
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
 use crate::query::{Page, TraceFilter, TraceQuery};
@@ -17,7 +17,7 @@ use crate::snapshot::{Snapshot, TraceIndex};
 /// What the snapshot fails with.
 pub fn trace(snapshot: &impl Snapshot, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
     let Some(run) = snapshot.run(run_id)? else { return Ok(None) };
-    snapshot.trace(run.run_no, id)?.map(|row| view(snapshot, &row)).transpose()
+    snapshot.trace(run.run_no, id)?.map(|row| view(snapshot, &row, &Meter::default())).transpose()
 }
 
 /// How many traces a run has of each type and with each tag.
@@ -55,7 +55,7 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
         |stretch| snapshot.traces(run.run_no, index, stretch),
         |row| (row.occurred_at, row.log_index),
         |row| fits(snapshot, filter, parent, row),
-        |row| view(snapshot, &row),
+        |row, meter| view(snapshot, &row, meter),
     )
 }
 
@@ -89,13 +89,13 @@ fn fits(snapshot: &impl Snapshot, filter: &TraceFilter, parent: Option<Slot>, ro
 }
 
 /// The trace with its end.
-pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow) -> Result<Trace> {
+pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> Result<Trace> {
     let wrong = || nowhere(row.log_index);
-    let first = entry(snapshot, row.log_index)?;
+    let first = meter.entry(snapshot, row.log_index)?;
     let recorded = recorded_trace(&first)?.ok_or_else(wrong)?;
     let (mut recorded, mut error) = (recorded, None);
     if let Some(ended_by) = row.ended_by {
-        let end = entry(snapshot, ended_by)?;
+        let end = meter.entry(snapshot, ended_by)?;
         match end.body().map(|body| Op::from_body(body)).transpose()? {
             Some(Op::EndTrace(end)) => {
                 error.clone_from(&end.error);

@@ -6,7 +6,7 @@
 use tracekeep_core::id::RunId;
 use tracekeep_core::view::TreeNode;
 
-use super::{known, traces};
+use super::{Meter, known, traces};
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
 use crate::query::{Cursor, Order, Page, TreeQuery};
@@ -54,7 +54,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     let fingerprint = query.fingerprint(run_id.as_str());
     let cursor = query.page.cursor.as_deref().map(|text| Cursor::read(text, &fingerprint)).transpose()?;
     let as_of = cursor.map_or(snapshot.size(), |cursor| cursor.as_of);
-    let walk = Walk { snapshot, run_no: run.run_no, as_of };
+    let walk = Walk { snapshot, run_no: run.run_no, as_of, meter: Meter::default() };
     let depth_max = query.depth.unwrap_or(u32::MAX);
     let mut items = Vec::new();
     let mut at = match cursor {
@@ -73,7 +73,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     };
     let mut last: Option<(i64, u32)> = None;
     while let Some((node, depth)) = at {
-        if let Some((key, depth)) = last.filter(|_| items.len() == query.page.limit as usize) {
+        if let Some((key, depth)) = last.filter(|_| items.len() == query.page.limit as usize || walk.meter.is_full()) {
             let cursor = Cursor { as_of, at: (key, 0), depth };
             return Ok(Page { items, next_cursor: Some(cursor.write(&fingerprint)) });
         }
@@ -92,6 +92,7 @@ struct Walk<'a, S> {
     run_no: u64,
     /// What came later is passed over: a read costs what it returns and what was added there since the first page.
     as_of: u64,
+    meter: Meter,
 }
 
 impl<S: Snapshot> Walk<'_, S> {
@@ -108,7 +109,7 @@ impl<S: Snapshot> Walk<'_, S> {
         let children = self.snapshot.children(self.run_no, node.children())?;
         Ok(match node {
             Node::Trace(row) => {
-                TreeNode { trace: Some(traces::view(self.snapshot, row)?), missing: None, depth, children }
+                TreeNode { trace: Some(traces::view(self.snapshot, row, &self.meter)?), missing: None, depth, children }
             }
             Node::Missing(slot) => TreeNode { trace: None, missing: Some(slot.id.clone()), depth, children },
         })
