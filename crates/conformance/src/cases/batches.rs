@@ -9,7 +9,7 @@ use crate::ops::{call, child, complete, end, ops, start, step, thought, with};
 cases!("batches":
     the_first_entry_of_an_empty_ledger_is_number_0,
     a_receipt_names_entry_size_root_and_generated_ids,
-    a_bad_op_anywhere_refuses_the_batch_whole,
+    law_3_a_bad_op_anywhere_refuses_the_batch_whole,
     new_and_old_together_are_recorded,
     all_old_gives_the_latest_originals_size_and_root,
     equal_ops_inside_one_batch_are_one_record,
@@ -47,7 +47,7 @@ fn a_receipt_names_entry_size_root_and_generated_ids(cx: &mut Context) {
     }
 }
 
-fn a_bad_op_anywhere_refuses_the_batch_whole(cx: &mut Context) {
+fn law_3_a_bad_op_anywhere_refuses_the_batch_whole(cx: &mut Context) {
     cx.record(&[start("old"), step("old", 0)]);
     let good = [start("r"), step("r", 0), thought("r", "t"), call("r", "c"), end("r", "c")];
     let bad = [

@@ -14,8 +14,8 @@ cases!("concurrency":
     many_writers_of_one_step_record_it_once,
     many_writers_of_different_steps_all_succeed,
     many_writers_under_one_key_record_once,
-    different_content_under_one_identity_has_one_winner,
-    a_reader_never_sees_half_a_batch,
+    law_4_different_content_under_one_identity_has_one_winner,
+    law_3_a_reader_never_sees_half_a_batch,
     a_read_sees_what_was_acknowledged_before_it,
     blocking_and_async_callers_at_once,
 );
@@ -83,7 +83,7 @@ fn many_writers_under_one_key_record_once(cx: &mut Context) {
     assert_eq!((cx.run("r").traces, cx.head().tree_size), (1, 3));
 }
 
-fn different_content_under_one_identity_has_one_winner(cx: &mut Context) {
+fn law_4_different_content_under_one_identity_has_one_winner(cx: &mut Context) {
     cx.record(&[start("r")]);
     let results = all(cx, |number, ledger| {
         commit(ledger, Batch::of(ops(&[with(step("r", 0), json!({ "skill_name": format!("s{number}") }))])))
@@ -93,7 +93,7 @@ fn different_content_under_one_identity_has_one_winner(cx: &mut Context) {
     assert!(losers.into_iter().all(|result| result.is_err_and(|error| error.code() == "conflict")));
 }
 
-fn a_reader_never_sees_half_a_batch(cx: &mut Context) {
+fn law_3_a_reader_never_sees_half_a_batch(cx: &mut Context) {
     cx.record(&[start("r"), start("done")]);
     let (ledger, done) = (cx.ledger(), AtomicBool::new(false));
     thread::scope(|scope| {

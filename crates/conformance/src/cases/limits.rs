@@ -16,7 +16,7 @@ cases!("limits":
     hostile_strings_are_kept_as_they_are,
     hostile_ids_are_kept_as_they_are,
     numbers_keep_their_digits,
-    a_refused_record_makes_no_neighbour_unreadable,
+    law_8_a_refused_record_makes_no_neighbour_unreadable,
     large_numbers_at_their_limits,
     a_page_of_large_bodies_ends_early_with_a_cursor,
 );
@@ -215,7 +215,7 @@ fn numbers_keep_their_digits(cx: &mut Context) {
     assert!(error.detail().contains("params"), "neighbours beyond 2^53 are different numbers");
 }
 
-fn a_refused_record_makes_no_neighbour_unreadable(cx: &mut Context) {
+fn law_8_a_refused_record_makes_no_neighbour_unreadable(cx: &mut Context) {
     cx.record(&[start("r"), step("r", 0), thought("r", "t")]);
     let before = cx.look();
     cx.refuse_batch(Batch::one(sized(1, OP_BYTES_MAX as usize + 1)), "too_large");

@@ -14,7 +14,7 @@ cases!("queries":
     every_page_size_gives_each_trace_once,
     equal_times_are_ordered_by_log_index,
     times_at_both_ends_of_time,
-    a_walk_returns_what_was_there_when_it_began,
+    law_7_a_walk_returns_what_was_there_when_it_began,
     a_walk_by_status_goes_on_while_traces_end,
     a_cursor_belongs_to_its_query,
     wrong_pages_are_refused_even_where_nothing_can_fit,
@@ -156,7 +156,7 @@ fn times_at_both_ends_of_time(cx: &mut Context) {
     assert_eq!(cx.trace("r", "last").ended_at.map(|time| time.as_nanos()), Some(i64::MAX));
 }
 
-fn a_walk_returns_what_was_there_when_it_began(cx: &mut Context) {
+fn law_7_a_walk_returns_what_was_there_when_it_began(cx: &mut Context) {
     cx.record(&[start("r")]);
     for (round, order) in [Order::Oldest, Order::Newest].into_iter().enumerate() {
         for limit in [1, 2, 3, 7] {

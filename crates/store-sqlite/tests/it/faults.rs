@@ -47,7 +47,7 @@ fn check(fault: Fault, code: &str, outcome: Outcome, then: Recorded) {
 }
 
 #[test]
-fn a_failure_before_commit_is_not_applied() {
+fn law_9_a_failure_before_commit_is_not_applied() {
     check(Fault::BeforeCommit, "storage_failed", Outcome::NotApplied, Recorded::Recorded);
 }
 
@@ -57,7 +57,7 @@ fn a_commit_that_failed_and_did_nothing_is_unknown_and_then_recorded_once() {
 }
 
 #[test]
-fn a_commit_that_failed_and_was_done_is_unknown_and_then_a_duplicate() {
+fn law_9_a_commit_that_failed_and_was_done_is_unknown_and_then_a_duplicate() {
     check(Fault::CommitDone, "commit_unknown", Outcome::Unknown, Recorded::Duplicate);
 }
 

@@ -148,7 +148,7 @@ fn a_directory_is_no_ledger() {
 }
 
 #[test]
-fn a_newer_format_is_refused_untouched() {
+fn law_10_a_newer_format_is_refused_untouched() {
     let place = place();
     commit(&open(&place.path), start("run-0"));
     Connection::open(&place.path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
@@ -303,7 +303,7 @@ fn a_second_writer_in_another_process_is_refused_with_the_pid() {
 }
 
 #[test]
-fn a_killed_writer_leaves_its_commits_and_no_lock() {
+fn law_2_a_killed_writer_leaves_its_commits_and_no_lock() {
     let place = place();
     let (mut child, said) = other(&place.path, false, false);
     assert_eq!(said, "committed 1");
