@@ -70,7 +70,13 @@ impl Answer {
         let detail: String = take_required(&mut object, "detail", &Path::ROOT)?;
         let path: Option<String> = take_optional(&mut object, "path", &Path::ROOT)?;
         let outcome: Option<String> = take_optional(&mut object, "outcome", &Path::ROOT)?;
-        let outcome = if outcome.as_deref() == Some("unknown") { Outcome::Unknown } else { Outcome::NotApplied };
+        let outcome = match outcome.as_deref() {
+            Some("not_applied") => Outcome::NotApplied,
+            Some("unknown") => Outcome::Unknown,
+            // A server that failed and does not say may have written.
+            _ if self.status >= 500 => Outcome::Unknown,
+            _ => Outcome::NotApplied,
+        };
         let error = Error::from_wire(self.kind(&code), &code, detail, path, outcome);
         match object.take("digests") {
             Some(Value::Object(mut digests)) => {
@@ -89,9 +95,10 @@ impl Answer {
             (410, _) => ErrorKind::Gone,
             (413, _) => ErrorKind::TooLarge,
             (422, _) => ErrorKind::Unprocessable,
-            (429, _) | (503, "busy" | "closed") => ErrorKind::Busy,
+            (408 | 429, _) | (503, "busy" | "closed") => ErrorKind::Busy,
             (503, "commit_unknown") => ErrorKind::Unknown,
             (500.., _) => ErrorKind::Storage,
+            // With them 403, 405 and 415: the same again is refused again.
             _ => ErrorKind::Invalid,
         }
     }

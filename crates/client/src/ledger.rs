@@ -10,8 +10,8 @@ use tracekeep_core::model::Op;
 use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
-    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, TraceQuery,
-    TreeQuery,
+    Batch, Code, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source,
+    TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, unknown};
@@ -45,6 +45,8 @@ impl HttpLedger {
     pub fn connect_with(url: &str, source: Source) -> Result<Self> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            // A ledger is reached as it was named, never through what the environment says.
+            .proxy(None)
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(120)))
             .max_idle_connections_per_host(16)
@@ -100,7 +102,11 @@ impl HttpLedger {
         let replayed = response.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
         let answer = take(response).map_err(unknown)?;
         match answer.status {
-            200 | 201 => Ok(Receipt { replayed, ..from_text(&answer.body)? }),
+            // The write happened, but what it gave is not known: the same again gives the receipt as a duplicate.
+            200 | 201 => match from_text(&answer.body) {
+                Ok(receipt) => Ok(Receipt { replayed, ..receipt }),
+                Err(error) => Err(Error::new(Code::CommitUnknown, format!("the receipt cannot be read: {error}"))),
+            },
             _ => Err(answer.problem()),
         }
     }
@@ -164,8 +170,21 @@ impl LedgerStore for HttpLedger {
         self.ledger
     }
 
+    /// One request a batch, in order. After the first whose outcome is unknown, or where the server is unreachable, none
+    /// is sent: the rest is answered `unreachable`, not applied.
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
-        batches.into_iter().map(|batch| self.send(batch)).collect()
+        let mut lost = false;
+        let answers = batches.into_iter().map(|batch| {
+            if lost {
+                return Err(Error::new(Code::Unreachable, "not sent: a batch before it got no answer"));
+            }
+            let answer = self.send(batch);
+            lost = answer
+                .as_ref()
+                .is_err_and(|error| error.outcome() == Outcome::Unknown || error.code() == Code::Unreachable.as_str());
+            answer
+        });
+        answers.collect()
     }
 
     async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {

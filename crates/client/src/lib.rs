@@ -1,7 +1,7 @@
 //! The store traits over HTTP: a [`HttpLedger`] is a ledger that lives in a running server.
 //!
 //! Calls block the calling thread while the server answers. A write that got no answer may have happened: its error's
-//! `outcome()` is unknown, and sending the same again is safe.
+//! `outcome()` is unknown, and sending the same again is safe. Of several batches in one call, those after it are not sent.
 
 mod answer;
 mod ledger;

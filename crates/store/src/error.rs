@@ -124,6 +124,20 @@ codes! {
     Unreachable = "unreachable", Storage;
 }
 
+/// The codes that a server adds by itself. They come over the wire alone; a test of the command line holds them to the
+/// server's own list.
+#[doc(hidden)]
+pub const SERVER_CODES: &[&str] = &[
+    "route_not_found",
+    "method_not_allowed",
+    "unsupported_media_type",
+    "unsupported_encoding",
+    "otlp_malformed",
+    "request_timeout",
+    "forbidden_host",
+    "internal",
+];
+
 /// A refused or failed call.
 ///
 /// The text is in lower case and holds neither payload nor secrets.
@@ -166,18 +180,20 @@ impl Error {
         }))
     }
 
-    /// Rebuilds an error that came over a wire. An unknown code keeps its text under the kind of its status.
+    /// Rebuilds an error that came over a wire. A code that this version does not know becomes
+    /// `unreachable` under the kind of its status, and stands in the detail.
     #[must_use]
     pub fn from_wire(kind: ErrorKind, code: &str, detail: String, path: Option<String>, outcome: Outcome) -> Self {
         let known = Code::ALL
             .iter()
             .map(|code| code.as_str())
             .chain(InvalidCode::ALL.iter().map(|code| code.as_str()))
+            .chain(SERVER_CODES.iter().copied())
             .find(|known| *known == code);
         Self(Box::new(Inner {
             kind,
-            code: known.unwrap_or("unreachable"),
-            detail,
+            code: known.unwrap_or(Code::Unreachable.as_str()),
+            detail: if known.is_some() { detail } else { format!("{detail} (the server's code is {code})") },
             path,
             digests: None,
             outcome,
@@ -266,7 +282,8 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Busy | ErrorKind::Unknown)
-            || matches!(self.0.code.as_bytes(), b"storage_full" | b"storage_failed" | b"unreachable")
+            || (matches!(self.0.kind, ErrorKind::Storage)
+                && matches!(self.0.code.as_bytes(), b"storage_full" | b"storage_failed" | b"unreachable"))
     }
 }
 

@@ -30,7 +30,7 @@ mod source;
 
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
-pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result};
+pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery};
