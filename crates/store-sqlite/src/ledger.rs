@@ -41,6 +41,7 @@ use crate::writer::{Batches, Writer};
 /// assert_eq!(receipts.into_iter().next().expect("one answer")?.tree_size, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "SQLiteTraceStore")]
 pub struct SqliteLedger {
     path: PathBuf,
     ledger: LedgerId,

@@ -13,7 +13,7 @@ use crate::open::{commit, no_answer};
 ///
 /// Every write is durable when it returns. The same again is a duplicate and gives the original's answer; other content
 /// under the same identity is a `conflict`.
-#[doc(alias("TraceStore", "SQLiteTraceStore", "InMemoryTraceStore"))]
+#[doc(alias = "TraceStore")]
 #[derive(Clone, Debug)]
 pub struct RunStore {
     ledger: Arc<dyn LedgerStore>,

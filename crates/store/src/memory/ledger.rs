@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::source::Source;
 
 /// A ledger in memory: gone with its process. For tests, and for mode local.
+#[doc(alias = "InMemoryTraceStore")]
 #[derive(Debug)]
 pub struct MemoryLedger {
     source: Source,
