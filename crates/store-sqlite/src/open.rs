@@ -201,7 +201,7 @@ pub(crate) fn writer(path: &Path, options: &Options, holds: Holds) -> Result<Con
 }
 
 /// A new file survives power loss only once its directory does.
-fn sync_directory(path: &Path) -> Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

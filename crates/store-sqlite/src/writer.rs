@@ -4,7 +4,7 @@
 //! either becomes durable whole or leaves the writer as it was; after a COMMIT that failed nobody knows which, so the
 //! writer reads its state from the file again, and makes what it found durable, before it goes on.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tracekeep_store::rows::Entry;
 use tracekeep_store::{Code, Error, Prepared, Receipt, Result, Snapshot, read};
 
 use crate::codec;
-use crate::error::{Said, corrupt, failed};
+use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
 use crate::index::{Index, put_tile};
 use crate::open::{self, Options};
@@ -71,6 +71,7 @@ impl Writer {
         let ledger = open::ledger(&conn)?;
         let wal_pages = Arc::new(AtomicU32::new(0));
         count_wal_pages(&mut conn, &wal_pages)?;
+        make_durable(&conn, &path)?;
         let head = head(&conn, ledger)?;
         Ok(Self {
             conn,
@@ -352,9 +353,7 @@ fn count_wal_pages(conn: &mut Connection, pages: &Arc<AtomicU32>) -> Result<()> 
 ///
 /// Another handle on a WAL is harmless: SQLite's locks are on the other two files.
 fn grow_wal(path: &Path) -> std::io::Result<()> {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    let mut wal = OpenOptions::new().append(true).open(wal)?;
+    let mut wal = OpenOptions::new().append(true).open(wal_of(path))?;
     let bytes = wal.metadata()?.len();
     let zeros = vec![0; 1 << 20];
     let mut left = WAL_BYTES.saturating_sub(bytes);
@@ -367,6 +366,27 @@ fn grow_wal(path: &Path) -> std::io::Result<()> {
         left -= part;
     }
     wal.sync_all()
+}
+
+/// Makes durable what a process left in the WAL, before anything in it is read and answered to be recorded.
+///
+/// A writer that was killed between its write and its fsync leaves frames that read well and that no disk has seen: a
+/// batch sent again would be a duplicate of nothing. Copying them to the database syncs both files; where a reader of an
+/// older state keeps some of them from being copied, the WAL itself is synced, and the directory that names it.
+fn make_durable(conn: &Connection, path: &Path) -> Result<()> {
+    let (busy, log, copied) = checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
+    if busy || log != copied {
+        let synced = File::open(wal_of(path)).and_then(|wal| wal.sync_data());
+        synced.map_err(|error| io("the write-ahead log cannot be synced", error))?;
+    }
+    // Whoever made the files may have ended before it came to this.
+    if busy || log > 0 { open::sync_directory(path) } else { Ok(()) }
+}
+
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
 }
 
 /// (busy, pages in the WAL, pages copied to the database).

@@ -69,6 +69,50 @@ fn what_was_committed_is_there_again() {
     assert_eq!((again.tree_size, again.root), (receipt.tree_size, receipt.root), "a duplicate has its receipt");
 }
 
+/// What a writer that is killed leaves behind: the files as they are while it runs.
+fn left_over(from: &Path, to: &Path) {
+    for suffix in ["", "-wal"] {
+        let named = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        fs::copy(named(from), named(to)).unwrap();
+    }
+}
+
+/// A writer killed between write and fsync left frames that nobody had synced; a retry was answered `duplicate` from them,
+/// and a power loss then took the batch.
+#[test]
+fn what_is_found_in_a_left_over_wal_is_made_durable_before_it_is_a_duplicate() {
+    let (before, place) = (crate::common::place(), crate::common::place());
+    let killed = open(&before.path);
+    commit(&killed, start("run-0"));
+    commit(&killed, thought("run-0", "t"));
+    left_over(&before.path, &place.path);
+    let ledger = open(&place.path);
+    // The file alone, as it is without its write-ahead log.
+    let alone = place.directory.path().join("alone.db");
+    fs::copy(&place.path, &alone).unwrap();
+    let entries = |path: &Path| -> i64 {
+        Connection::open(path).unwrap().query_row("SELECT count(*) FROM entry", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(entries(&alone), 2, "every frame was copied, and synced with the file");
+    assert_eq!(commit(&ledger, thought("run-0", "t")).tree_size, 2);
+}
+
+#[test]
+fn a_reader_of_an_older_state_keeps_no_left_over_wal_from_being_taken_up() {
+    let (before, place) = (crate::common::place(), crate::common::place());
+    let killed = open(&before.path);
+    commit(&killed, start("run-0"));
+    left_over(&before.path, &place.path);
+    let reader = Connection::open(&place.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    let other = Connection::open(&place.path).unwrap();
+    other.execute_batch("INSERT INTO name (text) VALUES ('later')").unwrap();
+    let ledger = open(&place.path);
+    assert_eq!(commit(&ledger, thought("run-0", "t")).tree_size, 2);
+    let entries: i64 = reader.query_row("SELECT count(*) FROM entry", [], |row| row.get(0)).unwrap();
+    assert_eq!(entries, 1, "the reader still reads what it began with");
+}
+
 #[test]
 fn an_empty_file_becomes_a_ledger() {
     let place = place();
