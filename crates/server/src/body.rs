@@ -1,9 +1,12 @@
 //! Taking a request's body in: its type, its bytes, its op.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, header, request::Parts};
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, header};
+use futures_core::Stream;
 use tracekeep_core::id::{Key, RunId};
 use tracekeep_core::json::{self, Object, Value};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
@@ -24,61 +27,63 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a whole body of at most `bytes_max`, within the bytes that may be in flight.
-pub(crate) async fn read<'a>(
-    app: &'a App,
-    request: Request<Body>,
-    bytes_max: u32,
-) -> Result<(Parts, Vec<u8>, Admitted<'a>), Problem> {
-    let (parts, body) = request.into_parts();
-    let stated = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let too_large = || {
-        let detail = format!("the body has more than {bytes_max} bytes");
-        Problem::from(Invalid::new(InvalidCode::TooLarge, "", detail))
-    };
-    if stated.is_some_and(|bytes| bytes > u64::from(bytes_max)) {
-        return Err(too_large());
-    }
-    // A body that does not state its size may turn out to be the largest.
-    let reserved = stated.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(bytes_max);
-    let admitted = app.admission().admit(reserved)?;
-    let whole = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), to_bytes(body, bytes_max as usize)).await;
-    match whole {
-        Ok(Ok(bytes)) => Ok((parts, bytes.into(), admitted)),
-        Ok(Err(error)) if is_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(ServerCode::RequestTimeout, "the body did not arrive whole")),
-        Err(_) => {
-            Err(Problem::new(ServerCode::RequestTimeout, format!("the body took more than {BODY_SECONDS_MAX} s")))
-        }
-    }
+/// How the body is compressed: the content codings other than identity, in lower case.
+pub(crate) fn codings(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let texts = values.flat_map(|value| value.to_str().unwrap_or("?").split(','));
+    let codings = texts.map(|text| text.trim().to_ascii_lowercase());
+    codings.filter(|coding| !matches!(coding.as_str(), "" | "identity")).collect()
 }
 
-fn is_limit(error: &axum::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        source = error.source();
+/// Reads a whole body of at most `bytes_max`, within the bytes that may be in flight.
+pub(crate) async fn read(app: &App, request: Request<Body>, bytes_max: u32) -> Result<(Vec<u8>, Admitted), Problem> {
+    let stated = request.headers().get(header::CONTENT_LENGTH);
+    let stated = stated.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if stated.is_some_and(|bytes| bytes > u64::from(bytes_max)) {
+        return Err(too_large(bytes_max));
     }
-    false
+    let whole = arrived(app, request.into_body(), bytes_max);
+    let late = |_| Problem::new(ServerCode::RequestTimeout, format!("the body took more than {BODY_SECONDS_MAX} s"));
+    tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), whole).await.map_err(late)?
+}
+
+/// Takes the body in as it comes: room is counted for what is there, so that a stalled sender holds no more than it sent.
+async fn arrived(app: &App, body: Body, bytes_max: u32) -> Result<(Vec<u8>, Admitted), Problem> {
+    let mut data = body.into_data_stream();
+    let (mut bytes, mut admitted) = (Vec::new(), app.admission().empty());
+    while let Some(part) = poll_fn(|context| Pin::new(&mut data).poll_next(context)).await {
+        let part = part.map_err(|_| Problem::new(ServerCode::RequestTimeout, "the body did not arrive whole"))?;
+        if part.len() > (bytes_max as usize).saturating_sub(bytes.len()) {
+            return Err(too_large(bytes_max));
+        }
+        admitted.grow(part.len())?;
+        bytes.extend_from_slice(&part);
+    }
+    Ok((bytes, admitted))
+}
+
+fn too_large(bytes_max: u32) -> Problem {
+    Invalid::new(InvalidCode::TooLarge, "", format!("the body has more than {bytes_max} bytes")).into()
 }
 
 /// A write as it came: what its route makes a batch of.
-pub(crate) struct Write<'a> {
+pub(crate) struct Write {
     pub(crate) bytes: Vec<u8>,
     pub(crate) key: Option<Key>,
-    pub(crate) _admitted: Admitted<'a>,
+    pub(crate) admitted: Admitted,
 }
 
 /// Takes a JSON body in, with its idempotency key.
-pub(crate) async fn write<'a>(app: &'a App, request: Request<Body>) -> Result<Write<'a>, Problem> {
+pub(crate) async fn write(app: &App, request: Request<Body>) -> Result<Write, Problem> {
     if media_type(request.headers()) != "application/json" {
         return Err(Problem::new(ServerCode::UnsupportedMediaType, "the body must be application/json"));
     }
+    if !codings(request.headers()).is_empty() {
+        return Err(Problem::new(ServerCode::UnsupportedEncoding, "the body must not be compressed"));
+    }
     let key = idempotency_key(request.headers())?;
-    let (_, bytes, admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
-    Ok(Write { bytes, key, _admitted: admitted })
+    let (bytes, admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
+    Ok(Write { bytes, key, admitted })
 }
 
 /// The header `Idempotency-Key`, quoted as a structured field or bare.

@@ -2,11 +2,12 @@
 
 use std::io::Read;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracekeep_core::limits::OTLP_BYTES_MAX;
 use tracekeep_otlp::{Encoding, unavailable};
 
+use crate::admission::Admitted;
 use crate::body;
 use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
@@ -26,13 +27,23 @@ pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {
 }
 
 async fn export(app: &App, encoding: Encoding, request: axum::extract::Request) -> Result<Response, Problem> {
-    let (parts, bytes, _admitted) = body::read(app, request, OTLP_BYTES_MAX).await?;
-    let bytes = decompressed(&parts.headers, bytes)?;
-    let decoded = tokio::task::spawn_blocking(move || tracekeep_otlp::decode(&bytes, encoding)).await;
-    let decoded = decoded.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be decoded"))?;
-    let export = decoded.map_err(|malformed| Problem::new(ServerCode::OtlpMalformed, malformed.detail()))?;
+    let gzipped = match &body::codings(request.headers())[..] {
+        [] => false,
+        [coding] if coding == "gzip" => true,
+        _ => return Err(Problem::new(ServerCode::UnsupportedEncoding, "the body may be gzipped or plain")),
+    };
+    let (bytes, mut admitted) = body::read(app, request, OTLP_BYTES_MAX).await?;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let bytes = if gzipped { inflated(&bytes, &mut admitted)? } else { bytes };
+        let decoded = tracekeep_otlp::decode(&bytes, encoding);
+        decoded
+            .map(|export| (export, admitted))
+            .map_err(|malformed| Problem::new(ServerCode::OtlpMalformed, malformed.detail()))
+    });
+    let decoded = decoded.await.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be decoded"))?;
+    let (export, admitted) = decoded?;
     let (batches, pending) = export.into_batches();
-    let results = if batches.is_empty() { Vec::new() } else { app.commit(batches).await };
+    let results = if batches.is_empty() { Vec::new() } else { app.commit(batches, admitted).await };
     // A failure of the whole commit is answered as one: the client sends the request again.
     if let Some(error) = unavailable(&results) {
         return Err(error.clone().into());
@@ -42,40 +53,39 @@ async fn export(app: &App, encoding: Encoding, request: axum::extract::Request) 
     Ok(encoded(StatusCode::OK, encoding, answer.to_body(encoding)))
 }
 
-fn decompressed(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    let encoding =
-        headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-    match encoding.as_deref() {
-        None | Some("" | "identity") => Ok(bytes),
-        Some("gzip") => {
-            let mut out = Vec::new();
-            // One byte more than may be: a bomb is told from a body of just the limit, and never unpacked whole.
-            let limit = u64::from(OTLP_BYTES_MAX) + 1;
-            let read = flate2::read::MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut out);
-            read.map_err(|_| Problem::new(ServerCode::OtlpMalformed, "the body is not gzip, or ends early"))?;
-            if out.len() > OTLP_BYTES_MAX as usize {
-                let detail = format!("the body has more than {OTLP_BYTES_MAX} bytes after decompression");
-                return Err(tracekeep_core::Invalid::new(tracekeep_core::InvalidCode::TooLarge, "", detail).into());
-            }
-            Ok(out)
+/// Unpacks a body piece by piece, each admitted before the next: of bombs at most one is in memory, and never whole.
+fn inflated(bytes: &[u8], admitted: &mut Admitted) -> Result<Vec<u8>, Problem> {
+    let mut gzip = flate2::read::MultiGzDecoder::new(bytes);
+    let (mut out, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let read = gzip.read(&mut piece);
+        let read = read.map_err(|_| Problem::new(ServerCode::OtlpMalformed, "the body is not gzip, or ends early"))?;
+        let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { return Ok(out) };
+        if out.len() + read > OTLP_BYTES_MAX as usize {
+            let detail = format!("the body has more than {OTLP_BYTES_MAX} bytes after decompression");
+            return Err(tracekeep_core::Invalid::new(tracekeep_core::InvalidCode::TooLarge, "", detail).into());
         }
-        Some(_) => Err(Problem::new(ServerCode::UnsupportedEncoding, "the body may be gzipped or plain")),
+        admitted.grow(read)?;
+        out.extend_from_slice(piece);
     }
 }
 
 /// A failure as google.rpc.Status, with the statuses that tell a client whether to send again.
 fn status(problem: &Problem, encoding: Encoding) -> Response {
     let error = problem.error();
-    let grpc = match problem.status() {
-        StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE => 3,
-        StatusCode::PAYLOAD_TOO_LARGE => 8,
-        StatusCode::SERVICE_UNAVAILABLE => 14,
-        StatusCode::REQUEST_TIMEOUT => 4,
-        _ => 13,
+    let (status, grpc) = match problem.status() {
+        status @ (StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE) => (status, 3),
+        status @ StatusCode::PAYLOAD_TOO_LARGE => (status, 8),
+        // The specification lets a client send again after 503, and not after 408.
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => (StatusCode::SERVICE_UNAVAILABLE, 14),
+        status => (status, 13),
     };
+    if status.is_server_error() {
+        tracing::warn!(code = problem.code(), %error, "refused");
+    }
     let message = format!("{}: {error}", problem.code());
-    let mut response = encoded(problem.status(), encoding, tracekeep_otlp::status_body(grpc, &message, encoding));
-    if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
+    let mut response = encoded(status, encoding, tracekeep_otlp::status_body(grpc, &message, encoding));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     response

@@ -59,6 +59,12 @@ impl Problem {
         Self { status: code.status(), code: code.as_str(), error: Error::new(Code::InvalidParameter, detail) }
     }
 
+    /// What a request is answered with whose handler panicked: what it did before is not known.
+    pub(crate) fn panicked() -> Self {
+        let error = Error::new(Code::CommitUnknown, "the request could not be finished");
+        Self { status: ServerCode::Internal.status(), code: ServerCode::Internal.as_str(), error }
+    }
+
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
     }
@@ -113,7 +119,10 @@ impl From<Error> for Problem {
             ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Gone => StatusCode::GONE,
             ErrorKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Busy | ErrorKind::Storage | ErrorKind::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            // 503 asks to be sent the same again: not where that will never help.
+            ErrorKind::Busy | ErrorKind::Storage | ErrorKind::Unknown if error.is_retryable() => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, code: error.code(), error }

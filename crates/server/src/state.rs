@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tracekeep_store::{Batch, Error, LedgerStore, Receipt, block_on};
+use tracekeep_store::{Batch, Code, Error, LedgerStore, Receipt, block_on};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
+use crate::problem::{Problem, ServerCode};
 
 /// The ledger behind the routes, with what surrounds it: admission, metrics, and word of new entries.
 #[derive(Clone, Debug)]
@@ -67,10 +68,21 @@ impl App {
         self.0.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
     }
 
-    /// Commits, counts, and tells those who wait for new entries.
-    pub(crate) async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt, Error>> {
-        let results = self.0.store.commit(batches).await;
-        for result in &results {
+    /// Commits, counts, and tells those who wait for new entries, also where the caller goes away meanwhile.
+    pub(crate) async fn commit(&self, batches: Vec<Batch>, admitted: Admitted) -> Vec<Result<Receipt, Error>> {
+        let (app, count) = (self.clone(), batches.len());
+        let done = tokio::spawn(async move {
+            let results = app.0.store.commit(batches).await;
+            app.tell(&results);
+            drop(admitted);
+            results
+        });
+        let broken = |_| vec![Err(Error::new(Code::CommitUnknown, "the commit did not finish")); count];
+        done.await.unwrap_or_else(broken)
+    }
+
+    fn tell(&self, results: &[Result<Receipt, Error>]) {
+        for result in results {
             self.0.metrics.batch(result);
         }
         let latest = results.iter().flatten().map(|receipt| receipt.tree_size).max();
@@ -81,16 +93,16 @@ impl App {
                 grew
             });
         }
-        results
     }
 
     /// Reads on the bounded pool of blocking threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         call: impl AsyncFnOnce(&dyn LedgerStore) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Problem> {
         let store = Arc::clone(&self.0.store);
         let done = tokio::task::spawn_blocking(move || block_on(call(&*store))).await;
-        done.unwrap_or_else(|_| Err(Error::new(tracekeep_store::Code::StorageFailed, "the read did not finish")))
+        let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the read did not finish"))?;
+        Ok(done?)
     }
 }

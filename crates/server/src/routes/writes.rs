@@ -14,7 +14,7 @@ use crate::problem::{Problem, object};
 pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
     let write = body::write(&call.app, call.request).await?;
     let ops = body::ops(&write.bytes)?;
-    let receipt = commit(&call.app, ops, &write).await?;
+    let receipt = commit(&call.app, ops, write).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
@@ -43,7 +43,7 @@ async fn one(name: &str, call: Call, from_path: &[&'static str]) -> Result<Respo
     let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
     let write = body::write(&call.app, call.request).await?;
     let op = body::one_op(name, &write.bytes, &path)?;
-    let receipt = commit(&call.app, vec![op], &write).await.map_err(|problem| problem.strip("/ops/0"))?;
+    let receipt = commit(&call.app, vec![op], write).await.map_err(|problem| problem.strip("/ops/0"))?;
     let Some(op) = receipt.ops.first() else {
         return Err(Error::new(Code::Corrupt, "the receipt has no op").into());
     };
@@ -59,9 +59,9 @@ async fn one(name: &str, call: Call, from_path: &[&'static str]) -> Result<Respo
     Ok(answer(&receipt, &object(members)))
 }
 
-async fn commit(app: &crate::App, ops: Vec<tracekeep_core::model::Op>, write: &Write<'_>) -> Result<Receipt, Problem> {
-    let batch = Batch { ops, key: write.key.clone() };
-    let result = app.commit(vec![batch]).await.pop();
+async fn commit(app: &crate::App, ops: Vec<tracekeep_core::model::Op>, write: Write) -> Result<Receipt, Problem> {
+    let batch = Batch { ops, key: write.key };
+    let result = app.commit(vec![batch], write.admitted).await.pop();
     Ok(result.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the store gave no answer")))?)
 }
 
