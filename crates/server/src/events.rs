@@ -46,8 +46,9 @@ async fn follow(app: App, mut next: u64, sender: tokio::sync::mpsc::Sender<Vec<L
         match entries.last() {
             Some(last) => {
                 next = last.log_index + 1;
-                if sender.send(entries).await.is_err() {
-                    return;
+                tokio::select! {
+                    sent = sender.send(entries) => if sent.is_err() { return },
+                    () = app.stopping() => return,
                 }
             }
             None => tokio::select! {

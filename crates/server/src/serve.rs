@@ -1,7 +1,8 @@
 //! Listening and serving, until told to stop; then every request under way is finished.
 
-use std::future::Future;
-use std::net::SocketAddr;
+use std::future::{Future, IntoFuture};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -13,7 +14,11 @@ use crate::state::App;
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    drain: Duration,
 }
+
+/// How long what is under way may take after the word to stop.
+const DRAIN_SECONDS_MAX: u64 = 10;
 
 /// Binds an address; port 0 picks a free one.
 ///
@@ -22,7 +27,7 @@ pub struct Bound {
 pub async fn bind(address: &str) -> std::io::Result<Bound> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    Ok(Bound { listener, address })
+    Ok(Bound { listener, address, drain: Duration::from_secs(DRAIN_SECONDS_MAX) })
 }
 
 impl Bound {
@@ -35,11 +40,22 @@ impl Bound {
     /// The host names under which a server on loopback is asked for.
     #[must_use]
     pub fn loopback_hosts(&self) -> Option<Vec<String>> {
-        let names = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+        let own = match self.address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        let names = ["localhost", "127.0.0.1", "[::1]", &own].map(str::to_owned);
         self.address.ip().is_loopback().then(|| names.into())
     }
 
-    /// Serves `app` until `stop` is done, then finishes what is under way.
+    /// The same, with `time` instead of 10 s to finish what is under way after the word to stop.
+    #[must_use]
+    pub const fn drain_within(mut self, time: Duration) -> Self {
+        self.drain = time;
+        self
+    }
+
+    /// Serves `app` until `stop` is done, then finishes what is under way; what takes longer than 10 s is cut off.
     ///
     /// # Errors
     /// What the system says.
@@ -49,6 +65,17 @@ impl Bound {
             stop.await;
             stopping.stop();
         };
-        axum::serve(self.listener, router(app)).with_graceful_shutdown(stop).await
+        let late = app.clone();
+        let late = async move {
+            late.stopping().await;
+            tokio::time::sleep(self.drain).await;
+        };
+        tokio::select! {
+            served = axum::serve(self.listener, router(app)).with_graceful_shutdown(stop).into_future() => served,
+            () = late => {
+                tracing::warn!("some connections did not end in time and are cut off");
+                Ok(())
+            }
+        }
     }
 }
