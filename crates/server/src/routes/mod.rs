@@ -5,18 +5,22 @@ mod reads;
 mod service;
 mod writes;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use tracekeep_core::json::Json;
 use tracekeep_core::wire::{Fields, Shape, to_json};
+use tracekeep_core::{Invalid, InvalidCode};
 use tracekeep_store::Page;
 
 use crate::call::Call;
@@ -156,9 +160,18 @@ pub(crate) fn router(app: App) -> Router {
     for route in table() {
         let filter = MethodFilter::try_from(route.method.clone()).expect("invariant: the table has plain methods");
         let (handler, path) = (route.handler, route.path);
-        let serve = move |State(app): State<App>, params: RawPathParams, request: Request<Body>| async move {
-            let path_parts = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(app.clone(), path, handler(Call { app, path: path_parts, request })).await
+        let serve = move |State(app): State<App>, params: Result<RawPathParams, _>, request: Request<Body>| async move {
+            let params = params.map_err(|_: RawPathParamsRejection| {
+                Problem::from(Invalid::new(InvalidCode::InvalidUtf8, "", "a part of the path is not UTF-8"))
+            });
+            let answering: Answering = match params {
+                Ok(params) => {
+                    let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                    handler(Call { app: app.clone(), path, request })
+                }
+                Err(problem) => Box::pin(std::future::ready(Err(problem))),
+            };
+            answer(app, path, answering).await
         };
         router = router.route(path, on(filter, serve));
     }
@@ -171,24 +184,33 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn answer(app: App, path: &'static str, answering: Answering) -> Response {
+async fn answer(app: App, path: &'static str, mut answering: Answering) -> Response {
     let began = Instant::now();
-    let response = answering.await.unwrap_or_else(IntoResponse::into_response);
+    // A bug in one handler ends its request with an answer, and nothing else.
+    let answered = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(Problem::panicked())))
+    });
+    let response = answered.await.unwrap_or_else(IntoResponse::into_response);
     app.metrics().request(path, response.status(), began.elapsed());
     response
 }
 
-/// Refuses requests under a foreign host name, and puts the headers on that every answer has.
+/// Refuses requests under a foreign host name, or sent by a page of one, and puts the headers on that every answer has.
 async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middleware::Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
-        .map_or(host, |(name, _)| name);
-    let mut response = if host.is_empty() || app.knows_host(name) {
-        next.run(request).await
+    let refused = |detail| Problem::new(ServerCode::ForbiddenHost, detail).into_response();
+    let ours = |value: &HeaderValue| value.to_str().is_ok_and(|host| host.is_empty() || app.knows_host(name(host)));
+    // What a page elsewhere may read is the browser's to say; what it makes a browser write is refused here.
+    let from_ours = |value: &HeaderValue| {
+        let host = value.to_str().ok().map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+        host.is_some_and(|host| app.knows_host(name(host)))
+    };
+    let mut response = if !request.headers().get_all(header::HOST).iter().all(ours) {
+        refused("this server does not answer for that host")
+    } else if request.method() == Method::POST && !request.headers().get_all(header::ORIGIN).iter().all(from_ours) {
+        refused("this server takes nothing from pages of that origin")
     } else {
-        Problem::new(ServerCode::ForbiddenHost, "this server does not answer for that host").into_response()
+        next.run(request).await
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -196,6 +218,12 @@ async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middl
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A host without its port.
+fn name(host: &str) -> &str {
+    let parts = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.map_or(host, |(name, _)| name)
 }
 
 /// A JSON answer.
