@@ -1,8 +1,9 @@
 //! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
 
-use crate::common::{Dice, any_batch, commit, everything, open, place, refused, run_id, same, start, thought};
+use crate::common::{Dice, any_batch, commit, everything, open, ops, place, refused, run_id, same, start, thought};
 use rusqlite::Connection;
 use std::path::Path;
+use tracekeep_core::hash::Hash;
 use tracekeep_store::{LedgerStore, PageRequest, TraceQuery, block_on};
 use tracekeep_store_sqlite::{SqliteLedger, Wrong};
 
@@ -300,4 +301,52 @@ fn rebuilding_is_refused_while_somebody_writes() {
     assert_eq!(SqliteLedger::rebuild(&place.path).unwrap_err().code(), "ledger_locked");
     drop(ledger);
     assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+}
+
+fn step(n: u32) -> String {
+    format!(
+        r#"{{"op":"record_step","run_id":"run-0","index":{n},"skill_name":"s","params":{{"n":{n}}},"status":"success",
+            "occurred_at":"2024-01-01T00:00:00Z"}}"#
+    )
+}
+
+/// Commits the batches of one run, whose last op completes it, expects the file to be clean, before it is rebuilt and after
+/// it, and gives the seal's hashes.
+#[track_caller]
+fn sealed(batches: &[Vec<String>]) -> (Option<Hash>, Option<Hash>) {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    for batch in batches {
+        commit(&ledger, ops(&batch.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    let before = block_on(ledger.run(&run_id("run-0"))).unwrap().unwrap();
+    drop(ledger);
+    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    let run = block_on(open(&place.path).run(&run_id("run-0"))).unwrap().unwrap();
+    assert_eq!(run, before);
+    (run.behaviour_hash, run.root_hash)
+}
+
+/// A batch read a window of 1,000 waiting steps once, and its replay once an entry: fsck then found a run that differed in
+/// a ledger that nobody had touched.
+#[test]
+fn steps_are_folded_alike_however_they_were_batched() {
+    let complete = || r#"{"op":"complete_run","run_id":"run-0","status":"completed"}"#.to_owned();
+    let many = |from: u32, to: u32| -> Vec<Vec<String>> {
+        (from..to).map(step).collect::<Vec<_>>().chunks(1_000).map(<[_]>::to_vec).collect()
+    };
+    let then = |mut batches: Vec<Vec<String>>, more: &[Vec<String>]| {
+        batches.extend_from_slice(more);
+        batches
+    };
+    let in_order = sealed(&then(many(0, 2_001), &[vec![complete()]]));
+    assert!(in_order.0.is_some() && in_order.1.is_some());
+    assert_eq!(sealed(&then(many(1, 2_001), &[vec![step(0), complete()]])), in_order);
+    assert_eq!(sealed(&then(many(1, 2_001), &[vec![step(0)], vec![complete()]])), in_order);
+    let in_order = sealed(&then(many(0, 2_004), &[vec![complete()]]));
+    let late = then(many(2, 2_002), &[vec![step(1), step(0)], vec![step(2_002)], vec![step(2_003), complete()]]);
+    assert_eq!(sealed(&late), in_order);
 }

@@ -7,7 +7,7 @@ use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 
 use super::equal::{demand, equals};
-use super::fetch::{Found, FoundKey};
+use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::trace;
 use super::work::{Work, no_run};
 use crate::batch::{Prepared, PreparedOp};
@@ -364,7 +364,7 @@ fn record_step(op: &RecordStep, prepared: &PreparedOp, work: &mut Work<'_>) -> R
     let log_index = work.append(&op.run_id, Kind::Step, prepared)?;
     work.put_step(&op.run_id, op.index, log_index);
     work.waiting(&op.run_id).insert(op.index, leaves);
-    fold(&op.run_id, work)?;
+    fold(&op.run_id, op.index, work)?;
     let row = work.run_mut(&op.run_id)?;
     row.totals = totals;
     row.steps += 1;
@@ -373,13 +373,19 @@ fn record_step(op: &RecordStep, prepared: &PreparedOp, work: &mut Work<'_>) -> R
     Ok(Done::now(log_index, work))
 }
 
-/// Folds what is contiguous with the run's folded prefix.
-fn fold(run_id: &RunId, work: &mut Work<'_>) -> Result<()> {
+/// Folds the step just recorded and, of those that wait, what is contiguous with the run's folded prefix: at most
+/// [`FOLD_MAX`] of them, however many were looked up.
+fn fold(run_id: &RunId, recorded: u32, work: &mut Work<'_>) -> Result<()> {
+    let mut left = FOLD_MAX;
     loop {
         let next = work.run(run_id).map_or(0, |row| row.fold.steps());
         let next = u32::try_from(next).unwrap_or(u32::MAX);
+        if next != recorded && left == 0 {
+            return Ok(());
+        }
         let Some(leaves) = work.waiting(run_id).remove(&next) else { return Ok(()) };
         work.run_mut(run_id)?.fold.push(&leaves);
+        left -= u32::from(next != recorded);
     }
 }
 

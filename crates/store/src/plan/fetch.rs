@@ -12,6 +12,10 @@ use crate::error::{Code, Error, Result};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::Snapshot;
 
+/// Waiting steps that one recorded step folds beside itself, at most: so that what is folded depends on the entries so far
+/// alone, and not on how they were batched.
+pub(super) const FOLD_MAX: u32 = 1_000;
+
 /// What a batch needs to know before it can be decided: bounded by its ops.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -78,7 +82,7 @@ pub struct Found {
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
     pub completions: HashMap<RunId, Entry>,
-    /// Leaves of steps beyond the folded prefix, by index.
+    /// Leaves of steps beyond the folded prefix, by index: all of them for a completion, else what the batch may fold.
     pub step_leaves: HashMap<RunId, Vec<(u32, StepLeaves)>>,
     /// Descriptions that exist.
     pub topics: HashMap<(RunId, String), Entry>,
@@ -159,16 +163,34 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         let Some(row) = found.runs.get(run_id) else { continue };
         if let Some(step) = snapshot.step(row.run_no, *index)? {
             found.steps.insert((run_id.clone(), *index), entry(snapshot, step.log_index)?);
-        } else if u64::from(*index) == row.fold.steps()
-            && row.steps > row.fold.steps()
-            && !found.step_leaves.contains_key(run_id)
-        {
-            // The gap closes: what waited behind it can be folded now.
-            found.step_leaves.insert(run_id.clone(), leaves(snapshot, row, 1_000)?);
         }
     }
+    fetch_waiting(needs, snapshot, &mut found)?;
     fetch_traces(needs, snapshot, &mut found)?;
     Ok(found)
+}
+
+/// Looks up, for each run that steps are recorded in, as many waiting ones as those may fold: none while the step that
+/// the folded prefix waits for neither comes nor is there.
+fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> Result<()> {
+    let mut indices = HashMap::<_, Vec<_>>::new();
+    for (run_id, index) in &needs.steps {
+        indices.entry(run_id).or_default().push(*index);
+    }
+    for (run_id, indices) in indices {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        // A completion asks for all of them.
+        if row.steps <= row.fold.steps() || found.step_leaves.contains_key(run_id) {
+            continue;
+        }
+        let next = u32::try_from(row.fold.steps()).unwrap_or(u32::MAX);
+        if indices.contains(&next) || snapshot.step(row.run_no, next)?.is_some() {
+            let count = u32::try_from(indices.len()).unwrap_or(u32::MAX);
+            let waiting = leaves(snapshot, row, count.saturating_mul(FOLD_MAX).min(STEP_INDEX_MAX + 1))?;
+            found.step_leaves.insert(run_id.clone(), waiting);
+        }
+    }
+    Ok(())
 }
 
 fn fetch_traces(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> Result<()> {
