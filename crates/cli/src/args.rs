@@ -24,13 +24,13 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
-    /// The ledger's file [default: ./tracekeep.db]
-    #[arg(long, global = true, value_name = "PATH", env = "TRACEKEEP_LEDGER")]
+    /// The ledger's file [default: ./tracekeep.db] [env: TRACEKEEP_LEDGER]
+    #[arg(long, global = true, value_name = "PATH")]
     pub(crate) ledger: Option<PathBuf>,
-    /// Work through a running server instead of a file
-    #[arg(long, global = true, value_name = "URL", env = "TRACEKEEP_SERVER")]
+    /// Work through a running server instead of a file [env: TRACEKEEP_SERVER]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// Write JSON, one value a line, in a stable form
+    /// Write JSON, one value a line, in a stable form; an error is one line on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -46,6 +46,7 @@ pub(crate) enum Command {
         file: PathBuf,
     },
     /// List runs, newest first
+    #[command(after_help = "With --json: a run a line, then {\"next_cursor\": …} if there are more.")]
     Runs(Runs),
     /// Show a run with its steps
     Show { run: RunId },
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     /// Complete, fail or abort a run: seals it
     Complete(Complete),
     /// Check the log against its indices
+    #[command(after_help = "With --json: a finding a line, then {\"findings\": COUNT, \"root\": …, \"tree_size\": …}.")]
     Fsck {
         /// Rebuild the indices from the log
         #[arg(long)]
@@ -69,8 +71,8 @@ pub(crate) enum Command {
     Explain { code: String },
     /// Look over what serve needs
     Doctor {
-        /// The address that serve would listen on
-        #[arg(long, value_name = "ADDR")]
+        /// The address that serve would listen on [default: 127.0.0.1:4318]
+        #[arg(long, value_name = "ADDR", env = "TRACEKEEP_LISTEN")]
         listen: Option<String>,
     },
     /// Record a believable agent run to look at

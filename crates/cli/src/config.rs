@@ -1,8 +1,10 @@
 //! Configuration: flags over `TRACEKEEP_*` over `tracekeep.toml` over defaults. Unknown keys are errors.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::Common;
 use crate::exit::Failure;
@@ -15,6 +17,10 @@ const LEDGER: &str = "tracekeep.db";
 
 /// Where serve listens unless told.
 const LISTEN: &str = "127.0.0.1:4318";
+
+/// What the environment may say; `serve` and `doctor` read the address by themselves.
+const VARIABLES: [&str; 5] =
+    ["TRACEKEEP_LEDGER", "TRACEKEEP_SERVER", "TRACEKEEP_LISTEN", "TRACEKEEP_MODE", "TRACEKEEP_LOG"];
 
 /// How much safety the deployment demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -45,21 +51,37 @@ pub(crate) struct Config {
     pub(crate) server: Option<String>,
     pub(crate) listen: String,
     pub(crate) mode: Mode,
+    pub(crate) logs: EnvFilter,
     pub(crate) json: bool,
+}
+
+/// Where one layer says that the ledger is.
+#[derive(Debug, Default)]
+struct Whereabouts {
+    ledger: Option<PathBuf>,
+    server: Option<String>,
 }
 
 impl Config {
     pub(crate) fn load(common: &Common) -> Result<Self, Failure> {
+        known(std::env::vars_os().map(|(name, _)| name))?;
         let file = read(Path::new(FILE))?;
-        let mode = match std::env::var("TRACEKEEP_MODE") {
-            Ok(text) => Some(mode(&text)?),
-            Err(_) => file.mode,
+        let flags = Whereabouts { ledger: common.ledger.clone(), server: common.server.clone() };
+        let env = Whereabouts {
+            ledger: std::env::var_os("TRACEKEEP_LEDGER").filter(|path| !path.is_empty()).map(PathBuf::from),
+            server: variable("TRACEKEEP_SERVER")?.filter(|url| !url.is_empty()),
         };
+        let place = layered([flags, env, Whereabouts { ledger: file.ledger, server: file.server }]);
+        let mode = variable("TRACEKEEP_MODE")?.map(|text| mode(&text)).transpose()?.or(file.mode);
+        let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
+        let logs = EnvFilter::try_new(logs.as_deref().unwrap_or("warn"))
+            .map_err(|error| Failure::Usage(format!("TRACEKEEP_LOG: {error}")))?;
         Ok(Self {
-            ledger: common.ledger.clone().or(file.ledger).unwrap_or_else(|| LEDGER.into()),
-            server: common.server.clone().or(file.server),
+            ledger: place.ledger.unwrap_or_else(|| LEDGER.into()),
+            server: place.server,
             listen: file.listen.unwrap_or_else(|| LISTEN.to_owned()),
             mode: mode.unwrap_or_default(),
+            logs,
             json: common.json,
         })
     }
@@ -68,6 +90,31 @@ impl Config {
     pub(crate) fn is_volatile(&self) -> bool {
         self.ledger.as_os_str() == ":memory:"
     }
+}
+
+/// The first layer that names a server or a file decides between them: a file named there cancels the servers below.
+fn layered<const N: usize>(layers: [Whereabouts; N]) -> Whereabouts {
+    layers.into_iter().fold(Whereabouts::default(), |above, below| Whereabouts {
+        server: if above.ledger.is_some() { above.server } else { above.server.or(below.server) },
+        ledger: above.ledger.or(below.ledger),
+    })
+}
+
+/// Refuses a variable that looks like ours and is not.
+fn known(names: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    for name in names {
+        let name = name.to_string_lossy();
+        if name.starts_with("TRACEKEEP_") && !VARIABLES.contains(&&*name) {
+            let detail = format!("{name} is not known: the environment says {}", VARIABLES.join(", "));
+            return Err(Failure::Usage(detail));
+        }
+    }
+    Ok(())
+}
+
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let value = std::env::var_os(name).map(OsString::into_string).transpose();
+    value.map_err(|_| Failure::Usage(format!("{name} is not UTF-8")))
 }
 
 fn mode(text: &str) -> Result<Mode, Failure> {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use tracekeep_store::{Error, ErrorKind};
+use tracekeep_core::json::Json;
+use tracekeep_store::{Code, Error, ErrorKind};
 
 /// How a command ended, where it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,71 @@ pub(crate) enum Failure {
     Usage(String),
     /// The ledger refused, or could not answer.
     Store(Error),
+    /// The same, at a place outside of what the error's own path names: a line, a file.
+    At(String, Error),
     /// Something around it failed.
     Other(String),
+    /// Whoever reads stdout went away.
+    Unread,
+}
+
+impl Failure {
+    /// A store's error at a place: a line, a file.
+    pub(crate) fn at(place: impl fmt::Display) -> impl FnOnce(Error) -> Self {
+        move |error| Self::At(place.to_string(), error)
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Store(error) | Self::At(_, error) => error.code(),
+            Self::Other(_) | Self::Unread => "failed",
+        }
+    }
+
+    /// One line: {code, detail, place?, path?}.
+    fn json(&self) -> Option<Json> {
+        let mut members = vec![("code", Json::from(self.code()))];
+        let error = match self {
+            Self::Usage(text) | Self::Other(text) => {
+                members.push(("detail", Json::from(text.as_str())));
+                None
+            }
+            Self::Unread => None,
+            Self::Store(error) => Some(error),
+            Self::At(place, error) => {
+                members.push(("place", Json::from(place.as_str())));
+                Some(error)
+            }
+        };
+        if let Some(error) = error {
+            members.push(("detail", Json::from(error.detail())));
+            members.extend(error.path().map(|path| ("path", Json::from(path))));
+        }
+        Json::object(members).ok()
+    }
+
+    fn exit(&self) -> u8 {
+        let error = match self {
+            Self::Usage(_) => return 2,
+            Self::Other(_) | Self::Unread => return 3,
+            Self::Store(error) | Self::At(_, error) => error,
+        };
+        if [Code::InvalidParameter.as_str(), Code::InvalidCursor.as_str()].contains(&error.code()) {
+            return 2;
+        }
+        match error.kind() {
+            // The server's own refusals concern how it was asked, not what: it gave no answer.
+            _ if tracekeep_server::CODES.contains(&error.code()) || error.code() == Code::Unreachable.as_str() => 3,
+            ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Invalid
+            | ErrorKind::TooLarge
+            | ErrorKind::Gone
+            | ErrorKind::Unprocessable => 1,
+            _ => 3,
+        }
+    }
 }
 
 pub(crate) type Outcome = Result<Done, Failure>;
@@ -50,32 +114,49 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(text) | Self::Other(text) => f.write_str(text),
             Self::Store(error) => write!(f, "{error} ({}: see `tracekeep explain {}`)", error.code(), error.code()),
+            Self::At(place, error) => {
+                write!(f, "{place}: {error} ({}: see `tracekeep explain {}`)", error.code(), error.code())
+            }
+            Self::Unread => f.write_str("nobody reads what is written"),
         }
     }
 }
 
 /// Says what went wrong on stderr and gives the process's code.
-pub(crate) fn code(outcome: Outcome) -> ExitCode {
+pub(crate) fn code(outcome: Outcome, json: bool) -> ExitCode {
     match outcome {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::Findings) => ExitCode::from(1),
-        // A reader that went away has had enough.
-        Err(Failure::Other(text)) if text.contains("Broken pipe") => ExitCode::SUCCESS,
+        // A reader that went away has had enough. What writes has written by then, or goes on without it.
+        Err(Failure::Unread) => ExitCode::SUCCESS,
         Err(failure) => {
-            crate::print::talk(&format!("tracekeep: {failure}"));
-            ExitCode::from(match &failure {
-                Failure::Usage(_) => 2,
-                Failure::Store(error) => match error.kind() {
-                    ErrorKind::NotFound
-                    | ErrorKind::Conflict
-                    | ErrorKind::Invalid
-                    | ErrorKind::TooLarge
-                    | ErrorKind::Gone
-                    | ErrorKind::Unprocessable => 1,
-                    _ => 3,
-                },
-                Failure::Other(_) => 3,
-            })
+            say(&failure, json);
+            ExitCode::from(failure.exit())
         }
+    }
+}
+
+/// A failure on stderr. Its text may be foreign: names and paths of what was sent, a server's words.
+pub(crate) fn say(failure: &Failure, json: bool) {
+    match failure.json().filter(|_| json) {
+        Some(json) => crate::print::talk(json.as_str()),
+        None => {
+            let text = format!("tracekeep: {failure}");
+            let lines: Vec<_> = match failure {
+                // What is wrong with the configuration is shown on lines of its own.
+                Failure::Usage(_) => text.lines().map(crate::print::plain).collect(),
+                _ => vec![crate::print::plain(&text)],
+            };
+            crate::print::talk(&lines.join("\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The store knows the server's codes by name only, so that it can give back what came over a wire.
+    #[test]
+    fn the_servers_codes_are_those_that_the_store_knows() {
+        assert_eq!(tracekeep_server::CODES, tracekeep_store::SERVER_CODES);
     }
 }

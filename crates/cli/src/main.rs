@@ -8,5 +8,7 @@ mod open;
 mod print;
 
 fn main() -> std::process::ExitCode {
-    exit::code(commands::run(args::parse()))
+    let cli = args::parse();
+    let json = cli.common.json;
+    exit::code(commands::run(cli), json)
 }

@@ -19,7 +19,8 @@ pub(crate) fn reading(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
         return Err(Failure::Usage("a ledger in memory has nothing to read; name a file or a server".to_owned()));
     }
     let options = Options { create: false, read_only: true, ..Options::default() };
-    Ok(Arc::new(SqliteLedger::open(&config.ledger, options)?))
+    let ledger = SqliteLedger::open(&config.ledger, options).map_err(Failure::at(config.ledger.display()))?;
+    Ok(Arc::new(ledger))
 }
 
 /// A ledger to write to: the server that was named, else the file, else the server that holds the file.
@@ -27,10 +28,14 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
     if let Some(url) = &config.server {
         return Ok(Arc::new(HttpLedger::connect(url)?));
     }
+    if config.is_volatile() {
+        let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
     match SqliteLedger::open(&config.ledger, Options::default()) {
         Ok(ledger) => Ok(Arc::new(ledger)),
         Err(error) if error.code() == Code::LedgerLocked.as_str() => through_holder(&config.ledger, error),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Failure::At(config.ledger.display().to_string(), error)),
     }
 }
 
@@ -38,6 +43,6 @@ fn through_holder(path: &Path, locked: Error) -> Result<Arc<dyn LedgerStore>, Fa
     let address = SqliteLedger::holder(path).and_then(|holder| holder.address);
     match address.and_then(|address| address.parse::<std::net::SocketAddr>().ok()) {
         Some(address) if address.ip().is_loopback() => Ok(Arc::new(HttpLedger::connect(&format!("http://{address}"))?)),
-        _ => Err(locked.into()),
+        _ => Err(Failure::At(path.display().to_string(), locked)),
     }
 }

@@ -1,8 +1,8 @@
 //! `tracekeep doctor`: what serve needs, looked over without changing anything.
 
 use std::fs::OpenOptions;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use tracekeep_store::{LedgerStore, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use super::file_of;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::exit::{Done, Failure, Outcome};
 use crate::print::{data, json, plain, table};
 
@@ -29,17 +29,21 @@ pub(crate) fn doctor(config: &Config, listen: Option<&str>) -> Outcome {
     let mut findings = vec![
         fine("version", format!("tracekeep {}, SQLite {}", env!("CARGO_PKG_VERSION"), SqliteLedger::sqlite_version())),
         ledger(path),
+        writable(path),
         holder(path),
         sync(path),
         port(path, listen.unwrap_or(&config.listen)),
+        mode(config.mode, listen.unwrap_or(&config.listen)),
     ];
-    let variables = std::env::vars().filter(|(name, _)| name.starts_with("OTEL_"));
+    let variables = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with("OTEL_"));
     // Headers often carry a key.
     let shown =
         variables.map(
             |(name, value)| if name.contains("HEADERS") { format!("{name}=(set)") } else { format!("{name}={value}") },
         );
-    let shown: Vec<_> = shown.map(|text| plain(&text)).collect();
+    let shown: Vec<_> = shown.collect();
     findings.push(fine("OTEL_*", if shown.is_empty() { "none set here".to_owned() } else { shown.join(" ") }));
     for finding in &findings {
         if config.json {
@@ -53,7 +57,7 @@ pub(crate) fn doctor(config: &Config, listen: Option<&str>) -> Outcome {
     }
     if !config.json {
         let mark = |fine| if fine { "ok" } else { "NO" }.to_owned();
-        let rows: Vec<_> = findings.iter().map(|f| vec![mark(f.fine), f.what.to_owned(), f.says.clone()]).collect();
+        let rows: Vec<_> = findings.iter().map(|f| vec![mark(f.fine), f.what.to_owned(), plain(&f.says)]).collect();
         data(&table(&rows))?;
     }
     Ok(if findings.iter().all(|finding| finding.fine) { Done::Yes } else { Done::Findings })
@@ -68,7 +72,10 @@ const fn wrong(what: &'static str, says: String) -> Finding {
 }
 
 fn ledger(path: &Path) -> Finding {
-    if !path.exists() {
+    // An empty file is no ledger yet.
+    if std::fs::metadata(path)
+        .map_or_else(|error| error.kind() == ErrorKind::NotFound, |found| found.len() == 0 && found.is_file())
+    {
         return fine("ledger", format!("{}: will be made by the first write", path.display()));
     }
     let options = Options { create: false, read_only: true, ..Options::default() };
@@ -85,6 +92,23 @@ fn ledger(path: &Path) -> Finding {
         ),
         Err(error) => wrong("ledger", format!("{}: {error} ({})", path.display(), error.code())),
     }
+}
+
+/// Whether serve could write to the ledger and its lock, where they are there. Beside them, `sync` writes.
+///
+/// Runs while this process has no connection to the file: closing a handle on it drops the process's SQLite locks.
+fn writable(path: &Path) -> Finding {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    for path in [path, Path::new(&lock)] {
+        match OpenOptions::new().write(true).open(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return wrong("writable", format!("{}: {error}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    fine("writable", "the ledger and its lock can be written".to_owned())
 }
 
 /// A lock that is held means that serve could not start here.
@@ -119,6 +143,21 @@ fn timed_syncs(path: &Path) -> std::io::Result<u128> {
     let mut took = took?;
     took.sort_unstable();
     Ok(took[took.len() / 2])
+}
+
+/// What the mode refuses to serve.
+fn mode(mode: Mode, listen: &str) -> Finding {
+    let says = match mode {
+        Mode::Local => return fine("mode", "local: every address is served".to_owned()),
+        Mode::Test => "test",
+        Mode::Prod => "prod",
+    };
+    // An address that cannot be resolved is the port's finding.
+    let is_open = listen.to_socket_addrs().is_ok_and(|mut found| found.any(|address| !address.ip().is_loopback()));
+    if is_open {
+        return wrong("mode", format!("{says}: {listen} is not a loopback address, and there is no key"));
+    }
+    fine("mode", format!("{says}: a durable ledger on a loopback address"))
 }
 
 fn port(path: &Path, listen: &str) -> Finding {

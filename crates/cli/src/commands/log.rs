@@ -29,7 +29,7 @@ pub(crate) fn tail(config: &Config, from: Option<u64>) -> Outcome {
         let entries = block_on(ledger.entries(next, ENTRIES_MAX))?;
         for entry in &entries {
             next = entry.log_index + 1;
-            if config.json { json(&event(entry))? } else { data(&line(entry))? }
+            if config.json { json(&event(entry))? } else { data(&plain(&line(entry)))? }
         }
         if entries.is_empty() {
             std::thread::sleep(LOOK_EVERY);
@@ -59,7 +59,8 @@ fn line(entry: &LogEntry) -> String {
 
 pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
     let path = file_of(config)?;
-    let report = if rebuild { SqliteLedger::rebuild(path)? } else { SqliteLedger::check(path)? };
+    let report = if rebuild { SqliteLedger::rebuild(path) } else { SqliteLedger::check(path) };
+    let report = report.map_err(Failure::at(path.display()))?;
     for finding in &report.findings {
         if config.json {
             let members = [
@@ -71,6 +72,14 @@ pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
         } else {
             data(&format!("{}: {}: {}", finding.what, plain(&finding.place), plain(&finding.detail)))?;
         }
+    }
+    if config.json {
+        let members = [
+            ("tree_size", Json::from(report.tree_size)),
+            ("root", report.root.map_or_else(Json::null, |root| Json::from(root.to_string()))),
+            ("findings", Json::from(report.count)),
+        ];
+        json(&Json::object(members).expect("invariant: three plain members under three names"))?;
     }
     let words = if rebuild { "rebuilt and checked" } else { "checked" };
     let root = report.root.map(|root| format!(", root {root}")).unwrap_or_default();

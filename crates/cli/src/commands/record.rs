@@ -11,11 +11,11 @@ use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::{CompleteRun, Op};
 use tracekeep_core::wire::to_json;
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, LedgerStore, Receipt};
+use tracekeep_store::{Batch, Error, LedgerStore, Receipt};
 
 use crate::args::Complete;
 use crate::config::Config;
-use crate::exit::{Done, Failure, Outcome};
+use crate::exit::{self, Done, Failure, Outcome};
 use crate::{open, print};
 
 /// Lines that are committed together.
@@ -30,6 +30,7 @@ pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
         Box::new(BufReader::new(file))
     };
     let mut lines = Lines { input, number: 0 };
+    let mut recorder = Recorder { config, ledger, is_read: true };
     loop {
         let (mut numbers, mut batches, mut ended) = (Vec::new(), Vec::new(), false);
         while batches.len() < LINES_MAX && !ended {
@@ -41,14 +42,14 @@ pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
                     }
                     Err(invalid) => {
                         // What stands before the bad line is recorded; sending the file again records the rest.
-                        commit(config, &ledger, &numbers, batches)?;
-                        return Err(at_line(number, Failure::from(invalid)));
+                        recorder.commit(&numbers, batches)?;
+                        return Err(at_line(number, invalid.into()));
                     }
                 },
                 None => ended = true,
             }
         }
-        commit(config, &ledger, &numbers, batches)?;
+        recorder.commit(&numbers, batches)?;
         if ended {
             return Ok(Done::Yes);
         }
@@ -82,11 +83,18 @@ impl Lines {
     }
 }
 
-fn at_line(number: u64, failure: Failure) -> Failure {
-    match failure {
-        Failure::Store(error) => Failure::Store(error.under(&format!("line {number}: "))),
-        other => other,
+fn at_line(number: u64, error: Error) -> Failure {
+    Failure::At(format!("line {number}"), error)
+}
+
+/// An op as every door reads it: the door says where a run comes from.
+fn op(value: Value<'_>) -> Result<Op, Invalid> {
+    let op = value.as_object();
+    let starts = op.and_then(|op| op.get("op")?.as_str()) == Some("start_run");
+    if starts && op.is_some_and(|op| op.get("source").is_some()) {
+        return Err(Invalid::new(InvalidCode::UnknownMember, "/source", "is not a member here: the door says it"));
     }
+    Op::read(value)
 }
 
 /// A line: an op, or {"ops": […], "key"?: …}.
@@ -95,7 +103,7 @@ fn batch(line: &[u8]) -> Result<Batch, Invalid> {
     let Value::Object(mut object) = value else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object"));
     };
-    let Some(ops) = object.take("ops") else { return Ok(Batch::one(Op::read(Value::Object(object))?)) };
+    let Some(ops) = object.take("ops") else { return Ok(Batch::one(op(Value::Object(object))?)) };
     let Value::Array(ops) = ops else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array"));
     };
@@ -108,19 +116,43 @@ fn batch(line: &[u8]) -> Result<Batch, Invalid> {
         return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), "is not a member here"));
     }
     let ops = ops.into_iter().enumerate();
-    let ops = ops.map(|(place, op)| Op::read(op).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
+    let ops = ops.map(|(place, value)| op(value).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
     Ok(Batch { ops: ops.collect::<Result<_, _>>()?, key })
 }
 
-fn commit(config: &Config, ledger: &Arc<dyn LedgerStore>, numbers: &[u64], batches: Vec<Batch>) -> Result<(), Failure> {
-    if batches.is_empty() {
-        return Ok(());
+/// What commits, and says what became of each line.
+struct Recorder<'a> {
+    config: &'a Config,
+    ledger: Arc<dyn LedgerStore>,
+    /// Whether anybody still reads the receipts. Recording goes on without.
+    is_read: bool,
+}
+
+impl Recorder<'_> {
+    /// Commits and shows every result in order; the first refusal is the failure.
+    fn commit(&mut self, numbers: &[u64], batches: Vec<Batch>) -> Result<(), Failure> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let mut first = None;
+        for (number, result) in numbers.iter().zip(self.ledger.commit_blocking(batches)) {
+            match result {
+                Ok(receipt) if self.is_read => match show(self.config, &receipt) {
+                    Err(Failure::Unread) => self.is_read = false,
+                    shown => shown?,
+                },
+                Ok(_) => {}
+                Err(error) => {
+                    let refusal = at_line(*number, error);
+                    match first {
+                        None => first = Some(refusal),
+                        Some(_) => exit::say(&refusal, self.config.json),
+                    }
+                }
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
-    for (number, result) in numbers.iter().zip(ledger.commit_blocking(batches)) {
-        let receipt = result.map_err(|error| at_line(*number, error.into()))?;
-        show(config, &receipt)?;
-    }
-    Ok(())
 }
 
 fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
@@ -138,8 +170,9 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
     let ledger = open::writing(config)?;
     let mut end = CompleteRun::new(args.run, args.status);
     end.termination_reason = args.reason;
-    let result = ledger.commit_blocking(vec![Batch::one(Op::CompleteRun(end))]).pop();
-    let receipt = result.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))??;
+    let receipt = ledger.commit_blocking(vec![Batch::one(Op::CompleteRun(end))]).pop();
+    let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
+    let receipt = receipt.map_err(|error| error.strip("/ops/0"))?;
     show(config, &receipt)?;
     Ok(Done::Yes)
 }

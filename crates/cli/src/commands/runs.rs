@@ -1,6 +1,7 @@
 //! `tracekeep runs` and `tracekeep show`.
 
 use tracekeep_core::id::RunId;
+use tracekeep_core::json::Json;
 use tracekeep_core::view::{Run, Step};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{PageRequest, RunFilter, RunQuery, block_on};
@@ -35,8 +36,12 @@ pub(crate) fn runs(config: &Config, args: Runs) -> Outcome {
         rows.extend(page.items.iter().map(row));
         data(&table(&rows))?;
     }
-    if let Some(cursor) = page.next_cursor {
-        talk(&format!("more: --cursor {cursor}"));
+    match page.next_cursor {
+        Some(cursor) if config.json => {
+            json(&Json::object([("next_cursor", Json::from(cursor))]).expect("invariant: one plain member"))?
+        }
+        Some(cursor) => talk(&format!("more: --cursor {}", plain(&cursor))),
+        None => {}
     }
     Ok(Done::Yes)
 }

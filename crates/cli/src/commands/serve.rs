@@ -8,15 +8,13 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Config, Mode};
 use crate::exit::{Done, Failure, Outcome};
-use crate::print::talk;
+use crate::print::{plain, talk};
 
 /// Threads that reads may block at once.
 const BLOCKING_THREADS_MAX: usize = 16;
 
 pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
-    let logs = tracing_subscriber::EnvFilter::try_from_env("TRACEKEEP_LOG");
-    let logs = logs.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(config.logs.clone()).with_writer(std::io::stderr).init();
     if config.is_volatile() && config.mode != Mode::Local {
         return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
     }
@@ -35,7 +33,8 @@ async fn run(config: &Config, listen: &str) -> Outcome {
     let ledger: Arc<dyn LedgerStore> = if config.is_volatile() {
         Arc::new(MemoryLedger::default())
     } else {
-        let ledger = SqliteLedger::open(&config.ledger, Options::default())?;
+        let ledger = SqliteLedger::open(&config.ledger, Options::default());
+        let ledger = ledger.map_err(Failure::at(config.ledger.display()))?;
         ledger.set_address(Some(bound.address().to_string()))?;
         Arc::new(ledger)
     };
@@ -51,6 +50,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
 
 fn welcome(config: &Config, bound: &Bound) {
     let (url, ledger) = (format!("http://{}", bound.address()), config.ledger.display());
+    let ledger = plain(&ledger.to_string());
     talk(&format!(
         "tracekeep {} serves {ledger} at {url}\n\n  \
          page       {url}/\n  \

@@ -51,3 +51,36 @@ fn configuration_comes_in_layers_and_unknown_keys_are_errors() {
     std::fs::write(place.path().join("tracekeep.toml"), "legder = \"x.db\"\n").unwrap();
     assert!(place.run(&["runs"]).code(2).talk().contains("legder"));
 }
+
+#[test]
+fn a_file_that_is_named_above_cancels_a_server_that_is_named_below() {
+    let place = Place::new();
+    let nowhere = "http://127.0.0.1:1";
+    let code = |args: &[&str], variables: &[(&str, &str)]| {
+        place.command(args).envs(variables.iter().copied()).output().unwrap().status.code()
+    };
+    assert_eq!(code(&["demo", "--ledger", "a.db"], &[("TRACEKEEP_SERVER", nowhere)]), Some(0));
+    std::fs::write(place.path().join("tracekeep.toml"), format!("server = \"{nowhere}\"\n")).unwrap();
+    assert_eq!(code(&["demo"], &[]), Some(3));
+    assert_eq!(code(&["demo", "--ledger", "a.db"], &[]), Some(0));
+    assert_eq!(code(&["demo"], &[("TRACEKEEP_LEDGER", "b.db")]), Some(0));
+    assert_eq!(code(&["runs", "--server", nowhere], &[("TRACEKEEP_LEDGER", "b.db")]), Some(3));
+}
+
+#[test]
+fn the_environment_is_read_strictly() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    for (name, value) in [
+        ("TRACEKEEP_LEGDER", &b"x.db"[..]),
+        ("TRACEKEEP_MODE", b"prod\xff"),
+        ("TRACEKEEP_MODE", b""),
+        ("TRACEKEEP_LOG", b"tracekeep=loud=very"),
+    ] {
+        let mut command = place.command(&["demo"]);
+        let ended = command.env(name, std::ffi::OsStr::from_bytes(value)).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{name}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains(name), "{ended:?}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}

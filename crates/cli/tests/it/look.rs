@@ -31,7 +31,8 @@ fn what_is_not_there_is_1_and_what_cannot_be_read_3() {
     place.run(&["demo"]).code(0);
     place.run(&["show", "nobody"]).code(1);
     place.run(&["tree", "nobody"]).code(1);
-    place.run(&["runs", "--cursor", "00"]).code(1);
+    place.run(&["runs", "--cursor", "00"]).code(2);
+    place.run(&["runs", "--limit", "0"]).code(2);
     place.run(&["runs", "--server", "http://127.0.0.1:1"]).code(3);
     fs::write(place.path().join("other.db"), "not a ledger at all, but long enough to be looked at").unwrap();
     let refused = place.run(&["runs", "--ledger", "other.db"]);
@@ -62,4 +63,49 @@ fn recorded_text_cannot_drive_the_terminal() {
         assert!(!out.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{out:?}");
         assert!(out.contains("\\u{1b}[2Jgone\\u{202e}"), "{out:?}");
     }
+}
+
+#[test]
+fn lists_in_json_end_with_what_is_left_and_errors_are_one_line() {
+    let place = Place::new();
+    place.run(&["demo"]).code(0);
+    let fsck = place.run(&["fsck", "--json"]).code(0).out();
+    assert!(fsck.starts_with(r#"{"findings":0,"root":""#) && fsck.lines().count() == 1, "{fsck}");
+    assert_eq!(place.run(&["runs", "--json"]).code(0).out().lines().count(), 1);
+    place.run(&["demo"]).code(0);
+    let page = place.run(&["runs", "--json", "--limit", "1"]).code(0).out();
+    assert!(page.lines().last().unwrap().starts_with(r#"{"next_cursor":""#), "{page}");
+    let refused = place.run(&["runs", "--json", "--limit", "0"]).code(2).talk();
+    assert!(refused.starts_with(r#"{"code":"invalid_parameter","detail":""#), "{refused}");
+    assert_eq!(refused.lines().count(), 1);
+    let usage = place.run(&["record", "--json", "--ledger", ":memory:"]).code(2).talk();
+    assert!(usage.starts_with(r#"{"code":"usage","detail":""#), "{usage}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let place = Place::new();
+    for args in [&["runs", "--ledger", "no/such.db"][..], &["demo", "--ledger", "no/such.db"][..]] {
+        assert!(place.run(args).code(3).talk().contains("no/such.db: "), "{}", place.run(args).talk());
+    }
+}
+
+#[test]
+fn doctor_says_no_where_serve_could_not_start() {
+    let place = Place::new();
+    std::fs::write(place.path().join("tracekeep.db"), "").unwrap();
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut command = place.command(&["doctor"]);
+        let ended = command.envs(variables.iter().copied()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stdout).unwrap())
+    };
+    let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "127.0.0.1:0")]);
+    assert!(code == Some(0) && said.contains("will be made") && said.contains("127.0.0.1:0 is free"), "{said}");
+    let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "0.0.0.0:0"), ("TRACEKEEP_MODE", "prod")]);
+    assert!(code == Some(1) && said.contains("not a loopback address"), "{said}");
+    assert_eq!(doctor(&[("TRACEKEEP_LISTEN", "0.0.0.0:0")]).0, Some(0));
+    // Root may write to any file, but nobody to a folder.
+    std::fs::create_dir(place.path().join("tracekeep.db.lock")).unwrap();
+    let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "127.0.0.1:0")]);
+    assert!(code == Some(1) && said.contains("NO  writable"), "{said}");
 }

@@ -55,3 +55,59 @@ fn a_run_is_completed_once() {
     assert!(shown.contains("failed") && shown.contains("enough") && shown.contains("root hash"), "{shown}");
     place.run(&["complete", "nobody"]).code(1);
 }
+
+#[test]
+fn every_line_is_recorded_though_nobody_reads_the_receipts() {
+    // `record f | head -1` ended with 0 after the first chunk: a broken pipe counted as success.
+    let place = Place::new();
+    let lines: Vec<_> = (0..1_000).map(|n| format!(r#"{{"op":"start_run","run_id":"r-{n}"}}"#)).collect();
+    std::fs::write(place.path().join("ops.jsonl"), lines.join("\n")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(place.command(&["record", "ops.jsonl"]).stdout(writer).status().unwrap().success());
+    place.run(&["show", "r-999"]).code(0);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(place.command(&["runs"]).stdout(writer).status().unwrap().success(), "who reads has had enough");
+}
+
+#[test]
+fn a_refused_line_hides_no_receipt_of_its_chunk() {
+    let place = Place::new();
+    place.run_with(&["record"], r#"{"op":"start_run","run_id":"r-1"}"#).code(0);
+    let starts = |id: &str, goal: &str| format!(r#"{{"op":"start_run","run_id":"{id}","goal":"{goal}"}}"#);
+    let lines = [starts("r-0", "a"), starts("r-1", "other"), starts("r-2", "a"), starts("r-1", "third")].join("\n");
+    let ended = place.run_with(&["record"], &lines);
+    assert_eq!(ended.code(1).out(), "recorded 1 r-0\nrecorded 2 r-2\n");
+    assert!(ended.talk().contains("line 4: ") && ended.talk().contains("line 2: "), "{}", ended.talk());
+}
+
+#[test]
+fn a_start_has_no_source_whichever_door_it_takes() {
+    let place = Place::new();
+    let ended = place.run_with(&["record"], r#"{"op":"start_run","run_id":"r-1","source":"otlp"}"#);
+    assert!(ended.code(1).talk().contains("line 1: /source: ") && ended.talk().contains("unknown_member"), "{ended:?}");
+    let batch = r#"{"ops":[{"op":"start_run","run_id":"r-1","source":"otlp"}]}"#;
+    assert!(place.run_with(&["record"], batch).code(1).talk().contains("/ops/0/source: "));
+    place.run_with(&["record"], r#"{"op":"ensure_run","run_id":"r-2","topic":"root","source":"otlp"}"#);
+}
+
+#[test]
+fn refusals_name_the_place_and_cannot_drive_the_terminal() {
+    let place = Place::new();
+    let malformed = place.run_with(&["record"], "{");
+    assert!(malformed.code(1).talk().starts_with("tracekeep: line 1: ") && !malformed.talk().contains(": :"));
+    let hostile = place.run_with(&["record"], r#"{"op":"start_run","\u001b[2J\u202e":1}"#);
+    assert!(!hostile.code(1).talk().contains(['\u{1b}', '\u{202e}']), "{}", hostile.talk());
+    assert!(hostile.talk().contains("\\u{1b}[2J"), "{}", hostile.talk());
+    assert!(!place.run(&["complete", "nobody"]).code(1).talk().contains("/ops/0"));
+}
+
+#[test]
+fn nothing_is_recorded_in_a_memory_that_ends_with_the_command() {
+    let place = Place::new();
+    for args in [&["record"][..], &["demo"][..], &["complete", "r-1"][..]] {
+        place.run(&[args, &["--ledger", ":memory:"]].concat()).code(2);
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
