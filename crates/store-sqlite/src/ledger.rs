@@ -71,9 +71,9 @@ impl SqliteLedger {
     /// # Errors
     /// `not_a_ledger` where there is none and none is to be made, or where the file is something else; `newer_format`;
     /// `ledger_locked` with the pid of the process that writes; `read_only` where file or directory cannot be written to;
-    /// `corrupt` where its tables were changed. The file is then as it was.
+    /// `corrupt` where its tables were changed; `invalid_parameter` for `:memory:` and URIs. The file is then as it was.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let path = path.as_ref().to_owned();
+        let path = open::resolve(path.as_ref())?;
         let holds = open::look(&path)?;
         if options.read_only {
             return Self::open_to_read(path, &options, holds);
@@ -107,7 +107,7 @@ impl SqliteLedger {
         Ok(Self { path, ledger, source, readers, faults: Arc::default(), group: None, held: Mutex::new(None) })
     }
 
-    /// Where the ledger is.
+    /// Where the ledger is, links resolved.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -116,7 +116,7 @@ impl SqliteLedger {
     /// Who writes to the ledger at `path`; `None` while nobody does.
     #[must_use]
     pub fn holder(path: impl AsRef<Path>) -> Option<Holder> {
-        lock::holder(path.as_ref())
+        lock::holder(&open::resolve(path.as_ref()).ok()?)
     }
 
     /// Compares everything in the ledger at `path` with its log: pages, migrations, each entry's commitment and place, the
@@ -128,7 +128,7 @@ impl SqliteLedger {
     /// # Errors
     /// `not_a_ledger`, `newer_format`, and what the storage fails with. What is wrong inside is a finding, not an error.
     pub fn check(path: impl AsRef<Path>) -> Result<Report> {
-        fsck::check(path.as_ref())
+        fsck::check(&open::resolve(path.as_ref())?)
     }
 
     /// Rebuilds every index of the ledger at `path` from its log, in one transaction: the same answers and the same cursors
@@ -139,7 +139,7 @@ impl SqliteLedger {
     /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the storage
     /// fails with. Nothing is changed then.
     pub fn rebuild(path: impl AsRef<Path>) -> Result<Report> {
-        fsck::rebuild(path.as_ref())
+        fsck::rebuild(&open::resolve(path.as_ref())?)
     }
 
     /// The format that this version writes.

@@ -109,6 +109,43 @@ fn check_version() -> Result<()> {
     Err(Error::new(Code::StorageFailed, detail))
 }
 
+/// Links that are followed to a file that is not there yet.
+const LINKS_MAX: u32 = 40;
+
+/// The one name of the file at `path`, whatever links lead to it: the lock, the write-ahead log and the directory that is
+/// synced are named after it. A file that is yet to be made has the name of its directory and its own.
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
+    let text = path.as_os_str().as_encoded_bytes();
+    if text.is_empty()
+        || text == b":memory:"
+        || text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"file:"))
+    {
+        let detail =
+            "a ledger is opened by the path of a file: no URI, and nothing in memory (./NAME is a file of any name)";
+        return Err(Error::new(Code::InvalidParameter, detail));
+    }
+    let denied = |error| io("the ledger's file cannot be looked at", error);
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::canonicalize(&path) {
+            Ok(path) => return Ok(path),
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(denied(error)),
+        }
+        let directory = directory_of(&path);
+        if let Ok(target) = std::fs::read_link(&path) {
+            path = directory.join(target);
+            continue;
+        }
+        return match (std::fs::canonicalize(directory), path.file_name()) {
+            (Ok(directory), Some(name)) => Ok(directory.join(name)),
+            // What opens it says what is missing.
+            _ => Ok(path),
+        };
+    }
+    Err(Error::new(Code::NotALedger, "the path is a circle of links"))
+}
+
 /// Tells what stands at `path` without changing it. `Nothing` for a file that is missing or empty.
 ///
 /// The file is looked at through SQLite alone: closing any other handle on it would drop SQLite's locks.
@@ -202,12 +239,12 @@ pub(crate) fn writer(path: &Path, options: &Options, holds: Holds) -> Result<Con
 
 /// A new file survives power loss only once its directory does.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = std::fs::File::open(directory_of(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|error| io("the ledger's directory cannot be synced", error))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// A connection that reads.

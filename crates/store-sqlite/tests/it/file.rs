@@ -402,3 +402,38 @@ fn a_file_that_cannot_be_written_to_can_be_read() {
 fn a_ledger_in_a_directory_that_cannot_be_written_to_can_be_read() {
     check_permissions(0o444, 0o555, true, "opened, read_only");
 }
+
+/// The lock was named after the path as given: a link gave the file a second writer.
+#[test]
+fn a_link_to_a_ledger_is_the_ledger() {
+    let place = place();
+    let (link, chain) = (place.directory.path().join("link.db"), place.directory.path().join("chain.db"));
+    std::os::unix::fs::symlink("runs.db", &link).unwrap();
+    std::os::unix::fs::symlink(&link, &chain).unwrap();
+    let folder = place.directory.path().join("folder");
+    std::os::unix::fs::symlink(place.directory.path(), &folder).unwrap();
+    // The file is made by the first of them.
+    for (first, second) in [(&chain, &place.path), (&place.path, &link), (&folder.join("runs.db"), &chain)] {
+        let ledger = open(first);
+        assert_eq!(code(SqliteLedger::open(second, Options::default())), "ledger_locked");
+        assert_eq!(code(SqliteLedger::rebuild(second)), "ledger_locked");
+        assert!(SqliteLedger::holder(second).is_some());
+        commit(&ledger, start("run-0"));
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(place.directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["chain.db", "folder", "link.db", "runs.db", "runs.db.lock"]);
+}
+
+#[test]
+fn a_name_that_sqlite_takes_for_no_file_is_refused() {
+    for name in [":memory:", "file:runs.db", "file::memory:?cache=shared", ""] {
+        for options in [Options::default(), reading()] {
+            assert_eq!(code(SqliteLedger::open(name, options)), "invalid_parameter", "{name}");
+        }
+        assert_eq!(code(SqliteLedger::check(name)), "invalid_parameter", "{name}");
+        assert_eq!(code(SqliteLedger::rebuild(name)), "invalid_parameter", "{name}");
+    }
+    assert!(!Path::new(":memory:.lock").exists());
+}
