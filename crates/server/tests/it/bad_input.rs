@@ -227,6 +227,9 @@ fn parameters_are_strict() {
     server.get("/api/v1/runs?cursor=00").refused(400, "invalid_cursor", Some("cursor"));
     server.get("/api/v1/log/proof/99").refused(404, "entry_not_found", None);
     server.get("/api/v1/log/consistency?from=0&to=99").refused(404, "entry_not_found", None);
+    let ahead = server.get("/api/v1/log/consistency?from=3");
+    ahead.refused(404, "entry_not_found", None);
+    assert_eq!(ahead.member("detail").as_deref(), Some("the log has 2 entries, and never had 3"));
     server.get("/api/v1/runs/q").refused(404, "run_not_found", None);
     server.get("/api/v1/runs/q/steps").refused(404, "run_not_found", None);
     server.get("/api/v1/runs/r/steps/7").refused(404, "step_not_found", None);
@@ -252,6 +255,42 @@ fn routes_methods_types_and_hosts_are_checked() {
     foreign.refused(403, "forbidden_host", None);
     let named = server.raw(b"GET /api/v1/runs HTTP/1.1\r\nhost: localhost:1\r\nconnection: close\r\n\r\n");
     assert_eq!(named.status, 200);
+    let bytes = server.raw(b"GET /api/v1/runs HTTP/1.1\r\nhost: evil.\xff\r\nconnection: close\r\n\r\n");
+    bytes.refused(403, "forbidden_host", None);
+    for (origin, status) in
+        [("http://localhost:5173", 201), ("http://[::1]", 201), ("https://evil.example", 403), ("null", 403)]
+    {
+        let headers = [("content-type", "application/json"), ("origin", origin)];
+        assert_eq!(server.send("POST", "/api/v1/runs", &headers, b"{}").status, status, "{origin}");
+    }
+}
+
+#[test]
+fn a_method_that_is_not_known_is_told_those_that_are() {
+    let server = Server::start();
+    assert_eq!(server.send("PUT", "/api/v1/runs/r", &[], b"").header("allow"), Some("GET,HEAD"));
+}
+
+/// A body said to be compressed was read as it stood.
+#[test]
+fn compressed_bodies_are_refused_where_none_are_taken() {
+    let server = with_run();
+    let kind = ("content-type", "application/json");
+    for encoding in ["gzip", "br", "identity, gzip"] {
+        let answer = server.send("POST", "/api/v1/runs", &[kind, ("content-encoding", encoding)], b"{}");
+        answer.refused(415, "unsupported_encoding", None);
+    }
+    let plain = server.send("POST", "/api/v1/runs", &[kind, ("content-encoding", "identity")], b"{}");
+    assert_eq!(plain.status, 201);
+}
+
+/// The framework answered these itself, in plain text and uncounted.
+#[test]
+fn paths_that_are_not_text_are_refused_and_counted() {
+    let server = Server::start();
+    server.get("/api/v1/runs/%FF").refused(400, "invalid_utf8", None);
+    let metrics = server.get("/metrics").text();
+    assert!(metrics.contains("route=\"/api/v1/runs/{run_id}\",status=\"400\""), "{metrics}");
 }
 
 #[test]

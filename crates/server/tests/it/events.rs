@@ -5,10 +5,10 @@ use std::net::TcpStream;
 
 use crate::Server;
 
-struct Listener(BufReader<TcpStream>);
+pub(crate) struct Listener(BufReader<TcpStream>);
 
 impl Listener {
-    fn connect(server: &Server, last: Option<u64>) -> Self {
+    pub(crate) fn connect(server: &Server, last: Option<u64>) -> Self {
         let mut stream = TcpStream::connect(server.address).unwrap();
         let last = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
         let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: {}\r\n{last}\r\n", server.address);
@@ -27,7 +27,7 @@ impl Listener {
     }
 
     /// The next event: (id, data).
-    fn next(&mut self) -> (u64, String) {
+    pub(crate) fn next(&mut self) -> (u64, String) {
         let (mut id, mut data) = (None, None);
         loop {
             let line = self.line();

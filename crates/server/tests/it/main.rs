@@ -6,11 +6,13 @@ mod events;
 mod keys;
 mod otlp;
 mod page;
+mod trouble;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracekeep_core::json::{self, Json, Value};
@@ -30,12 +32,16 @@ impl Server {
     }
 
     pub(crate) fn over(ledger: Arc<dyn LedgerStore>) -> Self {
+        Self::draining(ledger, Duration::from_secs(10))
+    }
+
+    pub(crate) fn draining(ledger: Arc<dyn LedgerStore>, drain: Duration) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let bound = bind("127.0.0.1:0").await.unwrap();
+                let bound = bind("127.0.0.1:0").await.unwrap().drain_within(drain);
                 ready.send(bound.address()).unwrap();
                 let hosts = bound.loopback_hosts();
                 let stop = async move {

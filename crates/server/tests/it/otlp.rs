@@ -10,7 +10,7 @@ use tracekeep_store::MemoryLedger;
 
 use crate::{Answer, Server};
 
-const SPAN: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
+pub(crate) const SPAN: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
     "spanId":"eee19b7ec3c1b174","name":"plan","startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
 
 fn post(server: &Server, kind: &str, encoding: Option<&str>, body: &[u8]) -> Answer {
@@ -23,6 +23,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+pub(crate) fn post_gzip(server: &Server, text: &str) -> Answer {
+    post(server, "application/json", Some("gzip"), &gzip(text.as_bytes()))
 }
 
 fn size(server: &Server) -> String {

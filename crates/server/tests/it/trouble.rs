@@ -1,0 +1,197 @@
+//! What goes wrong around a request: stalled senders, clients that leave, bugs, storage that will not mend, a stop.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_store::{
+    Batch, Code, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery,
+    TreeQuery,
+};
+
+use crate::Server;
+use crate::events::Listener;
+
+/// A ledger that is corrupt and panics where it is read, or one whose commits wait for a word.
+#[derive(Debug)]
+enum Odd {
+    Broken,
+    Slow { inner: MemoryLedger, entered: mpsc::Sender<()>, go: Arc<Semaphore> },
+}
+
+impl Odd {
+    fn inner(&self) -> &MemoryLedger {
+        let Self::Slow { inner, .. } = self else { panic!("a bug") };
+        inner
+    }
+}
+
+#[async_trait]
+impl LedgerStore for Odd {
+    fn ledger(&self) -> LedgerId {
+        self.inner().ledger()
+    }
+
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+        match self {
+            Self::Broken => vec![Err(Error::new(Code::Corrupt, "log index 41")); batches.len()],
+            Self::Slow { inner, entered, go } => {
+                entered.send(()).unwrap();
+                go.acquire().await.unwrap().forget();
+                inner.commit(batches).await
+            }
+        }
+    }
+
+    fn commit_blocking(&self, _: Vec<Batch>) -> Vec<Result<Receipt>> {
+        unreachable!()
+    }
+
+    async fn run(&self, _: &RunId) -> Result<Option<Run>> {
+        unreachable!()
+    }
+
+    async fn runs(&self, _: &RunQuery) -> Result<Page<Run>> {
+        unreachable!()
+    }
+
+    async fn run_count(&self, _: &RunFilter) -> Result<u64> {
+        unreachable!()
+    }
+
+    async fn step(&self, _: &RunId, _: u32) -> Result<Option<Step>> {
+        unreachable!()
+    }
+
+    async fn steps(&self, _: &RunId, _: &PageRequest) -> Result<Page<Step>> {
+        unreachable!()
+    }
+
+    async fn trace(&self, _: &RunId, _: &TraceId) -> Result<Option<Trace>> {
+        unreachable!()
+    }
+
+    async fn traces(&self, _: &RunId, _: &TraceQuery) -> Result<Page<Trace>> {
+        unreachable!()
+    }
+
+    async fn trace_counts(&self, _: &RunId) -> Result<TraceCounts> {
+        unreachable!()
+    }
+
+    async fn tree(&self, _: &RunId, _: &TreeQuery) -> Result<Page<TreeNode>> {
+        unreachable!()
+    }
+
+    async fn head(&self) -> Result<Head> {
+        self.inner().head().await
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
+        self.inner().entries(from, limit).await
+    }
+
+    async fn inclusion(&self, _: u64, _: Option<u64>) -> Result<InclusionProof> {
+        unreachable!()
+    }
+
+    async fn consistency(&self, _: u64, _: Option<u64>) -> Result<ConsistencyProof> {
+        unreachable!()
+    }
+}
+
+/// Sends the head of a write and the beginning of its body, and no more.
+fn stalled(server: &Server, framing: &str, body: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST /api/v1/runs HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{framing}\r\n\r\n",
+        server.address
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    stream
+}
+
+/// Room used to be taken for what a request announced: a dozen stalled ones shut everybody out for 30 s.
+#[test]
+fn stalled_bodies_hold_no_more_than_they_sent() {
+    let server = Server::start();
+    let _announced: Vec<_> = (0..13).map(|_| stalled(&server, "content-length: 4194304", b"{")).collect();
+    let _chunked = stalled(&server, "transfer-encoding: chunked", b"1\r\n{\r\n");
+    // The large body's head arrives after those of the stalled.
+    assert_eq!(server.post("/api/v1/runs", "{}").status, 201);
+    let large = format!("{{}}{}", " ".repeat(5 << 20));
+    assert_eq!(server.post("/api/v1/runs", &large).status, 201);
+}
+
+/// An export was admitted by its compressed bytes, so that many small bombs were unpacked at once.
+#[test]
+fn what_unpacks_large_waits_for_the_one_large_place() {
+    let server = Server::start();
+    let export = || crate::otlp::post_gzip(&server, &format!("{{}}{}", " ".repeat(5 << 20)));
+    assert_eq!(export().status, 200);
+    let large = vec![b' '; (4 << 20) + 1];
+    let holder = stalled(&server, "content-length: 8388608", &large);
+    let busy = (0..500).map(|_| export()).find(|answer| answer.status != 200).expect("the place is taken");
+    assert_eq!((busy.status, busy.header("retry-after")), (503, Some("1")), "{}", busy.text());
+    drop(holder);
+    assert!((0..500).any(|_| export().status == 200), "it goes on");
+}
+
+/// The commit of a client that had gone was never told to those who follow the log.
+#[test]
+fn a_commit_whose_client_went_away_is_told_all_the_same() {
+    let (entered, entering) = mpsc::channel();
+    let go = Arc::new(Semaphore::new(0));
+    let ledger = Odd::Slow { inner: MemoryLedger::default(), entered, go: Arc::clone(&go) };
+    let server = Server::over(Arc::new(ledger));
+    let mut listener = Listener::connect(&server, None);
+    let client = stalled(&server, "content-length: 2", b"{}");
+    entering.recv().unwrap();
+    drop(client);
+    for _ in 0..20 {
+        assert_eq!(server.get("/healthz").status, 200, "the server sees that the client has gone");
+    }
+    go.add_permits(1);
+    assert_eq!(listener.next().0, 0);
+}
+
+#[test]
+fn a_bug_is_answered_as_internal_and_the_server_goes_on() {
+    let server = Server::over(Arc::new(Odd::Broken));
+    for path in ["/api/v1/log", "/readyz"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.member("code").as_deref()), (500, Some("internal")), "{}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    let metrics = server.get("/metrics").text();
+    assert!(metrics.contains("route=\"/api/v1/log\",status=\"500\""), "{metrics}");
+}
+
+/// 503 has clients and exporters send the same again for ever.
+#[test]
+fn storage_that_will_not_mend_is_500() {
+    let server = Server::over(Arc::new(Odd::Broken));
+    let answer = server.post("/api/v1/runs", "{}");
+    answer.refused(500, "corrupt", None);
+    assert_eq!(answer.header("retry-after"), None);
+    let answer =
+        server.send("POST", "/v1/traces", &[("content-type", "application/json")], crate::otlp::SPAN.as_bytes());
+    assert_eq!((answer.status, answer.header("retry-after")), (500, None));
+    assert_eq!(answer.member("code").as_deref(), Some("13"));
+}
+
+/// One connection that sends half a head and no more held Ctrl-C for ever.
+#[test]
+fn half_a_request_does_not_keep_the_server_from_stopping() {
+    let server = Server::draining(Arc::new(MemoryLedger::default()), Duration::from_millis(50));
+    let mut half = TcpStream::connect(server.address).unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nho").unwrap();
+    assert_eq!(server.get("/healthz").status, 200);
+    drop(server);
+    drop(half);
+}
