@@ -102,10 +102,13 @@ pub fn inclusion(snapshot: &impl Snapshot, log_index: u64, size: Option<u64>) ->
 /// # Errors
 /// `entry_not_found` where there is no such tree; `invalid_parameter` where `from` is beyond `to`.
 pub fn consistency(snapshot: &impl Snapshot, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {
-    let to = to.unwrap_or_else(|| snapshot.size());
-    if to > snapshot.size() {
-        return Err(no_tree(to));
+    // Without `to` the head is meant, and it is `from` that the log has not had.
+    let head = snapshot.size();
+    let latest = to.unwrap_or(from);
+    if latest > head {
+        return Err(Error::new(Code::EntryNotFound, format!("the log has {head} entries, and never had {latest}")));
     }
+    let to = to.unwrap_or(head);
     if from > to {
         return Err(Error::new(Code::InvalidParameter, "from is at most to").at("from"));
     }
