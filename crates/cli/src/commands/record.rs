@@ -36,8 +36,8 @@ pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
         while batches.len() < LINES_MAX && !ended {
             match lines.next()? {
                 Some((number, line)) => match batch(&line) {
-                    Ok(batch) => {
-                        numbers.push(number);
+                    Ok((batch, around)) => {
+                        numbers.push((number, around));
                         batches.push(batch);
                     }
                     Err(invalid) => {
@@ -97,13 +97,13 @@ fn op(value: Value<'_>) -> Result<Op, Invalid> {
     Op::read(value)
 }
 
-/// A line: an op, or {"ops": […], "key"?: …}.
-fn batch(line: &[u8]) -> Result<Batch, Invalid> {
+/// A line: an op, or {"ops": […], "key"?: …}. With it, what a lone op's paths have before them that the line has not.
+fn batch(line: &[u8]) -> Result<(Batch, &'static str), Invalid> {
     let value = json::parse_around(line, 2)?;
     let Value::Object(mut object) = value else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object"));
     };
-    let Some(ops) = object.take("ops") else { return Ok(Batch::one(op(Value::Object(object))?)) };
+    let Some(ops) = object.take("ops") else { return Ok((Batch::one(op(Value::Object(object))?), "/ops/0")) };
     let Value::Array(ops) = ops else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array"));
     };
@@ -117,7 +117,7 @@ fn batch(line: &[u8]) -> Result<Batch, Invalid> {
     }
     let ops = ops.into_iter().enumerate();
     let ops = ops.map(|(place, value)| op(value).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
-    Ok(Batch { ops: ops.collect::<Result<_, _>>()?, key })
+    Ok((Batch { ops: ops.collect::<Result<_, _>>()?, key }, ""))
 }
 
 /// What commits, and says what became of each line.
@@ -130,12 +130,12 @@ struct Recorder<'a> {
 
 impl Recorder<'_> {
     /// Commits and shows every result in order; the first refusal is the failure.
-    fn commit(&mut self, numbers: &[u64], batches: Vec<Batch>) -> Result<(), Failure> {
+    fn commit(&mut self, lines: &[(u64, &str)], batches: Vec<Batch>) -> Result<(), Failure> {
         if batches.is_empty() {
             return Ok(());
         }
         let mut first = None;
-        for (number, result) in numbers.iter().zip(self.ledger.commit_blocking(batches)) {
+        for ((number, around), result) in lines.iter().zip(self.ledger.commit_blocking(batches)) {
             match result {
                 Ok(receipt) if self.is_read => match show(self.config, &receipt) {
                     Err(Failure::Unread) => self.is_read = false,
@@ -143,7 +143,7 @@ impl Recorder<'_> {
                 },
                 Ok(_) => {}
                 Err(error) => {
-                    let refusal = at_line(*number, error);
+                    let refusal = at_line(*number, error.strip(around));
                     match first {
                         None => first = Some(refusal),
                         Some(_) => exit::say(&refusal, self.config.json),
@@ -161,7 +161,7 @@ fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
     }
     for op in &receipt.ops {
         let named = op.run_id.as_ref().map(ToString::to_string).or_else(|| op.id.as_ref().map(ToString::to_string));
-        print::data(&format!("{} {} {}", op.outcome, op.log_index, named.unwrap_or_default()).trim_end())?;
+        print::data(format!("{} {} {}", op.outcome, op.log_index, named.unwrap_or_default()).trim_end())?;
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ fn a_start_has_no_source_whichever_door_it_takes() {
     assert!(ended.code(1).talk().contains("line 1: /source: ") && ended.talk().contains("unknown_member"), "{ended:?}");
     let batch = r#"{"ops":[{"op":"start_run","run_id":"r-1","source":"otlp"}]}"#;
     assert!(place.run_with(&["record"], batch).code(1).talk().contains("/ops/0/source: "));
-    place.run_with(&["record"], r#"{"op":"ensure_run","run_id":"r-2","topic":"root","source":"otlp"}"#);
+    place.run_with(&["record"], r#"{"op":"ensure_run","run_id":"r-2","source":"otlp"}"#).code(0);
 }
 
 #[test]
@@ -100,6 +100,8 @@ fn refusals_name_the_place_and_cannot_drive_the_terminal() {
     let hostile = place.run_with(&["record"], r#"{"op":"start_run","\u001b[2J\u202e":1}"#);
     assert!(!hostile.code(1).talk().contains(['\u{1b}', '\u{202e}']), "{}", hostile.talk());
     assert!(hostile.talk().contains("\\u{1b}[2J"), "{}", hostile.talk());
+    let unknown = place.run_with(&["record"], r#"{"op":"complete_run","run_id":"nobody","status":"failed"}"#);
+    assert!(!unknown.code(1).talk().contains("/ops/0"), "{}", unknown.talk());
     assert!(!place.run(&["complete", "nobody"]).code(1).talk().contains("/ops/0"));
 }
 
