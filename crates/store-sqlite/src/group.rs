@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use tracekeep_store::{Code, Error, Result};
 
-use crate::writer::{Answers, Batches, Writer};
+use crate::writer::{Answers, Batches, Writer, refuse};
 
 /// Ops of a group: beyond it callers wait long for little.
 const GROUP_OPS: u64 = 4_000;
@@ -255,10 +255,6 @@ fn commit(writer: &mut Writer, batches: &[Batches]) -> Vec<Answers> {
         let error = Error::new(Code::CommitUnknown, "the writer failed unexpectedly, and reads its state again");
         batches.iter().map(|call| refuse(call, &error)).collect()
     })
-}
-
-fn refuse(call: &Batches, error: &Error) -> Answers {
-    call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
 }
 
 impl Queue {

@@ -234,16 +234,18 @@ impl Writer {
                 return Ok(Err(Error::new(Code::Erased, "the run was erased; its id is never free again")));
             }
         }
-        let decision = self.write(planned, recorded_at)?;
-        let root = if decision.tree_size == self.head.edge.size() {
-            self.head.edge.root()
-        } else {
-            match read::root_at(&self.view(), decision.tree_size) {
-                Ok(root) => root,
+        // The root of an earlier size is read before anything is written: a batch that cannot be answered leaves nothing.
+        let earlier = match planned.decision.tree_size {
+            size if size == view.size => Some(self.head.edge.root()),
+            size if size < view.size => match read::root_at(&view, size) {
+                Ok(root) => Some(root),
                 Err(error) if error.code() == Code::Corrupt.as_str() => return Ok(Err(error)),
                 Err(error) => return Err(error),
-            }
+            },
+            _ => None,
         };
+        let decision = self.write(planned, recorded_at)?;
+        let root = earlier.unwrap_or_else(|| self.head.edge.root());
         Ok(Ok(decision.receipt(root)))
     }
 
@@ -300,7 +302,7 @@ impl Writer {
 }
 
 /// Every batch of a call, refused: by its own error where it has one.
-fn refuse(call: &Batches, error: &Error) -> Answers {
+pub(crate) fn refuse(call: &Batches, error: &Error) -> Answers {
     call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
 }
 

@@ -139,3 +139,24 @@ fn another_writer_on_the_file_makes_commits_busy_and_loses_nothing() {
     shell.execute_batch("ROLLBACK").unwrap();
     assert_eq!(commit(&ledger, thought("run-0", "t")).tree_size, 2);
 }
+
+/// The key's entry was written before the root that its answer states was read: where that failed, the caller heard that
+/// nothing had been applied, and the entry was committed all the same.
+#[test]
+fn a_batch_whose_answer_cannot_be_read_leaves_nothing() {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    for n in 0..300 {
+        commit(&ledger, thought("run-0", &format!("t-{n}")));
+    }
+    drop(ledger);
+    let conn = rusqlite::Connection::open(&place.path).unwrap();
+    conn.execute_batch("UPDATE tile SET hashes = x'00'").unwrap();
+    drop(conn);
+    let ledger = open(&place.path);
+    let error = refused(&ledger, start("run-0").under("late".parse().unwrap()));
+    assert_eq!((error.code(), error.outcome()), ("corrupt", Outcome::NotApplied));
+    assert_eq!(block_on(ledger.head()).unwrap().tree_size, 301);
+    assert_eq!(commit(&ledger, thought("run-0", "next")).tree_size, 302);
+}
