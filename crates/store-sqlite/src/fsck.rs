@@ -233,12 +233,12 @@ impl<'a> Walk<'a> {
         if entry.seq != *seq {
             self.report.find(Wrong::Seq, at(), format!("seq {} where {seq} follows", entry.seq));
         }
-        *seq = entry.seq + 1;
+        *seq = entry.seq.saturating_add(1);
         if entry.recorded_at < self.clock {
             self.report.find(Wrong::Clock, at(), "recorded before the entry in front of it");
         }
         self.clock = self.clock.max(entry.recorded_at);
-        if self.after != 0 && entry.after + 1 != self.after {
+        if self.after != 0 && entry.after.checked_add(1) != Some(self.after) {
             self.report.find(Wrong::Batch, at(), "the entry's place in its batch does not follow");
         }
         self.after = entry.after;

@@ -169,6 +169,7 @@ fn a_changed_place_or_time_of_an_entry_is_found() {
     check_among("UPDATE entry SET seq = 7 WHERE log_index = 1", &[(Wrong::Seq, "log index 1")]);
     check_among("UPDATE entry SET recorded_at = 0 WHERE log_index = 1", &[(Wrong::Clock, "log index 1")]);
     check_among("UPDATE entry SET after = 3 WHERE log_index = 1", &[(Wrong::Batch, "log index 2")]);
+    check_among("UPDATE entry SET after = 4294967295 WHERE log_index IN (1, 2)", &[(Wrong::Batch, "log index 2")]);
     check_among("DELETE FROM entry WHERE log_index = 1", &[(Wrong::Entry, "log index 2")]);
     check_among("UPDATE entry SET kind = 99 WHERE log_index = 1", &[(Wrong::Entry, "log index 1")]);
     check_among("INSERT INTO run_name VALUES (1, 'made-up')", &[(Wrong::RunName, "run number 1")]);
