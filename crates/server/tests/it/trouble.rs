@@ -21,7 +21,7 @@ use crate::events::Listener;
 #[derive(Debug)]
 enum Odd {
     Broken,
-    Slow { inner: MemoryLedger, entered: mpsc::Sender<()>, go: Arc<Semaphore> },
+    Slow { inner: Box<MemoryLedger>, entered: mpsc::Sender<()>, go: Arc<Semaphore> },
 }
 
 impl Odd {
@@ -147,7 +147,7 @@ fn what_unpacks_large_waits_for_the_one_large_place() {
 fn a_commit_whose_client_went_away_is_told_all_the_same() {
     let (entered, entering) = mpsc::channel();
     let go = Arc::new(Semaphore::new(0));
-    let ledger = Odd::Slow { inner: MemoryLedger::default(), entered, go: Arc::clone(&go) };
+    let ledger = Odd::Slow { inner: Box::default(), entered, go: Arc::clone(&go) };
     let server = Server::over(Arc::new(ledger));
     let mut listener = Listener::connect(&server, None);
     let client = stalled(&server, "content-length: 2", b"{}");
