@@ -51,6 +51,7 @@ fn check_within(conn: &Connection, report: &mut Report) -> Result<()> {
     for wrong in schema::wrong_migrations(conn)? {
         report.find(Wrong::Migration, "migration", wrong);
     }
+    unmade(conn, report)?;
     let built = Walk::new(conn, ledger, report).and_then(Walk::whole);
     if report.note("log", built)?.is_some() {
         compare::all(conn, report)?;
@@ -81,6 +82,10 @@ pub(crate) fn rebuild(path: &Path) -> Result<Report> {
 
 fn rebuild_within(conn: &Connection, report: &mut Report) -> Result<()> {
     let ledger = open::ledger(conn)?;
+    for mend in schema::odd(conn)?.into_iter().filter_map(|odd| odd.mend) {
+        conn.execute_batch(&mend).said()?;
+    }
+    unmade(conn, report)?;
     // The indices of the record itself are read on the way.
     run(conn, "REINDEX entry_of_no_run", [])?;
     run(conn, "REINDEX run_name", [])?;
@@ -103,6 +108,14 @@ fn demand_ledger(path: &Path) -> Result<()> {
 fn scratch(conn: &Connection) -> Result<()> {
     let settings = "PRAGMA temp_store = FILE; PRAGMA temp.journal_mode = OFF; PRAGMA temp.cache_size = -32768;";
     conn.execute_batch(settings).said()
+}
+
+/// What is another than this version makes.
+fn unmade(conn: &Connection, report: &mut Report) -> Result<()> {
+    for odd in report.note("schema", schema::odd(conn))?.unwrap_or_default() {
+        report.find(Wrong::Schema, odd.place, odd.detail);
+    }
+    Ok(())
 }
 
 /// SQLite's own check of its pages and indices.

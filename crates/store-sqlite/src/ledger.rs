@@ -119,7 +119,7 @@ impl SqliteLedger {
         lock::holder(&open::resolve(path.as_ref()).ok()?)
     }
 
-    /// Compares everything in the ledger at `path` with its log: pages, migrations, each entry's commitment and place, the
+    /// Compares everything in the ledger at `path` with its log: pages, migrations, schema, each entry's commitment and place, the
     /// tree, and every index against one that is rebuilt beside it from the log alone. Changes nothing, takes no lock and
     /// works beside a running writer: it sees what was committed when it began.
     ///

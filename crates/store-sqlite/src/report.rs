@@ -11,6 +11,8 @@ words! {
         Pages = "pages",
         /// The noted migrations are not this version's.
         Migration = "migration",
+        /// A table, index or trigger is missing, is another, or is there that nothing made.
+        Schema = "schema",
         /// An entry is missing from the log, or cannot be read at all.
         Entry = "entry",
         /// A body that does not fit its commitment, cannot be read, or is not what the plan would have written.

@@ -183,6 +183,33 @@ fn changed_migrations_are_found() {
 }
 
 #[test]
+fn a_changed_schema_is_found_and_mended_where_no_row_is_touched() {
+    let odd = |path: &Path| -> Vec<(Wrong, String)> {
+        let findings = SqliteLedger::check(path).unwrap().findings;
+        findings.into_iter().map(|finding| (finding.what, finding.place)).collect()
+    };
+    for (sql, place_of) in [
+        ("DROP TRIGGER entry_is_never_deleted", "trigger entry_is_never_deleted"),
+        ("DROP INDEX trace_by_type", "index trace_by_type"),
+        ("DROP INDEX trace_by_type; CREATE INDEX trace_by_type ON trace (run_no)", "index trace_by_type"),
+        ("DROP INDEX entry_of_no_run", "index entry_of_no_run"),
+    ] {
+        let place = place();
+        filled(&place.path);
+        Connection::open(&place.path).unwrap().execute_batch(sql).unwrap();
+        assert_eq!(odd(&place.path), [(Wrong::Schema, place_of.to_owned())], "{sql}");
+        assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean(), "{sql}");
+        assert_eq!(odd(&place.path), [], "{sql}");
+    }
+    let place = place();
+    filled(&place.path);
+    let hostile = "CREATE TRIGGER mine AFTER INSERT ON topic BEGIN SELECT 1; END";
+    Connection::open(&place.path).unwrap().execute_batch(hostile).unwrap();
+    assert_eq!(odd(&place.path), [(Wrong::Schema, "trigger mine".to_owned())]);
+    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap().count, 1, "it is reported and left");
+}
+
+#[test]
 fn an_index_of_sqlite_itself_that_lacks_a_row_is_found() {
     let place = place();
     filled(&place.path);
