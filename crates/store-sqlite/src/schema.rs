@@ -125,10 +125,13 @@ pub(crate) struct Odd {
     pub(crate) mend: Option<String>,
 }
 
+/// (type, name) and (table, statement) of what a schema holds.
+type Schema = BTreeMap<(String, String), (String, Option<String>)>;
+
 /// Compares the tables, indices and triggers that are there with those that this version makes.
 pub(crate) fn odd(conn: &Connection) -> Result<Vec<Odd>> {
-    // (type, name) and (table, statement). SQLite's own statistics are nobody's harm.
-    let schema = |conn: &Connection| -> Result<BTreeMap<(String, String), (String, Option<String>)>> {
+    // SQLite's own statistics are nobody's harm.
+    let schema = |conn: &Connection| -> Result<Schema> {
         let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'";
         let row = |row: &rusqlite::Row<'_>| {
             Ok(((row.get(0).said()?, row.get(1).said()?), (row.get(2).said()?, row.get(3).said()?)))

@@ -136,8 +136,6 @@ const TRACES: [&str; 2] = traces!("trace_by_time", "t.run_no = ?4 AND");
 const TRACES_AT: [&str; 2] = traces!("trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
 const TRACES_BY_TYPE: [&str; 2] = traces!("trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
 const TRACES_BY_STATUS: [&str; 2] = traces!("trace_by_status", "t.run_no = ?4 AND t.status = ?5 AND t.status <> 0 AND");
-/// No index is kept for `ok`; nobody asks for it.
-const TRACES_OK: [&str; 2] = traces!("trace_by_time", "t.run_no = ?4 AND t.status = ?5 AND");
 const TRACES_BY_TAG: [&str; 2] = stretch!(
     concat!("SELECT ", trace_columns!(), " FROM trace_tag g CROSS JOIN trace t ON t.log_index = g.log_index"),
     "g.run_no = ?4 AND g.tag = ?5 AND",
@@ -290,7 +288,9 @@ impl Snapshot for View<'_> {
                 Some(tag) => (TRACES_BY_TAG, tag),
                 None => return Ok(Vec::new()),
             },
-            TraceIndex::Status(TraceStatus::Ok) => (TRACES_OK, TraceStatus::Ok.number()),
+            TraceIndex::Status(TraceStatus::Ok) => {
+                unreachable!("invariant: no index is kept for `ok`, and none is asked")
+            }
             TraceIndex::Status(status) => (TRACES_BY_STATUS, status.number()),
         };
         let (query, time, key) = begin(stretch, queries);
