@@ -131,6 +131,7 @@ fn walked(cx: &Context, run: &str, limit: u32, mut meanwhile: impl FnMut(u32)) -
     let mut pages = 0;
     let nodes = walk(limit, |page| {
         let page = block_on(cx.ledger().tree(&run_id(run), &TreeQuery { page, ..TreeQuery::default() }));
+        assert!(pages < 1_000, "a walk comes to its end while the forest grows");
         meanwhile(pages);
         pages += 1;
         page
@@ -165,14 +166,18 @@ fn an_adoption_during_a_walk_moves_nothing(cx: &mut Context) {
         let run = format!("o{limit}");
         cx.record(&[ensure_otlp(&run), span(&run, "a", None), span(&run, "x", Some("m"))]);
         cx.record(&[span(&run, "b", Some("a")), span(&run, "y", Some("m")), span(&run, "z", Some("y"))]);
+        cx.record(&[span(&run, "last", None)]);
         let shown = walked(cx, &run, limit, |page| match page {
             0 => drop(cx.record(&[span(&run, "m", Some("b"))])),
             1 => drop(cx.record(&[span(&run, "w", Some("m")), span(&run, "v", Some("n"))])),
             _ => {}
         });
-        assert_eq!(shown, ["0 a", "1 b", "0 ?m", "1 x", "1 y", "2 z"], "pages of {limit}");
+        assert_eq!(shown, ["0 a", "1 b", "0 ?m", "1 x", "1 y", "2 z", "0 last"], "pages of {limit}");
     }
-    assert_eq!(cx.forest("o1"), ["0 a 1", "1 b 1", "2 m 3", "3 x 0", "3 y 1", "4 z 0", "3 w 0", "0 ?n 1", "1 v 0"]);
+    assert_eq!(
+        cx.forest("o1"),
+        ["0 a 1", "1 b 1", "2 m 3", "3 x 0", "3 y 1", "4 z 0", "3 w 0", "0 last 0", "0 ?n 1", "1 v 0"]
+    );
 }
 
 fn on_a_small_stack(cx: &Context, run: &'static str, limit: u32) -> Vec<String> {
