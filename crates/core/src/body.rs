@@ -3,7 +3,8 @@
 //! Members are the unit of commitment and of redaction: each top-level member, and each inside `trace_type` under the
 //! name `trace_type/NAME`.
 
-use std::sync::{Arc, OnceLock};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::hash::{Hash, Salt, entry_commitment, member_commitment};
 use crate::invalid::{Invalid, InvalidCode};
@@ -14,8 +15,8 @@ use crate::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX};
 #[derive(Clone)]
 pub struct Body {
     text: Arc<str>,
-    /// Found when first asked for, in a body that was read: most readers never ask.
-    spans: OnceLock<Vec<Span>>,
+    /// `None` in a stored body: most readers want its text alone.
+    spans: Option<Vec<Span>>,
 }
 
 /// Where one member's value stands in the text.
@@ -49,7 +50,7 @@ const GROUP: &str = "trace_type";
 impl Body {
     pub(crate) fn assembled(text: Vec<u8>, spans: Vec<Span>) -> Self {
         let text = String::from_utf8(text).expect("invariant: the writers write UTF-8");
-        Self { text: text.into(), spans: spans.into() }
+        Self { text: text.into(), spans: Some(spans) }
     }
 
     /// Reads a recorded body, which is canonical JSON, back.
@@ -60,14 +61,14 @@ impl Body {
         let text = text.into();
         let spans = split(&text)
             .ok_or_else(|| Invalid::new(InvalidCode::MalformedJson, "", "a recorded body is not in canonical form"))?;
-        Ok(Self { text, spans: spans.into() })
+        Ok(Self { text, spans: Some(spans) })
     }
 
-    /// Takes a stored body as it is, for readers that want its text: members are looked for when first asked for. A text
+    /// Takes a stored body as it is, for readers that want its text: members are looked for when asked for. A text
     /// that is not in the form of the record has none, and so never fits its commitment.
     #[must_use]
     pub fn stored(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), spans: OnceLock::new() }
+        Self { text: text.into(), spans: None }
     }
 
     /// The canonical text.
@@ -83,9 +84,15 @@ impl Body {
     }
 
     /// The members, sorted by name: (name, canonical value).
-    pub fn members(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, &str)> {
-        let spans = self.spans.get_or_init(|| split(&self.text).unwrap_or_default());
-        spans.iter().map(|span| (span.name.text(), &self.text[span.from as usize..span.to as usize]))
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'static, str>, &str)> {
+        let spans = match &self.spans {
+            Some(spans) => Cow::Borrowed(&spans[..]),
+            None => Cow::Owned(split(&self.text).unwrap_or_default()),
+        };
+        (0..spans.len()).map(move |at| {
+            let span = &spans[at];
+            (span.name.text(), &self.text[span.from as usize..span.to as usize])
+        })
     }
 
     /// The canonical value of one member.
@@ -136,11 +143,11 @@ impl std::fmt::Debug for Body {
 }
 
 impl MemberName {
-    fn text(&self) -> std::borrow::Cow<'_, str> {
+    fn text(&self) -> Cow<'static, str> {
         match self {
             Self::Known { group: None, name } => (*name).into(),
             Self::Known { group: Some(group), name } => format!("{group}/{name}").into(),
-            Self::Read(name) => (&**name).into(),
+            Self::Read(name) => name.to_string().into(),
         }
     }
 }
