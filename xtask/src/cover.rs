@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::install;
+use crate::page;
 use crate::rust;
-use crate::sh::{Failed, Outcome, output, program, root, run, succeeds};
+use crate::sh::{Failed, Outcome, output, program, run, succeeds};
 
 /// The version that is installed where there is none.
 const CARGO_LLVM_COV: &str = "0.9.1";
-const PAGE: &str = "docs/reliability.md";
-const BEGIN: &str = "<!-- coverage:begin -->";
-const END: &str = "<!-- coverage:end -->";
 
 pub(crate) fn main(_arguments: &[String]) -> Outcome {
     let llvm = Llvm::find()?;
@@ -29,11 +27,7 @@ pub(crate) fn main(_arguments: &[String]) -> Outcome {
     let text = fs::read_to_string(&report).map_err(|error| Failed::new(format!("there is no report: {error}")))?;
     let table = table(&per_crate(&text)?);
     print!("\n{table}");
-    let page = root().join(PAGE);
-    let old = fs::read_to_string(&page).map_err(|error| Failed::new(format!("cannot read {PAGE}: {error}")))?;
-    fs::write(&page, between(&old, &table)?).map_err(|error| Failed::new(format!("cannot write {PAGE}: {error}")))?;
-    println!("written into {PAGE}");
-    Ok(())
+    page::write("coverage", &table)
 }
 
 /// The programs that read the profiles which this rustc's code writes.
@@ -117,14 +111,6 @@ fn table(crates: &BTreeMap<String, Lines>) -> String {
     format!("| crate | lines | covered |\n|---|---:|---:|\n{}", rows.collect::<String>())
 }
 
-/// The page with the table between its markers.
-fn between(page: &str, table: &str) -> Outcome<String> {
-    let missing = || Failed::new(format!("{PAGE} needs the lines {BEGIN} and {END}: the table goes between them"));
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
-    Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,12 +126,5 @@ mod tests {
         assert_eq!(crates, [("a".to_owned(), Lines { count: 1000, covered: 959 })].into());
         assert_eq!(table(&crates), "| crate | lines | covered |\n|---|---:|---:|\n| `a` | 1000 | 95.9 % |\n");
         assert!(per_crate("{}").is_err());
-    }
-
-    #[test]
-    fn the_table_replaces_what_stood_between_the_markers() {
-        let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(between(&page, "new\n").unwrap(), format!("a\n{BEGIN}\nnew\n{END}\nb\n"));
-        assert!(between("a", "new\n").is_err());
     }
 }

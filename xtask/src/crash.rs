@@ -21,15 +21,11 @@ mod tamper;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::page;
 use crate::sh::{self, Failed, Outcome};
 use campaign::{Campaign, Figures};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// Where `--write` puts the table.
-const PAGE: &str = "docs/reliability.md";
-const BEGIN: &str = "<!-- crash:begin -->";
-const CLOSE: &str = "<!-- crash:end -->";
 
 /// What was asked for.
 struct Asked {
@@ -71,7 +67,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
         let detail = format!("{found} findings; seed {}, ledgers kept in {}", asked.seed, kept.display());
         return Err(Failed::new(detail));
     }
-    if asked.write { write(&table) } else { Ok(()) }
+    if asked.write { page::write("crash", &table) } else { Ok(()) }
 }
 
 fn asked(arguments: &[String]) -> Outcome<Asked> {
@@ -133,20 +129,4 @@ fn table(figures: &Figures, seed: u64) -> String {
         out.push_str(&format!("| {what} | {count} |\n"));
     }
     out
-}
-
-/// Puts the table between the markers, adding them at the end of the page where it has none.
-fn write(table: &str) -> Outcome {
-    let path = sh::root().join(PAGE);
-    let failed = |error: std::io::Error| Failed::new(format!("{PAGE}: {error}"));
-    let page =
-        if path.exists() { std::fs::read_to_string(&path).map_err(failed)? } else { "# Reliability\n".to_owned() };
-    let block = format!("{BEGIN}\n{table}{CLOSE}");
-    let page = match (page.find(BEGIN), page.find(CLOSE)) {
-        (Some(begin), Some(close)) if begin < close => {
-            format!("{}{block}{}", &page[..begin], &page[close + CLOSE.len()..])
-        }
-        _ => format!("{}\n\n## kill -9\n\n{block}\n", page.trim_end()),
-    };
-    std::fs::write(&path, page).map_err(failed)
 }

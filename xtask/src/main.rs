@@ -6,6 +6,7 @@ mod cover;
 mod crash;
 mod e2e;
 mod install;
+mod page;
 mod rust;
 mod sh;
 mod test;
