@@ -18,8 +18,8 @@ use crate::rows::{Recorded, Row, Rows, TAG_NAME, TRACE_PARENT, TRACE_TYPE, integ
 const RECORD: &str = include_str!("../../store-sqlite/src/sql/0001_record.sql");
 const INDEX: &str = include_str!("../../store-sqlite/src/sql/0001_index.sql");
 
-/// Pages in the WAL from which a group's leader checkpoints, as Tracekeep's does.
-const CHECKPOINT_PAGES: i64 = 2_000;
+/// Bytes in the WAL from which a group's leader checkpoints, as Tracekeep's does.
+const CHECKPOINT_BYTES: i64 = 16_000 << 10;
 /// Leaves of a tile.
 const TILE: i64 = 256;
 
@@ -29,6 +29,7 @@ pub(crate) struct Writer {
     next: i64,
     states: HashMap<i64, Vec<u8>>,
     wal_pages: Arc<AtomicI64>,
+    checkpoint_pages: i64,
 }
 
 impl Writer {
@@ -36,8 +37,9 @@ impl Writer {
     pub(crate) fn create(path: &Path, rows: &Rows) -> Result<Self> {
         let mut conn = Connection::open(path)?;
         conn.set_prepared_statement_cache_capacity(64);
+        conn.pragma_update(None, "page_size", rows.page_bytes)?;
         conn.execute_batch(
-            "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA secure_delete = ON; \
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA secure_delete = ON; \
              PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; \
              PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0; \
              PRAGMA journal_size_limit = 67108864;",
@@ -54,7 +56,8 @@ impl Writer {
             pages.store(in_wal.into(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { conn, next: 0, states: rows.states.clone(), wal_pages })
+        let checkpoint_pages = CHECKPOINT_BYTES / rows.page_bytes;
+        Ok(Self { conn, next: 0, states: rows.states.clone(), wal_pages, checkpoint_pages })
     }
 
     /// Writes a group in one transaction. Places in the log are given here, in the order of the group.
@@ -118,7 +121,7 @@ impl Writer {
     }
 
     fn maintain(&mut self) -> Result<()> {
-        if self.wal_pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES {
+        if self.wal_pages.load(Ordering::Relaxed) < self.checkpoint_pages {
             return Ok(());
         }
         let mut statement = self.conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;

@@ -37,6 +37,8 @@ pub(crate) struct Rows {
     pub(crate) names: Vec<Row>,
     /// The state of each run, as it was left.
     pub(crate) states: HashMap<i64, Vec<u8>>,
+    /// Bytes of a page of the file.
+    pub(crate) page_bytes: i64,
 }
 
 /// Columns of `trace` by their place: parent, type.
@@ -100,7 +102,8 @@ impl Rows {
             at(&slot[0].clone(), &mut |recorded| recorded.named = Some(named.clone()));
         }
         let entries = order.iter().filter_map(|log_index| by_entry.remove(log_index)).collect();
-        Ok(Self { entries, names: all(&conn, "SELECT * FROM name")?, states })
+        let page_bytes = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        Ok(Self { entries, names: all(&conn, "SELECT * FROM name")?, states, page_bytes })
     }
 }
 
