@@ -1,7 +1,7 @@
 //! Tracekeep over HTTP: the API, OTLP, events, metrics, the OpenAPI document and the page, on one port.
 //!
 //! A thin face: every write is a batch handed to a [`tracekeep_store::LedgerStore`], every read one of its calls. The
-//! routes stand in one table ([`routes`]), from which both the router and the OpenAPI document are made.
+//! routes stand in one table (`routes`), from which both the router and the OpenAPI document are made.
 
 mod admission;
 mod body;

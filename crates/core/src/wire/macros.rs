@@ -114,7 +114,7 @@ macro_rules! object {
     (@put $mode:ident $out:ident, $name:expr, $value:expr) => { $out.put_optional($name, $value.as_ref()) };
 }
 
-/// Makes a type of known members a [`Field`], to stand inside others.
+/// Makes a type of known members a [`Field`](crate::wire::Field), to stand inside others.
 #[macro_export]
 macro_rules! object_field {
     ($($type:ty),* $(,)?) => {$(
