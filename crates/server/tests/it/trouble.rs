@@ -49,43 +49,43 @@ impl LedgerStore for Odd {
     }
 
     fn commit_blocking(&self, _: Vec<Batch>) -> Vec<Result<Receipt>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn run(&self, _: &RunId) -> Result<Option<Run>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn runs(&self, _: &RunQuery) -> Result<Page<Run>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn run_count(&self, _: &RunFilter) -> Result<u64> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn step(&self, _: &RunId, _: u32) -> Result<Option<Step>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn steps(&self, _: &RunId, _: &PageRequest) -> Result<Page<Step>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn trace(&self, _: &RunId, _: &TraceId) -> Result<Option<Trace>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn traces(&self, _: &RunId, _: &TraceQuery) -> Result<Page<Trace>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn trace_counts(&self, _: &RunId) -> Result<TraceCounts> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn tree(&self, _: &RunId, _: &TreeQuery) -> Result<Page<TreeNode>> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn head(&self) -> Result<Head> {
@@ -97,11 +97,11 @@ impl LedgerStore for Odd {
     }
 
     async fn inclusion(&self, _: u64, _: Option<u64>) -> Result<InclusionProof> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 
     async fn consistency(&self, _: u64, _: Option<u64>) -> Result<ConsistencyProof> {
-        unreachable!()
+        unreachable!("no test here asks for it")
     }
 }
 
