@@ -398,7 +398,7 @@ proptest! {
         if checked.check().is_err() {
             return Ok(());
         }
-        let Op::CompleteRun(op) = &checked else { unreachable!() };
+        let Op::CompleteRun(op) = &checked else { unreachable!("the op was made above") };
         let verdict = figures.verdict.clone().filter(|verdict| !verdict.is_null());
         let sealed = Sealed { op: op.clone(), figures: Figures { verdict, ..figures } };
         let body = sealed.body();
@@ -438,7 +438,7 @@ proptest! {
         if op.check().is_err() {
             return Ok(());
         }
-        let Op::RecordStep(step) = &op else { unreachable!() };
+        let Op::RecordStep(step) = &op else { unreachable!("the op was made above") };
         let json = to_json(step);
         if json.depth() > JSON_DEPTH_MAX {
             return Ok(());
