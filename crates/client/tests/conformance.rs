@@ -82,7 +82,7 @@ fn serve(folder: &TempDir, sources: &ManualSources) -> (Arc<HttpLedger>, oneshot
             let stop = async move {
                 let _ = stopped.await;
             };
-            bound.serve(App::new(Arc::new(ledger), hosts), stop).await.expect("the server ends in order");
+            bound.serve(App::new(Arc::new(ledger), hosts), stop).await;
         });
     });
     let address = address.recv().expect("the server says its address");

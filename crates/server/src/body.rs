@@ -19,7 +19,7 @@ use crate::problem::{Problem, ServerCode};
 use crate::state::App;
 
 /// How long a body may take to arrive.
-const BODY_SECONDS_MAX: u64 = 30;
+pub(crate) const BODY_SECONDS_MAX: u64 = 30;
 
 /// The media type, without parameters, in lower case.
 pub(crate) fn media_type(headers: &HeaderMap) -> String {

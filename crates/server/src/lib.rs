@@ -19,5 +19,5 @@ mod state;
 
 pub use openapi::document as openapi_document;
 pub use problem::{CODES, error_page};
-pub use serve::{Bound, bind};
+pub use serve::{Bound, ConnectionLimits, bind};
 pub use state::App;

@@ -43,7 +43,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         talk("warning: anyone who reaches this address can read and write the ledger");
     }
     let app = App::new(ledger, bound.loopback_hosts());
-    bound.serve(app, stopped()).await?;
+    bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)
 }

@@ -12,11 +12,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracekeep_core::json::{self, Json, Value};
-use tracekeep_server::{App, bind};
+use tracekeep_server::{App, ConnectionLimits, bind};
 use tracekeep_store::{LedgerStore, MemoryLedger};
 
 /// A server in this process, on a port of its own; it ends with the value.
@@ -32,22 +31,22 @@ impl Server {
     }
 
     pub(crate) fn over(ledger: Arc<dyn LedgerStore>) -> Self {
-        Self::draining(ledger, Duration::from_secs(10))
+        Self::within(ConnectionLimits::default(), ledger)
     }
 
-    pub(crate) fn draining(ledger: Arc<dyn LedgerStore>, drain: Duration) -> Self {
+    pub(crate) fn within(limits: ConnectionLimits, ledger: Arc<dyn LedgerStore>) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let bound = bind("127.0.0.1:0").await.unwrap().drain_within(drain);
+                let bound = bind("127.0.0.1:0").await.unwrap().within(limits);
                 ready.send(bound.address()).unwrap();
                 let hosts = bound.loopback_hosts();
                 let stop = async move {
                     let _ = stopped.await;
                 };
-                bound.serve(App::new(ledger, hosts), stop).await.unwrap();
+                bound.serve(App::new(ledger, hosts), stop).await;
             });
         });
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }

@@ -1,6 +1,6 @@
 //! What goes wrong around a request: stalled senders, clients that leave, bugs, storage that will not mend, a stop.
 
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
     Batch, Code, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery,
     TreeQuery,
@@ -188,10 +189,56 @@ fn storage_that_will_not_mend_is_500() {
 /// One connection that sends half a head and no more held Ctrl-C for ever.
 #[test]
 fn half_a_request_does_not_keep_the_server_from_stopping() {
-    let server = Server::draining(Arc::new(MemoryLedger::default()), Duration::from_millis(50));
+    let limits = ConnectionLimits { drain: Duration::from_millis(50), ..ConnectionLimits::default() };
+    let server = Server::within(limits, Arc::new(MemoryLedger::default()));
     let mut half = TcpStream::connect(server.address).unwrap();
     half.write_all(b"GET /healthz HTTP/1.1\r\nho").unwrap();
     assert_eq!(server.get("/healthz").status, 200);
     drop(server);
     drop(half);
+}
+
+/// A connection that sent half a head, or nothing at all, held its descriptor for as long as it liked.
+#[test]
+fn a_head_that_does_not_come_ends_its_connection() {
+    let limits = ConnectionLimits { head: Duration::from_millis(50), ..ConnectionLimits::default() };
+    let server = Server::within(limits, Arc::new(MemoryLedger::default()));
+    for sent in ["", "GET /healthz HTTP/1.1\r\nho", "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.ends_with("ok\n"), sent.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
+
+/// Whoever opened enough connections left the ledger behind the server without a descriptor.
+#[test]
+fn connections_beyond_the_bound_wait_for_one_to_end() {
+    const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    fn answered(stream: &mut TcpStream) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let mut piece = [0; 256];
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "it ended after {:?}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..read]);
+        }
+    }
+    let limits = ConnectionLimits { open_max: 1, ..ConnectionLimits::default() };
+    let server = Server::within(limits, Arc::new(MemoryLedger::default()));
+    let mut first = TcpStream::connect(server.address).unwrap();
+    first.write_all(ASK).unwrap();
+    answered(&mut first);
+    let mut second = TcpStream::connect(server.address).unwrap();
+    second.write_all(ASK).unwrap();
+    for _ in 0..50 {
+        first.write_all(ASK).unwrap();
+        answered(&mut first);
+    }
+    second.set_nonblocking(true).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "it has no turn yet");
+    second.set_nonblocking(false).unwrap();
+    drop(first);
+    answered(&mut second);
 }
