@@ -1,11 +1,12 @@
-//! `tracekeep demo`: a believable agent run to look at, recorded through the same doors as any other.
+//! `tracekeep demo`: a believable agent run to look at, recorded through the same door as any other.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use tracekeep::{
-    CompleteRun, EndStatus, EndTrace, FinalStatus, Json, JsonObject, LedgerStore, RecordStep, RecordTrace, RunId,
-    StartRun, StepStatus, TraceId, TraceType, Tracekeep,
+    Batch, CompleteRun, DurationMs, EndStatus, EndTrace, FinalStatus, Json, JsonObject, Op, RecordStep, RecordTrace,
+    RunId, StartRun, Timestamp, TraceId, TraceType,
 };
+use tracekeep_store::Source;
 
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
@@ -14,7 +15,11 @@ use crate::print::{data, json, talk};
 
 pub(crate) fn demo(config: &Config) -> Outcome {
     let ledger = open::writing(config)?;
-    let run = record(ledger)?;
+    let source = Source::default();
+    let run = source.run_id();
+    let ops = story(&run, source.now().saturating_add(-nanos(STORY_MS)), &source)?;
+    let receipt = ledger.commit_blocking(vec![Batch { ops, key: None }]).pop();
+    receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))??;
     if config.json {
         let members = [("run_id", Json::from(run.as_str()))];
         json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
@@ -33,10 +38,18 @@ fn object(text: &str) -> Result<JsonObject, Failure> {
     Ok(JsonObject::new(value(text)?)?)
 }
 
-/// An agent rebooks a flight: it looks, fails once, thinks, tries again, decides and pays.
-fn record(ledger: Arc<dyn LedgerStore>) -> Result<RunId, Failure> {
-    let tracekeep = Tracekeep::over(ledger);
-    let run = tracekeep.runs().start_run(StartRun {
+/// How long the story takes. It ends when it is recorded.
+const STORY_MS: i64 = 7_800;
+
+const fn nanos(ms: i64) -> i64 {
+    ms * 1_000_000
+}
+
+/// An agent rebooks a flight: it looks, fails once, thinks, tries again, decides and pays. Its times add up.
+fn story(run: &RunId, began: Timestamp, source: &Source) -> Result<Vec<Op>, Failure> {
+    let mut tell = Telling { run, began, source, ops: Vec::new() };
+    tell.ops.push(Op::StartRun(StartRun {
+        run_id: Some(run.clone()),
         agent_id: Some("travel-desk".to_owned()),
         goal: Some("rebook the cancelled flight FRA–LIS for tomorrow morning".to_owned()),
         plan: Some(vec![
@@ -46,21 +59,22 @@ fn record(ledger: Arc<dyn LedgerStore>) -> Result<RunId, Failure> {
         ]),
         tags: vec!["demo".to_owned(), "travel".to_owned()],
         metadata: object(r#"{"model":"example-large","customer":"c-1042"}"#)?,
+        started_at: Some(began),
         ..StartRun::default()
-    })?;
-    let mut tell = Telling { tracekeep, run: run.clone() };
-    let question = "which way to rebook?";
+    }));
     let root = tell.trace(
+        150..7_700,
         None,
         &["plan"],
         TraceType::Decision {
-            question: question.to_owned(),
+            question: "which way to rebook?".to_owned(),
             options: vec!["same airline".to_owned(), "any airline".to_owned(), "train".to_owned()],
             chosen: "any airline".to_owned(),
             reasoning: Some("the same airline has no seat before noon".to_owned()),
         },
-    )?;
+    );
     let policy = tell.trace(
+        180..440,
         Some(&root),
         &["policy"],
         TraceType::Query {
@@ -68,10 +82,12 @@ fn record(ledger: Arc<dyn LedgerStore>) -> Result<RunId, Failure> {
             query: "fare limits for rebooking after a cancellation".to_owned(),
             results_count: Some(2),
         },
-    )?;
-    tell.thought(&policy, "up to 400 EUR without approval", 0.93)?;
-    let search = tell.call(&root, "search_flights", r#"{"from":"FRA","to":"LIS","before":"12:00"}"#)?;
+    );
+    tell.thought(395..435, &policy, "up to 400 EUR without approval", 0.93);
+    let route = r#"{"from":"FRA","to":"LIS","before":"12:00"}"#;
+    let search = tell.call(460..5_464, &root, "search_flights", route, EndStatus::Error, None)?;
     tell.trace(
+        5_460..5_464,
         Some(&search),
         &["retry"],
         TraceType::Error {
@@ -79,23 +95,23 @@ fn record(ledger: Arc<dyn LedgerStore>) -> Result<RunId, Failure> {
             message: "the supplier did not answer within 5 s".to_owned(),
             recoverable: true,
         },
-    )?;
-    tell.end(&search, EndStatus::Error, None, 5_004.2)?;
-    let again =
-        tell.call(&root, "search_flights", r#"{"from":"FRA","to":"LIS","before":"12:00","supplier":"backup"}"#)?;
+    );
+    let route = r#"{"from":"FRA","to":"LIS","before":"12:00","supplier":"backup"}"#;
     let hits = r#"{"hits":[{"flight":"TP571","eur":289.4,"seat":"14C"},{"flight":"LH1166","eur":412.0,"seat":"27B"}]}"#;
-    tell.end(&again, EndStatus::Ok, Some(hits), 812.7)?;
+    let again = tell.call(5_520..6_333, &root, "search_flights", route, EndStatus::Ok, Some(hits))?;
     tell.step(
-        0,
-        "search",
-        r#"{"from":"FRA","to":"LIS"}"#,
-        StepStatus::Success,
-        Some(hits),
-        "0.42",
-        1_240,
-        Some(&again),
-    )?;
+        460..6_333,
+        RecordStep {
+            outcome_data: Some(value(hits)?),
+            cost_cents: "0.42".parse()?,
+            tokens: Some(1_240),
+            retry_count: 1,
+            trace_id: Some(again),
+            ..RecordStep::new(run.clone(), 0, "search", value(r#"{"from":"FRA","to":"LIS"}"#)?)
+        },
+    );
     let choice = tell.trace(
+        6_420..7_660,
         Some(&root),
         &["plan"],
         TraceType::Decision {
@@ -104,92 +120,101 @@ fn record(ledger: Arc<dyn LedgerStore>) -> Result<RunId, Failure> {
             chosen: "TP571".to_owned(),
             reasoning: Some("within the limit, and it lands before the meeting".to_owned()),
         },
-    )?;
-    let hold = tell.call(&choice, "hold_seat", r#"{"flight":"TP571","seat":"14C"}"#)?;
-    tell.end(&hold, EndStatus::Ok, Some(r#"{"hold":"h-88213","until":"10:45"}"#), 301.0)?;
+    );
+    let (seat, held) = (r#"{"flight":"TP571","seat":"14C"}"#, r#"{"hold":"h-88213","until":"10:45"}"#);
+    let hold = tell.call(6_470..6_771, &choice, "hold_seat", seat, EndStatus::Ok, Some(held))?;
     tell.step(
-        1,
-        "hold",
-        r#"{"flight":"TP571"}"#,
-        StepStatus::Success,
-        Some(r#"{"hold":"h-88213"}"#),
-        "0.08",
-        210,
-        Some(&hold),
-    )?;
-    let pay = tell.call(&choice, "pay", r#"{"hold":"h-88213","eur":289.4}"#)?;
-    tell.end(&pay, EndStatus::Ok, Some(r#"{"receipt":"r-5521"}"#), 640.3)?;
+        6_470..6_771,
+        RecordStep {
+            outcome_data: Some(value(r#"{"hold":"h-88213"}"#)?),
+            cost_cents: "0.08".parse()?,
+            tokens: Some(210),
+            trace_id: Some(hold),
+            ..RecordStep::new(run.clone(), 1, "hold", value(r#"{"flight":"TP571"}"#)?)
+        },
+    );
+    let (price, paid) = (r#"{"hold":"h-88213","eur":289.4}"#, r#"{"receipt":"r-5521"}"#);
+    let pay = tell.call(6_840..7_480, &choice, "pay", price, EndStatus::Ok, Some(paid))?;
     tell.step(
-        2,
-        "pay",
-        r#"{"hold":"h-88213"}"#,
-        StepStatus::Success,
-        Some(r#"{"receipt":"r-5521"}"#),
-        "0.11",
-        180,
-        Some(&pay),
-    )?;
-    tell.thought(&choice, "send the new itinerary to the traveller", 0.88)?;
+        6_840..7_480,
+        RecordStep {
+            outcome_data: Some(value(paid)?),
+            cost_cents: "0.11".parse()?,
+            tokens: Some(180),
+            trace_id: Some(pay),
+            ..RecordStep::new(run.clone(), 2, "pay", value(r#"{"hold":"h-88213"}"#)?)
+        },
+    );
+    tell.thought(7_530..7_610, &choice, "send the new itinerary to the traveller", 0.88);
     let mut end = CompleteRun::new(run.clone(), FinalStatus::Completed);
     end.termination_reason = Some("rebooked".to_owned());
-    tell.tracekeep.runs().complete_run_with(end)?;
-    Ok(run)
+    end.completed_at = Some(tell.at(STORY_MS));
+    tell.ops.push(Op::CompleteRun(end));
+    Ok(tell.ops)
 }
 
-struct Telling {
-    tracekeep: Tracekeep,
-    run: RunId,
+/// The story as far as it is told. Spans are in milliseconds since it began.
+struct Telling<'a> {
+    run: &'a RunId,
+    began: Timestamp,
+    source: &'a Source,
+    ops: Vec<Op>,
 }
 
-impl Telling {
-    fn trace(&mut self, parent: Option<&TraceId>, tags: &[&str], trace_type: TraceType) -> Result<TraceId, Failure> {
-        let mut trace = RecordTrace::new(self.run.clone(), trace_type);
-        trace.parent_id = parent.cloned();
-        trace.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let mut batch = self.tracekeep.batch(&self.run);
-        let id = batch.trace(trace);
-        batch.commit()?;
+impl Telling<'_> {
+    const fn at(&self, ms: i64) -> Timestamp {
+        self.began.saturating_add(nanos(ms))
+    }
+
+    fn record(&mut self, at_ms: i64, parent: Option<&TraceId>, tags: &[&str], trace: RecordTrace) -> TraceId {
+        let id = self.source.trace_id();
+        self.ops.push(Op::RecordTrace(RecordTrace {
+            id: Some(id.clone()),
+            parent_id: parent.cloned(),
+            occurred_at: Some(self.at(at_ms)),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..trace
+        }));
+        id
+    }
+
+    fn trace(&mut self, span: Range<i64>, parent: Option<&TraceId>, tags: &[&str], trace_type: TraceType) -> TraceId {
+        let trace = RecordTrace::new(self.run.clone(), trace_type);
+        self.record(span.start, parent, tags, RecordTrace { ended_at: Some(self.at(span.end)), ..trace })
+    }
+
+    fn thought(&mut self, span: Range<i64>, parent: &TraceId, content: &str, confidence: f64) {
+        let thought = TraceType::Thought { content: content.to_owned(), confidence: Some(confidence) };
+        self.trace(span, Some(parent), &[], thought);
+    }
+
+    fn call(
+        &mut self,
+        span: Range<i64>,
+        parent: &TraceId,
+        tool: &str,
+        arguments: &str,
+        status: EndStatus,
+        result: Option<&str>,
+    ) -> Result<TraceId, Failure> {
+        let arguments = value(arguments)?;
+        let call = TraceType::ToolCall { tool_name: tool.to_owned(), arguments, result: None, duration_ms: None };
+        let id = self.record(span.start, Some(parent), &["tool"], RecordTrace::new(self.run.clone(), call));
+        self.ops.push(Op::EndTrace(EndTrace {
+            ended_at: Some(self.at(span.end)),
+            duration_ms: Some(DurationMs::from_nanos(nanos(span.end - span.start))),
+            result: result.map(value).transpose()?,
+            ..EndTrace::new(self.run.clone(), id.clone(), status)
+        }));
         Ok(id)
     }
 
-    fn thought(&mut self, parent: &TraceId, content: &str, confidence: f64) -> Result<TraceId, Failure> {
-        self.trace(Some(parent), &[], TraceType::Thought { content: content.to_owned(), confidence: Some(confidence) })
-    }
-
-    fn call(&mut self, parent: &TraceId, tool: &str, arguments: &str) -> Result<TraceId, Failure> {
-        let arguments = value(arguments)?;
-        let call = TraceType::ToolCall { tool_name: tool.to_owned(), arguments, result: None, duration_ms: None };
-        self.trace(Some(parent), &["tool"], call)
-    }
-
-    fn end(&mut self, id: &TraceId, status: EndStatus, result: Option<&str>, took_ms: f64) -> Result<(), Failure> {
-        let mut end = EndTrace::new(self.run.clone(), id.clone(), status);
-        end.result = result.map(value).transpose()?;
-        end.duration_ms = Some(took_ms.try_into()?);
-        self.tracekeep.traces().end(end)?;
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one line of the story each")]
-    fn step(
-        &mut self,
-        index: u32,
-        skill: &str,
-        params: &str,
-        status: StepStatus,
-        data: Option<&str>,
-        cents: &str,
-        tokens: u64,
-        why: Option<&TraceId>,
-    ) -> Result<(), Failure> {
-        let mut step = RecordStep::new(self.run.clone(), index, skill, value(params)?);
-        step.status = status;
-        step.outcome_category = "SUCCESS".to_owned();
-        step.outcome_data = data.map(value).transpose()?;
-        step.cost_cents = cents.parse()?;
-        step.tokens = Some(tokens);
-        step.trace_id = why.cloned();
-        self.tracekeep.runs().record_step(step)?;
-        Ok(())
+    fn step(&mut self, span: Range<i64>, step: RecordStep) {
+        self.ops.push(Op::RecordStep(RecordStep {
+            occurred_at: Some(self.at(span.start)),
+            duration_ms: DurationMs::from_nanos(nanos(span.end - span.start)),
+            outcome_category: "SUCCESS".to_owned(),
+            ..step
+        }));
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use tracekeep_core::Timestamp;
+use tracekeep_core::amount::DurationMs;
+use tracekeep_core::json::{self, Object};
+
 use crate::Place;
 
 #[test]
@@ -22,6 +26,36 @@ fn a_demo_is_found_shown_and_clean() {
     assert!(json.lines().all(|line| line.starts_with(r#"{"children":"#)), "{json}");
     assert!(place.run(&["fsck"]).code(0).talk().contains("0 findings"));
     place.run(&["doctor", "--listen", "127.0.0.1:0"]).code(0);
+}
+
+/// The run took 0.2 s and a call in it 5 s.
+#[test]
+fn a_demos_times_add_up() {
+    let place = Place::new();
+    let run = place.run(&["demo"]).code(0).out().trim().to_owned();
+    let json = place.run(&["show", &run, "--json"]).code(0).out();
+    let run_view = json::parse(json.lines().next().unwrap().as_bytes()).unwrap();
+    let time =
+        |object: &Object<'_>, name: &str| object.get(name).unwrap().as_str().unwrap().parse::<Timestamp>().unwrap();
+    let run_view = run_view.as_object().unwrap();
+    let (began, ended) = (time(run_view, "started_at"), time(run_view, "completed_at"));
+    let in_steps = run_view.get("duration_ms").unwrap().to_json().as_str().parse::<f64>().unwrap();
+    assert!((1.0..DurationMs::between(began, ended).as_ms()).contains(&in_steps), "{json}");
+    let tree = place.run(&["tree", &run, "--json"]).code(0).out();
+    for line in tree.lines() {
+        let node = json::parse(line.as_bytes()).unwrap();
+        let trace = node.as_object().unwrap().get("trace").unwrap().as_object().unwrap();
+        let (from, to) = (time(trace, "occurred_at"), time(trace, "ended_at"));
+        assert!(began <= from && from < to && to <= ended, "{line}");
+        let took = trace.get("trace_type").unwrap().as_object().unwrap().get("duration_ms");
+        if let Some(took) = took {
+            assert_eq!(
+                took.to_json().as_str().parse::<f64>().unwrap(),
+                DurationMs::between(from, to).as_ms(),
+                "{line}"
+            );
+        }
+    }
 }
 
 #[test]
