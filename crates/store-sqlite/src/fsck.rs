@@ -6,7 +6,6 @@
 //! puts the second in the place of the first.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -141,8 +140,6 @@ struct Walk<'a> {
     after: u32,
     /// The next seq of each run; of entries of no run under `None`.
     seqs: HashMap<Option<u64>, u64>,
-    /// Runs of which something was erased: what depended on it cannot be decided again.
-    erased: HashSet<u64>,
 }
 
 impl<'a> Walk<'a> {
@@ -157,7 +154,6 @@ impl<'a> Walk<'a> {
             clock: Timestamp::MIN,
             after: 0,
             seqs: HashMap::new(),
-            erased: HashSet::new(),
         })
     }
 
@@ -208,7 +204,10 @@ impl<'a> Walk<'a> {
     fn entry(&mut self, entry: &Entry, unreadable: Option<&Error>) -> Result<()> {
         let leaf = entry.leaf(self.ledger).hash();
         self.place_in_order(entry);
-        let run_no = entry.run.as_ref().map(|(run_no, _)| *run_no);
+        if entry.content.is_none() && unreadable.is_none() {
+            let detail = "the body is not there, and no redaction says why";
+            self.report.find(Wrong::Content, place(entry.log_index), detail);
+        }
         let decided = match unreadable {
             Some(error) => Err(error.clone()),
             None => replay(entry, &self.view(entry.log_index)).map(|replayed| replayed.changes),
@@ -216,16 +215,11 @@ impl<'a> Walk<'a> {
         let changes = match decided {
             Ok(changes) => changes,
             Err(error) if error.code() == Code::Corrupt.as_str() => {
-                if run_no.is_none_or(|run_no| !self.erased.contains(&run_no)) {
-                    self.report.find(Wrong::Content, place(entry.log_index), error.detail());
-                }
+                self.report.find(Wrong::Content, place(entry.log_index), error.detail());
                 self.counted(entry, leaf)?
             }
             Err(error) => return Err(error),
         };
-        if entry.content.is_none() && unreadable.is_none() {
-            self.erased.extend(run_no);
-        }
         for change in changes {
             self.index.apply(self.conn, change)?;
         }

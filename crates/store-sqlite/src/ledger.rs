@@ -132,8 +132,8 @@ impl SqliteLedger {
     }
 
     /// Rebuilds every index of the ledger at `path` from its log, in one transaction: the same answers and the same cursors
-    /// as before. An erased entry is rebuilt as erased. An entry that is damaged keeps its place in the log and its run, is
-    /// left out of the indices, and is a finding of the report.
+    /// as before. An entry that is damaged, or whose body is not there, keeps its place in the log and its run, is left out
+    /// of the indices, and is a finding of the report; so is one that depended on it.
     ///
     /// # Errors
     /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the storage

@@ -15,7 +15,8 @@ words! {
         Schema = "schema",
         /// An entry is missing from the log, or cannot be read at all.
         Entry = "entry",
-        /// A body that does not fit its commitment, cannot be read, or is not what the plan would have written.
+        /// A body that is not there, does not fit its commitment, cannot be read, or is not what the plan would have
+        /// written.
         Content = "content",
         /// A number within a run that does not follow.
         Seq = "seq",

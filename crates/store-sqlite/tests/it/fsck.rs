@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use std::path::Path;
 use tracekeep_core::hash::Hash;
 use tracekeep_store::{LedgerStore, PageRequest, TraceQuery, block_on};
-use tracekeep_store_sqlite::{SqliteLedger, Wrong};
+use tracekeep_store_sqlite::{Report, SqliteLedger, Wrong};
 
 /// A ledger with a bit of everything, closed.
 fn filled(path: &Path) {
@@ -256,8 +256,9 @@ fn rebuilding_gives_the_same_answers_and_cursors() {
     assert_eq!(commit(&ledger, start("run-9").under("key-9".parse().unwrap())).ops[0].log_index, 2);
 }
 
+/// What somebody erased by hand was a clean ledger once the indices were rebuilt, and hid changed bodies of the same run.
 #[test]
-fn an_erased_entry_is_rebuilt_as_erased() {
+fn an_entry_that_nobody_redacted_is_a_finding_and_so_is_what_depends_on_it() {
     let place = place();
     {
         let ledger = open(&place.path);
@@ -265,25 +266,49 @@ fn an_erased_entry_is_rebuilt_as_erased() {
         commit(&ledger, thought("run-0", "kept"));
         commit(&ledger, thought("run-0", "erased"));
         commit(&ledger, start("run-1"));
+        commit(
+            &ledger,
+            ops(&[
+                r#"{"op":"record_trace","run_id":"run-0","parent_id":"erased","id":"child","trace_type":{"type":"Thought","content":"c"}}"#,
+                r#"{"op":"end_trace","run_id":"run-0","id":"erased","status":"ok"}"#,
+            ]),
+        );
+        commit(&ledger, thought("run-0", "changed"));
     }
     let head = block_on(open(&place.path).head()).unwrap();
     let erase = "UPDATE entry SET body = NULL, salt = NULL WHERE log_index IN (2, 3)";
     Connection::open(&place.path).unwrap().execute_batch(erase).unwrap();
-    assert!(!SqliteLedger::check(&place.path).unwrap().is_clean(), "its index rows are still there");
-    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+    tamper(&place.path, "UPDATE entry SET salt = zeroblob(32) WHERE log_index = 6");
+    let content = |report: Report| -> Vec<String> {
+        let findings = report.findings.into_iter().filter(|finding| finding.what == Wrong::Content);
+        findings.map(|finding| format!("{}: {}", finding.place, finding.detail)).collect()
+    };
+    let expected = [
+        "log index 2: the body is not there, and no redaction says why",
+        "log index 3: the body is not there, and no redaction says why",
+        "log index 4: log index 4: refused: /ops/0/parent_id: the parent erased is not recorded in this run",
+        "log index 5: log index 5: refused: /ops/0/id: no trace of that id is recorded in the run",
+        "log index 6: log index 6: the body does not fit its commitment",
+    ];
+    assert_eq!(content(SqliteLedger::check(&place.path).unwrap()), expected);
+    assert_eq!(content(SqliteLedger::rebuild(&place.path).unwrap()), expected);
     let report = SqliteLedger::check(&place.path).unwrap();
-    assert_eq!(report.findings, []);
-    assert_eq!(report.root, Some(head.root), "the tree outlives the erasure");
+    assert_eq!((report.count, report.root), (5, Some(head.root)), "the tree outlives them");
+    assert_eq!(content(report), expected, "the indices are those of what is there, and the findings stay");
     let ledger = open(&place.path);
     assert_eq!(block_on(ledger.head()).unwrap(), head);
     let run = block_on(ledger.run(&run_id("run-0"))).unwrap().unwrap();
-    assert_eq!((run.entries, run.traces), (3, 1), "it keeps its place in the run, and is no trace of it any more");
+    assert_eq!(
+        (run.entries, run.traces),
+        (6, 1),
+        "they keep their places in the run, and are no traces of it any more"
+    );
     assert!(block_on(ledger.trace(&run_id("run-0"), &"erased".parse().unwrap())).unwrap().is_none());
     assert!(block_on(ledger.run(&run_id("run-1"))).unwrap().is_none());
     let entries = block_on(ledger.entries(2, 2)).unwrap();
     assert!(entries.iter().all(|entry| entry.body.is_none() && entry.salt.is_none()));
     assert_eq!(refused(&ledger, start("run-1")).code(), "erased", "its id is never free again");
-    assert_eq!(commit(&ledger, thought("run-0", "later")).tree_size, 5);
+    assert_eq!(commit(&ledger, thought("run-0", "later")).tree_size, 8);
 }
 
 #[test]
