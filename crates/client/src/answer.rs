@@ -3,6 +3,7 @@
 use tracekeep_core::Invalid;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::{self, Object, Value};
+use tracekeep_core::view::{LogEntry, LogEvent};
 use tracekeep_core::wire::{Field, Path, take_optional, take_required};
 use tracekeep_store::{Code, Digests, Error, ErrorKind, Outcome, Page, Result};
 
@@ -102,6 +103,23 @@ impl Answer {
             _ => ErrorKind::Invalid,
         }
     }
+}
+
+/// What the leaf of an entry says of it.
+pub(crate) fn event(entry: &LogEntry) -> Result<LogEvent> {
+    let Value::Object(mut leaf) = entry.leaf.json().value() else {
+        return Err(strange("the server answered a leaf that is no object"));
+    };
+    let mut read = || -> std::result::Result<LogEvent, Invalid> {
+        Ok(LogEvent {
+            log_index: entry.log_index,
+            run: take_required(&mut leaf, "run", &Path::ROOT)?,
+            seq: take_required(&mut leaf, "seq", &Path::ROOT)?,
+            kind: take_required(&mut leaf, "kind", &Path::ROOT)?,
+            recorded_at: take_required(&mut leaf, "recorded_at", &Path::ROOT)?,
+        })
+    };
+    read().map_err(unreadable)
 }
 
 fn unreadable(error: Invalid) -> Error {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+};
 use tracekeep_store::{
     Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery, TreeQuery,
 };
@@ -129,6 +131,10 @@ impl LedgerStore for FaultStore {
 
     async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
         self.inner.entries(from, limit).await
+    }
+
+    async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
+        self.inner.events(from, limit).await
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {

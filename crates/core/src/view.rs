@@ -230,6 +230,22 @@ object! {
 }
 
 object! {
+    /// Where an entry stands and what it is: what followers of the log are told. It holds nothing that was recorded.
+    pub struct LogEvent {
+        /// Its place in the ledger.
+        required log_index: u64,
+        /// The run's id; "" for an entry of no run.
+        required run: String,
+        /// Its number within its run, from 0.
+        required seq: u64,
+        /// The kind; the list is open.
+        required kind: String,
+        /// The ledger's own clock.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
     /// The ledger's size and root.
     pub struct Head {
         /// Entries.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
-use tracekeep_core::view::LogEntry;
+use tracekeep_core::view::LogEvent;
+use tracekeep_core::wire::to_json;
 use tracekeep_store::{Code, Error};
 
 use crate::call::Call;
@@ -17,8 +18,8 @@ use crate::params::Params;
 use crate::problem::Problem;
 use crate::state::App;
 
-/// Entries read at a time.
-const ENTRIES_MAX: u32 = 200;
+/// Events read at a time.
+const EVENTS_MAX: u32 = 200;
 
 pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
@@ -37,17 +38,17 @@ pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
 }
 
 /// Reads what comes after `next` and hands it on, until nobody listens any more.
-async fn follow(app: App, mut next: u64, sender: tokio::sync::mpsc::Sender<Vec<LogEntry>>) {
+async fn follow(app: App, mut next: u64, sender: tokio::sync::mpsc::Sender<Vec<LogEvent>>) {
     // Subscribed before the first read, so that no commit falls between.
     let mut sizes = app.sizes();
     loop {
         let from = next;
-        let Ok(entries) = app.read(async move |store| store.entries(from, ENTRIES_MAX).await).await else { return };
-        match entries.last() {
+        let Ok(events) = app.read(async move |store| store.events(from, EVENTS_MAX).await).await else { return };
+        match events.last() {
             Some(last) => {
                 next = last.log_index + 1;
                 tokio::select! {
-                    sent = sender.send(entries) => if sent.is_err() { return },
+                    sent = sender.send(events) => if sent.is_err() { return },
                     () = app.stopping() => return,
                 }
             }
@@ -61,8 +62,8 @@ async fn follow(app: App, mut next: u64, sender: tokio::sync::mpsc::Sender<Vec<L
 }
 
 struct Followed {
-    receiver: tokio::sync::mpsc::Receiver<Vec<LogEntry>>,
-    ready: VecDeque<LogEntry>,
+    receiver: tokio::sync::mpsc::Receiver<Vec<LogEvent>>,
+    ready: VecDeque<LogEvent>,
 }
 
 impl Stream for Followed {
@@ -70,11 +71,11 @@ impl Stream for Followed {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Some(entry) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(event(&entry))));
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(sent(&event))));
             }
             match self.receiver.poll_recv(context) {
-                Poll::Ready(Some(entries)) => self.ready = entries.into(),
+                Poll::Ready(Some(events)) => self.ready = events.into(),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             }
@@ -82,12 +83,6 @@ impl Stream for Followed {
     }
 }
 
-/// {log_index, run, seq, kind, recorded_at}: where to look, never what was recorded.
-fn event(entry: &LogEntry) -> Event {
-    let leaf = entry.leaf.json().value();
-    let member = |name: &str| leaf.as_object().and_then(|leaf| leaf.get(name)).map(|value| value.to_json());
-    let members = ["kind", "recorded_at", "run", "seq"].into_iter().filter_map(|name| Some((name, member(name)?)));
-    let log_index = ("log_index", tracekeep_core::json::Json::from(entry.log_index));
-    let data = crate::problem::object(members.chain([log_index]));
-    Event::default().id(entry.log_index.to_string()).data(data.as_str())
+fn sent(event: &LogEvent) -> Event {
+    Event::default().id(event.log_index.to_string()).data(to_json(event).as_str())
 }

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+};
 use tracekeep_store::{
     Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, TraceQuery,
     TreeQuery, read,
@@ -285,6 +287,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
         self.readers.read(|view| read::entries(view, from, limit))
+    }
+
+    async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
+        self.readers.read(|view| read::events(view, from, limit))
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {

@@ -17,10 +17,16 @@ use crate::error::{Said, corrupt};
 use crate::statement::one;
 use crate::words::Numbered;
 
+/// The columns that [`entry_header`] reads.
+macro_rules! entry_header_columns {
+    () => {
+        "log_index, run_no, seq, kind, recorded_at, commitment, after"
+    };
+}
 /// The columns that [`entry`] reads.
 macro_rules! entry_columns {
     () => {
-        "log_index, run_no, seq, kind, recorded_at, commitment, after, codec, body, salt"
+        concat!($crate::rows::entry_header_columns!(), ", codec, body, salt")
     };
 }
 /// The columns that [`run`] reads.
@@ -43,7 +49,7 @@ macro_rules! slot_columns {
         "named_by, run_no, id, occurred_at, filled_by"
     };
 }
-pub(crate) use {entry_columns, run_columns, slot_columns, trace_columns};
+pub(crate) use {entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
 
 /// A time as it is stored.
 pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
@@ -94,7 +100,7 @@ impl RunNames {
     }
 }
 
-/// What stands in front of the content of an entry: all of it but body and salt.
+/// What stands in front of the content of an entry, all of it but body and salt: [`entry_header_columns`].
 pub(crate) fn entry_header(conn: &Connection, names: &RunNames, row: &Row<'_>) -> Result<Entry> {
     let run_no: Option<u64> = row.get(1).said()?;
     Ok(Entry {

@@ -18,7 +18,7 @@ use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, Trac
 
 use crate::error::{Said, corrupt};
 use crate::index::Index;
-use crate::rows::{self, RunNames, entry_columns, run_columns, slot_columns, trace_columns};
+use crate::rows::{self, RunNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
 use crate::statement::{many, one, value};
 use crate::words::Numbered;
 
@@ -206,6 +206,15 @@ impl Snapshot for View<'_> {
         many(self.conn, sql, (place(from), limit), |row| rows::entry(self.conn, &self.names, row))
     }
 
+    fn headers(&self, from: u64, limit: u32) -> Result<Vec<Entry>> {
+        let sql = concat!(
+            "SELECT ",
+            entry_header_columns!(),
+            " FROM entry WHERE log_index >= ?1 ORDER BY log_index LIMIT ?2"
+        );
+        many(self.conn, sql, (place(from), limit), |row| rows::entry_header(self.conn, &self.names, row))
+    }
+
     fn key(&self, key: &Key) -> Result<Option<u64>> {
         one(self.conn, "SELECT log_index FROM idem_key WHERE key = ?1", [key.as_str()], |row| row.get(0).said())
     }
@@ -381,7 +390,11 @@ pub(crate) fn partial_tile(
     width: u16,
 ) -> Result<Vec<Hash>> {
     let hashes = if level == 0 {
-        let sql = concat!("SELECT ", entry_columns!(), " FROM entry WHERE log_index >= ?1 ORDER BY log_index LIMIT ?2");
+        let sql = concat!(
+            "SELECT ",
+            entry_header_columns!(),
+            " FROM entry WHERE log_index >= ?1 ORDER BY log_index LIMIT ?2"
+        );
         let names = RunNames::default();
         many(conn, sql, (place(first), width), |row| Ok(rows::entry_header(conn, &names, row)?.leaf(ledger).hash()))?
     } else {

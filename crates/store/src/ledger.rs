@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+};
 
 use crate::batch::Batch;
 use crate::error::Result;
@@ -78,6 +80,9 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
 
     /// Entries of the log from `from` on, at most `limit` (1 to 1,000).
     async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>>;
+
+    /// Where the entries from `from` on stand, at most `limit` (1 to 1,000). A backend that holds them reads no bodies.
+    async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>>;
 
     /// Proves that an entry is in the log of `size` entries (the head where absent); `entry_not_found`.
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof>;

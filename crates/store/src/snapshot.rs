@@ -63,6 +63,8 @@ pub trait Snapshot {
     fn entry(&self, log_index: u64) -> Result<Option<Entry>>;
     /// Entries from `from` on, at most `limit`, in order.
     fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>>;
+    /// The same without their content, which is not read: they look erased.
+    fn headers(&self, from: u64, limit: u32) -> Result<Vec<Entry>>;
     /// The log index of the entry of an idempotency key.
     fn key(&self, key: &Key) -> Result<Option<u64>>;
     /// How many entries of no run there are: the next seq of such an entry.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tracekeep_core::json::Json;
-use tracekeep_core::view::LogEntry;
+use tracekeep_core::view::LogEvent;
+use tracekeep_core::wire::to_json;
 use tracekeep_store::block_on;
 use tracekeep_store_sqlite::SqliteLedger;
 
@@ -16,8 +17,8 @@ use crate::print::{data, json, plain, talk};
 /// How often a follower looks for new entries.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Entries read at a time.
-const ENTRIES_MAX: u32 = 500;
+/// Events read at a time.
+const EVENTS_MAX: u32 = 500;
 
 pub(crate) fn tail(config: &Config, from: Option<u64>) -> Outcome {
     let ledger = open::reading(config)?;
@@ -26,35 +27,20 @@ pub(crate) fn tail(config: &Config, from: Option<u64>) -> Outcome {
         None => block_on(ledger.head())?.tree_size,
     };
     loop {
-        let entries = block_on(ledger.entries(next, ENTRIES_MAX))?;
-        for entry in &entries {
-            next = entry.log_index + 1;
-            if config.json { json(&event(entry))? } else { data(&plain(&line(entry)))? }
+        let events = block_on(ledger.events(next, EVENTS_MAX))?;
+        for event in &events {
+            next = event.log_index + 1;
+            if config.json { json(&to_json(event))? } else { data(&plain(&line(event)))? }
         }
-        if entries.is_empty() {
+        if events.is_empty() {
             std::thread::sleep(LOOK_EVERY);
         }
     }
 }
 
-fn member(entry: &LogEntry, name: &str) -> Option<Json> {
-    entry.leaf.json().value().as_object().and_then(|leaf| leaf.get(name)).map(|value| value.to_json())
-}
-
-/// What the events of a server hold: where to look, not what was recorded.
-fn event(entry: &LogEntry) -> Json {
-    let names = ["kind", "recorded_at", "run", "seq"].into_iter();
-    let members = names.filter_map(|name| Some((name, member(entry, name)?)));
-    Json::object(members.chain([("log_index", Json::from(entry.log_index))]))
-        .expect("invariant: five plain members under five names")
-}
-
-fn line(entry: &LogEntry) -> String {
-    let text = |name: &str| {
-        let value = member(entry, name).unwrap_or_else(Json::null);
-        value.value().as_str().map_or_else(|| value.as_str().to_owned(), str::to_owned)
-    };
-    format!("{:>8}  {}  {:<13} {} #{}", entry.log_index, text("recorded_at"), text("kind"), text("run"), text("seq"))
+fn line(event: &LogEvent) -> String {
+    let LogEvent { log_index, run, seq, kind, recorded_at } = event;
+    format!("{log_index:>8}  {recorded_at}  {kind:<13} {run} #{seq}")
 }
 
 pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {

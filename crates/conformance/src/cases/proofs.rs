@@ -16,6 +16,7 @@ cases!("proofs":
     what_is_not_there_cannot_be_proved,
     the_log_is_read_in_stretches,
     entries_are_numbered_in_ledger_and_run,
+    events_say_what_the_leaves_say,
     recorded_at_never_goes_back,
     a_batch_has_one_time,
     recorded_bodies_hold_every_default,
@@ -139,6 +140,30 @@ fn entries_are_numbered_in_ledger_and_run(cx: &mut Context) {
     let log = block_on(cx.ledger().entries(0, 100)).expect("the log");
     let numbered: Vec<_> = log.iter().map(leaf_members).map(|leaf| format!("{}{}", leaf["run"], leaf["seq"])).collect();
     assert_eq!(numbered, ["a0", "b0", "a1", "b1", "a2", "0", "b2"]);
+}
+
+fn events_say_what_the_leaves_say(cx: &mut Context) {
+    cx.record(&[start("a"), start("b"), step("a", 0)]);
+    cx.sources.advance(5);
+    cx.send_under("k", &[thought("a", "t"), complete("a")]).expect("recorded");
+    let log = block_on(cx.ledger().entries(0, 100)).expect("the log");
+    let events = block_on(cx.ledger().events(0, 100)).expect("events");
+    assert_eq!(events.len(), log.len());
+    for (event, entry) in events.iter().zip(&log) {
+        let leaf = leaf_members(entry);
+        let said = [event.run.clone(), event.seq.to_string(), event.kind.clone(), event.recorded_at.to_string()];
+        assert_eq!(said, ["run", "seq", "kind", "recorded_at"].map(|name| leaf[name].clone()));
+        assert_eq!(event.log_index, entry.log_index);
+    }
+    let read = |from, limit| {
+        let events = block_on(cx.ledger().events(from, limit)).map_err(|error| error.code());
+        events.map(|events| events.iter().map(|event| event.log_index).collect::<Vec<_>>())
+    };
+    assert_eq!(read(1, 3), Ok(vec![1, 2, 3]));
+    assert_eq!(read(6, 1), Ok(vec![]));
+    assert_eq!(read(u64::MAX, 1_000), Ok(vec![]));
+    assert_eq!(read(0, 0), Err("invalid_parameter"));
+    assert_eq!(read(0, 1_001), Err("invalid_parameter"));
 }
 
 fn recorded_at_never_goes_back(cx: &mut Context) {

@@ -336,6 +336,21 @@ fn a_damaged_entry_is_left_out_of_the_rebuilt_indices_and_reported() {
     assert_eq!(block_on(ledger.traces(&run_id("run-0"), &TraceQuery::default())).unwrap().items.len(), 2);
 }
 
+/// Who follows the log is told where to look: that used to read every body, and to stop at a damaged one.
+#[test]
+fn events_read_no_bodies() {
+    let place = place();
+    {
+        let ledger = open(&place.path);
+        commit(&ledger, start("run-0"));
+        commit(&ledger, thought("run-0", "damaged"));
+    }
+    tamper(&place.path, "UPDATE entry SET body = x'ff' WHERE log_index = 1");
+    let ledger = open(&place.path);
+    assert_eq!(block_on(ledger.entries(0, 10)).unwrap_err().code(), "corrupt");
+    assert_eq!(block_on(ledger.events(0, 10)).unwrap().len(), 2);
+}
+
 #[test]
 fn a_log_with_a_gap_is_not_rebuilt_over() {
     let place = place();

@@ -257,6 +257,12 @@ impl Snapshot for Index {
         Ok(self.log.iter().skip(place(from)).take(limit as usize).cloned().collect())
     }
 
+    fn headers(&self, from: u64, limit: u32) -> Result<Vec<Entry>> {
+        let mut entries = self.entries(from, limit)?;
+        entries.iter_mut().for_each(|entry| entry.content = None);
+        Ok(entries)
+    }
+
     fn key(&self, key: &Key) -> Result<Option<u64>> {
         Ok(self.keys.get(key).copied())
     }

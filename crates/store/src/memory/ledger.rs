@@ -4,7 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+};
 
 use super::index::Index;
 use crate::batch::{Batch, Prepared};
@@ -114,6 +116,10 @@ impl LedgerStore for MemoryLedger {
 
     async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
         read::entries(&*self.lock(), from, limit)
+    }
+
+    async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
+        read::events(&*self.lock(), from, limit)
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {

@@ -6,7 +6,7 @@ mod steps;
 mod traces;
 mod tree;
 
-pub use proofs::{consistency, entries, head, inclusion, root_at};
+pub use proofs::{consistency, entries, events, head, inclusion, root_at};
 pub use runs::{run, run_count, runs};
 pub use steps::{step, steps};
 pub use traces::{trace, trace_counts, traces};

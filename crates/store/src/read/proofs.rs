@@ -7,10 +7,11 @@ use tracekeep_core::json::Json;
 use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 use tracekeep_core::merkle::{self, ProofError, TileReader};
 use tracekeep_core::model::JsonObject;
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent};
 
 use super::entry;
 use crate::error::{Code, Error, Result};
+use crate::rows::Entry;
 use crate::snapshot::Snapshot;
 
 /// Entries read before their bytes are looked at.
@@ -52,11 +53,9 @@ pub fn head(snapshot: &impl Snapshot) -> Result<Head> {
 /// # Errors
 /// `invalid_parameter` where the limit is out of range; what the snapshot fails with.
 pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
-    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(Error::new(Code::InvalidParameter, format!("limit is 1 to {PAGE_ITEMS_MAX}")).at("limit"));
-    }
+    check_limit(limit)?;
     let ledger = snapshot.ledger();
-    let view = |entry: crate::rows::Entry| {
+    let view = |entry: Entry| {
         let leaf = entry.leaf(ledger);
         let leaf_json = Json::from_canonical(leaf.text());
         LogEntry {
@@ -80,6 +79,29 @@ pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<Lo
         }
     }
     Ok(items)
+}
+
+/// Where the entries from `from` on stand, 1 to 1,000 of them at most. Their content is not read.
+///
+/// # Errors
+/// As [`entries`].
+pub fn events(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
+    check_limit(limit)?;
+    let event = |header: Entry| LogEvent {
+        log_index: header.log_index,
+        run: header.run.map_or_else(String::new, |(_, run_id)| run_id.as_str().to_owned()),
+        seq: header.seq,
+        kind: header.kind.as_str().to_owned(),
+        recorded_at: header.recorded_at,
+    };
+    Ok(snapshot.headers(from, limit)?.into_iter().map(event).collect())
+}
+
+fn check_limit(limit: u32) -> Result<()> {
+    if (1..=PAGE_ITEMS_MAX).contains(&limit) {
+        return Ok(());
+    }
+    Err(Error::new(Code::InvalidParameter, format!("limit is 1 to {PAGE_ITEMS_MAX}")).at("limit"))
 }
 
 /// Proves that an entry is in the tree of `size` entries, or of the head.
