@@ -1,6 +1,6 @@
 //! Deciding traces: their places in the forest, and their ends.
 
-use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::id::TraceId;
 use tracekeep_core::limits::ANCESTORS_MAX;
 use tracekeep_core::model::{EndTrace, Kind, Op, RecordTrace, RunStatus, TraceStatus, TraceType};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp};
@@ -11,7 +11,7 @@ use super::fetch::recorded_trace;
 use super::work::{SeenTrace, Work, no_run};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, Slot, SlotRow, TraceRow};
+use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
 
 pub(super) fn record(op: &RecordTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let (run_id, id) = (&op.run_id, op.id.as_ref().expect("invariant: prepare fills ids in"));
@@ -54,14 +54,14 @@ pub(super) fn record(op: &RecordTrace, prepared: &PreparedOp, work: &mut Work<'_
     work.put_trace(run_id, None, row);
     let run = work.run_mut(run_id)?;
     run.traces += 1;
-    note_root_end(op, run);
+    note_root_end(op, op.ended_at, run);
     Ok(Done::now(recorded, work))
 }
 
 /// Of telemetry, the end of the root span is what a reader waits for.
-fn note_root_end(op: &RecordTrace, run: &mut crate::rows::RunRow) {
-    if op.otel.is_some() && op.parent_id.is_none() && run.root_ended_at.is_none() {
-        run.root_ended_at = op.ended_at;
+fn note_root_end(trace: &RecordTrace, ended_at: Option<Timestamp>, run: &mut RunRow) {
+    if trace.otel.is_some() && trace.parent_id.is_none() && run.root_ended_at.is_none() {
+        run.root_ended_at = ended_at;
     }
 }
 
@@ -171,7 +171,7 @@ fn close(
         ..before.clone()
     };
     work.put_trace(&op.run_id, Some(before), after);
-    note_root_end(op, work.run_mut(&op.run_id)?);
+    note_root_end(op, op.ended_at, work.run_mut(&op.run_id)?);
     Ok(Done::now(log_index, work))
 }
 
@@ -205,16 +205,8 @@ pub(super) fn end(op: &EndTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> 
     let at = ended_at(op, &recorded, before.occurred_at, work.context.recorded_at);
     let after = TraceRow { status: op.status.into(), ended_at: Some(at), ended_by: Some(log_index), ..before.clone() };
     work.put_trace(&op.run_id, Some(before), after);
-    run_root_ended(&op.run_id, &recorded, at, work)?;
+    note_root_end(&recorded, Some(at), work.run_mut(&op.run_id)?);
     Ok(Done::now(log_index, work))
-}
-
-fn run_root_ended(run_id: &RunId, recorded: &RecordTrace, at: Timestamp, work: &mut Work<'_>) -> Result<()> {
-    let run = work.run_mut(run_id)?;
-    if recorded.otel.is_some() && recorded.parent_id.is_none() && run.root_ended_at.is_none() {
-        run.root_ended_at = Some(at);
-    }
-    Ok(())
 }
 
 /// When an end took place: as stated, else occurred_at + duration_ms, whoever stated that, else when it was recorded.
