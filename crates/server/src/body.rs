@@ -12,7 +12,7 @@ use tracekeep_core::json::{self, Object, Value};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::Op;
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::Error;
+use tracekeep_store::Batch;
 
 use crate::admission::Admitted;
 use crate::problem::{Problem, ServerCode};
@@ -141,32 +141,14 @@ pub(crate) fn one_op(name: &str, bytes: &[u8], path: &[(&'static str, String)]) 
 /// Reads a batch: {"ops": […]}.
 pub(crate) fn ops(bytes: &[u8]) -> Result<Vec<Op>, Problem> {
     let value = json::parse_around(bytes, 2).map_err(Invalid::from)?;
-    let Value::Object(mut object) = value else {
+    let Value::Object(object) = value else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "", "must be an object with the member ops").into());
     };
-    let ops = match object.take("ops") {
-        Some(Value::Array(ops)) => ops,
-        Some(_) => return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array").into()),
-        None => return Err(Invalid::new(InvalidCode::MissingMember, "/ops", "is required").into()),
-    };
-    if let Some((name, _)) = object.iter().next() {
-        return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), "is not a member here").into());
+    if object.get("key").is_some() {
+        let detail = "is not a member here: the header Idempotency-Key says it";
+        return Err(Invalid::new(InvalidCode::UnknownMember, "/key", detail).into());
     }
-    ops.into_iter()
-        .enumerate()
-        .map(|(place, op)| {
-            read_op(op).map_err(|invalid| Problem::from(Error::from(invalid.under(&format!("/ops/{place}")))))
-        })
-        .collect()
-}
-
-/// Reads one op of a batch; the door says where it comes from.
-fn read_op(value: Value<'_>) -> Result<Op, Invalid> {
-    let starts = value.as_object().and_then(|op| op.get("op")?.as_str()) == Some("start_run");
-    if starts && value.as_object().is_some_and(|op| op.get("source").is_some()) {
-        return Err(Invalid::new(InvalidCode::UnknownMember, "/source", "is not a member here: the door says it"));
-    }
-    Op::read(value)
+    Ok(Batch::read(object)?.ops)
 }
 
 /// The run that a path names.

@@ -3,9 +3,12 @@
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::Key;
+use tracekeep_core::json::{Object, Value};
 use tracekeep_core::limits::BATCH_OPS_MAX;
 use tracekeep_core::model::Op;
 use tracekeep_core::seal::{self, StepLeaves};
+use tracekeep_core::wire::{Path, refuse_rest, take_optional};
+use tracekeep_core::{Invalid, InvalidCode};
 
 use crate::error::{Code, Error, Result};
 use crate::source::Source;
@@ -39,6 +42,38 @@ impl Batch {
         self
     }
 
+    /// Reads {"ops": […], "key"?: …} as it comes in at a door.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the JSON Pointer to the place.
+    pub fn read(mut object: Object<'_>) -> std::result::Result<Self, Invalid> {
+        let at = &Path::ROOT;
+        let ops = match object.take("ops") {
+            Some(Value::Array(ops)) => ops,
+            Some(other) => return Err(at.name("ops").wrong_type("an array", &other)),
+            None => return Err(at.name("ops").refuse(InvalidCode::MissingMember, "is required")),
+        };
+        let key = take_optional(&mut object, "key", at)?;
+        refuse_rest(&object, at)?;
+        let ops = ops.into_iter().enumerate();
+        let ops = ops.map(|(place, op)| Self::read_op(op).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
+        Ok(Self { ops: ops.collect::<std::result::Result<_, _>>()?, key })
+    }
+
+    /// Reads an op as it comes in at a door: the door says where a run comes from, not who sends it.
+    ///
+    /// # Errors
+    /// As [`Op::read`].
+    pub fn read_op(value: Value<'_>) -> std::result::Result<Op, Invalid> {
+        let op = value.as_object();
+        let starts = op.and_then(|op| op.get("op")?.as_str()) == Some("start_run");
+        if starts && op.is_some_and(|op| op.get("source").is_some()) {
+            let detail = "is not a member here: the door says it";
+            return Err(Path::ROOT.name("source").refuse(InvalidCode::UnknownMember, detail));
+        }
+        Op::read(value)
+    }
+
     /// Does what the caller's own thread does, once: checks the ops, fills in ids, absent times and the batch's random
     /// bytes, makes the bodies canonical and computes the commitments.
     ///
@@ -49,8 +84,7 @@ impl Batch {
         if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
         }
-        let wrong =
-            |place: usize, invalid: tracekeep_core::Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
+        let wrong = |place: usize, invalid: Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
         for (place, op) in self.ops.iter_mut().enumerate() {
             op.check().map_err(|invalid| wrong(place, invalid))?;
         }
@@ -100,12 +134,7 @@ pub(crate) struct PreparedOp {
 
 impl PreparedOp {
     /// Fills in a checked op.
-    fn new(
-        mut op: Op,
-        place: u64,
-        random: &[u8; 32],
-        source: &Source,
-    ) -> std::result::Result<Self, tracekeep_core::Invalid> {
+    fn new(mut op: Op, place: u64, random: &[u8; 32], source: &Source) -> std::result::Result<Self, Invalid> {
         let generated = op.generated();
         fill_in(&mut op, source);
         let salt = Salt::of_entry(random, place);
@@ -113,11 +142,7 @@ impl PreparedOp {
     }
 
     /// An op that needs nothing filled in, as it stands in the record.
-    pub(crate) fn settled(
-        op: Op,
-        salt: Salt,
-        generated: Vec<&'static str>,
-    ) -> std::result::Result<Self, tracekeep_core::Invalid> {
+    pub(crate) fn settled(op: Op, salt: Salt, generated: Vec<&'static str>) -> std::result::Result<Self, Invalid> {
         let body = op.body();
         body.check_limits()?;
         // A seal's commitment covers what the plan computes, so it is made there.

@@ -5,7 +5,6 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use tracekeep_core::id::Key;
 use tracekeep_core::json::{self, Value};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::{CompleteRun, Op};
@@ -87,37 +86,15 @@ fn at_line(number: u64, error: Error) -> Failure {
     Failure::At(format!("line {number}"), error)
 }
 
-/// An op as every door reads it: the door says where a run comes from.
-fn op(value: Value<'_>) -> Result<Op, Invalid> {
-    let op = value.as_object();
-    let starts = op.and_then(|op| op.get("op")?.as_str()) == Some("start_run");
-    if starts && op.is_some_and(|op| op.get("source").is_some()) {
-        return Err(Invalid::new(InvalidCode::UnknownMember, "/source", "is not a member here: the door says it"));
-    }
-    Op::read(value)
-}
-
 /// A line: an op, or {"ops": […], "key"?: …}. With it, what a lone op's paths have before them that the line has not.
 fn batch(line: &[u8]) -> Result<(Batch, &'static str), Invalid> {
-    let value = json::parse_around(line, 2)?;
-    let Value::Object(mut object) = value else {
+    let Value::Object(object) = json::parse_around(line, 2)? else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object"));
     };
-    let Some(ops) = object.take("ops") else { return Ok((Batch::one(op(Value::Object(object))?), "/ops/0")) };
-    let Value::Array(ops) = ops else {
-        return Err(Invalid::new(InvalidCode::InvalidMember, "/ops", "must be an array"));
-    };
-    let key = match object.take("key") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(key)) => Some(Key::new(key).map_err(|invalid| invalid.under("/key"))?),
-        Some(_) => return Err(Invalid::new(InvalidCode::InvalidMember, "/key", "must be a string")),
-    };
-    if let Some((name, _)) = object.iter().next() {
-        return Err(Invalid::new(InvalidCode::UnknownMember, format!("/{name}"), "is not a member here"));
+    if object.get("ops").is_some() {
+        return Ok((Batch::read(object)?, ""));
     }
-    let ops = ops.into_iter().enumerate();
-    let ops = ops.map(|(place, value)| op(value).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
-    Ok((Batch { ops: ops.collect::<Result<_, _>>()?, key }, ""))
+    Ok((Batch::one(Batch::read_op(Value::Object(object))?), "/ops/0"))
 }
 
 /// What commits, and says what became of each line.
