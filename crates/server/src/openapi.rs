@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use tracekeep_core::limits::BATCH_OPS_MAX;
+use tracekeep_core::model::Op;
 use tracekeep_core::wire::{Member, Shape};
 
-use crate::routes::{Gives, Route, Takes, table};
+use crate::routes::{Form, Gives, Param, Route, Takes, table};
 
 /// The document as pretty-printed JSON.
 #[must_use]
@@ -38,12 +40,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     let mut parameters: Vec<Value> = path_parts(route.path)
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
-    parameters.extend(
-        route
-            .params
-            .iter()
-            .map(|(name, doc)| json!({"name": name, "in": "query", "description": doc, "schema": {"type": "string"}})),
-    );
+    parameters.extend(route.params.iter().map(|param| query_parameter(param, schemas)));
     let mut operation = json!({"summary": route.summary, "responses": responses(route, schemas)});
     if let Some(body) = request_body(route, schemas) {
         operation["requestBody"] = body;
@@ -57,6 +54,17 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         operation["parameters"] = parameters.into();
     }
     operation
+}
+
+fn query_parameter(param: &Param, schemas: &mut Schemas) -> Value {
+    let schema = match &param.form {
+        Form::Text => json!({"type": "string"}),
+        Form::Integer(min, None) => json!({"type": "integer", "minimum": min}),
+        Form::Integer(min, Some(max)) => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Form::Boolean => json!({"type": "boolean"}),
+        Form::Words(shape) => schemas.of(&shape()),
+    };
+    json!({"name": param.name, "in": "query", "required": param.required, "description": param.doc, "schema": schema})
 }
 
 fn path_parts(path: &str) -> impl Iterator<Item = &str> {
@@ -75,13 +83,7 @@ fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
             "type": "object",
             "required": ["ops"],
             "additionalProperties": false,
-            "properties": {"ops": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {
-                "type": "object",
-                "required": ["op"],
-                "description": "the members of the op, with run_id, and its name",
-                "properties": {"op": {"enum": ["start_run", "ensure_run", "describe_run", "record_step", "record_trace",
-                                               "end_trace", "complete_run"]}},
-            }}},
+            "properties": {"ops": {"type": "array", "minItems": 1, "maxItems": BATCH_OPS_MAX, "items": schemas.op()}},
         }}}),
         Takes::Otlp => json!({
             "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
@@ -169,6 +171,28 @@ impl Schemas {
         }
         let required: Vec<_> = members.iter().filter(|member| member.required).map(|member| member.name).collect();
         json!({"type": "object", "additionalProperties": false, "properties": properties, "required": required})
+    }
+
+    /// An op of a batch: its members and its name.
+    fn op(&mut self) -> Value {
+        let mut mapping = Map::new();
+        for (op, shape) in Op::shapes() {
+            let Shape::Object(name, mut members) = shape else { unreachable!("invariant: an op has members by name") };
+            // The door says it.
+            members.retain(|member| op != "start_run" || member.name != "source");
+            let mut schema = self.object(&members);
+            schema["properties"]["op"] = json!({"const": op});
+            if let Some(required) = schema["required"].as_array_mut() {
+                required.insert(0, json!("op"));
+            }
+            let name = format!("{name}Op");
+            mapping.insert(op.to_owned(), format!("#/components/schemas/{name}").into());
+            self.0.insert(name, schema);
+        }
+        let kinds: Vec<_> = mapping.values().map(|schema| json!({"$ref": schema})).collect();
+        let schema = json!({"oneOf": kinds, "discriminator": {"propertyName": "op", "mapping": mapping}});
+        self.0.insert("Op".to_owned(), schema);
+        reference("Op")
     }
 
     fn op_receipt(&mut self) -> Value {

@@ -7,7 +7,7 @@ use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{self, Json, Object, Value};
 use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::{CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType};
-use crate::wire::{Draft, Fields, Path, read_whole, words};
+use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
 words! {
     /// What an entry of the log is. The list is open: a verifier treats an unknown kind as opaque.
@@ -75,6 +75,20 @@ impl Op {
             Self::EndTrace(_) => "end_trace",
             Self::CompleteRun(_) => "complete_run",
         }
+    }
+
+    /// The form of each op's members, by its name.
+    #[must_use]
+    pub fn shapes() -> [(&'static str, Shape); 7] {
+        [
+            ("start_run", Shape::of::<StartRun>()),
+            ("ensure_run", Shape::of::<EnsureRun>()),
+            ("describe_run", Shape::of::<DescribeRun>()),
+            ("record_step", Shape::of::<RecordStep>()),
+            ("record_trace", Shape::of::<RecordTrace>()),
+            ("end_trace", Shape::of::<EndTrace>()),
+            ("complete_run", Shape::of::<CompleteRun>()),
+        ]
     }
 
     /// The run that the op is about; `None` only for a start whose id is still to be generated.

@@ -545,3 +545,10 @@ fn codes_are_distinct_snake_case_words() {
     assert_eq!(error.to_string(), "/skill_name: must be a string, is number");
     assert_eq!(error.under("/ops/3").path(), "/ops/3/skill_name");
 }
+
+#[test]
+fn the_forms_are_those_of_every_op() {
+    let names = Op::shapes().map(|(name, _)| name);
+    let unknown = accept(r#"{"op":"no_such_op"}"#).unwrap_err();
+    assert_eq!(unknown.detail(), format!("must be one of {}", names.join(" ")));
+}

@@ -19,9 +19,11 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use tracekeep_core::json::Json;
-use tracekeep_core::wire::{Fields, Shape, to_json};
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::wire::{Field, Fields, Shape, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::Page;
+use tracekeep_store::{Order, Page};
 
 use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
@@ -34,11 +36,48 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) summary: &'static str,
-    /// (name, what it is) of the query parameters.
-    pub(crate) params: &'static [(&'static str, &'static str)],
+    pub(crate) params: &'static [Param],
     pub(crate) takes: Takes,
     pub(crate) gives: Gives,
     handler: fn(Call) -> Answering,
+}
+
+/// One query parameter.
+pub(crate) struct Param {
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) doc: &'static str,
+    pub(crate) form: Form,
+    pub(crate) required: bool,
+}
+
+/// The form of a query parameter.
+pub(crate) enum Form {
+    Text,
+    /// An integer of at least the first, and of at most the second where there is one.
+    Integer(u64, Option<u64>),
+    Boolean,
+    Words(fn() -> Shape),
+}
+
+const fn text(name: &'static str, doc: &'static str) -> Param {
+    Param { name, doc, form: Form::Text, required: false }
+}
+
+const fn integer(name: &'static str, doc: &'static str) -> Param {
+    Param { name, doc, form: Form::Integer(0, None), required: false }
+}
+
+const fn boolean(name: &'static str, doc: &'static str) -> Param {
+    Param { name, doc, form: Form::Boolean, required: false }
+}
+
+const fn words(name: &'static str, doc: &'static str, shape: fn() -> Shape) -> Param {
+    Param { name, doc, form: Form::Words(shape), required: false }
+}
+
+const fn required(param: Param) -> Param {
+    Param { required: true, ..param }
 }
 
 /// What a route's body holds.
@@ -68,7 +107,7 @@ macro_rules! routes {
                 method: Method::$method,
                 path: $path,
                 summary: $summary,
-                params: &$params,
+                params: const { &$params },
                 takes: $takes,
                 gives: $gives,
                 handler: |call| Box::pin($handler(call)),
@@ -77,9 +116,14 @@ macro_rules! routes {
     };
 }
 
-const LIMIT: (&str, &str) = ("limit", "items at most: 1 to 1,000, 50 unless told");
-const CURSOR: (&str, &str) = ("cursor", "the next_cursor of the page before, made by the same query");
-const ORDER: (&str, &str) = ("order", "newest or oldest first");
+const LIMIT: Param = Param {
+    form: Form::Integer(1, Some(PAGE_ITEMS_MAX as u64)),
+    ..integer("limit", "items at most: 1 to 1,000, 50 unless told")
+};
+const CURSOR: Param = text("cursor", "the next_cursor of the page before, made by the same query");
+const ORDER: Param = words("order", "newest or oldest first", <Order as Field>::shape);
+const RUN_STATUS: Param = words("status", "where the run stands", <RunStatus as Field>::shape);
+const TRACE_STATUS: Param = words("status", "how the trace stands", <TraceStatus as Field>::shape);
 
 use Gives::{Object, Other};
 use Takes::{Batch, Nothing, Op, Otlp};
@@ -93,12 +137,12 @@ routes! {
     POST "/api/v1/runs" "Start a run"
         [], Op(Shape::of::<model::StartRun>, &["source"]), Gives::OpReceipt => writes::start_run;
     GET "/api/v1/runs" "List runs, newest first"
-        [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
-         ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag"), LIMIT, CURSOR, ORDER],
+        [RUN_STATUS, text("agent", "the agent_id"), text("correlation", "the correlation_id"),
+         text("parent", "the parent_run_id"), text("tag", "a tag"), LIMIT, CURSOR, ORDER],
         Nothing, Gives::Page("items", Shape::of::<view::Run>) => reads::runs;
     GET "/api/v1/runs/count" "Count runs"
-        [("status", "running, completed, failed or aborted"), ("agent", "the agent_id"),
-         ("correlation", "the correlation_id"), ("parent", "the parent_run_id"), ("tag", "a tag")],
+        [RUN_STATUS, text("agent", "the agent_id"), text("correlation", "the correlation_id"),
+         text("parent", "the parent_run_id"), text("tag", "a tag")],
         Nothing, Other("application/json", "{\"count\": n}") => reads::run_count;
     GET "/api/v1/runs/{run_id}" "Read a run"
         [], Nothing, Object(Shape::of::<view::Run>) => reads::run;
@@ -111,9 +155,9 @@ routes! {
     POST "/api/v1/runs/{run_id}/traces" "Record a trace"
         [], Op(Shape::of::<model::RecordTrace>, &["run_id"]), Gives::OpReceipt => writes::record_trace;
     GET "/api/v1/runs/{run_id}/traces" "Query a run's traces, oldest first"
-        [("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"), ("tag", "a tag"),
-         ("parent", "the id of the parent"), ("roots", "true: only those without a parent"),
-         ("status", "ok, error or open"), LIMIT, CURSOR, ORDER],
+        [text("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"), text("tag", "a tag"),
+         text("parent", "the id of the parent"), boolean("roots", "true: only those without a parent"),
+         TRACE_STATUS, LIMIT, CURSOR, ORDER],
         Nothing, Gives::Page("items", Shape::of::<view::Trace>) => reads::traces;
     GET "/api/v1/runs/{run_id}/traces/counts" "Count a run's traces by type and by tag"
         [], Nothing, Object(Shape::of::<view::TraceCounts>) => reads::trace_counts;
@@ -122,20 +166,20 @@ routes! {
     POST "/api/v1/runs/{run_id}/traces/{id}/end" "End a trace"
         [], Op(Shape::of::<model::EndTrace>, &["run_id", "id"]), Gives::OpReceipt => writes::end_trace;
     GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
-        [("root", "the id of the trace to start from"), ("depth", "levels below the start"), LIMIT, CURSOR],
+        [text("root", "the id of the trace to start from"), integer("depth", "levels below the start"), LIMIT, CURSOR],
         Nothing, Gives::Page("nodes", Shape::of::<view::TreeNode>) => reads::tree;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"
         [], Op(Shape::of::<model::CompleteRun>, &["run_id"]), Gives::OpReceipt => writes::complete_run;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"
-        [("from", "the first log index, 0 unless told"), ("limit", "entries at most: 1 to 1,000, 50 unless told")],
+        [integer("from", "the first log index, 0 unless told"), LIMIT],
         Nothing, Gives::Page("items", Shape::of::<view::LogEntry>) => log::entries;
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
-        [("size", "the size of the tree to prove it in; the head's unless told")],
+        [integer("size", "the size of the tree to prove it in; the head's unless told")],
         Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;
     GET "/api/v1/log/consistency" "Prove that the log extends an earlier one"
-        [("from", "the earlier size"), ("to", "the later size; the head's unless told")],
+        [required(integer("from", "the earlier size")), integer("to", "the later size; the head's unless told")],
         Nothing, Object(Shape::of::<view::ConsistencyProof>) => log::consistency;
     GET "/api/v1/events" "New entries as server-sent events, from the head or from Last-Event-ID"
         [], Nothing, Other("text/event-stream", "id: the log index; data: {log_index, run, seq, kind, recorded_at}")
