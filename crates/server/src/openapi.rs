@@ -106,10 +106,17 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
             }))
         }
         Gives::OpReceipt => json_of(schemas.op_receipt()),
+        Gives::Otlp => otlp("ExportTraceServiceResponse"),
         Gives::Other(kind, doc) => json!({*kind: {"schema": {"description": doc}}}),
     };
     let problem = json!({"description": "refused", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
     match &route.takes {
+        Takes::Otlp => {
+            let mut refused = otlp("google.rpc.Status");
+            refused["application/problem+json"] = problem["content"]["application/problem+json"].clone();
+            let refused = json!({"description": "refused, in the encoding of the request", "content": refused});
+            json!({"200": {"description": "ok", "content": content}, "default": refused})
+        }
         Takes::Op(..) | Takes::Batch => json!({
             "201": {"description": "recorded", "content": content},
             "200": {"description": "duplicate: the original receipt", "content": content},
@@ -117,6 +124,14 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
         }),
         _ => json!({"200": {"description": "ok", "content": content}, "default": problem}),
     }
+}
+
+/// A message of OTLP, in both its encodings.
+fn otlp(message: &str) -> Value {
+    json!({
+        "application/x-protobuf": {"schema": {"description": message}},
+        "application/json": {"schema": {"type": "object", "description": message}},
+    })
 }
 
 #[derive(Default)]

@@ -96,6 +96,7 @@ pub(crate) enum Gives {
     Page(&'static str, fn() -> Shape),
     /// The receipt of a single op.
     OpReceipt,
+    Otlp,
     Other(&'static str, &'static str),
 }
 
@@ -185,7 +186,7 @@ routes! {
         [], Nothing, Other("text/event-stream", "id: the log index; data: {log_index, run, seq, kind, recorded_at}")
         => crate::events::events;
     POST "/v1/traces" "OTLP/HTTP: export spans, as protobuf or JSON"
-        [], Otlp, Other("application/x-protobuf", "ExportTraceServiceResponse") => crate::otlp::traces;
+        [], Otlp, Gives::Otlp => crate::otlp::traces;
     GET "/healthz" "Whether the process is alive"
         [], Nothing, Other("text/plain", "ok") => service::healthz;
     GET "/readyz" "Whether the ledger answers"
