@@ -5,12 +5,16 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::routes::Label;
 use crate::state::App;
 
 /// Nothing from elsewhere, nothing inline, nothing evaluated: what agents recorded is hostile text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// All of them are counted together.
+const LABEL: Label = Label("page");
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -63,5 +67,7 @@ fn file(kind: &'static str, text: &'static str) -> Response {
         (header::CACHE_CONTROL, "no-cache"),
         (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
-    (headers, text).into_response()
+    let mut response = (headers, text).into_response();
+    response.extensions_mut().insert(LABEL);
+    response
 }

@@ -216,7 +216,9 @@ pub(crate) fn router(app: App) -> Router {
                 }
                 Err(problem) => Box::pin(std::future::ready(Err(problem))),
             };
-            answer(app, path, answering).await
+            let mut response = answer(answering).await;
+            response.extensions_mut().insert(Label(path));
+            response
         };
         router = router.route(path, on(filter, serve));
     }
@@ -229,20 +231,26 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn answer(app: App, path: &'static str, mut answering: Answering) -> Response {
-    let began = Instant::now();
+/// What an answer is counted under: a fixed word, never what a caller sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Label(pub(crate) &'static str);
+
+/// What is refused before any route is asked, or comes for none.
+const NO_ROUTE: Label = Label("none");
+
+async fn answer(mut answering: Answering) -> Response {
     // A bug in one handler ends its request with an answer, and nothing else.
     let answered = poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
         polled.unwrap_or_else(|_| Poll::Ready(Err(Problem::panicked())))
     });
-    let response = answered.await.unwrap_or_else(IntoResponse::into_response);
-    app.metrics().request(path, response.status(), began.elapsed());
-    response
+    answered.await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Refuses requests under a foreign host name, or sent by a page of one, and puts the headers on that every answer has.
+/// Refuses requests under a foreign host name, or sent by a page of one, puts the headers on that every answer has, and
+/// counts it.
 async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middleware::Next) -> Response {
+    let began = Instant::now();
     let refused = |detail| Problem::new(ServerCode::ForbiddenHost, detail).into_response();
     let ours = |value: &HeaderValue| value.to_str().is_ok_and(|host| host.is_empty() || app.knows_host(name(host)));
     // What a page elsewhere may read is the browser's to say; what it makes a browser write is refused here.
@@ -262,6 +270,8 @@ async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middl
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let Label(route) = response.extensions().get().copied().unwrap_or(NO_ROUTE);
+    app.metrics().request(route, response.status(), began.elapsed());
     response
 }
 

@@ -110,6 +110,28 @@ fn operators_find_health_readiness_and_figures() {
     }
 }
 
+/// A scan for secrets, or a page elsewhere that wrote here, showed in no figure.
+#[test]
+fn what_no_route_answers_is_counted_without_its_path() {
+    let server = Server::start();
+    server.get("/wp-admin/hidden").refused(404, "route_not_found", None);
+    server.send("PUT", "/api/v1/log", &[], b"").refused(405, "method_not_allowed", None);
+    server.send("PUT", "/", &[], b"").refused(405, "method_not_allowed", None);
+    let elsewhere = &[("origin", "http://elsewhere.example"), ("content-type", "application/json")];
+    server.send("POST", "/api/v1/runs", elsewhere, b"{}").refused(403, "forbidden_host", None);
+    server.get("/");
+    let metrics = server.get("/metrics").text();
+    for line in [
+        r#"tracekeep_http_requests_total{route="none",status="404"} 1"#,
+        r#"tracekeep_http_requests_total{route="none",status="405"} 2"#,
+        r#"tracekeep_http_requests_total{route="none",status="403"} 1"#,
+        r#"tracekeep_http_requests_total{route="page",status="200"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    assert!(!metrics.contains("hidden"), "{metrics}");
+}
+
 #[test]
 fn the_document_and_the_errors_pages_are_served() {
     let server = Server::start();
