@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use tracekeep_core::Leaf;
-use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{CorrelationId, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
-use tracekeep_core::model::{Kind, RunStatus, Source, TraceStatus};
+use tracekeep_core::model::{Kind, Op, RunStatus, Source, TraceStatus};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
+use tracekeep_core::{Invalid, Leaf, Timestamp};
 
 /// One entry of the log: the record itself. Everything else can be rebuilt from these.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +51,14 @@ impl Entry {
     #[must_use]
     pub fn body(&self) -> Option<&Arc<str>> {
         self.content.as_ref().map(|(body, _)| body.text())
+    }
+
+    /// The op that it records, read back; `None` where it was erased.
+    ///
+    /// # Errors
+    /// Where the body is not one that this version wrote.
+    pub fn op(&self) -> Result<Option<Op>, Invalid> {
+        self.body().map(|body| Op::recorded(self.kind, body)).transpose()
     }
 
     /// The size of the tree that the entry's batch left.

@@ -16,11 +16,12 @@
 //!
 //! - A [`Value`] holds validated tokens only, and the members of an [`Object`] are sorted and unique, so that writing
 //!   never fails and never looks back.
-//! - A [`Json`] holds canonical text, so that equal documents are equal bytes.
+//! - A [`Json`] holds canonical text, whole or as a slice of a longer one, so that equal documents are equal bytes.
 //! - Canonicalising is idempotent: canonical text is its own canonical form.
 //! - A number is read from its own token by `str::parse::<f64>`, correctly rounded whatever its length, never through
 //!   another crate's reader whose rounding depends on a feature.
-//! - Reading uses no recursion and takes time O(n log n) in the length of the text, whatever it holds.
+//! - Reading what anybody sent uses no recursion (what was recorded is read in place by [`Recorded`], which recurses no
+//!   deeper than the limit) and takes time O(n log n) in the length of the text, whatever it holds.
 //!
 //! Vectors are in `vectors/json/`.
 
@@ -29,6 +30,7 @@ mod error;
 mod number;
 mod object;
 mod parse;
+mod recorded;
 mod scan;
 mod text;
 mod value;
@@ -40,6 +42,7 @@ pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;
 pub use object::Object;
 pub use parse::{canonical_json, parse, parse_around};
+pub use recorded::{Members, Recorded};
 pub use text::Json;
 pub use value::Value;
 pub use write::{write_f64, write_i64, write_string, write_u64};

@@ -106,6 +106,32 @@ impl PartialEq for Number<'_> {
 
 impl Eq for Number<'_> {}
 
+/// Significant digits that every double tells apart: a decimal of no more is the shortest that names its double.
+const DIGITS_EXACT: usize = 15;
+
+/// Whether a token is a number in canonical form. It may be any text of digits, signs, points and `e`.
+pub(super) fn is_canonical_number(token: &str) -> bool {
+    let unsigned = token.strip_prefix('-').unwrap_or(token);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(whole, part)| (whole, Some(part)));
+    let is_whole = digits(whole) && (whole == "0" || !whole.starts_with('0'));
+    match fraction {
+        None if is_whole => token != "-0" && Number::from_token(token, true).is_some(),
+        // Not below 10^-6, where the exponent begins; and no digit is there for nothing.
+        Some(part) if is_whole && digits(part) && whole.len() + part.len() <= DIGITS_EXACT => {
+            !part.ends_with('0') && (whole != "0" || !part.starts_with("000000"))
+        }
+        _ => is_canonical_double(token),
+    }
+}
+
+/// Of any other token: whether it is what would be written for the double that it names.
+#[cold]
+fn is_canonical_double(token: &str) -> bool {
+    let value = token.parse::<f64>().ok().filter(|value| value.is_finite());
+    value.is_some_and(|value| f64_text(value, &mut ryu_js::Buffer::new()) == token)
+}
+
 /// The nearest double of a number token, infinite beyond the range, never minus zero.
 fn parse_f64(token: &str) -> f64 {
     let shortened;

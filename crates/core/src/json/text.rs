@@ -1,6 +1,8 @@
 //! `Json`: canonical text as a value.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::Pointer;
@@ -12,14 +14,20 @@ use crate::limits::JSON_DEPTH_MAX;
 
 /// A JSON document as its canonical text in `tk-jcs-1`: validated once, cheap to clone, equal when the bytes are equal.
 ///
-/// The default is `null`. `Debug` and `Display` print the text.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Json(Arc<str>);
+/// The default is `null`. `Debug` and `Display` print the text. What was read from a recorded body is a slice of it and
+/// keeps all of it in memory.
+#[derive(Clone)]
+pub struct Json {
+    /// The text, or a longer one that it is a slice of.
+    text: Arc<str>,
+    from: usize,
+    to: usize,
+}
 
 impl Json {
     /// Reads any JSON text and keeps its canonical form.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        canonical_json(text.as_bytes()).map(|canonical| Self(canonical.into()))
+        canonical_json(text.as_bytes()).map(Self::whole)
     }
 
     /// Takes text that this module wrote before, for example when it comes back from storage.
@@ -31,30 +39,40 @@ impl Json {
     pub fn from_canonical(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         debug_assert!(is_canonical(&text), "invariant: trusted text is canonical JSON");
-        Self(text)
+        Self::whole(text)
+    }
+
+    /// A part of a text; the caller has read it and found it canonical.
+    pub(super) fn slice(text: &Arc<str>, part: Range<usize>) -> Self {
+        Self { text: Arc::clone(text), from: part.start, to: part.end }
+    }
+
+    fn whole(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        Self { from: 0, to: text.len(), text }
     }
 
     /// Takes bytes that the canonical writer has just written.
     pub(super) fn from_written(bytes: Vec<u8>) -> Self {
-        Self(written_string(bytes).into())
+        Self::whole(written_string(bytes))
     }
 
     /// `null`.
     #[must_use]
     pub fn null() -> Self {
-        Self("null".into())
+        Self::whole("null")
     }
 
     /// `{}`.
     #[must_use]
     pub fn empty_object() -> Self {
-        Self("{}".into())
+        Self::whole("{}")
     }
 
     /// `[]`.
     #[must_use]
     pub fn empty_array() -> Self {
-        Self("[]".into())
+        Self::whole("[]")
     }
 
     /// Composes an object from members in any order.
@@ -77,7 +95,7 @@ impl Json {
             }
             write_string(&mut out, name);
             out.push(b':');
-            out.extend_from_slice(value.0.as_bytes());
+            out.extend_from_slice(value.as_str().as_bytes());
         }
         out.push(b'}');
         Ok(Self::from_written(out))
@@ -95,7 +113,7 @@ impl Json {
             if out.len() > 1 {
                 out.push(b',');
             }
-            out.extend_from_slice(item.0.as_bytes());
+            out.extend_from_slice(item.as_str().as_bytes());
         }
         out.push(b']');
         Self::from_written(out)
@@ -104,25 +122,25 @@ impl Json {
     /// The canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text[self.from..self.to]
     }
 
     /// The tree, read anew from the text at each call.
     #[must_use]
     pub fn value(&self) -> Value<'_> {
-        parse_str(&self.0, u32::MAX).expect("invariant: canonical text is JSON")
+        parse_str(self.as_str(), u32::MAX).expect("invariant: canonical text is JSON")
     }
 
     /// Whether it is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        &*self.0 == "null"
+        self.as_str() == "null"
     }
 
     /// How deep containers nest: 0 for a scalar, 1 for `{}`. Time O(n) in the length of the text.
     #[must_use]
     pub fn depth(&self) -> u32 {
-        let bytes = self.0.as_bytes();
+        let bytes = self.as_str().as_bytes();
         let (mut at, mut depth, mut deepest) = (0, 0u32, 0);
         while let Some(&byte) = bytes.get(at) {
             at += 1;
@@ -176,6 +194,20 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Json {
     Json::from_written(out)
 }
 
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl Hash for Json {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl Default for Json {
     fn default() -> Self {
         Self::null()
@@ -184,13 +216,13 @@ impl Default for Json {
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -210,7 +242,7 @@ impl From<String> for Json {
 
 impl From<bool> for Json {
     fn from(bool: bool) -> Self {
-        Self(if bool { "true" } else { "false" }.into())
+        Self::whole(if bool { "true" } else { "false" })
     }
 }
 

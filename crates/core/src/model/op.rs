@@ -1,10 +1,12 @@
 //! Ops: what a batch holds, and what the log records.
 
+use std::sync::Arc;
+
 use crate::body::Body;
 use crate::hash;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
-use crate::json::{self, Json, Object, Value};
+use crate::json::{self, Json, Object, Recorded, Value};
 use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::{CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType};
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
@@ -165,6 +167,27 @@ impl Op {
         Self::read_members(&name, object)
     }
 
+    /// As [`Op::from_body`], for the body of an entry of this kind. What stands in canonical form, as all that was
+    /// recorded does, is read in place: free JSON in the op shares the body and keeps it in memory.
+    ///
+    /// # Errors
+    /// As [`Op::from_body`].
+    pub fn recorded(kind: Kind, body: &Arc<str>) -> Result<Self, Invalid> {
+        let in_place = match kind {
+            Kind::RunStarted => in_place(body, "start_run")
+                .map(Self::StartRun)
+                .or_else(|| in_place(body, "ensure_run").map(Self::EnsureRun)),
+            Kind::RunDescribed => in_place(body, "describe_run").map(Self::DescribeRun),
+            Kind::Step => in_place(body, "record_step").map(Self::RecordStep),
+            Kind::Trace => in_place(body, "record_trace").map(Self::RecordTrace),
+            Kind::TraceEnded => in_place(body, "end_trace")
+                .map(Self::EndTrace)
+                .or_else(|| in_place(body, "record_trace").map(Self::RecordTrace)),
+            Kind::Key | Kind::Sealed => None,
+        };
+        in_place.map_or_else(|| Self::from_body(body), Ok)
+    }
+
     /// The recorded body: the op in its batch form, as canonical JSON. [`Op::check`] comes first: it brings the op into
     /// the form that is recorded.
     ///
@@ -247,6 +270,16 @@ impl Op {
             },
         }
     }
+}
+
+/// The op `name` that a body holds, if it is that one and in canonical form.
+fn in_place<T: Fields>(body: &Arc<str>, name: &str) -> Option<T> {
+    let (mut text, mut is_named) = (Recorded::new(body), false);
+    let op = T::recorded(&mut text, |text, member| {
+        is_named = member == "op" && text.string()? == name;
+        is_named.then_some(())
+    })?;
+    (is_named && text.is_at_end()).then_some(op)
 }
 
 fn refuse(path: &str, code: InvalidCode, detail: impl Into<String>) -> Invalid {

@@ -3,7 +3,7 @@
 use crate::amount::DurationMs;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
-use crate::json::{Json, Object, Value};
+use crate::json::{Json, Members, Object, Recorded, Value};
 use crate::model::JsonObject;
 use crate::time::Timestamp;
 use crate::wire::{Draft, Field, Member, Path, Shape, object, refuse_rest, take_optional, take_required, words};
@@ -179,6 +179,45 @@ impl TraceType {
         Ok(read)
     }
 
+    /// Each variant has its members in canonical order, and is known by the first, which is always written.
+    fn recorded_variant(text: &mut Recorded<'_>) -> Option<Self> {
+        let mut members = text.members()?;
+        let m = &mut members;
+        let read = match m.name()? {
+            "arguments" => Self::ToolCall {
+                arguments: optional(m, "arguments")?.unwrap_or_else(Json::null),
+                duration_ms: optional(m, "duration_ms")?,
+                result: optional(m, "result")?,
+                tool_name: required(m, "tool_name")?,
+            },
+            "chosen" => Self::Decision {
+                chosen: required(m, "chosen")?,
+                options: required(m, "options")?,
+                question: required(m, "question")?,
+                reasoning: optional(m, "reasoning")?,
+            },
+            "query" => Self::Query {
+                query: required(m, "query")?,
+                query_type: required(m, "query_type")?,
+                results_count: optional(m, "results_count")?,
+            },
+            "confidence" | "content" => {
+                Self::Thought { confidence: optional(m, "confidence")?, content: required(m, "content")? }
+            }
+            "error_type" => Self::Error {
+                error_type: required(m, "error_type")?,
+                message: required(m, "message")?,
+                recoverable: required(m, "recoverable")?,
+            },
+            "data" => {
+                Self::Custom { data: optional(m, "data")?.unwrap_or_else(Json::null), name: required(m, "name")? }
+            }
+            _ => return None,
+        };
+        m.read_if("type", |text| (text.string()? == read.variant()).then_some(()))??;
+        m.name().is_none().then_some(read)
+    }
+
     fn put(&self, out: &mut Draft, group: Option<&'static str>) {
         let mut put = Group { out, group };
         put.required("type", &self.variant().to_owned());
@@ -222,6 +261,17 @@ fn take_json(object: &mut Object<'_>, name: &str, at: &Path<'_>) -> Result<Json,
     Ok(take_optional(object, name, at)?.unwrap_or_else(Json::null))
 }
 
+/// The member `name` of recorded text, if it is next and not null.
+fn optional<T: Field>(members: &mut Members<'_, '_>, name: &str) -> Option<Option<T>> {
+    members
+        .read_if(name, |text| if text.eats_null() { Some(None) } else { T::recorded(text).map(Some) })
+        .map(Option::flatten)
+}
+
+fn required<T: Field>(members: &mut Members<'_, '_>, name: &str) -> Option<T> {
+    optional(members, name)?
+}
+
 struct Group<'a> {
     out: &'a mut Draft,
     group: Option<&'static str>,
@@ -241,6 +291,9 @@ impl Group<'_> {
 impl Field for TraceType {
     fn read(value: Value<'_>, at: &Path<'_>) -> Result<Self, Invalid> {
         Self::read_variant(value, at)
+    }
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        Self::recorded_variant(text)
     }
     fn write(&self, out: &mut Vec<u8>) {
         let mut draft = Draft::default();

@@ -1,5 +1,7 @@
 //! Types that members can have, and objects made of them.
 
+use std::borrow::Cow;
+
 use super::draft::Draft;
 use super::path::Path;
 use super::shape::{Member, Shape};
@@ -7,7 +9,7 @@ use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
 use crate::id::{CorrelationId, Key, RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
-use crate::json::{self, Json, Object, Value};
+use crate::json::{self, Json, Object, Recorded, Value};
 use crate::time::Timestamp;
 
 /// A type that a member of the record can have.
@@ -17,6 +19,11 @@ pub trait Field: Sized {
     /// # Errors
     /// Where it has another type or a value that its meaning excludes.
     fn read(value: Value<'_>, at: &Path<'_>) -> Result<Self, Invalid>;
+    /// Reads the value that is next in recorded text; `None` where it is not in canonical form or [`read`](Self::read)
+    /// would refuse it.
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        Self::read(json::parse(text.value()?.as_bytes()).ok()?, &Path::ROOT).ok()
+    }
     /// Writes canonical JSON.
     fn write(&self, out: &mut Vec<u8>);
     /// What it looks like on the wire.
@@ -33,6 +40,9 @@ impl Field for String {
             Value::String(text) => Ok(text.into_owned()),
             other => Err(at.wrong_type("a string", &other)),
         }
+    }
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        text.string().map(Cow::into_owned)
     }
     fn write(&self, out: &mut Vec<u8>) {
         json::write_string(out, self);
@@ -135,6 +145,9 @@ impl Field for Json {
     fn read(value: Value<'_>, _: &Path<'_>) -> Result<Self, Invalid> {
         Ok(value.to_json())
     }
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        text.json()
+    }
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_str().as_bytes());
     }
@@ -150,6 +163,9 @@ impl Field for crate::model::JsonObject {
             Value::Object(_) => Ok(Self::trusted(value.to_json())),
             other => Err(at.wrong_type("an object", &other)),
         }
+    }
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        text.json_object().map(Self::trusted)
     }
     fn write(&self, out: &mut Vec<u8>) {
         self.json().write(out);
@@ -167,6 +183,14 @@ impl<T: Field> Field for Vec<T> {
             }
             other => Err(at.wrong_type("an array", &other)),
         }
+    }
+    fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+        let mut items = Vec::new();
+        text.items(|text| {
+            items.push(T::recorded(text)?);
+            Some(())
+        })?;
+        Some(items)
     }
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
@@ -195,6 +219,9 @@ macro_rules! text_field {
                     other => Err(at.wrong_type("a string", &other)),
                 }
             }
+            fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+                text.string()?.parse().ok()
+            }
             fn write(&self, out: &mut Vec<u8>) {
                 json::write_string(out, &self.to_string());
             }
@@ -214,6 +241,9 @@ macro_rules! id_field {
                     Value::String(text) => Self::new(text).map_err(|error| at.place(&error)),
                     other => Err(at.wrong_type("a string", &other)),
                 }
+            }
+            fn recorded(text: &mut Recorded<'_>) -> Option<Self> {
+                Self::new(text.string()?).ok()
             }
             fn write(&self, out: &mut Vec<u8>) {
                 json::write_string(out, self.as_str());
@@ -236,6 +266,9 @@ pub trait Fields: Sized {
     /// # Errors
     /// Where one of them is missing or wrong.
     fn take(object: &mut Object<'_>, at: &Path<'_>) -> Result<Self, Invalid>;
+    /// Reads an object of recorded text: its own members, and by `other` those that are not; `None` where anything is
+    /// not in canonical form, or [`take`](Self::take) would refuse it.
+    fn recorded(text: &mut Recorded<'_>, other: impl FnMut(&mut Recorded<'_>, &str) -> Option<()>) -> Option<Self>;
     /// Adds its members, in any order.
     fn put(&self, out: &mut Draft);
     /// Its name in the API's document.

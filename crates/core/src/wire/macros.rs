@@ -44,6 +44,9 @@ macro_rules! words {
                 let text: String = $crate::wire::Field::read(value, at)?;
                 text.parse().map_err(|error: $crate::Invalid| at.refuse(error.code(), error.detail()))
             }
+            fn recorded(text: &mut $crate::json::Recorded<'_>) -> Option<Self> {
+                text.string()?.parse().ok()
+            }
             fn write(&self, out: &mut Vec<u8>) {
                 $crate::json::write_string(out, self.as_str());
             }
@@ -78,6 +81,20 @@ macro_rules! object {
             ) -> ::std::result::Result<Self, $crate::Invalid> {
                 Ok(Self { $($field: $crate::object!(@take $mode object, stringify!($field), at $(, $default)?)),* })
             }
+            fn recorded(
+                text: &mut $crate::json::Recorded<'_>,
+                mut other: impl FnMut(&mut $crate::json::Recorded<'_>, &str) -> Option<()>,
+            ) -> Option<Self> {
+                $(let mut $field = <Option<$type>>::None;)*
+                let mut members = text.members()?;
+                while let Some(name) = members.name() {
+                    members.read(|text| {
+                        $($crate::object!(@recorded $mode text, name, $field);)*
+                        other(text, name)
+                    })?;
+                }
+                Some(Self { $($field: $crate::object!(@found $mode $field $(, $default)?)),* })
+            }
             fn put(&self, out: &mut $crate::wire::Draft) {
                 $($crate::object!(@put $mode out, stringify!($field), self.$field);)*
             }
@@ -103,6 +120,19 @@ macro_rules! object {
     (@member $mode:ident $name:expr, $doc:expr, $type:ty) => {
         Some($crate::wire::Member::new($name, $doc, false, <$type as $crate::wire::Field>::shape()))
     };
+    (@recorded aside $text:ident, $name:ident, $field:ident) => { $field = None };
+    (@recorded $mode:ident $text:ident, $name:ident, $field:ident) => {
+        if $name == stringify!($field) {
+            if !$text.eats_null() {
+                $field = Some($crate::wire::Field::recorded($text)?);
+            }
+            return Some(());
+        }
+    };
+    (@found aside $field:ident) => { $field.unwrap_or_default() };
+    (@found required $field:ident) => { $field? };
+    (@found default $field:ident, $default:expr) => { $field.unwrap_or_else(|| $default) };
+    (@found $mode:ident $field:ident) => { $field };
     (@put aside $out:ident, $name:expr, $value:expr) => { };
     (@take required $object:ident, $name:expr, $at:ident) => { $crate::wire::take_required($object, $name, $at)? };
     (@take default $object:ident, $name:expr, $at:ident, $default:expr) => {

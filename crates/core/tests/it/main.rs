@@ -11,6 +11,7 @@ mod laws;
 mod merkle_rfc;
 mod merkle_tiles;
 mod ops;
+mod recorded;
 mod roundtrip;
 mod vectors;
 mod views;

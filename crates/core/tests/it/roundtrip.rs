@@ -10,8 +10,8 @@ use tracekeep_core::id::{CorrelationId, Key, RunId, TraceId};
 use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
-    ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Kind, Op, RecordStep,
+    RecordTrace, ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::wire::to_json;
@@ -316,6 +316,9 @@ fn check_reads_back(mut op: Op) -> bool {
     assert_eq!(canonical_json(body.as_str().as_bytes()).as_deref(), Ok(body.as_str()), "the body is canonical");
     let mut read = Op::from_body(body.as_str()).unwrap_or_else(|error| panic!("{error} in {body:?}"));
     assert_eq!(read, op);
+    for kind in Kind::ALL {
+        assert_eq!(Op::recorded(*kind, body.text()).as_ref(), Ok(&op), "in place, as {kind}");
+    }
     assert_eq!(read.body().as_str(), body.as_str());
     read.check().unwrap_or_else(|error| panic!("{error}: a recorded op passes the check again"));
     assert_eq!(read, op, "checking again changes nothing");

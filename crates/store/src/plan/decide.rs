@@ -183,7 +183,7 @@ fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
     Ok(match op {
         Op::EnsureRun(_) => entry.kind == Kind::RunStarted,
         Op::DescribeRun(op) => {
-            let recorded = entry.body().map(|body| Op::from_body(body)).transpose()?;
+            let recorded = entry.op()?;
             matches!(recorded, Some(Op::DescribeRun(recorded)) if recorded.topic == op.topic)
         }
         _ => false,
@@ -198,7 +198,7 @@ fn same_run(op: &Op, entry: &Entry) -> bool {
 
 /// The op with the ids that were generated when it was recorded.
 fn recorded_form(op: &Op, entry: &Entry) -> Result<Op> {
-    let recorded = entry.body().map(|body| Op::from_body(body)).transpose()?;
+    let recorded = entry.op()?;
     Ok(recorded.unwrap_or_else(|| op.clone()))
 }
 
@@ -335,7 +335,7 @@ fn describe_run(op: &DescribeRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
         return Ok(earlier(entry, work.context));
     }
     work.demand_open(&op.run_id)?;
-    let stated = started(&op.run_id, work).and_then(Entry::body).map(|body| Op::from_body(body)).transpose()?;
+    let stated = started(&op.run_id, work).map(Entry::op).transpose()?.flatten();
     let stated = if let Some(Op::StartRun(start)) = stated { start.agent_id } else { None };
     let log_index = work.append(&op.run_id, Kind::RunDescribed, prepared)?;
     let row = work.run_mut(&op.run_id)?;

@@ -284,9 +284,9 @@ pub(crate) fn nowhere(log_index: u64) -> Error {
 
 /// The trace that an entry records. `None` where it was erased.
 pub(crate) fn recorded_trace(entry: &Entry) -> Result<Option<RecordTrace>> {
-    let Some(body) = entry.body() else { return Ok(None) };
-    match Op::from_body(body) {
-        Ok(Op::RecordTrace(record)) => Ok(Some(record)),
+    match entry.op() {
+        Ok(None) => Ok(None),
+        Ok(Some(Op::RecordTrace(record))) => Ok(Some(record)),
         _ => Err(nowhere(entry.log_index)),
     }
 }

@@ -104,7 +104,7 @@ fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
 
 /// What the run's first entry says; a run that telemetry began says nothing but its id.
 fn start(entry: &Entry) -> Result<StartRun> {
-    match entry.body().map(|body| Op::from_body(body)).transpose()? {
+    match entry.op()? {
         Some(Op::StartRun(start)) => Ok(start),
         Some(Op::EnsureRun(_)) | None => Ok(StartRun::default()),
         Some(_) => Err(nowhere(entry.log_index)),
@@ -113,7 +113,7 @@ fn start(entry: &Entry) -> Result<StartRun> {
 
 fn described(entry: &Entry) -> Result<DescribeRun> {
     let wrong = || nowhere(entry.log_index);
-    match Op::from_body(entry.body().ok_or_else(wrong)?)? {
+    match entry.op()?.ok_or_else(wrong)? {
         Op::DescribeRun(described) => Ok(described),
         _ => Err(wrong()),
     }

@@ -44,8 +44,7 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
 
 fn view(entry: &Entry) -> Result<Step> {
     let wrong = || nowhere(entry.log_index);
-    let body = entry.body().ok_or_else(wrong)?;
-    let Op::RecordStep(op) = Op::from_body(body)? else { return Err(wrong()) };
+    let Some(Op::RecordStep(op)) = entry.op()? else { return Err(wrong()) };
     Ok(Step {
         run_id: op.run_id,
         index: op.index,

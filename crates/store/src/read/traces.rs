@@ -96,7 +96,7 @@ pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> R
     let (mut recorded, mut error) = (recorded, None);
     if let Some(ended_by) = row.ended_by {
         let end = meter.entry(snapshot, ended_by)?;
-        match end.body().map(|body| Op::from_body(body)).transpose()? {
+        match end.op()? {
             Some(Op::EndTrace(end)) => {
                 error.clone_from(&end.error);
                 fill_in(&mut recorded, end);
