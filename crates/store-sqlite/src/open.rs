@@ -51,7 +51,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Bytes of a page. A format decision: it cannot change while readers are about.
 const PAGE_BYTES: u32 = 8_192;
 /// How long a connection waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// KiB of pages that the writer keeps.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
 /// KiB of pages that a reader keeps.

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tracekeep_core::Timestamp;
@@ -31,6 +32,15 @@ use crate::words::Numbered;
 
 /// Pages in the WAL from which the writer checkpoints, after it has answered.
 const CHECKPOINT_PAGES: u32 = 2_000;
+/// Pages after which it tries again where readers of an older state kept it from copying everything, or the WAL from
+/// beginning anew.
+const CHECKPOINT_AGAIN_PAGES: u32 = 500;
+/// Pages in the WAL from which it waits for those readers: while some overlap all the time, nothing else ends its growth.
+const RESTART_PAGES: u32 = 4_000;
+/// Pages after which it waits for them again: one that stays for long must not hold every commit up.
+const RESTART_AGAIN_PAGES: u32 = 2_000;
+/// How long it waits for them.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
 /// Bytes that the WAL is grown to at once, what it holds between two checkpoints: a file that grows with each commit pays
 /// for its new size at each fsync, one that is overwritten in place does not.
 const WAL_BYTES: u64 = 16 << 20;
@@ -60,6 +70,8 @@ pub(crate) struct Writer {
     /// The state must be read from the file before anything else is written.
     stale: bool,
     wal_pages: Arc<AtomicU32>,
+    /// Pages in the WAL at the latest checkpoint; 0 once it has begun anew.
+    checkpointed_pages: u32,
     wal_grown: bool,
     faults: Arc<Faults>,
 }
@@ -82,6 +94,7 @@ impl Writer {
             index: Index::default(),
             stale: false,
             wal_pages,
+            checkpointed_pages: 0,
             wal_grown: false,
             faults,
         })
@@ -280,11 +293,19 @@ impl Writer {
             // A disk without that room is not full yet, and the WAL works as it is.
             drop(grow_wal(&self.path));
         }
-        if pages >= CHECKPOINT_PAGES {
-            let done = checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)");
-            if matches!(done, Ok((false, log, copied)) if log == copied) {
-                self.wal_pages.store(0, Ordering::Relaxed);
-            }
+        if pages < self.checkpointed_pages {
+            self.checkpointed_pages = 0;
+        }
+        let again = if pages < RESTART_PAGES { CHECKPOINT_AGAIN_PAGES } else { RESTART_AGAIN_PAGES };
+        if pages < CHECKPOINT_PAGES.max(self.checkpointed_pages + again) {
+            return;
+        }
+        self.checkpointed_pages = pages;
+        if pages < RESTART_PAGES {
+            drop(checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)"));
+        } else if self.conn.busy_timeout(RESTART_WAIT).is_ok() {
+            drop(checkpoint(&self.conn, "PRAGMA wal_checkpoint(RESTART)"));
+            drop(self.conn.busy_timeout(open::BUSY_TIMEOUT));
         }
     }
 

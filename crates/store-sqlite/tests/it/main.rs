@@ -7,3 +7,4 @@ mod faults;
 mod file;
 mod fsck;
 mod together;
+mod wal;
