@@ -48,12 +48,46 @@ fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// The paths that a grouped import stands for, one to a line: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+fn ungrouped(path: &str) -> Vec<String> {
+    let Some((before, group)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let inside = group.rsplit_once('}').map_or(group, |(inside, _)| inside);
+    let (mut items, mut depth) = (vec![String::new()], 0);
+    for character in inside.chars() {
+        depth += i32::from(character == '{') - i32::from(character == '}');
+        match items.last_mut() {
+            Some(item) if character != ',' || depth > 0 => item.push(character),
+            _ => items.push(String::new()),
+        }
+    }
+    items.iter().flat_map(|item| ungrouped(item.trim())).map(|rest| format!("{before}{rest}")).collect()
+}
+
+/// The source with every import whole on its line, the first of its lines; comments left out.
+fn flat(code: &str) -> Vec<(usize, String)> {
+    let mut lines = (1..).zip(code.lines().map(|line| line.split("//").next().unwrap_or_default()));
+    let mut flat = Vec::new();
+    while let Some((number, line)) = lines.next() {
+        let mut line = line.to_owned();
+        let import = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        if !import.starts_with("use ") {
+            flat.push((number, line));
+            continue;
+        }
+        while !line.contains(';') {
+            let Some((_, more)) = lines.next() else { break };
+            line.push_str(more);
+        }
+        flat.extend(ungrouped(line.trim().trim_end_matches(';')).into_iter().map(|path| (number, path)));
+    }
+    flat
+}
+
 /// The forbidden words in a source text, comments and tests left aside.
 fn found(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut found = Vec::new();
-    for (number, line) in (1..).zip(code.lines()) {
-        let line = line.split("//").next().unwrap_or_default().replace("std::{", "std::");
+    for (number, line) in flat(code) {
         for word in OUTSIDE {
             let boundary = |character: Option<char>| !character.is_some_and(|c| c.is_alphanumeric() || c == '_');
             let is_there = line.match_indices(word).any(|(at, _)| {
@@ -95,6 +129,12 @@ fn the_scan_finds_what_it_looks_for() {
     for (text, expected) in [
         ("use std::fs;", true),
         ("use std::{fs, env};", true),
+        ("use std::{fmt, fs};", true),
+        ("use std::{\n    fmt, // what is said\n    sync::{Arc, Mutex},\n};", true),
+        ("use std::{borrow::Cow, collections::{BTreeMap, HashMap}};", true),
+        ("pub use std::{fmt, io::{self, Read}};", true),
+        ("use {crate::hash, std::fs};", true),
+        ("use std::{fmt, sync::Arc};\nuse crate::{env, fs};", false),
         ("let now = std::time::SystemTime::now();", true),
         ("let x = rand::random();", true),
         ("let operand = 1; // rand std::fs", false),
