@@ -52,6 +52,8 @@ impl HttpLedger {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(120)))
             .max_idle_connections_per_host(16)
+            // A server closes an idle connection after 10 s: a write must not meet that.
+            .max_idle_age(Duration::from_secs(5))
             .build();
         let (agent, base) = (ureq::Agent::new_with_config(config), url.trim_end_matches('/').to_owned());
         let mut ledger = Self { agent, base, ledger: LedgerId::from_bytes([0; 16]), source };
