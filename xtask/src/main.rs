@@ -4,6 +4,7 @@ mod arrows;
 mod bench;
 mod cover;
 mod crash;
+mod dictionary;
 mod e2e;
 mod install;
 mod page;
@@ -28,6 +29,7 @@ const COMMANDS: &[Command] = &[
         "measures what DESIGN §10 asks for beside raw SQLite [--quick] [--full] [--only NAME] [--write]",
         bench::main,
     ),
+    ("dictionary", "trains the dictionary that bodies are compressed with", dictionary::main),
     ("cover", "measures line coverage per crate and writes it into docs/reliability.md", cover::main),
 ];
 
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let Some((name, _, command)) = named else {
         println!("cargo xtask COMMAND");
         for (name, about, _) in COMMANDS {
-            println!("  {name:<6} {about}");
+            println!("  {name:<10} {about}");
         }
         return if arguments.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     };

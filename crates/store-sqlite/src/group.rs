@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use tracekeep_store::{Code, Error, Result};
 
+use crate::ready::Ready;
 use crate::writer::{Answers, Batches, Writer, refuse};
 
 /// Ops of a group: beyond it callers wait long for little.
@@ -267,9 +268,9 @@ impl Queue {
 
 impl Call {
     fn new(batches: Batches, blocking: bool) -> Self {
-        let prepared = || batches.iter().flatten();
-        let ops = prepared().map(tracekeep_store::Prepared::op_count).sum();
-        let bytes = prepared().map(tracekeep_store::Prepared::body_bytes).sum();
+        let ready = || batches.iter().flatten();
+        let ops = ready().map(|ready| ready.prepared().op_count()).sum();
+        let bytes = ready().map(Ready::bytes).sum();
         let ticket = Ticket { state: Mutex::new(State::Waiting(None)), changed: Condvar::new(), blocking };
         Self { batches, ops, bytes, ticket: Arc::new(ticket) }
     }

@@ -22,6 +22,7 @@ use crate::group::Group;
 use crate::lock::{self, Holder, Lock};
 use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
+use crate::ready::Ready;
 use crate::report::Report;
 use crate::schema::{self, Holds};
 use crate::writer::{Batches, Writer};
@@ -192,11 +193,11 @@ impl SqliteLedger {
         let Some(group) = &self.group else {
             return Err(batches.iter().map(|_| Err(read_only())).collect());
         };
-        let prepared: Batches = batches.into_iter().map(|batch| batch.prepare(&self.source)).collect();
-        if prepared.iter().all(Result::is_err) {
-            return Err(prepared.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
+        let ready: Batches = batches.into_iter().map(|batch| batch.prepare(&self.source).map(Ready::new)).collect();
+        if ready.iter().all(Result::is_err) {
+            return Err(ready.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
         }
-        Ok((prepared, group))
+        Ok((ready, group))
     }
 
     /// Makes the next commit fail in a way that only a test asks for.

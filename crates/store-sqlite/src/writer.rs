@@ -13,17 +13,19 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tracekeep_core::Timestamp;
+use tracekeep_core::body::Body;
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::merkle::{Edge, RestoreError};
-use tracekeep_store::plan::{Context, Planned, decide, fetch, needs};
+use tracekeep_store::plan::{Context, Decision, Planned, decide, fetch, needs};
 use tracekeep_store::rows::Entry;
-use tracekeep_store::{Code, Error, Prepared, Receipt, Result, Snapshot, read};
+use tracekeep_store::{Code, Error, Receipt, Result, Snapshot, read};
 
 use crate::codec;
 use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
 use crate::index::{Index, put_tile};
 use crate::open::{self, Options};
+use crate::ready::{Ready, frame_of};
 use crate::rows::RunNames;
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
@@ -47,8 +49,8 @@ const WAL_BYTES: u64 = 16 << 20;
 /// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
 const WAL_GROWS_PAGES: u32 = 128;
 
-/// Batches of one call, each prepared or refused.
-pub(crate) type Batches = Vec<Result<Prepared>>;
+/// Batches of one call, each ready or refused.
+pub(crate) type Batches = Vec<Result<Ready>>;
 /// What became of them.
 pub(crate) type Answers = Vec<Result<Receipt>>;
 
@@ -204,7 +206,7 @@ impl Writer {
             let mut of_call = Vec::with_capacity(call.len());
             for batch in call {
                 of_call.push(match batch {
-                    Ok(prepared) => self.decide_one(prepared)?,
+                    Ok(ready) => self.decide_one(ready)?,
                     Err(error) => Err(error.clone()),
                 });
             }
@@ -224,8 +226,8 @@ impl Writer {
     }
 
     /// Decides one batch and writes it. The outer error is the whole group's, the inner one the batch's own.
-    fn decide_one(&mut self, prepared: &Prepared) -> Result<Result<Receipt>> {
-        let view = self.view();
+    fn decide_one(&mut self, ready: &Ready) -> Result<Result<Receipt>> {
+        let (prepared, view) = (ready.prepared(), self.view());
         let found = match fetch(&needs(prepared), &view) {
             Ok(found) => found,
             Err(error) if error.code() == Code::Corrupt.as_str() && !self.conn.is_autocommit() => {
@@ -257,15 +259,15 @@ impl Writer {
             },
             _ => None,
         };
-        let decision = self.write(planned, recorded_at)?;
+        let decision = self.write(ready, planned, recorded_at)?;
         let root = earlier.unwrap_or_else(|| self.head.edge.root());
         Ok(Ok(decision.receipt(root)))
     }
 
-    fn write(&mut self, planned: Planned, recorded_at: Timestamp) -> Result<tracekeep_store::plan::Decision> {
-        let mut tiles = Vec::new();
+    fn write(&mut self, ready: &Ready, planned: Planned, recorded_at: Timestamp) -> Result<Decision> {
+        let (mut tiles, mut packed) = (Vec::new(), ready.packed());
         for (entry, leaf) in planned.entries.iter().zip(&planned.leaves) {
-            append(&self.conn, entry)?;
+            append(&self.conn, entry, &mut packed)?;
             self.head.unowned_entries += u64::from(entry.run.is_none());
             self.head.edge.push(*leaf, &mut tiles);
         }
@@ -327,14 +329,20 @@ pub(crate) fn refuse(call: &Batches, error: &Error) -> Answers {
     call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
 }
 
-fn append(conn: &Connection, entry: &Entry) -> Result<()> {
+/// Writes an entry, its body as one of those that are `packed`.
+fn append<'a>(
+    conn: &Connection,
+    entry: &Entry,
+    packed: &mut (impl Iterator<Item = (&'a Body, Option<&'a [u8]>)> + Clone),
+) -> Result<()> {
     if let Some((run_no, run_id)) = &entry.run
         && *run_no == entry.log_index
     {
         run(conn, "INSERT INTO run_name (run_no, run_id) VALUES (?1, ?2)", (run_no, run_id.as_str()))?;
     }
     let (body, salt) = entry.content.as_ref().expect("invariant: a new entry has its content");
-    let (codec, body) = codec::encode(body);
+    let frame = frame_of(packed, body);
+    let (codec, body) = codec::encode(body, frame.as_deref());
     let sql = "INSERT INTO entry (log_index, run_no, seq, kind, recorded_at, commitment, after, codec, body, salt) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let row = (

@@ -113,6 +113,12 @@ impl Prepared {
         self.ops.iter().map(|op| op.body.as_str().len() as u64).sum()
     }
 
+    /// The bodies of the ops, in order, so that a backend can encode them on the caller's thread. The entries that the plan
+    /// makes of them share their text.
+    pub fn bodies(&self) -> impl Iterator<Item = &Body> + Clone {
+        self.ops.iter().map(|op| &op.body)
+    }
+
     /// Ops in the batch.
     #[must_use]
     pub fn op_count(&self) -> u64 {

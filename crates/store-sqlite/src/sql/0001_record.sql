@@ -12,7 +12,7 @@ CREATE TABLE entry (
     commitment BLOB NOT NULL,
     -- Entries that follow in the same batch.
     after INTEGER NOT NULL,
-    -- How the body is stored: 0 plain UTF-8.
+    -- How the body is stored: 0 plain UTF-8, 1 a zstd frame over a shipped dictionary.
     codec INTEGER NOT NULL,
     body BLOB,
     salt BLOB

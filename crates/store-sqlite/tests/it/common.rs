@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusqlite::Connection;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::json;
@@ -89,6 +90,26 @@ pub(crate) fn refused(ledger: &dyn LedgerStore, batch: Batch) -> tracekeep_store
 
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     result.unwrap_err().code()
+}
+
+/// Changes a closed ledger behind its back.
+#[track_caller]
+pub(crate) fn tamper(path: &Path, sql: &str) {
+    let conn = Connection::open(path).unwrap();
+    let triggers: Vec<(String, String)> = conn
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(std::result::Result::unwrap)
+        .collect();
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    conn.execute_batch(sql).unwrap();
+    for (_, sql) in &triggers {
+        conn.execute_batch(sql).unwrap();
+    }
 }
 
 pub(crate) fn run_id(text: &str) -> RunId {

@@ -1,6 +1,6 @@
 //! What the writer does when the storage fails: says whether it happened, and goes on from what the file holds.
 
-use crate::common::{commit, everything, open, place, refused, same, start, thought};
+use crate::common::{Dice, commit, everything, open, place, refused, same, start, thought};
 use tracekeep_store::{Batch, LedgerStore, Outcome, Recorded, block_on};
 use tracekeep_store_sqlite::{Fault, SqliteLedger};
 
@@ -101,11 +101,13 @@ fn a_full_disk_harms_nothing_and_passes() {
     let place = place();
     let ledger = open(&place.path);
     commit(&ledger, start("run-0"));
-    let large = |n: u32| {
+    let large = |n: u64| {
+        // Nothing that would be compressed away.
+        let mut dice = Dice::new(n + 1);
+        let noise: String = (0..100_000).map(|_| char::from(b"0123456789abcdef"[dice.below(16) as usize])).collect();
         crate::common::ops(&[&format!(
             r#"{{"op":"record_trace","run_id":"run-0","id":"large-{n}","occurred_at":"2024-01-01T00:00:00Z",
-                "trace_type":{{"type":"Thought","content":"{}"}}}}"#,
-            "x".repeat(100_000)
+                "trace_type":{{"type":"Thought","content":"{noise}"}}}}"#
         )])
     };
     commit(&ledger, large(0));

@@ -229,7 +229,7 @@ fn the_log_refuses_every_change_but_erasing() {
         "UPDATE entry SET salt = NULL",
         "UPDATE entry SET seq = 5",
         "UPDATE entry SET body = NULL, salt = NULL, seq = 5",
-        "UPDATE entry SET body = NULL, salt = NULL, codec = 1",
+        "UPDATE entry SET body = NULL, salt = NULL, codec = 7",
         "UPDATE entry SET body = NULL, salt = NULL, log_index = 5",
         "UPDATE entry SET body = NULL, salt = NULL, run_no = NULL",
         "UPDATE entry SET body = NULL, salt = NULL, kind = 2",

@@ -1,6 +1,8 @@
 //! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
 
-use crate::common::{Dice, any_batch, commit, everything, open, ops, place, refused, run_id, same, start, thought};
+use crate::common::{
+    Dice, any_batch, commit, everything, open, ops, place, refused, run_id, same, start, tamper, thought,
+};
 use rusqlite::Connection;
 use std::path::Path;
 use tracekeep_core::hash::Hash;
@@ -17,26 +19,6 @@ fn filled(path: &Path) {
     // More than one tile.
     while block_on(ledger.head()).unwrap().tree_size < 300 {
         ledger.commit_blocking((0..200).map(|_| any_batch(&mut dice)).collect());
-    }
-}
-
-/// Changes a closed ledger behind its back.
-#[track_caller]
-fn tamper(path: &Path, sql: &str) {
-    let conn = Connection::open(path).unwrap();
-    let triggers: Vec<(String, String)> = conn
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    for (name, _) in &triggers {
-        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
-    conn.execute_batch(sql).unwrap();
-    for (_, sql) in &triggers {
-        conn.execute_batch(sql).unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The SQLite ledger from outside: its file, its lock, its faults, its callers together.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bodies;
 mod common;
 mod equals_memory;
 mod faults;
