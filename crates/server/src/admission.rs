@@ -11,6 +11,10 @@ const IN_FLIGHT_BYTES_MAX: u32 = 48 << 20;
 /// Bodies above this many bytes are admitted one at a time.
 const LARGE_BYTES: u32 = 4 << 20;
 
+/// Bodies above this many bytes are worked on by the blocking threads: reading and hashing them takes a millisecond or
+/// more.
+const LONG_BYTES: u32 = 64 << 10;
+
 /// Counts the bytes of bodies that are being worked on.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -41,6 +45,11 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Whether working on so many bytes would keep others waiting on a thread that serves many connections.
+    pub(crate) const fn is_long(&self) -> bool {
+        self.counted > LONG_BYTES
+    }
+
     /// Admits `bytes` more at once, or answers `busy`. What grows large takes the large bodies' one place instead.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         let more = u32::try_from(bytes).unwrap_or(u32::MAX);

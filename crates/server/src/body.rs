@@ -68,7 +68,7 @@ fn too_large(bytes_max: u32) -> Problem {
 
 /// A write as it came: what its route makes a batch of.
 pub(crate) struct Write {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     pub(crate) key: Option<Key>,
     pub(crate) admitted: Admitted,
 }
@@ -84,6 +84,21 @@ pub(crate) async fn write(app: &App, request: Request<Body>) -> Result<Write, Pr
     let key = idempotency_key(request.headers())?;
     let (bytes, admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
     Ok(Write { bytes, key, admitted })
+}
+
+impl Write {
+    /// Reads the body: one of many bytes where it keeps no other connection waiting.
+    pub(crate) async fn read<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let bytes = std::mem::take(&mut self.bytes);
+        if !self.admitted.is_long() {
+            return read(&bytes);
+        }
+        let done = tokio::task::spawn_blocking(move || read(&bytes)).await;
+        done.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be read"))?
+    }
 }
 
 /// The header `Idempotency-Key`, quoted as a structured field or bare.

@@ -1,6 +1,8 @@
 //! What the routes share.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 use tracekeep_store::{Batch, Code, Error, LedgerStore, Receipt, block_on};
@@ -68,11 +70,15 @@ impl App {
         self.0.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
     }
 
-    /// Commits, counts, and tells those who wait for new entries, also where the caller goes away meanwhile.
+    /// Commits (a store prepares its batches as soon as it is asked, and those of many bytes where that keeps no other
+    /// connection waiting), counts, and tells those who wait for new entries, also where the caller goes away meanwhile.
     pub(crate) async fn commit(&self, batches: Vec<Batch>, admitted: Admitted) -> Vec<Result<Receipt, Error>> {
         let (app, count) = (self.clone(), batches.len());
         let done = tokio::spawn(async move {
-            let results = app.0.store.commit(batches).await;
+            let is_long = admitted.is_long();
+            let store = Arc::clone(&app.0.store);
+            let commit = async move { store.commit(batches).await };
+            let results = if is_long { begun_aside(commit).await } else { commit.await };
             app.tell(&results);
             drop(admitted);
             results
@@ -104,5 +110,20 @@ impl App {
         let done = tokio::task::spawn_blocking(move || block_on(call(&*store))).await;
         let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the read did not finish"))?;
         Ok(done?)
+    }
+}
+
+/// The same future, but that it is polled for the first time by one of the blocking threads.
+async fn begun_aside<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let mut future = Box::pin(future);
+    let begun = tokio::task::spawn_blocking(move || {
+        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        (future, polled)
+    });
+    match begun.await {
+        Ok((_, Poll::Ready(done))) => done,
+        // Being polled again, it learns whom to wake.
+        Ok((future, Poll::Pending)) => future.await,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

@@ -12,8 +12,8 @@ use crate::call::Call;
 use crate::problem::{Problem, object};
 
 pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
-    let write = body::write(&call.app, call.request).await?;
-    let ops = body::ops(&write.bytes)?;
+    let mut write = body::write(&call.app, call.request).await?;
+    let ops = write.read(body::ops).await?;
     let receipt = commit(&call.app, ops, write).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
@@ -39,10 +39,10 @@ pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
 }
 
 /// A route that takes one op: the answer is flat, and nothing of the batch around it shows.
-async fn one(name: &str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
+async fn one(name: &'static str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
     let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
-    let write = body::write(&call.app, call.request).await?;
-    let op = body::one_op(name, &write.bytes, &path)?;
+    let mut write = body::write(&call.app, call.request).await?;
+    let op = write.read(move |bytes| body::one_op(name, bytes, &path)).await?;
     let receipt = commit(&call.app, vec![op], write).await.map_err(|problem| problem.strip("/ops/0"))?;
     let Some(op) = receipt.ops.first() else {
         return Err(Error::new(Code::Corrupt, "the receipt has no op").into());

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,16 +20,18 @@ use tracekeep_store::{
 use crate::Server;
 use crate::events::Listener;
 
-/// A ledger that is corrupt and panics where it is read, or one whose commits wait for a word.
+/// A ledger that is corrupt and panics where it is read, one whose commits wait for a word, or one that takes the thread
+/// that asked until then.
 #[derive(Debug)]
 enum Odd {
     Broken,
     Slow { inner: Box<MemoryLedger>, entered: mpsc::Sender<()>, go: Arc<Semaphore> },
+    Laborious { inner: Box<MemoryLedger>, entered: mpsc::Sender<()>, go: Mutex<mpsc::Receiver<()>> },
 }
 
 impl Odd {
     fn inner(&self) -> &MemoryLedger {
-        let Self::Slow { inner, .. } = self else { panic!("a bug") };
+        let (Self::Slow { inner, .. } | Self::Laborious { inner, .. }) = self else { panic!("a bug") };
         inner
     }
 }
@@ -46,6 +48,11 @@ impl LedgerStore for Odd {
             Self::Slow { inner, entered, go } => {
                 entered.send(()).unwrap();
                 go.acquire().await.unwrap().forget();
+                inner.commit(batches).await
+            }
+            Self::Laborious { inner, entered, go } => {
+                entered.send(()).unwrap();
+                go.lock().unwrap().recv().unwrap();
                 inner.commit(batches).await
             }
         }
@@ -177,6 +184,30 @@ fn a_bug_is_answered_as_internal_and_the_server_goes_on() {
     }
     let metrics = server.get("/metrics").text();
     assert!(metrics.contains("route=\"/api/v1/log\",status=\"500\""), "{metrics}");
+}
+
+/// Preparing a body of megabytes took the thread that serves every other connection.
+#[test]
+fn a_long_body_is_prepared_aside() {
+    let (entered, entering) = mpsc::channel();
+    let (go, going) = mpsc::channel();
+    let ledger = Odd::Laborious { inner: Box::default(), entered, go: Mutex::new(going) };
+    let server = Server::over(Arc::new(ledger));
+    let goal = "x".repeat(100_000);
+    let single = format!(r#"{{"goal":"{goal}"}}"#);
+    let batch = format!(r#"{{"ops":[{{"op":"start_run","goal":"{goal}"}}]}}"#);
+    let spans = format!("{}{}", crate::otlp::SPAN, " ".repeat(100_000));
+    std::thread::scope(|scope| {
+        for (path, body) in [("/api/v1/runs", &single), ("/api/v1/batches", &batch), ("/v1/traces", &spans)] {
+            let writer = scope.spawn(|| server.post(path, body));
+            entering.recv().unwrap();
+            // The server of these tests has one thread for all connections.
+            assert_eq!(server.get("/healthz").status, 200);
+            go.send(()).unwrap();
+            let answer = writer.join().unwrap();
+            assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        }
+    });
 }
 
 /// 503 has clients and exporters send the same again for ever.
