@@ -15,6 +15,7 @@ mod params;
 mod problem;
 mod routes;
 mod serve;
+mod stall;
 mod state;
 
 pub use openapi::document as openapi_document;

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::routes::router;
+use crate::stall::Stalling;
 use crate::state::App;
 
 /// A listener that has its address.
@@ -31,13 +32,20 @@ pub struct ConnectionLimits {
     pub open_max: usize,
     /// How long the head of a request may take to arrive, from the end of the one before.
     pub head: Duration,
+    /// How long a client may take nothing of its answer.
+    pub stall: Duration,
     /// How long what is under way may take after the word to stop.
     pub drain: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { open_max: 1_024, head: Duration::from_secs(10), drain: Duration::from_secs(10) }
+        Self {
+            open_max: 1_024,
+            head: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
@@ -90,7 +98,7 @@ impl Bound {
                 () = stop.as_mut() => break,
                 Some(_) = open.join_next() => {}
                 accepted = listener.accept(), if open.len() < limits.open_max => match accepted {
-                    Ok((stream, _)) => drop(open.spawn(converse(stream, router.clone(), app.clone(), limits.head))),
+                    Ok((stream, _)) => drop(open.spawn(converse(stream, router.clone(), app.clone(), limits))),
                     Err(error) if is_of_the_connection(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "no connection could be accepted");
@@ -109,10 +117,11 @@ impl Bound {
 }
 
 /// Answers the requests of one connection, until it ends or the server stops.
-async fn converse(stream: TcpStream, router: Router, app: App, head: Duration) {
+async fn converse(stream: TcpStream, router: Router, app: App, limits: ConnectionLimits) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+    let stream = TokioIo::new(Stalling::new(stream, limits.stall));
+    let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = app.stopping() => {
@@ -142,6 +151,7 @@ mod tests {
         assert_eq!(limits.open_max, 1_024);
         assert!(page.contains("1,024 connections"));
         assert!(page.contains(&format!("a request has {} s", limits.head.as_secs())));
+        assert!(page.contains(&format!("nothing of its answer for {} s", limits.stall.as_secs())));
         assert!(page.contains(&format!("a body has {} s", crate::body::BODY_SECONDS_MAX)));
     }
 }

@@ -210,6 +210,22 @@ fn a_long_body_is_prepared_aside() {
     });
 }
 
+/// Whoever asked for much and read nothing held a connection, and the answer in memory, for as long as they liked.
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    let limits = ConnectionLimits { open_max: 1, stall: Duration::from_millis(50), ..ConnectionLimits::default() };
+    let server = Server::within(limits, Arc::new(MemoryLedger::default()));
+    let run = format!(r#"{{"goal":"{}"}}"#, "x".repeat(4_000_000));
+    for _ in 0..3 {
+        assert_eq!(server.post("/api/v1/runs", &run).status, 201);
+    }
+    let mut silent = TcpStream::connect(server.address).unwrap();
+    // More than the buffers between the two hold.
+    let ask = format!("GET /api/v1/log/entries HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+    silent.write_all(ask.repeat(8).as_bytes()).unwrap();
+    assert_eq!(server.get("/healthz").status, 200, "the one place is free again");
+}
+
 /// 503 has clients and exporters send the same again for ever.
 #[test]
 fn storage_that_will_not_mend_is_500() {
