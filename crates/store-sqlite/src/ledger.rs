@@ -91,7 +91,7 @@ impl SqliteLedger {
         let writer = Writer::open(path.clone(), options.clone(), holds, Arc::clone(&faults))?;
         let ledger = writer.ledger();
         let first = open::reader(&path, Mode::Reader)?;
-        let readers = Pool::new(path.clone(), Mode::Reader, ledger, options.readers, first);
+        let readers = Pool::new(path.clone(), Mode::Reader, ledger, options.readers, first)?;
         let group = Group::new(writer, options.queue_ops, options.queue_bytes);
         let thread = group.start().map_err(|error| io("the writer's thread cannot be started", error))?;
         let held = Mutex::new(Some(Held { thread, lock }));
@@ -105,7 +105,7 @@ impl SqliteLedger {
         let first = open::reader(&path, Mode::ReadOnly)?;
         schema::check(&first)?;
         let ledger = open::ledger(&first)?;
-        let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first);
+        let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first)?;
         let source = options.source.clone();
         Ok(Self { path, ledger, source, readers, faults: Arc::default(), group: None, held: Mutex::new(None) })
     }

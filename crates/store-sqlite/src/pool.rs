@@ -13,10 +13,19 @@ use crate::snapshot::View;
 use crate::statement::run;
 
 struct Idle {
-    connections: Vec<Connection>,
+    /// The one with the larger cache last: it is lent first.
+    readers: Vec<Reader>,
     /// Open ones, lent or idle.
     open: u32,
+    /// Whether one of them has the larger cache.
+    has_first: bool,
     closed: bool,
+}
+
+struct Reader {
+    connection: Connection,
+    /// Has the larger cache: reads that come one at a time all go to one connection, and find there what they read last.
+    is_first: bool,
 }
 
 /// The readers of a ledger.
@@ -31,9 +40,14 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A pool that begins with one connection.
-    pub(crate) fn new(path: PathBuf, mode: Mode, ledger: LedgerId, max: u32, first: Connection) -> Self {
-        let idle = Idle { connections: vec![first], open: 1, closed: false };
-        Self { path, mode, ledger, max: max.max(1), idle: Mutex::new(idle), returned: Condvar::new() }
+    ///
+    /// # Errors
+    /// What the storage fails with.
+    pub(crate) fn new(path: PathBuf, mode: Mode, ledger: LedgerId, max: u32, first: Connection) -> Result<Self> {
+        open::keep_more(&first)?;
+        let first = Reader { connection: first, is_first: true };
+        let idle = Idle { readers: vec![first], open: 1, has_first: true, closed: false };
+        Ok(Self { path, mode, ledger, max: max.max(1), idle: Mutex::new(idle), returned: Condvar::new() })
     }
 
     /// Reads from one consistent state: what was committed when this began.
@@ -55,14 +69,19 @@ impl Pool {
             if idle.closed {
                 return Err(Error::new(Code::Closed, "the ledger is closed"));
             }
-            if let Some(connection) = idle.connections.pop() {
-                return Ok(Lent { pool: self, connection: Some(connection) });
+            if let Some(Reader { connection, is_first }) = idle.readers.pop() {
+                return Ok(Lent { pool: self, connection: Some(connection), is_first });
             }
             if idle.open < self.max {
                 idle.open += 1;
+                let is_first = !std::mem::replace(&mut idle.has_first, true);
                 drop(idle);
-                let mut lent = Lent { pool: self, connection: None };
-                lent.connection = Some(open::reader(&self.path, self.mode)?);
+                let mut lent = Lent { pool: self, connection: None, is_first };
+                let connection = open::reader(&self.path, self.mode)?;
+                if is_first {
+                    open::keep_more(&connection)?;
+                }
+                lent.connection = Some(connection);
                 return Ok(lent);
             }
             idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
@@ -73,8 +92,8 @@ impl Pool {
     pub(crate) fn close(&self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.closed = true;
-        let connections = std::mem::take(&mut idle.connections);
-        idle.open -= u32::try_from(connections.len()).unwrap_or(idle.open);
+        let readers = std::mem::take(&mut idle.readers);
+        idle.open -= u32::try_from(readers.len()).unwrap_or(idle.open);
         while idle.open > 0 {
             self.returned.notify_all();
             idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
@@ -88,6 +107,7 @@ impl Pool {
 struct Lent<'a> {
     pool: &'a Pool,
     connection: Option<Connection>,
+    is_first: bool,
 }
 
 impl Deref for Lent<'_> {
@@ -101,8 +121,13 @@ impl Deref for Lent<'_> {
 impl Lent<'_> {
     fn give_back(mut self) {
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle.closed {
-            idle.connections.extend(self.connection.take());
+        if idle.closed {
+            return;
+        }
+        if let Some(connection) = self.connection.take() {
+            let is_first = std::mem::take(&mut self.is_first);
+            let at = if is_first { idle.readers.len() } else { 0 };
+            idle.readers.insert(at, Reader { connection, is_first });
             idle.open += 1; // Its drop takes this back.
         }
     }
@@ -113,7 +138,48 @@ impl Drop for Lent<'_> {
         drop(self.connection.take());
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.open -= 1;
+        idle.has_first &= !self.is_first;
         drop(idle);
         self.pool.returned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::value;
+
+    #[track_caller]
+    fn check(lent: &Lent<'_>, is_first: bool) {
+        let kib: i64 = value(lent, "PRAGMA cache_size", []).unwrap();
+        assert_eq!((lent.is_first, kib), (is_first, if is_first { -(48 << 10) } else { -(4 << 10) }));
+    }
+
+    #[test]
+    fn one_reader_has_the_larger_cache_and_is_lent_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        drop(Connection::open(&path).unwrap());
+        let first = open::reader(&path, Mode::Reader).unwrap();
+        let pool = Pool::new(path, Mode::Reader, LedgerId::from_bytes([0; 16]), 8, first).unwrap();
+        let (one, other) = (pool.lend().unwrap(), pool.lend().unwrap());
+        check(&one, true);
+        check(&other, false);
+        one.give_back();
+        other.give_back();
+        let (one, other) = (pool.lend().unwrap(), pool.lend().unwrap());
+        check(&one, true);
+        check(&other, false);
+        // A panic inside a read costs its connection; another takes the place.
+        drop(one);
+        other.give_back();
+        let (other, one) = (pool.lend().unwrap(), pool.lend().unwrap());
+        check(&other, false);
+        check(&one, true);
+        drop(other);
+        one.give_back();
+        assert_eq!(pool.idle.lock().unwrap().open, 1);
+        pool.close();
+        assert!(pool.lend().is_err());
     }
 }

@@ -20,6 +20,9 @@ use super::object::name_order;
 use super::scan::plain_end;
 use crate::limits::JSON_DEPTH_MAX;
 
+/// Room for a string with escapes, before it is known how long it is.
+const STRING_BYTES: usize = 1_024;
+
 /// A place in canonical text, and the reading of what stands there.
 #[derive(Debug)]
 pub struct Recorded<'a> {
@@ -63,10 +66,26 @@ impl<'a> Recorded<'a> {
 
     /// Reads a string; it is borrowed unless it holds an escape.
     pub fn string(&mut self) -> Option<Cow<'a, str>> {
-        let from = self.at + 1;
-        let is_plain = self.pass_string()?;
-        let content = &self.text[from..self.at - 1];
-        Some(if is_plain { Cow::Borrowed(content) } else { Cow::Owned(unescaped(content)) })
+        if !self.eats(b'"') {
+            return None;
+        }
+        let (text, bytes, mut from) = (&**self.text, self.bytes(), self.at);
+        let mut end = plain_end(bytes, from);
+        if bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Some(Cow::Borrowed(&text[from..end]));
+        }
+        let mut out = String::with_capacity((bytes.len() - from).min(STRING_BYTES));
+        while bytes.get(end)? != &b'"' {
+            let (char, length) = canonical_escape(&bytes[end..])?;
+            out.push_str(&text[from..end]);
+            out.push(char);
+            from = end + length;
+            end = plain_end(bytes, from);
+        }
+        out.push_str(&text[from..end]);
+        self.at = end + 1;
+        Some(Cow::Owned(out))
     }
 
     /// Reads `null`, if it is next.
@@ -234,7 +253,8 @@ impl<'a> Members<'_, 'a> {
 
 /// The character of the canonical escape that `bytes` begin with, and its length. Only what must be escaped is.
 fn canonical_escape(bytes: &[u8]) -> Option<(char, usize)> {
-    let char = match bytes.get(1)? {
+    let [b'\\', escape, ..] = bytes else { return None };
+    let char = match escape {
         b'"' => '"',
         b'\\' => '\\',
         b'b' => '\u{8}',
@@ -252,18 +272,4 @@ fn canonical_escape(bytes: &[u8]) -> Option<(char, usize)> {
         _ => return None,
     };
     Some((char, 2))
-}
-
-/// The string that the content of a canonical string stands for.
-fn unescaped(content: &str) -> String {
-    let bytes = content.as_bytes();
-    let mut out = String::with_capacity(bytes.len());
-    let mut from = 0;
-    loop {
-        let end = plain_end(bytes, from);
-        out.push_str(&content[from..end]);
-        let Some((char, length)) = canonical_escape(&bytes[end..]) else { return out };
-        out.push(char);
-        from = end + length;
-    }
 }

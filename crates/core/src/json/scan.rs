@@ -25,11 +25,14 @@ pub(crate) fn plain_end(bytes: &[u8], from: usize) -> usize {
 }
 
 /// Sets the high bit of each special byte. A borrow may set marks above the first true one, never below it.
+///
+/// What is zero borrows into its high bit when one is taken from it, and so does what is below 0x20 when that is; a byte
+/// that has this bit of its own is beyond ASCII, and no special one.
 fn special_marks(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash | control) & HIGHS
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    (quote | backslash | control) & !word & HIGHS
 }
 
 #[cfg(test)]
