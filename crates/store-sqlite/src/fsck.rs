@@ -26,7 +26,7 @@ use crate::report::{Report, Wrong};
 use crate::rows::{self, RunNames, entry_columns};
 use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
-use crate::statement::{many, run};
+use crate::statement::{Kept, many, run};
 
 /// Entries between two writings of what is gathered.
 const FLUSH_ENTRIES: u64 = 1_000;
@@ -268,7 +268,14 @@ impl<'a> Walk<'a> {
     fn view(&self, size: u64) -> View<'_> {
         let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
         let own = Own { index: &self.index, edge: &self.edge, unowned_entries };
-        View { conn: self.conn, ledger: self.ledger, size, own: Some(own), names: RunNames::default() }
+        View {
+            conn: self.conn,
+            ledger: self.ledger,
+            size,
+            own: Some(own),
+            names: RunNames::default(),
+            one_entry: Kept::default(),
+        }
     }
 }
 

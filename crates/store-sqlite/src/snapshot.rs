@@ -19,7 +19,7 @@ use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, Trac
 use crate::error::{Said, corrupt};
 use crate::index::Index;
 use crate::rows::{self, RunNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
-use crate::statement::{many, one, value};
+use crate::statement::{Kept, many, one, value};
 use crate::words::Numbered;
 
 /// A view over a connection that is inside a transaction.
@@ -30,6 +30,7 @@ pub(crate) struct View<'a> {
     /// The writer's: what it holds in memory of what it has yet to write.
     pub(crate) own: Option<Own<'a>>,
     pub(crate) names: RunNames,
+    pub(crate) one_entry: Kept<'a>,
 }
 
 /// What a writer knows better than its tables.
@@ -44,7 +45,14 @@ impl<'a> View<'a> {
     /// A reader's view of what was committed last. The connection is inside a transaction.
     pub(crate) fn committed(conn: &'a Connection, ledger: LedgerId) -> Result<Self> {
         let last: Option<u64> = value(conn, "SELECT max(log_index) FROM entry", [])?;
-        Ok(Self { conn, ledger, size: last.map_or(0, |last| last + 1), own: None, names: RunNames::default() })
+        Ok(Self {
+            conn,
+            ledger,
+            size: last.map_or(0, |last| last + 1),
+            own: None,
+            names: RunNames::default(),
+            one_entry: Kept::default(),
+        })
     }
 
     fn name(&self, text: &str) -> Result<Option<i64>> {
@@ -198,7 +206,7 @@ impl Snapshot for View<'_> {
 
     fn entry(&self, log_index: u64) -> Result<Option<Entry>> {
         let sql = concat!("SELECT ", entry_columns!(), " FROM entry WHERE log_index = ?1");
-        one(self.conn, sql, [place(log_index)], |row| rows::entry(self.conn, &self.names, row))
+        self.one_entry.one(self.conn, sql, [place(log_index)], |row| rows::entry(self.conn, &self.names, row))
     }
 
     fn entries(&self, from: u64, limit: u32) -> Result<Vec<Entry>> {

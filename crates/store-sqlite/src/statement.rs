@@ -1,6 +1,8 @@
 //! Cached statements, read into the store's types.
 
-use rusqlite::{Connection, Params, Row};
+use std::cell::RefCell;
+
+use rusqlite::{CachedStatement, Connection, Params, Row};
 use tracekeep_store::Result;
 
 use crate::error::Said;
@@ -15,6 +17,29 @@ pub(crate) fn one<T>(
     let mut statement = conn.prepare_cached(sql).said()?;
     let mut rows = statement.query(params).said()?;
     rows.next().said()?.map(read).transpose()
+}
+
+/// One statement that is kept at hand while a view lasts: even finding it among the cached ones costs as much as its row.
+#[derive(Default)]
+pub(crate) struct Kept<'a>(RefCell<Option<CachedStatement<'a>>>);
+
+impl<'a> Kept<'a> {
+    /// As [`one`]; the SQL is the same each time.
+    pub(crate) fn one<T>(
+        &self,
+        conn: &'a Connection,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut kept = self.0.borrow_mut();
+        let statement = match &mut *kept {
+            Some(statement) => statement,
+            none => none.insert(conn.prepare_cached(sql).said()?),
+        };
+        let mut rows = statement.query(params).said()?;
+        rows.next().said()?.map(read).transpose()
+    }
 }
 
 /// Every row.

@@ -29,7 +29,7 @@ use crate::ready::{Ready, frame_of};
 use crate::rows::RunNames;
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
-use crate::statement::{one, run, value};
+use crate::statement::{Kept, one, run, value};
 use crate::words::Numbered;
 
 /// Pages in the WAL from which the writer checkpoints, after it has answered.
@@ -222,6 +222,7 @@ impl Writer {
             size: self.head.edge.size(),
             own: Some(Own { index: &self.index, edge: &self.head.edge, unowned_entries: self.head.unowned_entries }),
             names: RunNames::default(),
+            one_entry: Kept::default(),
         }
     }
 
@@ -259,6 +260,7 @@ impl Writer {
             },
             _ => None,
         };
+        drop(view);
         let decision = self.write(ready, planned, recorded_at)?;
         let root = earlier.unwrap_or_else(|| self.head.edge.root());
         Ok(Ok(decision.receipt(root)))
