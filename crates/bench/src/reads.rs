@@ -126,7 +126,7 @@ fn filter(kind: &str, hits: u64, key: u64) -> Result<TraceFilter> {
     let name = format!("{kind}-{hits}-{key}");
     Ok(match kind {
         "type" => TraceFilter { type_name: Some(name), ..TraceFilter::default() },
-        "tag" => TraceFilter { tag: Some(name), ..TraceFilter::default() },
+        "tag" => TraceFilter { tags: vec![name], ..TraceFilter::default() },
         _ => TraceFilter { parent: Some(name.parse()?), ..TraceFilter::default() },
     })
 }

@@ -47,7 +47,8 @@ impl Answer {
         let mut object = self.object()?;
         let items = take_required(&mut object, member, &Path::ROOT).map_err(unreadable)?;
         let next_cursor = take_optional(&mut object, "next_cursor", &Path::ROOT).map_err(unreadable)?;
-        Ok(Page { items, next_cursor })
+        let complete = take_optional(&mut object, "complete", &Path::ROOT).map_err(unreadable)?;
+        Ok(Page { items, next_cursor, complete: complete.unwrap_or(true) })
     }
 
     fn object(&self) -> Result<Object<'_>> {

@@ -12,8 +12,8 @@ use tracekeep_core::view::{
 };
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
-    Batch, Code, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source,
-    TraceQuery, TreeQuery,
+    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Result, RunFilter, RunQuery,
+    Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -220,19 +220,28 @@ impl LedgerStore for HttpLedger {
     async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
         let filter = &query.filter;
         let path = Query::new()
+            .add_all("id", &filter.ids)
             .add("type", filter.type_name.as_deref())
-            .add("tag", filter.tag.as_deref())
+            .add_all("tag", &filter.tags)
+            .add_all("any_tag", &filter.any_tags)
             .add("parent", filter.parent.as_ref())
             .add("roots", filter.roots.then_some(true))
             .add("status", filter.status)
+            .add("from", filter.time.from())
+            .add("to", filter.time.to())
+            .add("text", filter.text.as_deref())
             .order(query.order)
             .page(&query.page)
             .on(&run_path(run_id, "/traces"));
         self.get(&path)?.page()
     }
 
-    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
-        let answer = self.get(&run_path(run_id, "/traces/counts"))?;
+    async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
+        let path = Query::new()
+            .add("type", query.type_name.as_deref())
+            .add("tag", query.tag.as_deref())
+            .on(&run_path(run_id, "/traces/counts"));
+        let answer = self.get(&path)?;
         Ok(from_text(&answer.body)?)
     }
 

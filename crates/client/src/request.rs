@@ -26,6 +26,10 @@ impl Query {
         self
     }
 
+    pub(crate) fn add_all(self, name: &str, values: &[impl ToString]) -> Self {
+        values.iter().fold(self, |query, value| query.add(name, Some(value.to_string())))
+    }
+
     pub(crate) fn page(self, page: &PageRequest) -> Self {
         self.add("limit", Some(page.limit)).add("cursor", page.cursor.as_deref())
     }

@@ -8,7 +8,7 @@ use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
 use tracekeep_core::view::{Head, LogEntry, NameCount, Run, Step, Trace, TraceCounts, TreeNode};
 use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
-use tracekeep_store::{LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
+use tracekeep_store::{CountsQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
 
 use crate::context::walk;
 
@@ -117,7 +117,7 @@ impl RunDump {
         let id = run.run_id.clone();
         let steps = walk(1_000, |page| block_on(ledger.steps(&id, &page)));
         let traces = walk(1_000, |page| block_on(ledger.traces(&id, &TraceQuery { page, ..TraceQuery::default() })));
-        let counts = block_on(ledger.trace_counts(&id)).expect("counts are readable");
+        let counts = block_on(ledger.trace_counts(&id, &CountsQuery::default())).expect("counts are readable");
         let tree = walk(1_000, |page| block_on(ledger.tree(&id, &TreeQuery { page, ..TreeQuery::default() })));
         let alone = block_on(ledger.run(&id)).expect("a run is readable");
         assert_eq!(alone.as_ref(), Some(&run), "a run reads alone as in a list");

@@ -10,7 +10,8 @@ use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery, TreeQuery,
+    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery,
+    TreeQuery,
 };
 
 /// How a commit fails.
@@ -117,8 +118,8 @@ impl LedgerStore for FaultStore {
         self.inner.traces(run_id, query).await
     }
 
-    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
-        self.inner.trace_counts(run_id).await
+    async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
+        self.inner.trace_counts(run_id, query).await
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -25,10 +25,11 @@ pub mod limits;
 pub mod merkle;
 pub mod model;
 pub mod seal;
+mod serial;
 mod time;
 pub mod view;
 pub mod wire;
 
 pub use invalid::{Invalid, InvalidCode};
 pub use leaf::Leaf;
-pub use time::Timestamp;
+pub use time::{TimeRange, Timestamp};

@@ -52,3 +52,12 @@ pub const ANCESTORS_MAX: u32 = 1_000;
 
 /// Index rows that one read may visit beyond what it returns, when several filters are combined.
 pub const SCAN_ROWS_MAX: u32 = 10_000;
+
+/// Traces that one query names by their ids: what fits a URL with ids of any length.
+pub const TRACE_IDS_MAX: u32 = 64;
+
+/// Bytes in the words that a query looks for (1 KiB).
+pub const TEXT_QUERY_BYTES_MAX: u32 = 1 << 10;
+
+/// Names that one answer counts, of types and of tags; beyond them a counter is asked for by its name.
+pub const COUNTED_NAMES_MAX: u32 = 1_000;

@@ -71,14 +71,15 @@ impl FromStr for Timestamp {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        parse(text).map(Self).ok_or_else(|| {
+        let nanos = parse(text).and_then(|nanos| i64::try_from(nanos).ok());
+        nanos.map(Self).ok_or_else(|| {
             Invalid::new(InvalidCode::InvalidTime, "", "a time is RFC 3339 with at most nine digits, from 1677 to 2262")
         })
     }
 }
 
 /// The grammar of RFC 3339 §5.6, `T` and `Z` in either case, without leap seconds (no clock here can name one).
-fn parse(text: &str) -> Option<i64> {
+fn parse(text: &str) -> Option<i128> {
     let text = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<i64> {
         let digits = text.get(from..to)?;
@@ -123,7 +124,91 @@ fn parse(text: &str) -> Option<i64> {
     };
     let days = (date - jiff::civil::Date::constant(1970, 1, 1)).get_days();
     let seconds = i64::from(days) * DAY_SECONDS + hour * 3_600 + minute * 60 + second - offset;
-    i64::try_from(i128::from(seconds) * i128::from(NANOS) + i128::from(nanos)).ok()
+    Some(i128::from(seconds) * i128::from(NANOS) + i128::from(nanos))
+}
+
+/// The times from one moment up to another, that other excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimeRange {
+    /// Both ends are in it, so that it can hold all of i64; empty where they are crossed.
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Default for TimeRange {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl TimeRange {
+    /// Every time.
+    pub const ALL: Self = Self { first: Timestamp::MIN, last: Timestamp::MAX };
+    /// No time.
+    pub const NONE: Self = Self { first: Timestamp::MAX, last: Timestamp::MIN };
+
+    /// The times in [from, to); an absent bound is none.
+    #[must_use]
+    pub fn new(from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        Self::clamped(from.map_or(i128::from(i64::MIN), |from| from.0.into()), to.map_or(i128::MAX, |to| to.0.into()))
+    }
+
+    /// The same from RFC 3339; bounds beyond what a [`Timestamp`] holds are clamped.
+    ///
+    /// # Errors
+    /// `invalid_time`, at `from` or `to`.
+    pub fn parse(from: Option<&str>, to: Option<&str>) -> Result<Self, Invalid> {
+        let bound = |text: Option<&str>, name: &str, absent: i128| {
+            let wrong = || Invalid::new(InvalidCode::InvalidTime, name, "a time is RFC 3339 with at most nine digits");
+            text.map_or(Ok(absent), |text| parse(text).ok_or_else(wrong))
+        };
+        Ok(Self::clamped(bound(from, "from", i64::MIN.into())?, bound(to, "to", i128::MAX)?))
+    }
+
+    fn clamped(from: i128, to: i128) -> Self {
+        let first = i64::try_from(from.max(i64::MIN.into()));
+        let last = i64::try_from((to - 1).min(i64::MAX.into()));
+        match (first, last) {
+            (Ok(first), Ok(last)) if first <= last => Self { first: Timestamp(first), last: Timestamp(last) },
+            _ => Self::NONE,
+        }
+    }
+
+    /// The earliest time in it, where it is not empty.
+    #[must_use]
+    pub const fn first(self) -> Timestamp {
+        self.first
+    }
+
+    /// The latest time in it, where it is not empty.
+    #[must_use]
+    pub const fn last(self) -> Timestamp {
+        self.last
+    }
+
+    /// Where it begins; `None` where every earlier time is in it.
+    #[must_use]
+    pub fn from(self) -> Option<Timestamp> {
+        (self.first != Timestamp::MIN).then_some(self.first)
+    }
+
+    /// Where it ends, itself no part of it; `None` where every later time is in it.
+    #[must_use]
+    pub fn to(self) -> Option<Timestamp> {
+        (self.last != Timestamp::MAX).then(|| self.last.saturating_add(1))
+    }
+
+    /// Whether no time is in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+
+    /// Whether a time is in it.
+    #[must_use]
+    pub fn contains(self, time: Timestamp) -> bool {
+        self.first <= time && time <= self.last
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +218,30 @@ mod tests {
     #[track_caller]
     fn check(text: &str, nanos: Option<i64>) {
         assert_eq!(text.parse::<Timestamp>().ok().map(Timestamp::as_nanos), nanos, "{text}");
+    }
+
+    #[test]
+    fn a_range_is_half_open_and_clamped() {
+        let at = Timestamp::from_nanos;
+        let range = |from: i64, to: i64| TimeRange::new(Some(at(from)), Some(at(to)));
+        assert!(range(3, 5).contains(at(3)) && range(3, 5).contains(at(4)) && !range(3, 5).contains(at(5)));
+        assert_eq!((range(3, 5).from(), range(3, 5).to()), (Some(at(3)), Some(at(5))));
+        assert!(range(3, 3).is_empty() && range(5, 3).is_empty() && range(i64::MIN, i64::MIN).is_empty());
+        assert!(!range(i64::MIN, i64::MAX).contains(at(i64::MAX)), "the end is no part of it");
+        assert_eq!(TimeRange::new(None, None), TimeRange::ALL);
+        assert!(TimeRange::ALL.contains(at(i64::MAX)) && TimeRange::ALL.contains(at(i64::MIN)));
+        assert_eq!((TimeRange::ALL.from(), TimeRange::ALL.to()), (None, None));
+        for range in [range(3, 5), range(i64::MIN, 0), range(0, i64::MAX), TimeRange::ALL, TimeRange::NONE] {
+            assert_eq!(TimeRange::new(range.from(), range.to()), range, "{range:?}");
+        }
+        let text = |from: &str, to: &str| TimeRange::parse(Some(from), Some(to));
+        let (long_ago, far) = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z");
+        assert_eq!(text(long_ago, far), Ok(TimeRange::ALL), "years beyond i64 are clamped");
+        assert_eq!(text(far, far), Ok(TimeRange::NONE));
+        assert_eq!(text(long_ago, long_ago), Ok(TimeRange::NONE));
+        assert_eq!(text("1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z"), Ok(range(0, 1_000_000_000)));
+        assert!(text("yesterday", far).is_err_and(|error| error.path() == "from"));
+        assert!(text(far, "1970-01-01").is_err_and(|error| error.path() == "to"));
     }
 
     #[test]

@@ -192,7 +192,7 @@ object! {
 }
 
 object! {
-    /// How many traces a run has, by type and by tag, from kept counters.
+    /// How many traces a run has, by type, by tag and by status, from kept counters. What counts none is left out.
     pub struct TraceCounts {
         /// All of them.
         required total: u64,
@@ -200,6 +200,10 @@ object! {
         required types: Vec<NameCount>,
         /// (name, count), sorted by name.
         required tags: Vec<NameCount>,
+        /// (status, count).
+        required statuses: Vec<NameCount>,
+        /// There are more types or tags than 1,000: the others are asked for by name.
+        default truncated: bool = false,
     }
 }
 

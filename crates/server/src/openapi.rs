@@ -59,6 +59,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
 fn query_parameter(param: &Param, schemas: &mut Schemas) -> Value {
     let schema = match &param.form {
         Form::Text => json!({"type": "string"}),
+        Form::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Form::Time => json!({"type": "string", "format": "date-time"}),
         Form::Integer(min, None) => json!({"type": "integer", "minimum": min}),
         Form::Integer(min, Some(max)) => json!({"type": "integer", "minimum": min, "maximum": max}),
         Form::Boolean => json!({"type": "boolean"}),
@@ -99,11 +101,13 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
         Gives::Object(shape) => json_of(schemas.of(&shape())),
         Gives::Page(member, shape) => {
             let items = schemas.of(&shape());
-            json_of(json!({
-                "type": "object",
-                "required": [member, "next_cursor"],
-                "properties": {*member: {"type": "array", "items": items}, "next_cursor": {"type": ["string", "null"]}},
-            }))
+            let mut properties =
+                json!({*member: {"type": "array", "items": items}, "next_cursor": {"type": ["string", "null"]}});
+            if route.params.iter().any(|param| param.name == "text") {
+                let doc = "of a search in texts: whether it looked at all that is recorded; asked again, it sees more";
+                properties["complete"] = json!({"type": "boolean", "description": doc});
+            }
+            json_of(json!({"type": "object", "required": [member, "next_cursor"], "properties": properties}))
         }
         Gives::OpReceipt => json_of(schemas.op_receipt()),
         Gives::Otlp => otlp("ExportTraceServiceResponse"),

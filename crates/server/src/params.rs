@@ -3,25 +3,41 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use tracekeep_core::TimeRange;
 use tracekeep_store::{Code, Error, PageRequest};
 
 /// The parameters of one request, taken out one by one; what is left over is refused.
-pub(crate) struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Params<'a> {
+    left: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The names of those that may be given once, and were.
+    taken: Vec<String>,
+}
 
 impl<'a> Params<'a> {
     pub(crate) fn new(query: Option<&'a str>) -> Result<Self, Error> {
-        let pairs: Vec<_> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
-        for (place, (name, _)) in pairs.iter().enumerate() {
-            if pairs[..place].iter().any(|(earlier, _)| earlier == name) {
-                return Err(refuse(name, "is given twice"));
-            }
-        }
-        Ok(Self(pairs))
+        let left = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
+        Ok(Self { left, taken: Vec::new() })
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1.into_owned())
+        let at = self.left.iter().position(|(known, _)| known == name)?;
+        self.taken.push(name.to_owned());
+        Some(self.left.remove(at).1.into_owned())
+    }
+
+    /// One that may be given several times.
+    pub(crate) fn texts(&mut self, name: &str) -> Vec<String> {
+        let (named, left) = std::mem::take(&mut self.left).into_iter().partition(|(known, _)| known == name);
+        self.left = left;
+        let named: Vec<(Cow<'_, str>, Cow<'_, str>)> = named;
+        named.into_iter().map(|(_, value)| value.into_owned()).collect()
+    }
+
+    /// The times in [`from`, `to`).
+    pub(crate) fn range(&mut self) -> Result<TimeRange, Error> {
+        let (from, to) = (self.text("from"), self.text("to"));
+        let range = TimeRange::parse(from.as_deref(), to.as_deref());
+        range.map_err(|invalid| refuse(invalid.path(), invalid.detail()))
     }
 
     pub(crate) fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Result<Option<T>, Error> {
@@ -39,7 +55,8 @@ impl<'a> Params<'a> {
 
     /// Refuses the first parameter that nobody took.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        match self.0.first() {
+        match self.left.first() {
+            Some((name, _)) if self.taken.iter().any(|taken| taken == name) => Err(refuse(name, "is given twice")),
             Some((name, _)) => Err(refuse(name, "is not a parameter here")),
             None => Ok(()),
         }

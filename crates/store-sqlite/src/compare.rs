@@ -58,7 +58,7 @@ pub(crate) const TABLES: &[Table] = &[
         "trace_count",
         "run_no, kind, name",
         &["run_no", "kind"],
-        "run_no, kind, (SELECT text FROM @.name WHERE id = t.name) AS name, n",
+        "run_no, kind, iif(kind = 2, name, (SELECT text FROM @.name WHERE id = t.name)) AS name, n",
     ),
     table("slot", "named_by", &["named_by"], "named_by, run_no, id, occurred_at, filled_by"),
     table("idem_key", "key", &["log_index"], "log_index, key"),

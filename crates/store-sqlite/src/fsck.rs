@@ -27,6 +27,7 @@ use crate::rows::{self, RunNames, entry_columns};
 use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
 use crate::statement::{Kept, many, run};
+use crate::text;
 
 /// Entries between two writings of what is gathered.
 const FLUSH_ENTRIES: u64 = 1_000;
@@ -54,6 +55,9 @@ fn check_within(conn: &Connection, report: &mut Report) -> Result<()> {
     let built = Walk::new(conn, ledger, report).and_then(Walk::whole);
     if report.note("log", built)?.is_some() {
         compare::all(conn, report)?;
+        let view = View::committed(conn, ledger)?;
+        let compared = text::compare(&view, report);
+        report.note("trace_text", compared)?;
     }
     Ok(())
 }
@@ -89,6 +93,7 @@ fn rebuild_within(conn: &Connection, report: &mut Report) -> Result<()> {
     run(conn, "REINDEX entry_of_no_run", [])?;
     run(conn, "REINDEX run_name", [])?;
     Walk::new(conn, ledger, report)?.whole()?;
+    text::clear(conn)?;
     for table in compare::TABLES {
         run(conn, &format!("DELETE FROM main.{}", table.name), [])?;
         run(conn, &format!("INSERT INTO main.{0} SELECT * FROM temp.{0} ORDER BY {1}", table.name, table.key), [])?;

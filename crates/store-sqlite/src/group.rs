@@ -244,8 +244,8 @@ impl Group {
     }
 
     /// Does something with the writer between two groups.
-    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&Writer) -> Result<T>) -> Result<T> {
-        lock(&self.writer).as_ref().map_or_else(|| Err(closed()), work)
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        lock(&self.writer).as_mut().map_or_else(|| Err(closed()), work)
     }
 }
 

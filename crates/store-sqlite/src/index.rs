@@ -23,6 +23,8 @@ use crate::words::Numbered;
 pub(crate) const TYPE: i64 = 0;
 /// A counter of traces by tag.
 pub(crate) const TAG: i64 = 1;
+/// A counter of traces by status: it has no name, but the status.
+pub(crate) const STATUS: i64 = 2;
 
 /// Run rows kept between groups, about 2 KiB each.
 const RUNS_MAX: usize = 2_048;
@@ -116,6 +118,7 @@ impl Index {
                 run(conn, sql, row)?;
                 *self.children.entry((after.run_no, after.parent.to_key())).or_default() += 1;
                 self.count(after.run_no, TYPE, type_name, 1);
+                self.count(after.run_no, STATUS, after.status.number(), 1);
                 for tag in &after.tags {
                     self.put_tag(conn, after, tag)?;
                 }
@@ -130,6 +133,8 @@ impl Index {
                     self.count(after.run_no, TYPE, was, -1);
                     self.count(after.run_no, TYPE, type_name, 1);
                 }
+                self.count(after.run_no, STATUS, before.status.number(), -1);
+                self.count(after.run_no, STATUS, after.status.number(), 1);
                 for tag in before.tags.iter().filter(|tag| !after.tags.contains(tag)) {
                     self.drop_tag(conn, before, tag)?;
                 }

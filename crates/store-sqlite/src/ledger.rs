@@ -11,8 +11,8 @@ use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, TraceQuery,
-    TreeQuery, read,
+    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source,
+    TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -25,6 +25,7 @@ use crate::pool::Pool;
 use crate::ready::Ready;
 use crate::report::Report;
 use crate::schema::{self, Holds};
+use crate::text::{self, SEARCH_ENTRIES_MAX};
 use crate::writer::{Batches, Writer};
 
 /// A ledger in one SQLite file: the embedded default.
@@ -200,6 +201,30 @@ impl SqliteLedger {
         Ok((ready, group))
     }
 
+    /// Takes what was recorded since the last search into the text index, a bounded part of it. A ledger that is only read
+    /// is searched as far as its index goes.
+    fn catch_up_texts(&self) -> Result<()> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let mut taken = 0;
+        while taken < SEARCH_ENTRIES_MAX {
+            // Between two parts the writer is anybody's.
+            let part = group.with_writer(Writer::catch_up_texts)?;
+            if part == 0 {
+                break;
+            }
+            taken += part;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file that the text index takes; the other indices and the record take the rest.
+    ///
+    /// # Errors
+    /// What the storage fails with.
+    pub fn text_bytes(&self) -> Result<u64> {
+        self.readers.read(|view| text::bytes(view.conn))
+    }
+
     /// Makes the next commit fail in a way that only a test asks for.
     #[doc(hidden)]
     pub fn fail_next(&self, fault: Fault) {
@@ -271,11 +296,14 @@ impl LedgerStore for SqliteLedger {
     }
 
     async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
+        if query.filter.text.is_some() {
+            self.catch_up_texts()?;
+        }
         self.readers.read(|view| read::traces(view, run_id, query))
     }
 
-    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
-        self.readers.read(|view| read::trace_counts(view, run_id))
+    async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
+        self.readers.read(|view| read::trace_counts(view, run_id, query))
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -24,6 +24,7 @@ mod rows;
 mod schema;
 mod snapshot;
 mod statement;
+mod text;
 mod words;
 mod writer;
 

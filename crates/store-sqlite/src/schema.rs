@@ -24,6 +24,8 @@ const RECORD: &str = include_str!("sql/0001_record.sql");
 /// No query uses `run_by_plan`, `run_by_behaviour` and `run_by_root` yet: they are there for a search by these hashes, which
 /// then needs no new format. (This stands here because a comment in the file is part of the migration's checksum.)
 const INDEX: &str = include_str!("sql/0001_index.sql");
+/// The index over the text of traces, which lags behind the others.
+const TEXT: &str = include_str!("sql/0001_text.sql");
 
 struct Migration {
     version: i32,
@@ -38,7 +40,7 @@ impl Migration {
     }
 }
 
-const MIGRATIONS: &[Migration] = &[Migration { version: FORMAT, name: "begin", parts: &[RECORD, INDEX] }];
+const MIGRATIONS: &[Migration] = &[Migration { version: FORMAT, name: "begin", parts: &[RECORD, INDEX, TEXT] }];
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,15 +11,16 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
-use tracekeep_core::model::TraceStatus;
 use tracekeep_core::view::NameCount;
 use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
-use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceIndex};
+use tracekeep_store::text::Words;
+use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
 
 use crate::error::{Said, corrupt};
-use crate::index::Index;
+use crate::index::{self, Index};
 use crate::rows::{self, RunNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
 use crate::statement::{Kept, many, one, value};
+use crate::text;
 use crate::words::Numbered;
 
 /// A view over a connection that is inside a transaction.
@@ -60,7 +61,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// A query over a stretch of an ordered index, for both orders: `?1, ?2` the position to start after, `?3` the limit.
+/// A query over a stretch of an ordered index, for both orders: `?1, ?2` the position to start after, `?3` the last time of
+/// interest, `?4` the limit.
 macro_rules! stretch {
     ($from:expr, $where:literal, $time:literal, $key:literal) => {
         [
@@ -72,11 +74,13 @@ macro_rules! stretch {
                 $time,
                 ", ",
                 $key,
-                ") > (?1, ?2) ORDER BY ",
+                ") > (?1, ?2) AND ",
+                $time,
+                " <= ?3 ORDER BY ",
                 $time,
                 ", ",
                 $key,
-                " LIMIT ?3"
+                " LIMIT ?4"
             ),
             concat!(
                 $from,
@@ -86,11 +90,13 @@ macro_rules! stretch {
                 $time,
                 ", ",
                 $key,
-                ") < (?1, ?2) ORDER BY ",
+                ") < (?1, ?2) AND ",
+                $time,
+                " >= ?3 ORDER BY ",
                 $time,
                 " DESC, ",
                 $key,
-                " DESC LIMIT ?3"
+                " DESC LIMIT ?4"
             ),
         ]
     };
@@ -125,40 +131,47 @@ macro_rules! traces {
 }
 
 const RUNS: [&str; 2] = runs!("run_by_start", "");
-const RUNS_BY_STATUS: [&str; 2] = runs!("run_by_status", "r.status = ?4 AND");
-const RUNS_BY_AGENT: [&str; 2] = runs!("run_by_agent", "r.agent = ?4 AND");
-const RUNS_BY_CORRELATION: [&str; 2] = runs!("run_by_correlation", "r.correlation = ?4 AND");
-const RUNS_BY_PARENT: [&str; 2] = runs!("run_by_parent", "r.parent = ?4 AND");
+const RUNS_BY_STATUS: [&str; 2] = runs!("run_by_status", "r.status = ?5 AND");
+const RUNS_BY_AGENT: [&str; 2] = runs!("run_by_agent", "r.agent = ?5 AND");
+const RUNS_BY_CORRELATION: [&str; 2] = runs!("run_by_correlation", "r.correlation = ?5 AND");
+const RUNS_BY_PARENT: [&str; 2] = runs!("run_by_parent", "r.parent = ?5 AND");
 const RUNS_BY_TAG: [&str; 2] = stretch!(
     concat!(
         "SELECT ",
         run_columns!(),
         " FROM run_tag g CROSS JOIN run r ON r.run_no = g.run_no CROSS JOIN run_name n ON n.run_no = r.run_no"
     ),
-    "g.tag = ?4 AND",
+    "g.tag = ?5 AND",
     "g.started_at",
     "g.run_no"
 );
 
-const TRACES: [&str; 2] = traces!("trace_by_time", "t.run_no = ?4 AND");
-const TRACES_AT: [&str; 2] = traces!("trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
-const TRACES_BY_TYPE: [&str; 2] = traces!("trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
-const TRACES_BY_STATUS: [&str; 2] = traces!("trace_by_status", "t.run_no = ?4 AND t.status = ?5 AND t.status <> 0 AND");
+const TRACES: [&str; 2] = traces!("trace_by_time", "t.run_no = ?5 AND");
+const TRACES_AT: [&str; 2] = traces!("trace_by_parent", "t.run_no = ?5 AND t.parent = ?6 AND");
+const TRACES_BY_TYPE: [&str; 2] = traces!("trace_by_type", "t.run_no = ?5 AND t.type = ?6 AND");
+const TRACES_BY_STATUS: [&str; 2] = traces!("trace_by_status", "t.run_no = ?5 AND t.status = ?6 AND");
 const TRACES_BY_TAG: [&str; 2] = stretch!(
     concat!("SELECT ", trace_columns!(), " FROM trace_tag g CROSS JOIN trace t ON t.log_index = g.log_index"),
-    "g.run_no = ?4 AND g.tag = ?5 AND",
+    "g.run_no = ?5 AND g.tag = ?6 AND",
     "g.occurred_at",
     "g.log_index"
 );
 
-/// The query for an order, and the position to start after: where there is none, one beyond every row.
-fn begin(stretch: Stretch, queries: [&'static str; 2]) -> (&'static str, i64, i64) {
-    let (query, beyond) = match stretch.order {
-        Order::Oldest => (queries[0], (i64::MIN, -1)),
-        Order::Newest => (queries[1], (i64::MAX, i64::MAX)),
-    };
-    let (time, key) = stretch.after.map_or(beyond, words);
-    (query, time, key)
+/// The query for an order, the position to start after, and the last time of interest, in its direction.
+fn begin(stretch: Stretch, queries: [&'static str; 2]) -> (&'static str, i64, i64, i64) {
+    let (first, last) = (stretch.range.first().as_nanos(), stretch.range.last().as_nanos());
+    let after = stretch.after.map(words);
+    // Beyond every row at the range's end; a position before that is passed over.
+    match stretch.order {
+        Order::Oldest => {
+            let (time, key) = after.map_or((first, -1), |after| after.max((first, -1)));
+            (queries[0], time, key, last)
+        }
+        Order::Newest => {
+            let (time, key) = after.map_or((last, i64::MAX), |after| after.min((last, i64::MAX)));
+            (queries[1], time, key, first)
+        }
+    }
 }
 
 /// A position as SQL compares it. No row has a log index beyond i64.
@@ -250,12 +263,14 @@ impl Snapshot for View<'_> {
             RunIndex::Parent(_) => RUNS_BY_PARENT,
             RunIndex::Tag(_) => RUNS_BY_TAG,
         };
-        let (query, time, key) = begin(stretch, queries);
+        let (query, time, key, end) = begin(stretch, queries);
         match index {
-            RunIndex::All => many(self.conn, query, (time, key, stretch.limit), rows::run),
-            RunIndex::Status(status) => many(self.conn, query, (time, key, stretch.limit, status.number()), rows::run),
+            RunIndex::All => many(self.conn, query, (time, key, end, stretch.limit), rows::run),
+            RunIndex::Status(status) => {
+                many(self.conn, query, (time, key, end, stretch.limit, status.number()), rows::run)
+            }
             RunIndex::Agent(text) | RunIndex::Correlation(text) | RunIndex::Parent(text) | RunIndex::Tag(text) => {
-                many(self.conn, query, (time, key, stretch.limit, text), rows::run)
+                many(self.conn, query, (time, key, end, stretch.limit, text), rows::run)
             }
         }
     }
@@ -290,11 +305,11 @@ impl Snapshot for View<'_> {
         one(self.conn, sql, [place(log_index)], rows::trace)
     }
 
-    fn traces(&self, run_no: u64, index: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>> {
-        let (queries, attribute) = match index {
+    fn traces(&self, run_no: u64, by: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>> {
+        let (queries, attribute) = match by {
             TraceIndex::All => {
-                let (query, time, key) = begin(stretch, TRACES);
-                return many(self.conn, query, (time, key, stretch.limit, run_no), rows::trace);
+                let (query, time, key, end) = begin(stretch, TRACES);
+                return many(self.conn, query, (time, key, end, stretch.limit, run_no), rows::trace);
             }
             TraceIndex::At(slot) => (TRACES_AT, slot.to_key()),
             TraceIndex::Type(name) => match self.name(name)? {
@@ -305,13 +320,10 @@ impl Snapshot for View<'_> {
                 Some(tag) => (TRACES_BY_TAG, tag),
                 None => return Ok(Vec::new()),
             },
-            TraceIndex::Status(TraceStatus::Ok) => {
-                unreachable!("invariant: no index is kept for `ok`, and none is asked")
-            }
             TraceIndex::Status(status) => (TRACES_BY_STATUS, status.number()),
         };
-        let (query, time, key) = begin(stretch, queries);
-        many(self.conn, query, (time, key, stretch.limit, run_no, attribute), rows::trace)
+        let (query, time, key, end) = begin(stretch, queries);
+        many(self.conn, query, (time, key, end, stretch.limit, run_no, attribute), rows::trace)
     }
 
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool> {
@@ -326,15 +338,37 @@ impl Snapshot for View<'_> {
         Ok(one(self.conn, sql, (run_no, slot.to_key()), |row| row.get(0).said())?.unwrap_or(0))
     }
 
-    fn trace_counts(&self, run_no: u64) -> Result<(Vec<NameCount>, Vec<NameCount>)> {
+    fn trace_count(&self, run_no: u64, counter: TraceCounter<'_>) -> Result<u64> {
+        let (kind, name) = match counter {
+            TraceCounter::Type(name) => (index::TYPE, self.name(name)?),
+            TraceCounter::Tag(tag) => (index::TAG, self.name(tag)?),
+            TraceCounter::Status(status) => (index::STATUS, Some(status.number())),
+        };
+        let sql = "SELECT n FROM trace_count WHERE run_no = ?1 AND kind = ?2 AND name = ?3";
+        Ok(one(self.conn, sql, (run_no, kind, name), |row| row.get(0).said())?.unwrap_or(0))
+    }
+
+    fn trace_counts(&self, run_no: u64, limit: u32) -> Result<(Vec<NameCount>, Vec<NameCount>)> {
         let sql = "SELECT n.text, c.n FROM trace_count c CROSS JOIN name n ON n.id = c.name \
-                   WHERE c.run_no = ?1 AND c.kind = ?2 ORDER BY n.text";
+                   WHERE c.run_no = ?1 AND c.kind = ?2 ORDER BY n.text LIMIT ?3";
         let of = |kind: i64| {
-            many(self.conn, sql, (run_no, kind), |row| {
+            many(self.conn, sql, (run_no, kind, limit), |row| {
                 Ok(NameCount { name: row.get(0).said()?, count: row.get(1).said()? })
             })
         };
-        Ok((of(crate::index::TYPE)?, of(crate::index::TAG)?))
+        Ok((of(index::TYPE)?, of(index::TAG)?))
+    }
+
+    fn text_size(&self) -> Result<u64> {
+        text::size(self.conn)
+    }
+
+    fn with_text(&self, run_no: u64, words: &Words, limit: u32) -> Result<Vec<u64>> {
+        text::with(self.conn, run_no, words, limit)
+    }
+
+    fn has_text(&self, run_no: u64, words: &Words, log_index: u64) -> Result<bool> {
+        text::has(self.conn, run_no, words, log_index)
     }
 
     fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>> {

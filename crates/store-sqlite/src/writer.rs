@@ -30,6 +30,7 @@ use crate::rows::RunNames;
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
 use crate::statement::{Kept, one, run, value};
+use crate::text;
 use crate::words::Numbered;
 
 /// Pages in the WAL from which the writer checkpoints, after it has answered.
@@ -122,6 +123,32 @@ impl Writer {
                     .collect()
             }
             Err(error) => calls.iter().map(|call| refuse(call, &error)).collect(),
+        }
+    }
+
+    /// Takes the next part of the log into the text index, in a transaction of its own; gives how many entries it was.
+    pub(crate) fn catch_up_texts(&mut self) -> Result<u64> {
+        if self.stale {
+            self.reload()?;
+        }
+        let from = text::size(&self.conn)?;
+        if from == self.head.edge.size() {
+            return Ok(0);
+        }
+        run(&self.conn, "BEGIN IMMEDIATE", [])?;
+        let caught_up = text::catch_up(&self.view());
+        match caught_up {
+            Ok(to) => match run(&self.conn, "COMMIT", []) {
+                Ok(_) => {
+                    self.maintain();
+                    Ok(to - from)
+                }
+                Err(error) => Err(self.unknown(error)),
+            },
+            Err(error) => {
+                self.roll_back(self.head.clone());
+                Err(error)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tracekeep_core::view::{
 
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::query::{Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::receipt::Receipt;
 
 /// One tenant's append-only log and the indices over it. A handle to a ledger is the only way to its data.
@@ -69,8 +69,9 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Traces of a run by (occurred_at, log index); `run_not_found` where it is unknown.
     async fn traces(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>>;
 
-    /// How many traces a run has of each type and with each tag; `run_not_found` where it is unknown.
-    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts>;
+    /// How many traces a run has of each type, with each tag and in each status, from kept counters; `run_not_found` where
+    /// it is unknown.
+    async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts>;
 
     /// The run's forest, or the tree under one trace, flat in pre-order; `run_not_found`, `trace_not_found`.
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>>;

@@ -27,13 +27,16 @@ mod receipt;
 pub mod rows;
 mod snapshot;
 mod source;
+pub mod text;
 
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
-pub use query::{Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery};
+pub use query::{
+    CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+};
 pub use receipt::{OpReceipt, Receipt, Recorded};
-pub use snapshot::{Position, Snapshot, Stretch, TraceIndex};
+pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};

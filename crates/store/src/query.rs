@@ -1,12 +1,14 @@
 //! Queries, pages and cursors.
 
+use tracekeep_core::TimeRange;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::id::TraceId;
-use tracekeep_core::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use tracekeep_core::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAGS_MAX, TEXT_QUERY_BYTES_MAX, TRACE_IDS_MAX};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::wire::words;
 
 use crate::error::{Code, Error, Result};
+use crate::text::Words;
 
 words! {
     /// The direction of a list.
@@ -55,6 +57,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What the next page starts from; `None` at the end.
     pub next_cursor: Option<String>,
+    /// Whether everything recorded was looked at. Only a search in texts may answer before its index has caught up with
+    /// the log; asked again, it goes on from there.
+    pub complete: bool,
+}
+
+impl<T> Page<T> {
+    /// A page of all there is to look at.
+    #[must_use]
+    pub const fn of(items: Vec<T>, next_cursor: Option<String>) -> Self {
+        Self { items, next_cursor, complete: true }
+    }
 }
 
 /// Which runs; every attribute that is there must fit.
@@ -137,18 +150,60 @@ impl RunFilter {
 }
 
 /// Which traces of a run; every attribute that is there must fit.
+///
+/// By one attribute, with any range of times, a page costs what it returns. Several together walk the one that fits the
+/// fewest traces, [`SCAN_ROWS_MAX`](tracekeep_core::limits::SCAN_ROWS_MAX) rows a page at most: a page may then be short,
+/// even empty, and have a cursor all the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceFilter {
+    /// One of these ids, 64 at most; any where there is none.
+    pub ids: Vec<TraceId>,
     /// The type's name, or a Custom trace's own.
     pub type_name: Option<String>,
-    /// A tag that it has.
-    pub tag: Option<String>,
+    /// Tags that it has, all of them; 64 at most.
+    pub tags: Vec<String>,
+    /// Tags of which it has at least one; 64 at most, any where there is none.
+    pub any_tags: Vec<String>,
     /// The trace that it hangs on.
     pub parent: Option<TraceId>,
     /// Only those among the roots.
     pub roots: bool,
     /// How it stands.
     pub status: Option<TraceStatus>,
+    /// When it began.
+    pub time: TimeRange,
+    /// Words that its text holds, all of them: see [`text`](crate::text).
+    pub text: Option<String>,
+}
+
+impl TraceFilter {
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |path: &str, detail: String| Err(Error::new(Code::InvalidParameter, detail).at(path));
+        if self.ids.len() > TRACE_IDS_MAX as usize {
+            return refuse("id", format!("at most {TRACE_IDS_MAX} ids"));
+        }
+        for (tags, path) in [(&self.tags, "tag"), (&self.any_tags, "any_tag")] {
+            if tags.len() > TAGS_MAX as usize {
+                return refuse(path, format!("at most {TAGS_MAX} tags"));
+            }
+        }
+        match &self.text {
+            Some(text) if text.len() > TEXT_QUERY_BYTES_MAX as usize => {
+                refuse("text", format!("at most {TEXT_QUERY_BYTES_MAX} bytes"))
+            }
+            Some(text) if Words::of_query(text).is_empty() => refuse("text", "holds no word".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which of the counters of a run's traces; all where none is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountsQuery {
+    /// Of this type.
+    pub type_name: Option<String>,
+    /// Of this tag.
+    pub tag: Option<String>,
 }
 
 /// A list of traces, oldest first unless told.

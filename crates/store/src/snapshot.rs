@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use tracekeep_core::TimeRange;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
@@ -11,6 +12,7 @@ use tracekeep_core::view::NameCount;
 use crate::error::Result;
 use crate::query::{Order, RunIndex};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::text::Words;
 
 /// A place in an order by (time, log index).
 pub type Position = (Timestamp, u64);
@@ -26,7 +28,18 @@ pub enum TraceIndex<'a> {
     Type(&'a str),
     /// Those with a tag.
     Tag(&'a str),
-    /// Those that failed or are open. (`ok` is what most are: no index is kept for it.)
+    /// Those that stand so.
+    Status(TraceStatus),
+}
+
+/// One of the counters that are kept of a run's traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceCounter<'a> {
+    /// Of a type.
+    Type(&'a str),
+    /// With a tag.
+    Tag(&'a str),
+    /// That stand so.
     Status(TraceStatus),
 }
 
@@ -35,6 +48,8 @@ pub enum TraceIndex<'a> {
 pub struct Stretch {
     /// Ascending or descending by (time, log index).
     pub order: Order,
+    /// The times that are of interest.
+    pub range: TimeRange,
     /// Starts after this position, in the direction of the order.
     pub after: Option<Position>,
     /// Rows at most.
@@ -92,8 +107,17 @@ pub trait Snapshot {
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool>;
     /// How many traces hang at a place.
     fn children(&self, run_no: u64, slot: Slot) -> Result<u64>;
-    /// How many traces there are of each type and with each tag, sorted by name.
-    fn trace_counts(&self, run_no: u64) -> Result<(Vec<NameCount>, Vec<NameCount>)>;
+    /// One of the counters.
+    fn trace_count(&self, run_no: u64, counter: TraceCounter<'_>) -> Result<u64>;
+    /// How many traces there are of each type, and with each tag: the first `limit` of either, sorted by name.
+    fn trace_counts(&self, run_no: u64, limit: u32) -> Result<(Vec<NameCount>, Vec<NameCount>)>;
+
+    /// Entries of the log whose traces the text index holds: it may lag behind [`Snapshot::size`].
+    fn text_size(&self) -> Result<u64>;
+    /// The log indices of traces whose text holds the words, at most `limit`, in no particular order.
+    fn with_text(&self, run_no: u64, words: &Words, limit: u32) -> Result<Vec<u64>>;
+    /// Whether the text of the trace with a log index holds the words.
+    fn has_text(&self, run_no: u64, words: &Words, log_index: u64) -> Result<bool>;
 
     /// A named id, by the id.
     fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>>;

@@ -31,11 +31,13 @@ mod batch;
 mod open;
 mod runs;
 mod traces;
+mod tree;
 
 pub use batch::{BatchBuilder, TraceStoreExt};
 pub use open::Tracekeep;
 pub use runs::RunStore;
-pub use traces::{TraceOptions, TraceStore};
+pub use traces::{GenerateId, TraceOptions, TraceStore};
+pub use tree::TraceTree;
 
 pub use tracekeep_core::amount::{Cost, DurationMs};
 pub use tracekeep_core::hash::{Hash, hash_request};
@@ -46,9 +48,9 @@ pub use tracekeep_core::model::{
     ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 pub use tracekeep_core::view::{Run, Step, Trace, TraceCounts, TreeNode};
-pub use tracekeep_core::{Invalid, InvalidCode, Timestamp};
+pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
-    Batch, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest, Receipt,
-    Recorded, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Batch, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest,
+    Receipt, Recorded, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::SqliteLedger;

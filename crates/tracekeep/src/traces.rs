@@ -1,16 +1,20 @@
 //! Reasoning traces.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tracekeep_core::Timestamp;
 use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, TRACE_IDS_MAX};
 use tracekeep_core::model::{EndTrace, JsonObject, Op, RecordTrace, TraceType};
 use tracekeep_core::view::{Trace, TraceCounts, TreeNode};
+use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
-    Batch, LedgerStore, Page, PageRequest, Receipt, Result, TraceFilter, TraceQuery, TreeQuery, block_on,
+    Batch, CountsQuery, ErrorKind, LedgerStore, Page, PageRequest, Receipt, Result, Source, TraceFilter, TraceQuery,
+    TreeQuery, block_on,
 };
 
 use crate::open::{commit, no_answer};
+use crate::tree::TraceTree;
 
 /// Reasoning traces of runs: a stateless handle, cheap to clone.
 #[derive(Clone, Debug)]
@@ -100,6 +104,29 @@ impl TraceStore {
         block_on(self.ledger.trace(run_id, id))
     }
 
+    /// The traces with these ids, each in the place of its id; `None` for one that is unknown. 64 at a time are read from
+    /// one snapshot.
+    ///
+    /// # Errors
+    /// `run_not_found`.
+    pub fn get_many(&self, run_id: &RunId, ids: &[TraceId]) -> Result<Vec<Option<Trace>>> {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(TRACE_IDS_MAX as usize) {
+            let filter = TraceFilter { ids: ids.to_vec(), ..TraceFilter::default() };
+            let mut query = TraceQuery { filter, page: PageRequest::first(TRACE_IDS_MAX), ..TraceQuery::default() };
+            loop {
+                let page = self.list(run_id, &query)?;
+                found.extend(page.items.into_iter().map(|trace| (trace.id.clone(), trace)));
+                // A page ends early where its traces are large.
+                match page.next_cursor {
+                    Some(cursor) => query.page.cursor = Some(cursor),
+                    None => break,
+                }
+            }
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
     /// A page of traces, oldest first unless told.
     ///
     /// # Errors
@@ -121,7 +148,33 @@ impl TraceStore {
     /// # Errors
     /// As [`TraceStore::list`].
     pub fn query_by_tag(&self, run_id: &RunId, tag: &str, page: PageRequest) -> Result<Page<Trace>> {
-        self.filtered(run_id, TraceFilter { tag: Some(tag.to_owned()), ..TraceFilter::default() }, page)
+        self.filtered(run_id, TraceFilter { tags: vec![tag.to_owned()], ..TraceFilter::default() }, page)
+    }
+
+    /// A page of the traces that began in [from, to).
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn query_by_time(
+        &self,
+        run_id: &RunId,
+        from: Timestamp,
+        to: Timestamp,
+        page: PageRequest,
+    ) -> Result<Page<Trace>> {
+        let time = TimeRange::new(Some(from), Some(to));
+        self.filtered(run_id, TraceFilter { time, ..TraceFilter::default() }, page)
+    }
+
+    /// A page of the traces whose text holds all the words: names, contents, arguments, results, messages, metadata.
+    ///
+    /// The text index is built by the first search and caught up by each, 50,000 entries of the log at most: until it has
+    /// seen all of the log the page says `complete: false`, and the same search, asked again, sees more.
+    ///
+    /// # Errors
+    /// As [`TraceStore::list`].
+    pub fn search(&self, run_id: &RunId, words: &str, page: PageRequest) -> Result<Page<Trace>> {
+        self.filtered(run_id, TraceFilter { text: Some(words.to_owned()), ..TraceFilter::default() }, page)
     }
 
     /// A page of a trace's direct children.
@@ -152,11 +205,61 @@ impl TraceStore {
         block_on(self.ledger.tree(run_id, query))
     }
 
-    /// How many traces a run has of each type and with each tag.
+    /// The whole tree under a trace, or `depth` levels of it, nested; `None` where run or trace is unknown.
+    ///
+    /// All of it is held in memory: [`TraceStore::get_tree`] is for trees of any size.
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn get_nested_tree(&self, run_id: &RunId, root: &TraceId, depth: Option<u32>) -> Result<Option<TraceTree>> {
+        let page = PageRequest::first(PAGE_ITEMS_MAX);
+        let (mut query, mut nodes) = (TreeQuery { root: Some(root.clone()), depth, page }, Vec::new());
+        loop {
+            let page = match self.get_tree(run_id, &query) {
+                Err(unknown) if unknown.kind() == ErrorKind::NotFound => return Ok(None),
+                page => page?,
+            };
+            nodes.extend(page.items);
+            match page.next_cursor {
+                Some(cursor) => query.page.cursor = Some(cursor),
+                None => return Ok(TraceTree::nest(nodes)),
+            }
+        }
+    }
+
+    /// How many traces a run has, from kept counters: this and [`TraceStore::counts`] cost the same however many.
     ///
     /// # Errors
     /// `run_not_found`.
-    pub fn counts(&self, run_id: &RunId) -> Result<TraceCounts> {
-        block_on(self.ledger.trace_counts(run_id))
+    pub fn count(&self, run_id: &RunId) -> Result<u64> {
+        // The counter of a type that no trace can have: the total alone.
+        let nothing = CountsQuery { type_name: Some(String::new()), ..CountsQuery::default() };
+        Ok(self.counts(run_id, &nothing)?.total)
+    }
+
+    /// How many traces a run has of each type, with each tag and in each status; or of the one that is named.
+    ///
+    /// # Errors
+    /// `run_not_found`.
+    pub fn counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
+        block_on(self.ledger.trace_counts(run_id, query))
+    }
+}
+
+/// New ids, to be known before something is recorded.
+pub trait GenerateId {
+    /// What the ids are of.
+    type Id;
+
+    /// A new id: `trace-` + UUIDv7.
+    #[must_use]
+    fn generate_id() -> Self::Id;
+}
+
+impl GenerateId for Trace {
+    type Id = TraceId;
+
+    fn generate_id() -> TraceId {
+        Source::default().trace_id()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
-use tracekeep_store::{Batch, LedgerStore, PageRequest, Recorded, TraceQuery, block_on};
+use tracekeep_store::{Batch, CountsQuery, LedgerStore, PageRequest, Recorded, TraceQuery, block_on};
 
 use crate::context::{Context, commit, outcome_aside, walk};
 use crate::ops::{child, key, ops, run_id, start, step, thought, with};
@@ -112,7 +112,8 @@ fn law_3_a_reader_never_sees_half_a_batch(cx: &mut Context) {
                         last = run.steps;
                         let head = block_on(ledger.head()).expect("readable");
                         assert_eq!((head.tree_size - 2) % 7, 0, "the log grows by whole batches");
-                        let counts = block_on(ledger.trace_counts(&run_id("r"))).expect("readable");
+                        let counts =
+                            block_on(ledger.trace_counts(&run_id("r"), &CountsQuery::default())).expect("readable");
                         let tagged = counts.tags.iter().map(|count| count.count).sum::<u64>();
                         assert_eq!((counts.total % 2, tagged), (0, counts.total / 2));
                         let page = block_on(ledger.steps(&run_id("r"), &PageRequest::first(1_000))).expect("readable");

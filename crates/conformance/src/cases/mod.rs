@@ -13,6 +13,7 @@ macro_rules! cases {
 mod batches;
 mod concurrency;
 mod faults;
+mod find;
 mod keys;
 mod limits;
 mod otel;
@@ -21,6 +22,7 @@ mod queries;
 mod runs;
 pub(crate) mod seals;
 mod steps;
+mod text;
 mod traces;
 mod tree;
 
@@ -29,6 +31,7 @@ pub const CASES: &[&[Case]] = &[
     batches::CASES,
     concurrency::CASES,
     faults::CASES,
+    find::CASES,
     keys::CASES,
     limits::CASES,
     otel::CASES,
@@ -37,6 +40,7 @@ pub const CASES: &[&[Case]] = &[
     runs::CASES,
     seals::CASES,
     steps::CASES,
+    text::CASES,
     traces::CASES,
     tree::CASES,
 ];

@@ -267,7 +267,7 @@ fn a_closed_span_moves_in_every_index(cx: &mut Context) {
     cx.record(&[ensure_otlp("o"), open("a", None), open("b", None)]);
     cx.record(&[closed("a", None)]);
     let f = TraceFilter::default;
-    let tag = |tag: &str| cx.fitting("o", TraceFilter { tag: Some(tag.into()), ..f() });
+    let tag = |tag: &str| cx.fitting("o", TraceFilter { tags: vec![tag.into()], ..f() });
     assert_eq!(
         (tag("open"), tag("both"), tag("done")),
         (vec!["b".into()], vec!["a".into(), "b".into()], vec!["a".into()])

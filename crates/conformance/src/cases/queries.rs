@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tracekeep_core::model::TraceStatus;
 use tracekeep_core::view::NameCount;
-use tracekeep_store::{Order, PageRequest, TraceFilter, TraceQuery, block_on};
+use tracekeep_store::{CountsQuery, Order, PageRequest, TraceFilter, TraceQuery, block_on};
 
 use crate::context::{Context, walk};
 use crate::ops::{call, child, end, ensure_otlp, run_id, span, start, thought, trace_id, with};
@@ -61,7 +61,7 @@ fn by_each_attribute_and_all_together(cx: &mut Context) {
             for wanted in [None, Some(TraceStatus::Ok), Some(TraceStatus::Error), Some(TraceStatus::Open)] {
                 let filter = TraceFilter {
                     type_name: type_name.map(|at: usize| types[at].to_owned()),
-                    tag: tag.map(str::to_owned),
+                    tags: tag.map(str::to_owned).into_iter().collect(),
                     status: wanted,
                     ..TraceFilter::default()
                 };
@@ -90,14 +90,14 @@ fn by_parent_and_by_roots(cx: &mut Context) {
     let f = TraceFilter::default;
     let under = |id: &str| TraceFilter { parent: Some(trace_id(id)), ..f() };
     assert_eq!(cx.fitting("r", under("a")), ["b", "c", "f"]);
-    assert_eq!(cx.fitting("r", TraceFilter { tag: Some("y".into()), ..under("a") }), ["b"]);
-    assert_eq!(cx.fitting("r", TraceFilter { tag: Some("x".into()), ..under("a") }), [""; 0]);
+    assert_eq!(cx.fitting("r", TraceFilter { tags: vec!["y".into()], ..under("a") }), ["b"]);
+    assert_eq!(cx.fitting("r", TraceFilter { tags: vec!["x".into()], ..under("a") }), [""; 0]);
     assert_eq!(cx.fitting("r", TraceFilter { status: Some(TraceStatus::Open), ..under("a") }), ["f"]);
     assert_eq!(cx.fitting("r", TraceFilter { type_name: Some("Thought".into()), ..under("a") }), ["b", "c"]);
     assert_eq!(cx.fitting("r", under("d")), [""; 0]);
     assert_eq!(cx.fitting("r", under("nobody")), [""; 0]);
     assert_eq!(cx.fitting("r", TraceFilter { roots: true, ..f() }), ["a", "e"]);
-    assert_eq!(cx.fitting("r", TraceFilter { roots: true, tag: Some("x".into()), ..f() }), ["a"]);
+    assert_eq!(cx.fitting("r", TraceFilter { roots: true, tags: vec!["x".into()], ..f() }), ["a"]);
     assert_eq!(cx.fitting("r", TraceFilter { roots: true, ..under("a") }), [""; 0], "what hangs on a trace is no root");
     let query = TraceQuery { filter: under("a"), order: Order::Newest, ..TraceQuery::default() };
     assert_eq!(cx.trace_ids("r", &query, 1), ["f", "c", "b"]);
@@ -109,7 +109,7 @@ fn every_page_size_gives_each_trace_once(cx: &mut Context) {
     cx.record(&[start("r")]);
     cx.record(&ops);
     let all: Vec<_> = (0..count).map(|n| format!("t{n}")).collect();
-    let tagged = TraceFilter { tag: Some("x".into()), ..TraceFilter::default() };
+    let tagged = TraceFilter { tags: vec!["x".into()], ..TraceFilter::default() };
     for filter in [TraceFilter::default(), tagged] {
         for limit in 1..=count + 1 {
             let query = TraceQuery { filter: filter.clone(), ..TraceQuery::default() };
@@ -165,7 +165,7 @@ fn law_7_a_walk_returns_what_was_there_when_it_began(cx: &mut Context) {
             let own: Vec<_> = (0..7).map(|n| format!("{tag}-{n}")).collect();
             let times = |n: usize| format!("2026-01-01T00:00:0{n}Z");
             cx.record(&own.iter().enumerate().map(|(n, id)| tagged(id.clone(), &times(n))).collect::<Vec<_>>());
-            let (filter, mut late) = (TraceFilter { tag: Some(tag.clone()), ..TraceFilter::default() }, 0);
+            let (filter, mut late) = (TraceFilter { tags: vec![tag.clone()], ..TraceFilter::default() }, 0);
             let walked = walk(limit, |page| {
                 let query = TraceQuery { filter: filter.clone(), order, page };
                 let page = block_on(cx.ledger().traces(&run_id("r"), &query));
@@ -216,7 +216,7 @@ fn a_cursor_belongs_to_its_query(cx: &mut Context) {
     let read = |run: &str, query: &TraceQuery| {
         block_on(cx.ledger().traces(&run_id(run), query)).map_err(|error| error.code().to_owned())
     };
-    let tag = |tag: &str| TraceFilter { tag: Some(tag.to_owned()), ..TraceFilter::default() };
+    let tag = |tag: &str| TraceFilter { tags: vec![tag.to_owned()], ..TraceFilter::default() };
     let query = |filter, order, cursor: Option<&String>| TraceQuery {
         filter,
         order,
@@ -253,7 +253,7 @@ fn wrong_pages_are_refused_even_where_nothing_can_fit(cx: &mut Context) {
         TraceFilter::default(),
         TraceFilter { parent: Some(trace_id("nobody")), ..TraceFilter::default() },
         TraceFilter { parent: Some(trace_id("a")), roots: true, ..TraceFilter::default() },
-        TraceFilter { tag: Some("none".into()), ..TraceFilter::default() },
+        TraceFilter { tags: vec!["none".into()], ..TraceFilter::default() },
     ];
     for filter in filters {
         let read = |limit, cursor: Option<&str>| {
@@ -314,20 +314,20 @@ fn names_are_compared_whole_and_bytewise(cx: &mut Context) {
     for (at, name) in names.iter().enumerate() {
         let id = [format!("t{at}")];
         assert_eq!(cx.fitting("r", TraceFilter { type_name: Some((*name).to_owned()), ..f() }), id, "type {name:?}");
-        assert_eq!(cx.fitting("r", TraceFilter { tag: Some((*name).to_owned()), ..f() }), id, "tag {name:?}");
+        assert_eq!(cx.fitting("r", TraceFilter { tags: vec![(*name).to_owned()], ..f() }), id, "tag {name:?}");
     }
     for nothing in ["", "Custom", "T", "\0\0", "a_", "ToolCall__x"] {
         assert_eq!(cx.fitting("r", TraceFilter { type_name: Some(nothing.into()), ..f() }), [""; 0], "{nothing:?}");
-        assert_eq!(cx.fitting("r", TraceFilter { tag: Some(nothing.into()), ..f() }), [""; 0], "{nothing:?}");
+        assert_eq!(cx.fitting("r", TraceFilter { tags: vec![nothing.into()], ..f() }), [""; 0], "{nothing:?}");
     }
     assert_eq!(cx.fitting("r", TraceFilter { type_name: Some("ToolCall".into()), ..f() }), ["call"]);
-    let counts = block_on(cx.ledger().trace_counts(&run_id("r"))).expect("counts");
+    let counts = block_on(cx.ledger().trace_counts(&run_id("r"), &CountsQuery::default())).expect("counts");
     assert_eq!((counts.tags.len(), counts.types.len()), (names.len(), names.len() + 1));
 }
 
 fn counters_follow_ends(cx: &mut Context) {
     let counts = |cx: &Context, run: &str| {
-        let counts = block_on(cx.ledger().trace_counts(&run_id(run))).expect("counts");
+        let counts = block_on(cx.ledger().trace_counts(&run_id(run), &CountsQuery::default())).expect("counts");
         let text = |counts: Vec<NameCount>| {
             counts.into_iter().map(|count| format!("{}={}", count.name, count.count)).collect::<Vec<_>>().join(" ")
         };
@@ -365,9 +365,9 @@ fn many_traces_and_few_hits(cx: &mut Context) {
     }
     let f = TraceFilter::default;
     let filters = [
-        TraceFilter { tag: Some("rare".into()), ..f() },
+        TraceFilter { tags: vec!["rare".into()], ..f() },
         TraceFilter { type_name: Some("Thought".into()), status: Some(TraceStatus::Ok), ..f() },
-        TraceFilter { roots: true, tag: Some("all".into()), status: Some(TraceStatus::Ok), ..f() },
+        TraceFilter { roots: true, tags: vec!["all".into()], status: Some(TraceStatus::Ok), ..f() },
     ];
     for filter in filters {
         for (order, limit) in [(Order::Oldest, 1), (Order::Newest, 2), (Order::Oldest, 1_000)] {

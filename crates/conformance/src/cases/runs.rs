@@ -3,7 +3,7 @@
 use serde_json::json;
 use tracekeep_core::model::{RunStatus, Source};
 use tracekeep_core::{hash, json as core_json};
-use tracekeep_store::{Order, PageRequest, RunFilter, RunQuery, block_on};
+use tracekeep_store::{CountsQuery, Order, PageRequest, RunFilter, RunQuery, block_on};
 
 use crate::context::Context;
 use crate::ops::{complete, end, ensure_otlp, run_id, span, start, step, thought, with};
@@ -136,7 +136,7 @@ fn a_run_is_unknown_until_it_starts(cx: &mut Context) {
     let codes = [
         block_on(ledger.steps(&id, &PageRequest::default())).map(|_| ()).map_err(|error| error.code()),
         block_on(ledger.traces(&id, &Default::default())).map(|_| ()).map_err(|error| error.code()),
-        block_on(ledger.trace_counts(&id)).map(|_| ()).map_err(|error| error.code()),
+        block_on(ledger.trace_counts(&id, &CountsQuery::default())).map(|_| ()).map_err(|error| error.code()),
         block_on(ledger.tree(&id, &Default::default())).map(|_| ()).map_err(|error| error.code()),
     ];
     assert_eq!(codes, [Err("run_not_found"); 4]);

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 use tracekeep_store::{
-    Batch, LedgerStore, Order, PageRequest, Receipt, Recorded, Result, RunQuery, Sources, TraceFilter, TraceQuery,
-    TreeQuery, block_on,
+    Batch, CountsQuery, LedgerStore, Order, PageRequest, Receipt, Recorded, Result, RunQuery, Sources, TraceFilter,
+    TraceQuery, TreeQuery, block_on,
 };
 
 use super::actions::{Action, actions};
@@ -103,10 +103,16 @@ fn pages(ledger: &dyn LedgerStore) -> Vec<String> {
     for run in ["r0", "r1", "o"].map(run_id) {
         seen.push(two(|page| block_on(ledger.steps(&run, &page))));
         seen.push(two(|page| block_on(ledger.tree(&run, &TreeQuery { page, ..TreeQuery::default() }))));
-        seen.push(format!("{:?}", block_on(ledger.trace_counts(&run))));
+        seen.push(format!("{:?}", block_on(ledger.trace_counts(&run, &CountsQuery::default()))));
         for order in [Order::Oldest, Order::Newest] {
-            for tag in [None, Some("a".to_owned())] {
-                let filter = TraceFilter { tag, ..TraceFilter::default() };
+            let f = TraceFilter::default;
+            let filters = [
+                f(),
+                TraceFilter { tags: vec!["a".to_owned()], ..f() },
+                TraceFilter { any_tags: vec!["a".to_owned(), "b".to_owned()], ..f() },
+                TraceFilter { text: Some("o".to_owned()), ..f() },
+            ];
+            for filter in filters {
                 seen.push(two(|page| {
                     block_on(ledger.traces(&run, &TraceQuery { filter: filter.clone(), order, page }))
                 }));

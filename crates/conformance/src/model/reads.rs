@@ -79,8 +79,8 @@ impl Model {
         check(TraceFilter { roots: true, ..f() }, &|trace| trace.under.is_none());
         for tag in ["a", "b"] {
             let with_tag = move |trace: &TraceState| trace.tags.iter().any(|own| own == tag);
-            check(TraceFilter { tag: Some(tag.to_owned()), ..f() }, &with_tag);
-            let open = TraceFilter { tag: Some(tag.to_owned()), status: Some(TraceStatus::Open), ..f() };
+            check(TraceFilter { tags: vec![tag.to_owned()], ..f() }, &with_tag);
+            let open = TraceFilter { tags: vec![tag.to_owned()], status: Some(TraceStatus::Open), ..f() };
             check(open, &|trace| with_tag(trace) && trace.status == "open");
         }
         for status in [TraceStatus::Ok, TraceStatus::Error, TraceStatus::Open] {

@@ -119,8 +119,13 @@ fn law_1_holds_for_what_core_links() {
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     let names: Vec<_> = dependencies.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
-    // jiff could read the clock and the time zones, which the scan looks for; the others only compute.
-    assert_eq!(names, ["jiff", "ryu-js", "sha2"], "a new dependency of core must be as pure as these");
+    // jiff could read the clock and the time zones, which the scan looks for; the others only compute. serde and
+    // serde_json carry text that our own parser reads.
+    assert_eq!(
+        names,
+        ["jiff", "ryu-js", "serde", "serde_json", "sha2"],
+        "a new dependency of core must be as pure as these"
+    );
 }
 
 /// The scan itself is seen to fail.

@@ -14,6 +14,7 @@ use tracekeep_core::model::{
     RecordTrace, ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
+use tracekeep_core::view::Trace;
 use tracekeep_core::wire::to_json;
 use tracekeep_core::{InvalidCode, Timestamp};
 
@@ -393,6 +394,38 @@ proptest! {
         if let Ok(op) = Op::read(tree) {
             check_reads_back(op);
         }
+    }
+
+    #[test]
+    fn serde_loses_nothing(free in json(), mut op in record_trace()) {
+        prop_assert_eq!(&serde_json::from_slice::<Json>(&serde_json::to_vec(&free).unwrap()).unwrap(), &free);
+        prop_assume!(op.check().is_ok());
+        let Op::RecordTrace(record) = op else { unreachable!() };
+        let text = serde_json::to_string(&record.trace_type).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<TraceType>(&text).unwrap(), &record.trace_type);
+        let trace = Trace {
+            run_id: record.run_id,
+            id: "t".parse().unwrap(),
+            parent_id: record.parent_id,
+            trace_type: record.trace_type,
+            occurred_at: Timestamp::MAX,
+            ended_at: record.ended_at,
+            status: TraceStatus::Open,
+            error: None,
+            tags: record.tags,
+            metadata: record.metadata,
+            otel: record.otel,
+            late: true,
+            orphan: false,
+            log_index: u64::MAX,
+            seq: 1,
+            recorded_at: Timestamp::MIN,
+            ended_log_index: None,
+        };
+        let text = serde_json::to_string(&trace).unwrap();
+        let wire = to_json(&trace);
+        prop_assert_eq!(&text, wire.as_str());
+        prop_assert_eq!(serde_json::from_str::<Trace>(&text).unwrap(), trace);
     }
 
     #[test]

@@ -75,7 +75,9 @@ fn traces_and_trees_read_as_they_were_written() {
     check::<Trace>(TRACE);
     check::<TreeNode>(&format!(r#"{{"trace":{TRACE},"depth":0,"children":2}}"#));
     check::<TreeNode>(r#"{"missing":"p","depth":0,"children":1}"#);
-    check::<TraceCounts>(r#"{"total":3,"types":[{"name":"Query","count":3}],"tags":[]}"#);
+    check::<TraceCounts>(
+        r#"{"total":3,"types":[{"name":"Query","count":3}],"tags":[],"statuses":[{"name":"ok","count":3}],"truncated":false}"#,
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) async fn entries(call: Call) -> Result<Response, Problem> {
     let limit = params.parse("limit", "is a number of entries, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
     params.finish()?;
     let items = call.app.read(async move |store| store.entries(from, limit).await).await?;
-    Ok(page(&Page { items, next_cursor: None }))
+    Ok(page(&Page::of(items, None)))
 }
 
 pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {

@@ -54,6 +54,10 @@ pub(crate) struct Param {
 /// The form of a query parameter.
 pub(crate) enum Form {
     Text,
+    /// May be given several times.
+    Texts,
+    /// RFC 3339.
+    Time,
     /// An integer of at least the first, and of at most the second where there is one.
     Integer(u64, Option<u64>),
     Boolean,
@@ -62,6 +66,14 @@ pub(crate) enum Form {
 
 const fn text(name: &'static str, doc: &'static str) -> Param {
     Param { name, doc, form: Form::Text, required: false }
+}
+
+const fn texts(name: &'static str, doc: &'static str) -> Param {
+    Param { name, doc, form: Form::Texts, required: false }
+}
+
+const fn time(name: &'static str, doc: &'static str) -> Param {
+    Param { name, doc, form: Form::Time, required: false }
 }
 
 const fn integer(name: &'static str, doc: &'static str) -> Param {
@@ -125,6 +137,8 @@ const CURSOR: Param = text("cursor", "the next_cursor of the page before, made b
 const ORDER: Param = words("order", "newest or oldest first", <Order as Field>::shape);
 const RUN_STATUS: Param = words("status", "where the run stands", <RunStatus as Field>::shape);
 const TRACE_STATUS: Param = words("status", "how the trace stands", <TraceStatus as Field>::shape);
+const FROM: Param = time("from", "occurred at this time or later");
+const TO: Param = time("to", "occurred before this time");
 
 use Gives::{Object, Other};
 use Takes::{Batch, Nothing, Op, Otlp};
@@ -156,12 +170,15 @@ routes! {
     POST "/api/v1/runs/{run_id}/traces" "Record a trace"
         [], Op(Shape::of::<model::RecordTrace>, &["run_id"]), Gives::OpReceipt => writes::record_trace;
     GET "/api/v1/runs/{run_id}/traces" "Query a run's traces, oldest first"
-        [text("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"), text("tag", "a tag"),
+        [texts("id", "the id; given several times, any of them"),
+         text("type", "ToolCall, Decision, Query, Thought, Error, or a Custom trace's own name"),
+         texts("tag", "a tag; given several times, all of them"), texts("any_tag", "tags, any of them"),
          text("parent", "the id of the parent"), boolean("roots", "true: only those without a parent"),
-         TRACE_STATUS, LIMIT, CURSOR, ORDER],
+         TRACE_STATUS, FROM, TO, text("text", "words that the trace's text holds, all of them"), LIMIT, CURSOR, ORDER],
         Nothing, Gives::Page("items", Shape::of::<view::Trace>) => reads::traces;
-    GET "/api/v1/runs/{run_id}/traces/counts" "Count a run's traces by type and by tag"
-        [], Nothing, Object(Shape::of::<view::TraceCounts>) => reads::trace_counts;
+    GET "/api/v1/runs/{run_id}/traces/counts" "Count a run's traces by type, by tag and by status"
+        [text("type", "only the counter of this type"), text("tag", "only the counter of this tag")],
+        Nothing, Object(Shape::of::<view::TraceCounts>) => reads::trace_counts;
     GET "/api/v1/runs/{run_id}/traces/{id}" "Read a trace"
         [], Nothing, Object(Shape::of::<view::Trace>) => reads::trace;
     POST "/api/v1/runs/{run_id}/traces/{id}/end" "End a trace"
@@ -298,8 +315,17 @@ pub(crate) fn page<T: Fields>(page: &Page<T>) -> Response {
     list("items", page)
 }
 
+/// A page of a search in texts: it says whether everything was looked at.
+pub(crate) fn searched<T: Fields>(page: &Page<T>) -> Response {
+    listed("items", page, true)
+}
+
 /// A page whose list is named `member`.
 pub(crate) fn list<T: Fields>(member: &str, page: &Page<T>) -> Response {
+    listed(member, page, false)
+}
+
+fn listed<T: Fields>(member: &str, page: &Page<T>, searched: bool) -> Response {
     let mut out = format!("{{\"{member}\":[");
     for (place, item) in page.items.iter().enumerate() {
         if place > 0 {
@@ -311,6 +337,9 @@ pub(crate) fn list<T: Fields>(member: &str, page: &Page<T>) -> Response {
     match &page.next_cursor {
         Some(cursor) => out.push_str(Json::from(cursor.as_str()).as_str()),
         None => out.push_str("null"),
+    }
+    if searched {
+        out.push_str(&format!(",\"complete\":{}", page.complete));
     }
     out.push('}');
     let mut response = out.into_response();

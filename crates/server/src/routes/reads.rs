@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
-use tracekeep_store::{Code, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
+use tracekeep_store::{Code, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
 
-use super::{json, list, page, view};
+use super::{json, list, page, searched, view};
 use crate::body::run_id;
 use crate::call::Call;
 use crate::params::Params;
@@ -85,24 +85,31 @@ pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let query = TraceQuery {
         filter: TraceFilter {
+            ids: params.texts("id").iter().map(|id| trace_id(id)).collect::<Result<_, _>>()?,
             type_name: params.text("type"),
-            tag: params.text("tag"),
+            tags: params.texts("tag"),
+            any_tags: params.texts("any_tag"),
             parent: params.text("parent").map(|id| trace_id(&id)).transpose()?,
             roots: params.parse("roots", "is true or false")?.unwrap_or(false),
             status: params.parse("status", "is ok, error or open")?,
+            time: params.range()?,
+            text: params.text("text"),
         },
         order: order(&mut params, Order::Oldest)?,
         page: params.page()?,
     };
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
-    Ok(page(&call.app.read(async move |store| store.traces(&run_id, &query).await).await?))
+    let answer = if query.filter.text.is_some() { searched } else { page };
+    Ok(answer(&call.app.read(async move |store| store.traces(&run_id, &query).await).await?))
 }
 
 pub(crate) async fn trace_counts(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
+    let mut params = Params::new(call.request.uri().query())?;
+    let query = CountsQuery { type_name: params.text("type"), tag: params.text("tag") };
+    params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
-    Ok(view(&call.app.read(async move |store| store.trace_counts(&run_id).await).await?))
+    Ok(view(&call.app.read(async move |store| store.trace_counts(&run_id, &query).await).await?))
 }
 
 pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {

@@ -13,8 +13,8 @@ use tracekeep_core::view::{
 };
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
-    Batch, Code, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery,
-    TreeQuery,
+    Batch, Code, CountsQuery, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Result, RunFilter,
+    RunQuery, TraceQuery, TreeQuery,
 };
 
 use crate::Server;
@@ -90,7 +90,7 @@ impl LedgerStore for Odd {
         unreachable!("no test here asks for it")
     }
 
-    async fn trace_counts(&self, _: &RunId) -> Result<TraceCounts> {
+    async fn trace_counts(&self, _: &RunId, _: &CountsQuery) -> Result<TraceCounts> {
         unreachable!("no test here asks for it")
     }
 

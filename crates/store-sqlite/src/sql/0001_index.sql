@@ -84,7 +84,7 @@ CREATE UNIQUE INDEX trace_by_id ON trace (run_no, id);
 CREATE INDEX trace_by_time ON trace (run_no, occurred_at);
 CREATE INDEX trace_by_parent ON trace (run_no, parent, occurred_at);
 CREATE INDEX trace_by_type ON trace (run_no, type, occurred_at);
-CREATE INDEX trace_by_status ON trace (run_no, status, occurred_at) WHERE status <> 0;
+CREATE INDEX trace_by_status ON trace (run_no, status, occurred_at);
 
 CREATE TABLE trace_tag (
     run_no INTEGER NOT NULL,
@@ -103,8 +103,9 @@ CREATE TABLE child_count (
 
 CREATE TABLE trace_count (
     run_no INTEGER NOT NULL,
-    -- 0 a type, 1 a tag.
+    -- 0 a type, 1 a tag, 2 a status.
     kind INTEGER NOT NULL,
+    -- Of a type or a tag its name's id, else the status.
     name INTEGER NOT NULL,
     n INTEGER NOT NULL,
     PRIMARY KEY (run_no, kind, name)

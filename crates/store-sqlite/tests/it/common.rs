@@ -241,7 +241,7 @@ pub(crate) fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
         if block_on(ledger.run(&run)).unwrap().is_none() {
             continue;
         }
-        say("counts", format!("{:?}", block_on(ledger.trace_counts(&run))));
+        say("counts", format!("{:?}", block_on(ledger.trace_counts(&run, &tracekeep_store::CountsQuery::default()))));
         let mut cursor = None;
         loop {
             let got = block_on(ledger.steps(&run, &page(cursor))).unwrap();
@@ -252,7 +252,7 @@ pub(crate) fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
             }
         }
         say("step", format!("{:?}", block_on(ledger.step(&run, 3))));
-        let tagged = |tag: &str| TraceFilter { tag: Some(tag.into()), ..TraceFilter::default() };
+        let tagged = |tag: &str| TraceFilter { tags: vec![tag.into()], ..TraceFilter::default() };
         for filter in [
             TraceFilter::default(),
             TraceFilter { roots: true, ..TraceFilter::default() },

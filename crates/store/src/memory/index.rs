@@ -4,18 +4,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{MemoryTiles, TileReader};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
+use tracekeep_core::{TimeRange, Timestamp};
 
 use crate::error::Result;
 use crate::plan::Change;
 use crate::query::{Order, RunIndex};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
-use crate::snapshot::{Position, Snapshot, Stretch, TraceIndex};
+use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
+use crate::text::{Words, text_now};
 
 /// One attribute of runs, owned: the key of an ordered index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,24 @@ enum TraceAttribute {
     Status(TraceStatus),
 }
 
+/// What is counted of a run's traces, owned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counter {
+    Type(String),
+    Tag(String),
+    Status(TraceStatus),
+}
+
+impl From<TraceCounter<'_>> for Counter {
+    fn from(counter: TraceCounter<'_>) -> Self {
+        match counter {
+            TraceCounter::Type(name) => Self::Type(name.to_owned()),
+            TraceCounter::Tag(tag) => Self::Tag(tag.to_owned()),
+            TraceCounter::Status(status) => Self::Status(status),
+        }
+    }
+}
+
 /// Everything that a ledger holds.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -55,7 +74,7 @@ pub(super) struct Index {
     traces: HashMap<u64, TraceRow>,
     trace_order: BTreeSet<(u64, TraceAttribute, Position)>,
     children: HashMap<(u64, Slot), u64>,
-    counts: BTreeMap<(u64, bool, String), u64>,
+    counts: BTreeMap<(u64, Counter), u64>,
     slot_ids: HashMap<(u64, TraceId), u64>,
     slots: HashMap<u64, SlotRow>,
     slot_order: BTreeSet<(u64, Position)>,
@@ -146,9 +165,9 @@ impl Index {
 
     /// Counts a trace in, or out, of the counters of its type and its tags.
     fn count(&mut self, row: &TraceRow, more: bool) {
-        let names = std::iter::once((false, &row.type_name)).chain(row.tags.iter().map(|tag| (true, tag)));
-        for (is_tag, name) in names {
-            let at = (row.run_no, is_tag, name.clone());
+        let counters = [Counter::Type(row.type_name.clone()), Counter::Status(row.status)];
+        for counter in counters.into_iter().chain(row.tags.iter().cloned().map(Counter::Tag)) {
+            let at = (row.run_no, counter);
             let count = self.counts.entry(at.clone()).or_default();
             *count = if more { *count + 1 } else { *count - 1 };
             if *count == 0 {
@@ -171,9 +190,7 @@ fn trace_attributes(row: &TraceRow) -> Vec<TraceAttribute> {
     let mut attributes =
         vec![TraceAttribute::All, TraceAttribute::At(row.parent), TraceAttribute::Type(row.type_name.clone())];
     attributes.extend(row.tags.iter().cloned().map(TraceAttribute::Tag));
-    if row.status != TraceStatus::Ok {
-        attributes.push(TraceAttribute::Status(row.status));
-    }
+    attributes.push(TraceAttribute::Status(row.status));
     attributes
 }
 
@@ -212,16 +229,26 @@ fn stretch<T: Ord>(
     key: impl Fn(Position) -> T,
     at: impl Fn(&T) -> Position,
 ) -> Vec<Position> {
-    let limit = stretch.limit as usize;
+    let (limit, range) = (stretch.limit as usize, stretch.range);
+    let (first, last) = ((range.first(), 0), (range.last(), u64::MAX));
+    let (mut from, mut to) = (Bound::Included(first), Bound::Included(last));
+    match (stretch.order, stretch.after) {
+        (_, None) => {}
+        (Order::Oldest, Some(after)) if after >= first => from = Bound::Excluded(after),
+        (Order::Newest, Some(after)) if after <= last => to = Bound::Excluded(after),
+        _ => {}
+    }
+    let nothing = match (from, to) {
+        (Bound::Excluded(from), Bound::Included(to)) | (Bound::Included(from), Bound::Excluded(to)) => from >= to,
+        _ => first > last,
+    };
+    if nothing {
+        return Vec::new();
+    }
+    let rows = set.range((from.map(&key), to.map(&key)));
     match stretch.order {
-        Order::Oldest => {
-            let from = stretch.after.map_or(Bound::Included(key(FIRST)), |after| Bound::Excluded(key(after)));
-            set.range((from, Bound::Included(key(LAST)))).take(limit).map(at).collect()
-        }
-        Order::Newest => {
-            let to = stretch.after.map_or(Bound::Included(key(LAST)), |after| Bound::Excluded(key(after)));
-            set.range((Bound::Included(key(FIRST)), to)).rev().take(limit).map(at).collect()
-        }
+        Order::Oldest => rows.take(limit).map(at).collect(),
+        Order::Newest => rows.rev().take(limit).map(at).collect(),
     }
 }
 
@@ -317,15 +344,43 @@ impl Snapshot for Index {
         Ok(self.children.get(&(run_no, slot)).copied().unwrap_or(0))
     }
 
-    fn trace_counts(&self, run_no: u64) -> Result<(Vec<NameCount>, Vec<NameCount>)> {
-        let of = |is_tag: bool| {
-            self.counts
-                .range((run_no, is_tag, String::new())..)
-                .take_while(|((run, tag, _), _)| (*run, *tag) == (run_no, is_tag))
-                .map(|((_, _, name), count)| NameCount { name: name.clone(), count: *count })
-                .collect()
-        };
-        Ok((of(false), of(true)))
+    fn trace_count(&self, run_no: u64, counter: TraceCounter<'_>) -> Result<u64> {
+        Ok(self.counts.get(&(run_no, counter.into())).copied().unwrap_or(0))
+    }
+
+    fn trace_counts(&self, run_no: u64, limit: u32) -> Result<(Vec<NameCount>, Vec<NameCount>)> {
+        let first = (run_no, Counter::Type(String::new()));
+        let (mut types, mut tags) = (Vec::new(), Vec::new());
+        for ((_, counter), count) in self.counts.range(first..).take_while(|((run, _), _)| *run == run_no) {
+            let (names, name) = match counter {
+                Counter::Type(name) => (&mut types, name),
+                Counter::Tag(name) => (&mut tags, name),
+                Counter::Status(_) => continue,
+            };
+            if names.len() < limit as usize {
+                names.push(NameCount { name: name.clone(), count: *count });
+            }
+        }
+        Ok((types, tags))
+    }
+
+    fn text_size(&self) -> Result<u64> {
+        Ok(self.size())
+    }
+
+    fn with_text(&self, run_no: u64, words: &Words, limit: u32) -> Result<Vec<u64>> {
+        let all = Stretch { order: Order::Oldest, range: TimeRange::ALL, after: None, limit: u32::MAX };
+        let mut found = Vec::new();
+        for row in self.traces(run_no, TraceIndex::All, all)? {
+            if found.len() < limit as usize && words.are_in(&text_now(self, &row)?) {
+                found.push(row.log_index);
+            }
+        }
+        Ok(found)
+    }
+
+    fn has_text(&self, _: u64, words: &Words, log_index: u64) -> Result<bool> {
+        self.traces.get(&log_index).map_or(Ok(false), |row| Ok(words.are_in(&text_now(self, row)?)))
     }
 
     fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>> {

@@ -13,7 +13,7 @@ use crate::batch::{Batch, Prepared};
 use crate::error::Result;
 use crate::ledger::LedgerStore;
 use crate::plan::{Context, decide, fetch, needs};
-use crate::query::{Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::read;
 use crate::receipt::Receipt;
 use crate::snapshot::Snapshot;
@@ -102,8 +102,8 @@ impl LedgerStore for MemoryLedger {
         read::traces(&*self.lock(), run_id, query)
     }
 
-    async fn trace_counts(&self, run_id: &RunId) -> Result<TraceCounts> {
-        read::trace_counts(&*self.lock(), run_id)
+    async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
+        read::trace_counts(&*self.lock(), run_id, query)
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

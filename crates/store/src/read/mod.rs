@@ -1,5 +1,6 @@
 //! Reads, written once over a [`Snapshot`]: what every backend answers to the same question.
 
+mod find;
 mod proofs;
 mod runs;
 mod steps;
@@ -9,13 +10,15 @@ mod tree;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
 pub use runs::{run, run_count, runs};
 pub use steps::{step, steps};
+pub(crate) use traces::with_end;
 pub use traces::{trace, trace_counts, traces};
 pub use tree::tree;
 
 use std::cell::Cell;
 
+use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
-use tracekeep_core::limits::{PAGE_BYTES_MAX, SCAN_ROWS_MAX};
+use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
 
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
@@ -50,19 +53,22 @@ impl Meter {
     }
 }
 
-/// A list's page: which, in which direction, of which query, over a log of which size.
+/// A list's page: which, in which direction and range, of which query, over a log of which size.
 struct Walk<'a> {
     request: &'a PageRequest,
     order: Order,
+    range: TimeRange,
     query: &'a str,
     size: u64,
+    /// Rows that the scan visits for each that it gives.
+    width: u32,
 }
 
 /// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows and of bytes.
 ///
 /// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
 fn page<R, T>(
-    Walk { request, order, query, size }: Walk<'_>,
+    Walk { request, order, range, query, size, width }: Walk<'_>,
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
     mut fits: impl FnMut(&R) -> Result<bool>,
@@ -72,15 +78,17 @@ fn page<R, T>(
     let start = start_of(request, query)?;
     let as_of = start.map_or(size, |cursor| cursor.as_of);
     let mut after = start.map(|cursor| from_words(cursor.at));
-    let (mut items, mut budget) = (Vec::new(), SCAN_ROWS_MAX);
+    let (mut items, mut budget, mut stride) = (Vec::new(), SCAN_ROWS_MAX / width, 0);
     loop {
         let room = request.limit - u32::try_from(items.len()).unwrap_or(request.limit);
-        let limit = (room + 1).min(budget);
-        let rows = scan(Stretch { order, after, limit })?;
+        // What few rows fit is looked for in ever longer strides.
+        let limit = (room + 1).max(stride).min(budget);
+        stride = (limit * 2).min(PAGE_ITEMS_MAX);
+        let rows = scan(Stretch { order, range, after, limit })?;
         let exhausted = rows.len() < limit as usize;
         for row in rows {
             if items.len() == request.limit as usize || meter.is_full() {
-                return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
+                return Ok(Page::of(items, Some(go_on(as_of, after, query))));
             }
             budget -= 1;
             let at = position(&row);
@@ -90,10 +98,10 @@ fn page<R, T>(
             after = Some(at);
         }
         if exhausted {
-            return Ok(Page { items, next_cursor: None });
+            return Ok(Page::of(items, None));
         }
         if budget == 0 {
-            return Ok(Page { items, next_cursor: Some(go_on(as_of, after, query)) });
+            return Ok(Page::of(items, Some(go_on(as_of, after, query))));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reading runs.
 
+use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::SCAN_ROWS_MAX;
 use tracekeep_core::model::{DescribeRun, Op, StartRun};
@@ -27,7 +28,14 @@ pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
 /// `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
     page(
-        Walk { request: &query.page, order: query.order, query: &query.fingerprint(), size: snapshot.size() },
+        Walk {
+            request: &query.page,
+            order: query.order,
+            range: TimeRange::ALL,
+            query: &query.fingerprint(),
+            size: snapshot.size(),
+            width: 1,
+        },
         |stretch| snapshot.runs(query.filter.index(), stretch),
         |row| (row.started_at, row.run_no),
         |row| Ok(query.filter.fits(row)),
@@ -42,7 +50,7 @@ pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
 pub fn run_count(snapshot: &impl Snapshot, filter: &RunFilter) -> Result<u64> {
     let (mut count, mut after) = (0, None);
     loop {
-        let stretch = Stretch { order: Order::Oldest, after, limit: SCAN_ROWS_MAX };
+        let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit: SCAN_ROWS_MAX };
         let rows = snapshot.runs(filter.index(), stretch)?;
         count += rows.iter().filter(|row| filter.fits(row)).count() as u64;
         match rows.last() {

@@ -1,9 +1,9 @@
 //! Reading steps.
 
-use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::Step;
+use tracekeep_core::{TimeRange, Timestamp};
 
 use super::{Walk, entry, known, page};
 use crate::error::Result;
@@ -31,7 +31,14 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
     // The index takes the place of the time: it is the order of steps.
     let place = |row: &StepRow| (Timestamp::from_nanos(i64::from(row.index)), row.log_index);
     page(
-        Walk { request, order: Order::Oldest, query: &format!("steps {run_id}"), size: snapshot.size() },
+        Walk {
+            request,
+            order: Order::Oldest,
+            range: TimeRange::ALL,
+            query: &format!("steps {run_id}"),
+            size: snapshot.size(),
+            width: 1,
+        },
         |stretch| {
             let from = stretch.after.map_or(0, |(index, _)| index.as_nanos().saturating_add(1));
             snapshot.steps(run.run_no, u32::try_from(from).unwrap_or(u32::MAX), stretch.limit)

@@ -3,6 +3,7 @@
 //! The cursor holds the node shown last, its depth and the size of the first page, never the path: the way up is found
 //! by the places that traces hang at. As of a size, a parent that came later is still missing.
 
+use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
 use tracekeep_core::view::TreeNode;
 
@@ -75,7 +76,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     while let Some((node, depth)) = at {
         if let Some((key, depth)) = last.filter(|_| items.len() == query.page.limit as usize || walk.meter.is_full()) {
             let cursor = Cursor { as_of, at: (key, 0), depth };
-            return Ok(Page { items, next_cursor: Some(cursor.write(&fingerprint)) });
+            return Ok(Page::of(items, Some(cursor.write(&fingerprint))));
         }
         let shown = walk.show(&node, depth)?;
         let down = shown.children > 0 && depth < depth_max;
@@ -84,7 +85,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
         // A walk of one tree ends with it: there is nothing beside its root.
         at = walk.next(&node, depth, down)?.filter(|(_, depth)| query.root.is_none() || *depth > 0);
     }
-    Ok(Page { items, next_cursor: None })
+    Ok(Page::of(items, None))
 }
 
 struct Walk<'a, S> {
@@ -163,7 +164,7 @@ impl<S: Snapshot> Walk<'_, S> {
     fn first(&self, place: Slot, after: Option<Position>) -> Result<Option<Node>> {
         let mut from = after;
         let trace = loop {
-            let stretch = Stretch { order: Order::Oldest, after: from, limit: 1 };
+            let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after: from, limit: 1 };
             let row = self.snapshot.traces(self.run_no, TraceIndex::At(place), stretch)?.pop();
             match row {
                 Some(row) if row.log_index < self.as_of => break Some(row),

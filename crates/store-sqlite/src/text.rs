@@ -1,0 +1,144 @@
+//! The index over the text of traces: SQLite's FTS5, over words that are cut before they come to it.
+//!
+//! It lags behind the log: the first search builds it, each later one takes in what was recorded since, a bounded part at
+//! a time, in transactions of the one writer. How far it has come is kept in its own transaction, so that index and mark
+//! never part. Text that goes is handed to FTS5 as it went in, which removes it for good (`secure-delete`).
+
+use rusqlite::Connection;
+use tracekeep_store::text::{TextChange, Words, text_change};
+use tracekeep_store::{Result, Snapshot};
+
+use crate::error::{Said, corrupt};
+use crate::report::{Report, Wrong};
+use crate::snapshot::View;
+use crate::statement::{many, one, run};
+
+/// Entries that one transaction takes in: others wait for it.
+const PART_ENTRIES: u32 = 1_000;
+/// Bytes of bodies after which it ends.
+const PART_BYTES: u64 = 4 << 20;
+/// Entries that one search takes in at most.
+pub(crate) const SEARCH_ENTRIES_MAX: u64 = 50_000;
+
+/// Entries that the index has taken in.
+pub(crate) fn size(conn: &Connection) -> Result<u64> {
+    let bytes: Option<[u8; 8]> =
+        one(conn, "SELECT value FROM meta WHERE key = 'text_size'", [], |row| row.get(0).said())?;
+    Ok(bytes.map_or(0, u64::from_be_bytes))
+}
+
+/// Takes in the next part of the log, within the caller's transaction; gives how far it has come.
+pub(crate) fn catch_up(view: &View<'_>) -> Result<u64> {
+    let from = size(view.conn)?;
+    if from > view.size {
+        return Err(corrupt("the text index is ahead of the log"));
+    }
+    let to = take_in(view, from, view.size)?;
+    if to > from {
+        let sql =
+            "INSERT INTO meta (key, value) VALUES ('text_size', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+        run(view.conn, sql, [&to.to_be_bytes()[..]])?;
+    }
+    Ok(to)
+}
+
+/// Takes in a part of the entries of [from, end).
+fn take_in(view: &View<'_>, from: u64, end: u64) -> Result<u64> {
+    let (mut at, mut bytes) = (from, 0);
+    while at < end && at - from < u64::from(PART_ENTRIES) && bytes < PART_BYTES {
+        let Some(entry) = view.entry(at)? else { return Err(corrupt(format!("log index {at} is not there"))) };
+        bytes += entry.body().map_or(0, |body| body.len() as u64);
+        if let Some(change) = text_change(view, &entry)? {
+            put(view.conn, &change)?;
+        }
+        at += 1;
+    }
+    Ok(at)
+}
+
+fn put(conn: &Connection, change: &TextChange) -> Result<()> {
+    let run_word = run_word(change.run_no);
+    if let Some(before) = &change.before {
+        let sql = "INSERT INTO trace_text (trace_text, rowid, run, words) VALUES ('delete', ?1, ?2, ?3)";
+        run(conn, sql, (change.log_index, &run_word, before))?;
+    }
+    run(
+        conn,
+        "INSERT INTO trace_text (rowid, run, words) VALUES (?1, ?2, ?3)",
+        (change.log_index, &run_word, &change.after),
+    )?;
+    Ok(())
+}
+
+fn run_word(run_no: u64) -> String {
+    format!("r{run_no}")
+}
+
+/// The search in FTS5's language. A word holds neither quotes nor anything else that it would read.
+fn search(run_no: u64, words: &Words) -> String {
+    let mut search = String::new();
+    for word in words.iter() {
+        search.push_str("words : \"");
+        search.push_str(word);
+        search.push_str("\" AND ");
+    }
+    search.push_str("run : ");
+    search.push_str(&run_word(run_no));
+    search
+}
+
+/// The traces of a run whose text holds the words, by their log indices.
+pub(crate) fn with(conn: &Connection, run_no: u64, words: &Words, limit: u32) -> Result<Vec<u64>> {
+    let sql = "SELECT rowid FROM trace_text WHERE trace_text MATCH ?1 LIMIT ?2";
+    many(conn, sql, (search(run_no, words), limit), |row| row.get(0).said())
+}
+
+/// Whether the text of a trace holds the words.
+pub(crate) fn has(conn: &Connection, run_no: u64, words: &Words, log_index: u64) -> Result<bool> {
+    let sql = "SELECT 1 FROM trace_text WHERE trace_text MATCH ?1 AND rowid = ?2";
+    Ok(one(conn, sql, (search(run_no, words), log_index), |_| Ok(()))?.is_some())
+}
+
+/// Bytes that the index takes in the file.
+pub(crate) fn bytes(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = 1 AND name IN \
+               ('trace_text_data', 'trace_text_idx', 'trace_text_config')";
+    Ok(one(conn, sql, [], |row| row.get(0).said())?.unwrap_or(0))
+}
+
+/// Empties the index: the next search builds it again.
+pub(crate) fn clear(conn: &Connection) -> Result<()> {
+    run(conn, "INSERT INTO main.trace_text (trace_text) VALUES ('delete-all')", [])?;
+    run(conn, "DELETE FROM main.meta WHERE key = 'text_size'", [])?;
+    Ok(())
+}
+
+/// Compares the index with one that is built from the log beside it, in `temp`. The tables of traces are already there.
+pub(crate) fn compare(view: &View<'_>, report: &mut Report) -> Result<()> {
+    let (conn, size) = (view.conn, size(view.conn)?);
+    if size > view.size {
+        report.find(Wrong::RowExtra, "trace_text", "the text index is ahead of the log");
+        return Ok(());
+    }
+    conn.execute_batch(
+        "CREATE VIRTUAL TABLE temp.trace_text USING fts5(run, words, content = '', columnsize = 0, tokenize = 'ascii');
+         CREATE VIRTUAL TABLE temp.text_stored USING fts5vocab('main', 'trace_text', 'instance');
+         CREATE VIRTUAL TABLE temp.text_rebuilt USING fts5vocab('temp', 'trace_text', 'instance');",
+    )
+    .said()?;
+    let mut at = 0;
+    while at < size {
+        at = take_in(view, at, size)?;
+    }
+    let rows = |table: &str| format!("SELECT doc, term, col, offset FROM temp.{table}");
+    let only = |these: &str, those: &str| format!("SELECT DISTINCT doc FROM ({} EXCEPT {})", rows(these), rows(those));
+    for (these, those, what, detail) in [
+        ("text_rebuilt", "text_stored", Wrong::RowMissing, "words of the trace's text are not found"),
+        ("text_stored", "text_rebuilt", Wrong::RowExtra, "words are found that the trace's text does not hold"),
+    ] {
+        for log_index in many(conn, &only(these, those), [], |row| row.get::<_, i64>(0).said())? {
+            report.find(what, format!("trace_text log_index {log_index}"), detail);
+        }
+    }
+    Ok(())
+}
