@@ -1,8 +1,9 @@
-//! What is too big for every backend to do on every run: a chain of 100,000 traces, in memory, on a stack of 2 MiB.
+//! What is too big for every backend to do on every run, in memory: a chain of 100,000 traces on a stack of 2 MiB, and
+//! 136 MB of bodies under one batch.
 
 use tracekeep_core::id::{RunId, TraceId};
-use tracekeep_core::model::{Op, RecordTrace, StartRun, TraceType};
-use tracekeep_store::{Batch, LedgerStore, MemoryLedger, PageRequest, TreeQuery, block_on};
+use tracekeep_core::model::{EndStatus, EndTrace, Op, RecordTrace, StartRun, TraceType};
+use tracekeep_store::{Batch, LedgerStore, MemoryLedger, PageRequest, Receipt, Recorded, Result, TreeQuery, block_on};
 
 const TRACES: u32 = 100_000;
 
@@ -43,4 +44,33 @@ fn record_and_walk() {
         }
     }
     assert_eq!(next, TRACES);
+}
+
+/// Small ops under the ids of large ones had every body of them looked up at once: gigabytes for one request.
+#[test]
+fn what_a_batch_is_compared_with_is_bounded_and_a_duplicate_of_any_size_is_one() {
+    let (ledger, run_id) = (MemoryLedger::default(), RunId::new("r").expect("an id"));
+    let send = |batch: Batch| -> Result<Receipt> { ledger.commit_blocking(vec![batch]).remove(0) };
+    let id = |n: u32| TraceId::new(format!("t{n}")).expect("an id");
+    let traces = || {
+        (0..34).map(|n| {
+            let thought = TraceType::Thought { content: "x".repeat(4_000_000), confidence: None };
+            Op::RecordTrace(RecordTrace { id: Some(id(n)), ..RecordTrace::new(run_id.clone(), thought) })
+        })
+    };
+    let ends = |from, to| {
+        let end = |n| Op::EndTrace(EndTrace::new(run_id.clone(), id(n), EndStatus::Ok));
+        Batch::of((from..to).map(end).collect())
+    };
+    send(Batch::one(Op::StartRun(StartRun { run_id: Some(run_id.clone()), ..StartRun::default() }))).expect("recorded");
+    let whole = Batch::of(traces().collect()).under("k".parse().expect("a key"));
+    assert_eq!(send(whole.clone()).expect("recorded").outcome, Recorded::Recorded);
+    for again in [whole, Batch::of(traces().collect())] {
+        assert_eq!(send(again).expect("found to be the same").outcome, Recorded::Duplicate);
+    }
+    let refused = send(ends(0, 34)).expect_err("more than may be held");
+    assert_eq!((refused.code(), refused.path()), ("too_large", Some("/ops")));
+    for (from, to) in [(0, 17), (17, 34)] {
+        assert_eq!(send(ends(from, to)).expect("recorded").outcome, Recorded::Recorded);
+    }
 }

@@ -31,6 +31,10 @@ pub const JSON_DEPTH_MAX: u32 = 128;
 /// Ops in one batch: one commit's worth of work, planned without letting others wait.
 pub const BATCH_OPS_MAX: u32 = 1_000;
 
+/// Bytes of recorded bodies that a batch is compared with, beyond twice its own (128 MiB): small ops under the ids of
+/// large ones must not fill a server's memory.
+pub const COMPARED_BYTES_MAX: u32 = 128 << 20;
+
 /// Items on a page unless told.
 pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 

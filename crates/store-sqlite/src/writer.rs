@@ -18,7 +18,7 @@ use tracekeep_core::id::LedgerId;
 use tracekeep_core::merkle::{Edge, RestoreError};
 use tracekeep_store::plan::{Context, Decision, Planned, decide, fetch, needs};
 use tracekeep_store::rows::Entry;
-use tracekeep_store::{Code, Error, Receipt, Result, Snapshot, read};
+use tracekeep_store::{Code, Error, ErrorKind, Receipt, Result, Snapshot, read};
 
 use crate::codec;
 use crate::error::{Said, corrupt, failed, io};
@@ -258,9 +258,7 @@ impl Writer {
         let (prepared, view) = (ready.prepared(), self.view());
         let found = match fetch(&needs(prepared), &view) {
             Ok(found) => found,
-            Err(error) if error.code() == Code::Corrupt.as_str() && !self.conn.is_autocommit() => {
-                return Ok(Err(error));
-            }
+            Err(error) if is_of_the_batch(&error) && !self.conn.is_autocommit() => return Ok(Err(error)),
             Err(error) => return Err(error),
         };
         let recorded_at = self.options.source.now().max(self.head.clock);
@@ -351,6 +349,11 @@ impl Writer {
         let max = pages_more.map_or(u32::MAX - 1, |more| pages + more);
         self.conn.pragma_update(None, "max_page_count", max).said()
     }
+}
+
+/// Whether a look-up failed by what this batch asked for, and not by the storage.
+fn is_of_the_batch(error: &Error) -> bool {
+    error.code() == Code::Corrupt.as_str() || error.kind() == ErrorKind::TooLarge
 }
 
 /// Every batch of a call, refused: by its own error where it has one.

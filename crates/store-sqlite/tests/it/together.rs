@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 
-use crate::common::{commit, exact, open, place, start, thought};
+use crate::common::{commit, exact, open, ops, place, start, thought};
 use tracekeep_core::merkle::verify_consistency;
 use tracekeep_store::{Batch, LedgerStore, Receipt, Recorded, block_on};
 use tracekeep_store_sqlite::{Fault, Options, SqliteLedger};
@@ -240,4 +240,29 @@ fn reads_see_each_acknowledged_commit_while_others_write() {
             });
         }
     });
+}
+
+#[test]
+fn a_batch_that_is_compared_with_too_much_fails_alone() {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    let content = "x".repeat(4_000_000);
+    for from in [0, 17] {
+        let traces: Vec<_> = (from..from + 17)
+            .map(|n| {
+                format!(
+                    r#"{{"op":"record_trace","run_id":"run-0","id":"t{n}","trace_type":{{"type":"Thought","content":"{content}"}}}}"#
+                )
+            })
+            .collect();
+        commit(&ledger, ops(&traces.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    let ends: Vec<_> =
+        (0..34).map(|n| format!(r#"{{"op":"end_trace","run_id":"run-0","id":"t{n}","status":"ok"}}"#)).collect();
+    let ends = ops(&ends.iter().map(String::as_str).collect::<Vec<_>>());
+    let answers = ledger.commit_blocking(vec![thought("run-0", "before"), ends, thought("run-0", "after")]);
+    let codes: Vec<_> =
+        answers.iter().map(|answer| answer.as_ref().map_or_else(|error| error.code(), |_| "ok")).collect();
+    assert_eq!(codes, ["ok", "too_large", "ok"]);
 }

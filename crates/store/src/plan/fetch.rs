@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use tracekeep_core::id::{Key, RunId, TraceId};
-use tracekeep_core::limits::{ANCESTORS_MAX, STEP_INDEX_MAX};
+use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{Kind, Op, RecordTrace};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
+use tracekeep_core::{Invalid, InvalidCode};
 
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
@@ -37,12 +38,16 @@ pub struct Needs {
     pub late: Vec<(RunId, TraceId, TraceId)>,
     /// The batch's idempotency key.
     pub key: Option<Key>,
+    /// Bytes of recorded bodies that may be looked up: twice as many as the batch has itself, so that every batch can be
+    /// found to be a duplicate (of a span, its open and its closed form), and [`COMPARED_BYTES_MAX`] more.
+    pub body_bytes_max: u64,
 }
 
 /// Lists what `batch` must look up.
 #[must_use]
 pub fn needs(batch: &Prepared) -> Needs {
-    let mut needs = Needs { key: batch.key.clone(), ..Needs::default() };
+    let body_bytes_max = 2 * batch.body_bytes() + u64::from(COMPARED_BYTES_MAX);
+    let mut needs = Needs { key: batch.key.clone(), body_bytes_max, ..Needs::default() };
     let mut seen = HashSet::new();
     for prepared in &batch.ops {
         let op = &prepared.op;
@@ -125,9 +130,11 @@ pub struct FoundKey {
 /// Looks up what a batch needs. A backend with a round trip to pay may do it in its own way instead.
 ///
 /// # Errors
-/// What the snapshot fails with; `corrupt` where an index points nowhere.
+/// What the snapshot fails with; `corrupt` where an index points nowhere; `too_large` where more recorded bodies would have
+/// to be held than the batch may ask for.
 pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     let mut found = Found::default();
+    let bodies = &mut Bodies { snapshot, bytes_left: needs.body_bytes_max };
     for run_id in &needs.runs {
         if let Some(row) = snapshot.run(run_id)? {
             found.runs.insert(run_id.clone(), row);
@@ -136,18 +143,20 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     if let Some(key) = &needs.key {
         found.unowned_entries = snapshot.unowned_entries()?;
         if let Some(log_index) = snapshot.key(key)? {
-            found.key = Some(fetch_key(log_index, snapshot)?);
+            // The batch is compared with what the key was used for, and with nothing else.
+            found.key = Some(fetch_key(log_index, bodies)?);
+            return Ok(found);
         }
     }
     for run_id in &needs.starts {
         if let Some(row) = found.runs.get(run_id).filter(|_| !found.starts.contains_key(run_id)) {
-            found.starts.insert(run_id.clone(), entry(snapshot, row.run_no)?);
+            found.starts.insert(run_id.clone(), bodies.entry(row.run_no)?);
         }
     }
     for run_id in &needs.completions {
         let Some(row) = found.runs.get(run_id) else { continue };
         if let Some(log_index) = row.completed_by {
-            found.completions.insert(run_id.clone(), entry(snapshot, log_index)?);
+            found.completions.insert(run_id.clone(), bodies.entry(log_index)?);
         } else if row.steps > row.fold.steps() {
             let leaves = leaves(snapshot, row, STEP_INDEX_MAX + 1)?;
             found.step_leaves.insert(run_id.clone(), leaves);
@@ -155,18 +164,24 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     }
     for (run_id, topic) in &needs.topics {
         let Some(row) = found.runs.get(run_id) else { continue };
+        if found.topics.contains_key(&(run_id.clone(), topic.clone())) {
+            continue;
+        }
         if let Some(log_index) = snapshot.described(row.run_no, topic)? {
-            found.topics.insert((run_id.clone(), topic.clone()), entry(snapshot, log_index)?);
+            found.topics.insert((run_id.clone(), topic.clone()), bodies.entry(log_index)?);
         }
     }
     for (run_id, index) in &needs.steps {
         let Some(row) = found.runs.get(run_id) else { continue };
+        if found.steps.contains_key(&(run_id.clone(), *index)) {
+            continue;
+        }
         if let Some(step) = snapshot.step(row.run_no, *index)? {
-            found.steps.insert((run_id.clone(), *index), entry(snapshot, step.log_index)?);
+            found.steps.insert((run_id.clone(), *index), bodies.entry(step.log_index)?);
         }
     }
     fetch_waiting(needs, snapshot, &mut found)?;
-    fetch_traces(needs, snapshot, &mut found)?;
+    fetch_traces(needs, bodies, &mut found)?;
     Ok(found)
 }
 
@@ -193,7 +208,8 @@ fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> 
     Ok(())
 }
 
-fn fetch_traces(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> Result<()> {
+fn fetch_traces(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
+    let snapshot = bodies.snapshot;
     for (run_id, id) in &needs.traces {
         let Some(run_no) = found.runs.get(run_id).map(|row| row.run_no) else { continue };
         let at = (run_id.clone(), id.clone());
@@ -201,8 +217,8 @@ fn fetch_traces(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> R
             continue;
         }
         if let Some(row) = snapshot.trace(run_no, id)? {
-            let first = entry(snapshot, row.log_index)?;
-            let end = row.ended_by.map(|log_index| entry(snapshot, log_index)).transpose()?;
+            let first = bodies.entry(row.log_index)?;
+            let end = row.ended_by.map(|log_index| bodies.entry(log_index)).transpose()?;
             found.traces.insert(at, FoundTrace { row, entry: Some(first), end });
         } else if let Some(slot) = snapshot.slot(run_no, id)? {
             put_slot(found, at, slot);
@@ -260,11 +276,11 @@ fn ancestors(snapshot: &impl Snapshot, from: u64, found: &mut Found) -> Result<(
     Ok(())
 }
 
-fn fetch_key(log_index: u64, snapshot: &impl Snapshot) -> Result<FoundKey> {
-    let key = entry(snapshot, log_index)?;
+fn fetch_key(log_index: u64, bodies: &mut Bodies<'_, impl Snapshot>) -> Result<FoundKey> {
+    let key = bodies.entry(log_index)?;
     let body = key.body().filter(|_| key.kind == Kind::Key).ok_or_else(|| nowhere(log_index))?;
     let body = KeyBody::from_body(body).map_err(|_| nowhere(log_index))?;
-    let ops = body.ops.iter().map(|log_index| entry(snapshot, *log_index));
+    let ops = body.ops.iter().map(|log_index| bodies.entry(*log_index));
     Ok(FoundKey { log_index, ops: ops.collect::<Result<_>>()? })
 }
 
@@ -274,8 +290,24 @@ fn leaves(snapshot: &impl Snapshot, row: &RunRow, limit: u32) -> Result<Vec<(u32
     Ok(steps.into_iter().map(|step| (step.index, step.leaves)).collect())
 }
 
-fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
-    snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
+/// Entries whose bodies are held until the batch is decided.
+struct Bodies<'a, S> {
+    snapshot: &'a S,
+    bytes_left: u64,
+}
+
+impl<S: Snapshot> Bodies<'_, S> {
+    fn entry(&mut self, log_index: u64) -> Result<Entry> {
+        let entry = self.snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))?;
+        let bytes = entry.body().map_or(0, |body| body.len() as u64);
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {
+            let detail = format!(
+                "what the batch is to be compared with has more than {COMPARED_BYTES_MAX} bytes: send fewer ops at once"
+            );
+            Invalid::new(InvalidCode::TooLarge, "/ops", detail)
+        })?;
+        Ok(entry)
+    }
 }
 
 pub(crate) fn nowhere(log_index: u64) -> Error {
