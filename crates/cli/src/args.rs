@@ -66,6 +66,9 @@ pub(crate) enum Command {
         /// Rebuild the indices from the log
         #[arg(long)]
         rebuild: bool,
+        /// The indices of this run alone
+        #[arg(long)]
+        run: Option<RunId>,
     },
     /// Say what an error code means and what to do about it
     Explain { code: String },

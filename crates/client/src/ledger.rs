@@ -12,8 +12,8 @@ use tracekeep_core::view::{
 };
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Result, RunFilter, RunQuery,
-    Source, TraceQuery, TreeQuery,
+    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter,
+    RunQuery, Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -168,6 +168,13 @@ fn run_path(run_id: &RunId, rest: &str) -> String {
     format!("/api/v1/runs/{}{rest}", segment(run_id.as_str()))
 }
 
+/// One run's indices are checked over HTTP; the whole ledger's beside its file, by `fsck`.
+fn demand(run_id: Option<&RunId>) -> Result<&RunId> {
+    let all =
+        || Error::new(Code::InvalidParameter, "over HTTP the indices of one run are checked, not of all").at("run");
+    run_id.ok_or_else(all)
+}
+
 #[async_trait]
 impl LedgerStore for HttpLedger {
     fn ledger(&self) -> LedgerId {
@@ -243,6 +250,16 @@ impl LedgerStore for HttpLedger {
             .on(&run_path(run_id, "/traces/counts"));
         let answer = self.get(&path)?;
         Ok(from_text(&answer.body)?)
+    }
+
+    async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        Ok(from_text(&self.get(&run_path(demand(run_id)?, "/verify"))?.body)?)
+    }
+
+    async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        let url = format!("{}{}", self.base, run_path(demand(run_id)?, "/rebuild"));
+        let answer = self.agent.post(url).send_empty().map_err(unreachable).and_then(take)?;
+        if answer.status == 200 { Ok(from_text(&answer.body)?) } else { Err(answer.problem()) }
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

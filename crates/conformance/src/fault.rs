@@ -10,8 +10,8 @@ use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, TraceQuery,
-    TreeQuery,
+    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery,
+    TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -120,6 +120,14 @@ impl LedgerStore for FaultStore {
 
     async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
         self.inner.trace_counts(run_id, query).await
+    }
+
+    async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        self.inner.verify_indices(run_id).await
+    }
+
+    async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        self.inner.rebuild_indices(run_id).await
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -5,10 +5,9 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use tracekeep_store::Result;
+use tracekeep_store::{Report, Result, Wrong};
 
 use crate::error::Said;
-use crate::report::{Report, Wrong};
 use crate::statement::many;
 
 /// One table of the indices.
@@ -67,10 +66,20 @@ pub(crate) const TABLES: &[Table] = &[
 /// Rows that one table's comparison looks at; beyond them the count is of rows missing and extra alike.
 const ROWS_MAX: usize = 100_000;
 
-/// Compares every table.
-pub(crate) fn all(conn: &Connection, report: &mut Report) -> Result<()> {
-    for table in TABLES {
-        let differences = table.differences(conn);
+/// The tables that a check of one run, or of the whole ledger, is about.
+pub(crate) fn tables(run_no: Option<u64>) -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().filter(move |table| run_no.is_none() || table.is_of_runs())
+}
+
+/// The rows that it is about, as a condition on `t`.
+pub(crate) fn rows_of(run_no: Option<u64>) -> String {
+    run_no.map_or_else(String::new, |run_no| format!(" WHERE t.run_no = {run_no}"))
+}
+
+/// Compares every table, of one run or whole.
+pub(crate) fn all(conn: &Connection, run_no: Option<u64>, report: &mut Report) -> Result<()> {
+    for table in tables(run_no) {
+        let differences = table.differences(conn, run_no);
         let Some((missing, extra)) = report.note(table.name, differences)? else { continue };
         // A row that differs is missing as it should be and extra as it is.
         let mut unpaired: BTreeSet<_> = extra.iter().collect();
@@ -93,9 +102,17 @@ pub(crate) fn all(conn: &Connection, report: &mut Report) -> Result<()> {
 }
 
 impl Table {
+    /// Whether each of its rows belongs to a run.
+    fn is_of_runs(&self) -> bool {
+        self.columns.contains("run_no")
+    }
+
     /// Places of rows that only the rebuilt table has, and of those that only the stored one has.
-    fn differences(&self, conn: &Connection) -> Result<(Vec<String>, Vec<String>)> {
-        let rows = |schema: &str| format!("SELECT {} FROM {schema}.{} t", self.columns.replace('@', schema), self.name);
+    fn differences(&self, conn: &Connection, run_no: Option<u64>) -> Result<(Vec<String>, Vec<String>)> {
+        let rows = |schema: &str| {
+            let columns = self.columns.replace('@', schema);
+            format!("SELECT {columns} FROM {schema}.{} t{}", self.name, rows_of(run_no))
+        };
         let (stored, rebuilt) = (rows("main"), rows("temp"));
         Ok((self.only(conn, &rebuilt, &stored)?, self.only(conn, &stored, &rebuilt)?))
     }

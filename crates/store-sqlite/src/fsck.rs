@@ -11,50 +11,57 @@ use std::path::Path;
 use rusqlite::Connection;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::LedgerId;
+use tracekeep_core::id::{LedgerId, RunId};
 use tracekeep_core::merkle::Edge;
 use tracekeep_store::plan::{Change, replay};
 use tracekeep_store::rows::Entry;
-use tracekeep_store::{Code, Error, Result, Snapshot};
+use tracekeep_store::{Code, Error, Report, Result, Snapshot, Wrong};
 
 use crate::compare;
 use crate::error::{Said, corrupt};
 use crate::index::{Index, put_tile};
 use crate::lock::Lock;
 use crate::open::{self, Mode, Options};
-use crate::report::{Report, Wrong};
 use crate::rows::{self, RunNames, entry_columns};
 use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
-use crate::statement::{Kept, many, run};
+use crate::statement::{Kept, many, one, run};
 use crate::text;
 
 /// Entries between two writings of what is gathered.
 const FLUSH_ENTRIES: u64 = 1_000;
 
-/// Compares everything in the ledger at `path` with its log.
-pub(crate) fn check(path: &Path) -> Result<Report> {
+/// Compares everything in the ledger at `path` with its log, or the indices of one run with its entries.
+pub(crate) fn check(path: &Path, run_id: Option<&RunId>) -> Result<Report> {
     demand_ledger(path)?;
     let conn = open::reader(path, Mode::Checker)?;
     scratch(&conn)?;
     run(&conn, "BEGIN", [])?;
     let mut report = Report::default();
-    let done = check_within(&conn, &mut report);
+    let done = check_within(&conn, run_id, &mut report);
     // What was built in `temp` goes; nothing else was written.
     run(&conn, "ROLLBACK", [])?;
     done.map(|()| report)
 }
 
-fn check_within(conn: &Connection, report: &mut Report) -> Result<()> {
+fn check_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report) -> Result<()> {
     let ledger = open::ledger(conn)?;
+    if let Some(run_id) = run_id {
+        let run_no = Some(numbered(conn, run_id)?);
+        let built = Walk::new(conn, ledger, run_no, report).and_then(Walk::whole);
+        if report.note("log", built)?.is_some() {
+            compare::all(conn, run_no, report)?;
+        }
+        return Ok(());
+    }
     pages(conn, report)?;
     for wrong in schema::wrong_migrations(conn)? {
         report.find(Wrong::Migration, "migration", wrong);
     }
     unmade(conn, report)?;
-    let built = Walk::new(conn, ledger, report).and_then(Walk::whole);
+    let built = Walk::new(conn, ledger, None, report).and_then(Walk::whole);
     if report.note("log", built)?.is_some() {
-        compare::all(conn, report)?;
+        compare::all(conn, None, report)?;
         let view = View::committed(conn, ledger)?;
         let compared = text::compare(&view, report);
         report.note("trace_text", compared)?;
@@ -62,15 +69,22 @@ fn check_within(conn: &Connection, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Puts indices that are rebuilt from the log in the place of those that are there.
-pub(crate) fn rebuild(path: &Path) -> Result<Report> {
+/// Puts indices that are rebuilt from the log in the place of those that are there: all of them, or those of one run.
+pub(crate) fn rebuild(path: &Path, run_id: Option<&RunId>) -> Result<Report> {
     demand_ledger(path)?;
     let lock = Lock::acquire(path, open::now())?;
+    let report = rebuild_locked(path, run_id)?;
+    drop(lock);
+    Ok(report)
+}
+
+/// The same for whoever holds the lock, while its writer rests.
+pub(crate) fn rebuild_locked(path: &Path, run_id: Option<&RunId>) -> Result<Report> {
     let conn = open::writer(path, &Options { create: false, ..Options::default() }, Holds::Ledger)?;
     scratch(&conn)?;
     run(&conn, "BEGIN IMMEDIATE", [])?;
     let mut report = Report::default();
-    let done = rebuild_within(&conn, &mut report);
+    let done = rebuild_within(&conn, run_id, &mut report);
     match done {
         Ok(()) => run(&conn, "COMMIT", [])?,
         Err(error) => {
@@ -79,26 +93,41 @@ pub(crate) fn rebuild(path: &Path) -> Result<Report> {
         }
     };
     conn.close().map_err(|(_, error)| crate::error::failed(error))?;
-    drop(lock);
     Ok(report)
 }
 
-fn rebuild_within(conn: &Connection, report: &mut Report) -> Result<()> {
+fn rebuild_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report) -> Result<()> {
     let ledger = open::ledger(conn)?;
-    for mend in schema::odd(conn)?.into_iter().filter_map(|odd| odd.mend) {
-        conn.execute_batch(&mend).said()?;
+    let run_no = run_id.map(|run_id| numbered(conn, run_id)).transpose()?;
+    if run_no.is_none() {
+        for mend in schema::odd(conn)?.into_iter().filter_map(|odd| odd.mend) {
+            conn.execute_batch(&mend).said()?;
+        }
+        unmade(conn, report)?;
+        // The indices of the record itself are read on the way.
+        run(conn, "REINDEX entry_of_no_run", [])?;
+        run(conn, "REINDEX run_name", [])?;
     }
-    unmade(conn, report)?;
-    // The indices of the record itself are read on the way.
-    run(conn, "REINDEX entry_of_no_run", [])?;
-    run(conn, "REINDEX run_name", [])?;
-    Walk::new(conn, ledger, report)?.whole()?;
-    text::clear(conn)?;
-    for table in compare::TABLES {
-        run(conn, &format!("DELETE FROM main.{}", table.name), [])?;
-        run(conn, &format!("INSERT INTO main.{0} SELECT * FROM temp.{0} ORDER BY {1}", table.name, table.key), [])?;
+    Walk::new(conn, ledger, run_no, report)?.whole()?;
+    if run_no.is_none() {
+        text::clear(conn)?;
+    } else {
+        run(conn, "INSERT OR IGNORE INTO main.name SELECT * FROM temp.name", [])?;
+    }
+    let rows = compare::rows_of(run_no);
+    for table in compare::tables(run_no) {
+        run(conn, &format!("DELETE FROM main.{} AS t{rows}", table.name), [])?;
+        let sql = format!("INSERT INTO main.{0} SELECT * FROM temp.{0} t{rows} ORDER BY {1}", table.name, table.key);
+        run(conn, &sql, [])?;
     }
     Ok(())
+}
+
+/// The number of a run, by the record.
+fn numbered(conn: &Connection, run_id: &RunId) -> Result<u64> {
+    let run_no =
+        one(conn, "SELECT run_no FROM run_name WHERE run_id = ?1", [run_id.as_str()], |row| row.get(0).said())?;
+    run_no.ok_or_else(|| Error::new(Code::RunNotFound, format!("no run {run_id} is recorded")))
 }
 
 fn demand_ledger(path: &Path) -> Result<()> {
@@ -145,11 +174,17 @@ struct Walk<'a> {
     after: u32,
     /// The next seq of each run; of entries of no run under `None`.
     seqs: HashMap<Option<u64>, u64>,
+    /// The one run that is looked at; the tree and the log's own order are then left alone.
+    run_no: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(conn: &'a Connection, ledger: LedgerId, report: &'a mut Report) -> Result<Self> {
+    fn new(conn: &'a Connection, ledger: LedgerId, run_no: Option<u64>, report: &'a mut Report) -> Result<Self> {
         conn.execute_batch(&schema::temporary_index()).said()?;
+        if run_no.is_some() {
+            // Names keep the numbers that rows of other runs know them by.
+            run(conn, "INSERT INTO temp.name SELECT * FROM main.name", [])?;
+        }
         Ok(Self {
             conn,
             ledger,
@@ -159,17 +194,20 @@ impl<'a> Walk<'a> {
             clock: Timestamp::MIN,
             after: 0,
             seqs: HashMap::new(),
+            run_no,
         })
     }
 
     fn whole(mut self) -> Result<()> {
-        let sql = concat!("SELECT ", entry_columns!(), " FROM main.entry ORDER BY log_index");
+        let entries = concat!("SELECT ", entry_columns!(), " FROM main.entry");
+        let of_run = |run_no| format!(" WHERE log_index >= {run_no} AND run_no = {run_no}");
+        let sql = format!("{entries}{} ORDER BY log_index", self.run_no.map_or_else(String::new, of_run));
         let names = RunNames::default();
-        let mut statement = self.conn.prepare(sql).said()?;
+        let mut statement = self.conn.prepare(&sql).said()?;
         let mut entries = statement.query([]).said()?;
         while let Some(row) = entries.next().said()? {
             let log_index: u64 = row.get(0).said()?;
-            if log_index != self.edge.size() {
+            if self.run_no.is_none() && log_index != self.edge.size() {
                 let detail = format!("the log goes from {} entries on to log index {log_index}", self.edge.size());
                 self.report.find(Wrong::Entry, place(log_index), detail);
                 return Err(corrupt("the log has a gap: what follows cannot be checked"));
@@ -187,11 +225,14 @@ impl<'a> Walk<'a> {
                 self.index.flush(self.conn)?;
             }
         }
+        self.index.flush(self.conn)?;
+        if self.run_no.is_some() {
+            return Ok(());
+        }
         if self.after != 0 {
             let missing = format!("the last batch announces {} more entries", self.after);
             self.report.find(Wrong::Batch, "log", missing);
         }
-        self.index.flush(self.conn)?;
         self.report.head(self.edge.size(), self.edge.root());
         self.names()
     }
@@ -228,6 +269,9 @@ impl<'a> Walk<'a> {
         for change in changes {
             self.index.apply(self.conn, change)?;
         }
+        if self.run_no.is_some() {
+            return Ok(());
+        }
         let mut tiles = Vec::new();
         self.edge.push(leaf, &mut tiles);
         tiles.iter().try_for_each(|tile| put_tile(self.conn, tile))
@@ -250,7 +294,7 @@ impl<'a> Walk<'a> {
             self.report.find(Wrong::Clock, at(), "recorded before the entry in front of it");
         }
         self.clock = self.clock.max(entry.recorded_at);
-        if self.after != 0 && entry.after.checked_add(1) != Some(self.after) {
+        if self.run_no.is_none() && self.after != 0 && entry.after.checked_add(1) != Some(self.after) {
             self.report.find(Wrong::Batch, at(), "the entry's place in its batch does not follow");
         }
         self.after = entry.after;

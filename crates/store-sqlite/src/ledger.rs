@@ -11,8 +11,8 @@ use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source,
-    TraceQuery, TreeQuery, read,
+    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery,
+    Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -23,7 +23,6 @@ use crate::lock::{self, Holder, Lock};
 use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
 use crate::ready::Ready;
-use crate::report::Report;
 use crate::schema::{self, Holds};
 use crate::text::{self, SEARCH_ENTRIES_MAX};
 use crate::writer::{Batches, Writer};
@@ -123,7 +122,7 @@ impl SqliteLedger {
         lock::holder(&open::resolve(path.as_ref()).ok()?)
     }
 
-    /// Compares everything in the ledger at `path` with its log: pages, migrations, schema, each entry's commitment and place, the
+    /// Compares everything in the ledger at `path` with its log, or the indices of one run with its entries: pages, migrations, schema, each entry's commitment and place, the
     /// tree, and every index against one that is rebuilt beside it from the log alone. Changes nothing, takes no lock and
     /// works beside a running writer: it sees what was committed when it began.
     ///
@@ -131,19 +130,19 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// `not_a_ledger`, `newer_format`, and what the storage fails with. What is wrong inside is a finding, not an error.
-    pub fn check(path: impl AsRef<Path>) -> Result<Report> {
-        fsck::check(&open::resolve(path.as_ref())?)
+    pub fn check(path: impl AsRef<Path>, run_id: Option<&RunId>) -> Result<Report> {
+        fsck::check(&open::resolve(path.as_ref())?, run_id)
     }
 
-    /// Rebuilds every index of the ledger at `path` from its log, in one transaction: the same answers and the same cursors
+    /// Rebuilds every index of the ledger at `path` from its log, or those of one run, in one transaction: the same answers and the same cursors
     /// as before. An entry that is damaged, or whose body is not there, keeps its place in the log and its run, is left out
     /// of the indices, and is a finding of the report; so is one that depended on it.
     ///
     /// # Errors
     /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the storage
     /// fails with. Nothing is changed then.
-    pub fn rebuild(path: impl AsRef<Path>) -> Result<Report> {
-        fsck::rebuild(&open::resolve(path.as_ref())?)
+    pub fn rebuild(path: impl AsRef<Path>, run_id: Option<&RunId>) -> Result<Report> {
+        fsck::rebuild(&open::resolve(path.as_ref())?, run_id)
     }
 
     /// The format that this version writes.
@@ -304,6 +303,19 @@ impl LedgerStore for SqliteLedger {
 
     async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
         self.readers.read(|view| read::trace_counts(view, run_id, query))
+    }
+
+    async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        fsck::check(&self.path, run_id)
+    }
+
+    async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        let group = self.group.as_ref().ok_or_else(read_only)?;
+        group.with_writer(|writer| {
+            let report = fsck::rebuild_locked(&self.path, run_id);
+            writer.forget_indices();
+            report
+        })
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

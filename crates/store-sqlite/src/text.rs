@@ -6,10 +6,9 @@
 
 use rusqlite::Connection;
 use tracekeep_store::text::{TextChange, Words, text_change};
-use tracekeep_store::{Result, Snapshot};
+use tracekeep_store::{Report, Result, Snapshot, Wrong};
 
 use crate::error::{Said, corrupt};
-use crate::report::{Report, Wrong};
 use crate::snapshot::View;
 use crate::statement::{many, one, run};
 

@@ -152,6 +152,11 @@ impl Writer {
         }
     }
 
+    /// The indices are other than they were; log and tree are the same.
+    pub(crate) fn forget_indices(&mut self) {
+        self.index.forget();
+    }
+
     /// The state cannot be trusted any more, as after a panic.
     pub(crate) fn distrust(&mut self) {
         self.stale = true;

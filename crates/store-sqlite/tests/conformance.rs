@@ -50,7 +50,7 @@ impl Instance for Opened {
 
     fn check(&mut self) -> Option<Result<(), String>> {
         self.ledger = None;
-        let reports = [SqliteLedger::check(self.path()), SqliteLedger::rebuild(self.path())];
+        let reports = [SqliteLedger::check(self.path(), None), SqliteLedger::rebuild(self.path(), None)];
         self.reopen();
         let sound = reports.into_iter().try_for_each(|report| match report {
             Ok(report) if report.count == 0 => Ok(()),

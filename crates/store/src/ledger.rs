@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::receipt::Receipt;
+use crate::report::Report;
 
 /// One tenant's append-only log and the indices over it. A handle to a ledger is the only way to its data.
 ///
@@ -72,6 +73,17 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// How many traces a run has of each type, with each tag and in each status, from kept counters; `run_not_found` where
     /// it is unknown.
     async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts>;
+
+    /// Compares the indices with what the log says, of one run or of the whole ledger: what is wrong is a finding of the
+    /// report, not an error. `run_not_found`. Costs as much as the log from the run's start on.
+    ///
+    /// The text index is compared with the whole ledger alone. Over HTTP one run can be asked for.
+    async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report>;
+
+    /// Puts indices that are rebuilt from the log in the place of those that are there, of one run or of the whole ledger,
+    /// in one transaction: readers see the old ones or the new, with the same answers and cursors. Writers wait.
+    /// `run_not_found`; `corrupt` where the log itself cannot be walked to its end, and nothing is changed then.
+    async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report>;
 
     /// The run's forest, or the tree under one trace, flat in pre-order; `run_not_found`, `trace_not_found`.
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>>;

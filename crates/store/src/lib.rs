@@ -24,6 +24,7 @@ pub mod plan;
 pub mod query;
 pub mod read;
 mod receipt;
+mod report;
 pub mod rows;
 mod snapshot;
 mod source;
@@ -38,5 +39,6 @@ pub use query::{
     CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use receipt::{OpReceipt, Receipt, Recorded};
+pub use report::{Finding, Report, Wrong};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};

@@ -51,6 +51,6 @@ pub use tracekeep_core::view::{Run, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
     Batch, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest,
-    Receipt, Recorded, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Receipt, Recorded, Report, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::SqliteLedger;

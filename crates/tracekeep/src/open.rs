@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
-use tracekeep_store::{Batch, Error, LedgerStore, MemoryLedger, Receipt, Result};
+use tracekeep_store::{Batch, Error, LedgerStore, MemoryLedger, Receipt, Report, Result, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::batch::BatchBuilder;
@@ -57,6 +57,22 @@ impl Tracekeep {
     #[must_use]
     pub fn traces(&self) -> TraceStore {
         TraceStore::new(Arc::clone(&self.ledger))
+    }
+
+    /// Compares the log with every index over it. What is wrong is a finding of the report.
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn verify_indices(&self) -> Result<Report> {
+        block_on(self.ledger.verify_indices(None))
+    }
+
+    /// Rebuilds every index from the log, in one transaction: the same answers and cursors. Writers wait.
+    ///
+    /// # Errors
+    /// `corrupt` where the log cannot be walked to its end; `read_only`. Nothing is changed then.
+    pub fn rebuild_indices(&self) -> Result<Report> {
+        block_on(self.ledger.rebuild_indices(None))
     }
 
     /// Several ops on a run, all or nothing.

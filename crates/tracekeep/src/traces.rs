@@ -9,8 +9,8 @@ use tracekeep_core::model::{EndTrace, JsonObject, Op, RecordTrace, TraceType};
 use tracekeep_core::view::{Trace, TraceCounts, TreeNode};
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
-    Batch, CountsQuery, ErrorKind, LedgerStore, Page, PageRequest, Receipt, Result, Source, TraceFilter, TraceQuery,
-    TreeQuery, block_on,
+    Batch, CountsQuery, ErrorKind, LedgerStore, Page, PageRequest, Receipt, Report, Result, Source, TraceFilter,
+    TraceQuery, TreeQuery, block_on,
 };
 
 use crate::open::{commit, no_answer};
@@ -225,6 +225,23 @@ impl TraceStore {
                 None => return Ok(TraceTree::nest(nodes)),
             }
         }
+    }
+
+    /// Compares the indices of a run with its entries in the log: type, tag, parent, time, status, counters. What is wrong
+    /// is a finding of the report.
+    ///
+    /// # Errors
+    /// `run_not_found`.
+    pub fn verify_indices(&self, run_id: &RunId) -> Result<Report> {
+        block_on(self.ledger.verify_indices(Some(run_id)))
+    }
+
+    /// Rebuilds the indices of a run from its entries in the log, in one transaction: the same answers and cursors.
+    ///
+    /// # Errors
+    /// `run_not_found`; `corrupt` where an entry cannot be read; `read_only`.
+    pub fn rebuild_indices(&self, run_id: &RunId) -> Result<Report> {
+        block_on(self.ledger.rebuild_indices(Some(run_id)))
     }
 
     /// How many traces a run has, from kept counters: this and [`TraceStore::counts`] cost the same however many.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
 use tracekeep_core::view::LogEvent;
 use tracekeep_core::wire::to_json;
@@ -43,18 +44,13 @@ fn line(event: &LogEvent) -> String {
     format!("{log_index:>8}  {recorded_at}  {kind:<13} {run} #{seq}")
 }
 
-pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
+pub(crate) fn fsck(config: &Config, rebuild: bool, run: Option<&RunId>) -> Outcome {
     let path = file_of(config)?;
-    let report = if rebuild { SqliteLedger::rebuild(path) } else { SqliteLedger::check(path) };
+    let report = if rebuild { SqliteLedger::rebuild(path, run) } else { SqliteLedger::check(path, run) };
     let report = report.map_err(Failure::at(path.display()))?;
     for finding in &report.findings {
         if config.json {
-            let members = [
-                ("what", Json::from(finding.what.as_str())),
-                ("place", Json::from(finding.place.as_str())),
-                ("detail", Json::from(finding.detail.as_str())),
-            ];
-            json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
+            json(&to_json(finding))?;
         } else {
             data(&format!("{}: {}: {}", finding.what, plain(&finding.place), plain(&finding.detail)))?;
         }
@@ -69,6 +65,7 @@ pub(crate) fn fsck(config: &Config, rebuild: bool) -> Outcome {
     }
     let words = if rebuild { "rebuilt and checked" } else { "checked" };
     let root = report.root.map(|root| format!(", root {root}")).unwrap_or_default();
-    talk(&format!("{words} {} entries{root}: {} findings", report.tree_size, report.count));
+    let what = run.map_or_else(|| format!("{} entries{root}", report.tree_size), |run| format!("the indices of {run}"));
+    talk(&format!("{words} {what}: {} findings", report.count));
     Ok(if report.is_clean() { Done::Yes } else { Done::Findings })
 }

@@ -23,7 +23,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Tree(args) => tree::tree(&config, args),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),
-        Command::Fsck { rebuild } => log::fsck(&config, rebuild),
+        Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),
         Command::Demo => demo::demo(&config),

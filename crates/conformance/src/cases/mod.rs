@@ -14,6 +14,7 @@ mod batches;
 mod concurrency;
 mod faults;
 mod find;
+mod indices;
 mod keys;
 mod limits;
 mod otel;
@@ -32,6 +33,7 @@ pub const CASES: &[&[Case]] = &[
     concurrency::CASES,
     faults::CASES,
     find::CASES,
+    indices::CASES,
     keys::CASES,
     limits::CASES,
     otel::CASES,

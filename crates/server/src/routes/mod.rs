@@ -144,7 +144,7 @@ use Gives::{Object, Other};
 use Takes::{Batch, Nothing, Op, Otlp};
 use tracekeep_core::model;
 use tracekeep_core::view;
-use tracekeep_store::Receipt;
+use tracekeep_store::{Receipt, Report};
 
 routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
@@ -186,6 +186,10 @@ routes! {
     GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
         [text("root", "the id of the trace to start from"), integer("depth", "levels below the start"), LIMIT, CURSOR],
         Nothing, Gives::Page("nodes", Shape::of::<view::TreeNode>) => reads::tree;
+    GET "/api/v1/runs/{run_id}/verify" "Compare a run's indices with its entries in the log"
+        [], Nothing, Object(Shape::of::<Report>) => reads::verify;
+    POST "/api/v1/runs/{run_id}/rebuild" "Rebuild a run's indices from its entries in the log"
+        [], Nothing, Object(Shape::of::<Report>) => reads::rebuild;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"
         [], Op(Shape::of::<model::CompleteRun>, &["run_id"]), Gives::OpReceipt => writes::complete_run;
     GET "/api/v1/log" "The ledger's id, size and root"

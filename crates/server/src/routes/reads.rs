@@ -123,3 +123,15 @@ pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {
     let run_id = run_id(call.part("run_id"))?;
     Ok(list("nodes", &call.app.read(async move |store| store.tree(&run_id, &query).await).await?))
 }
+
+pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(view(&call.app.read(async move |store| store.verify_indices(Some(&run_id)).await).await?))
+}
+
+pub(crate) async fn rebuild(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(view(&call.app.read(async move |store| store.rebuild_indices(Some(&run_id)).await).await?))
+}

@@ -13,7 +13,7 @@ use tracekeep_core::view::{
 };
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Result, RunFilter,
+    Batch, Code, CountsQuery, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Report, Result, RunFilter,
     RunQuery, TraceQuery, TreeQuery,
 };
 
@@ -92,6 +92,14 @@ impl LedgerStore for Odd {
 
     async fn trace_counts(&self, _: &RunId, _: &CountsQuery) -> Result<TraceCounts> {
         unreachable!("no test here asks for it")
+    }
+
+    async fn verify_indices(&self, _: Option<&RunId>) -> Result<Report> {
+        unreachable!("no test asks it")
+    }
+
+    async fn rebuild_indices(&self, _: Option<&RunId>) -> Result<Report> {
+        unreachable!("no test asks it")
     }
 
     async fn tree(&self, _: &RunId, _: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -56,7 +56,7 @@ fn a_body_that_shrinks_is_compressed_and_reads_as_it_was() {
         assert_eq!(commit(&ledger, batch).outcome, Recorded::Duplicate);
     }
     assert_eq!(refused(&ledger, long("t-1", "another flight ")).code(), "conflict");
-    assert!(SqliteLedger::check(&place.path).unwrap().is_clean());
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn each_entry_of_a_batch_gets_its_own_body_also_beside_duplicates() {
     assert!(bodies[5].contains("complete_run") && bodies[6].contains("key-1"), "{bodies:?}");
     assert_eq!(bodies.len(), 7);
     drop(ledger);
-    assert!(SqliteLedger::check(&place.path).unwrap().is_clean());
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
     assert!(stored(&place.path)[1..5].iter().all(|(codec, _)| *codec == ZSTD));
 }
 
@@ -106,7 +106,7 @@ fn damaged(sql: &str, said: &str) {
     commit(&ledger, thought("run-0", "t-2"));
     drop(ledger);
     tamper(&place.path, &format!("UPDATE entry SET {sql} WHERE log_index = 1"));
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     let content: Vec<_> = report.findings.iter().filter(|finding| finding.what == Wrong::Content).collect();
     assert_eq!(content.len(), 1, "{sql}: {:?}", report.findings);
     assert_eq!((content[0].place.as_str(), content[0].detail.contains(said)), ("log index 1", true), "{content:?}");

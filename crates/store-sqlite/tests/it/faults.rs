@@ -41,7 +41,7 @@ fn check(fault: Fault, code: &str, outcome: Outcome, then: Recorded) {
     assert_eq!(commit(&ledger, batch(2)).tree_size, 10);
     let after = everything(&ledger);
     drop(ledger);
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     assert_eq!((report.findings, report.tree_size), (Vec::new(), 10));
     same(&after, &everything(&open(&place.path)));
 }
@@ -93,7 +93,7 @@ fn a_refused_batch_leaves_nothing_and_disturbs_no_other() {
     assert_eq!(codes, ["ok", "parent_not_found", "ok"]);
     assert_eq!(answers[2].as_ref().unwrap().tree_size, 3);
     drop(ledger);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_full_disk_harms_nothing_and_passes() {
     ledger.limit_pages(None).unwrap();
     assert_eq!(commit(&ledger, large(1)).tree_size, 3);
     drop(ledger);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
 }
 
 #[test]

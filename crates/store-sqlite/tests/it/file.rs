@@ -137,8 +137,8 @@ fn a_missing_ledger_is_made_only_where_that_is_wanted() {
     for options in [Options { create: false, ..Options::default() }, reading()] {
         assert_eq!(code(SqliteLedger::open(&place.path, options)), "not_a_ledger");
     }
-    assert_eq!(code(SqliteLedger::check(&place.path)), "not_a_ledger");
-    assert_eq!(code(SqliteLedger::rebuild(&place.path)), "not_a_ledger");
+    assert_eq!(code(SqliteLedger::check(&place.path, None)), "not_a_ledger");
+    assert_eq!(code(SqliteLedger::rebuild(&place.path, None)), "not_a_ledger");
     assert_eq!(around(&place.path), [], "nothing is left behind");
     let nowhere = place.path.join("missing/runs.db");
     assert!(SqliteLedger::open(nowhere, Options::default()).is_err());
@@ -153,7 +153,7 @@ fn check_refused(content: &[u8], expected: &str) {
         let error = SqliteLedger::open(&place.path, options).unwrap_err();
         assert_eq!((error.code(), error.outcome()), (expected, Outcome::NotApplied));
     }
-    assert_eq!(code(SqliteLedger::rebuild(&place.path)), expected);
+    assert_eq!(code(SqliteLedger::rebuild(&place.path, None)), expected);
     assert_eq!(around(&place.path), before, "nothing is touched");
 }
 
@@ -363,7 +363,7 @@ fn law_2_a_killed_writer_leaves_its_commits_and_no_lock() {
     assert!(block_on(ledger.run(&run_id("run-other"))).unwrap().is_some());
     assert_eq!(commit(&ledger, start("run-1")).tree_size, 152);
     drop(ledger);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
 }
 
 /// Opens in a process that no right overrides: root is not stopped by permissions.
@@ -416,7 +416,7 @@ fn a_link_to_a_ledger_is_the_ledger() {
     for (first, second) in [(&chain, &place.path), (&place.path, &link), (&folder.join("runs.db"), &chain)] {
         let ledger = open(first);
         assert_eq!(code(SqliteLedger::open(second, Options::default())), "ledger_locked");
-        assert_eq!(code(SqliteLedger::rebuild(second)), "ledger_locked");
+        assert_eq!(code(SqliteLedger::rebuild(second, None)), "ledger_locked");
         assert!(SqliteLedger::holder(second).is_some());
         commit(&ledger, start("run-0"));
     }
@@ -432,8 +432,8 @@ fn a_name_that_sqlite_takes_for_no_file_is_refused() {
         for options in [Options::default(), reading()] {
             assert_eq!(code(SqliteLedger::open(name, options)), "invalid_parameter", "{name}");
         }
-        assert_eq!(code(SqliteLedger::check(name)), "invalid_parameter", "{name}");
-        assert_eq!(code(SqliteLedger::rebuild(name)), "invalid_parameter", "{name}");
+        assert_eq!(code(SqliteLedger::check(name, None)), "invalid_parameter", "{name}");
+        assert_eq!(code(SqliteLedger::rebuild(name, None)), "invalid_parameter", "{name}");
     }
     assert!(!Path::new(":memory:.lock").exists());
 }

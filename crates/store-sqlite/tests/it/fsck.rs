@@ -27,9 +27,9 @@ fn filled(path: &Path) {
 fn check(sql: &str, expected: &[(Wrong, &str)]) {
     let place = place();
     filled(&place.path);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, [], "clean before");
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, [], "clean before");
     tamper(&place.path, sql);
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, finding.place.as_str())).collect();
     assert_eq!(found, expected, "{sql}: {:?}", report.findings);
     assert_eq!(report.count, expected.len() as u64);
@@ -39,7 +39,7 @@ fn check(sql: &str, expected: &[(Wrong, &str)]) {
 fn a_sound_ledger_is_clean_and_its_root_is_recomputed() {
     let place = place();
     filled(&place.path);
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     let head = block_on(open(&place.path).head()).unwrap();
     assert_eq!((report.tree_size, report.root), (head.tree_size, Some(head.root)));
@@ -50,11 +50,11 @@ fn it_works_beside_a_running_writer() {
     let place = place();
     let ledger = open(&place.path);
     commit(&ledger, start("run-0"));
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     assert_eq!(report.tree_size, 1);
     commit(&ledger, thought("run-0", "t"));
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().tree_size, 2);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().tree_size, 2);
 }
 
 /// Tampers, and gives what is found.
@@ -62,7 +62,7 @@ fn found(sql: &str) -> Vec<(Wrong, String)> {
     let place = place();
     filled(&place.path);
     tamper(&place.path, sql);
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     report.findings.into_iter().map(|finding| (finding.what, finding.place)).collect()
 }
 
@@ -167,7 +167,7 @@ fn changed_migrations_are_found() {
 #[test]
 fn a_changed_schema_is_found_and_mended_where_no_row_is_touched() {
     let odd = |path: &Path| -> Vec<(Wrong, String)> {
-        let findings = SqliteLedger::check(path).unwrap().findings;
+        let findings = SqliteLedger::check(path, None).unwrap().findings;
         findings.into_iter().map(|finding| (finding.what, finding.place)).collect()
     };
     for (sql, place_of) in [
@@ -180,7 +180,7 @@ fn a_changed_schema_is_found_and_mended_where_no_row_is_touched() {
         filled(&place.path);
         Connection::open(&place.path).unwrap().execute_batch(sql).unwrap();
         assert_eq!(odd(&place.path), [(Wrong::Schema, place_of.to_owned())], "{sql}");
-        assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean(), "{sql}");
+        assert!(SqliteLedger::rebuild(&place.path, None).unwrap().is_clean(), "{sql}");
         assert_eq!(odd(&place.path), [], "{sql}");
     }
     let place = place();
@@ -188,7 +188,7 @@ fn a_changed_schema_is_found_and_mended_where_no_row_is_touched() {
     let hostile = "CREATE TRIGGER mine AFTER INSERT ON topic BEGIN SELECT 1; END";
     Connection::open(&place.path).unwrap().execute_batch(hostile).unwrap();
     assert_eq!(odd(&place.path), [(Wrong::Schema, "trigger mine".to_owned())]);
-    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap().count, 1, "it is reported and left");
+    assert_eq!(SqliteLedger::rebuild(&place.path, None).unwrap().count, 1, "it is reported and left");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn an_index_of_sqlite_itself_that_lacks_a_row_is_found() {
     edit("occurred_at)", "occurred_at) WHERE flags > 99");
     tamper(&place.path, "UPDATE trace SET occurred_at = 5 WHERE log_index = 1");
     edit("occurred_at) WHERE flags > 99", "occurred_at)");
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     assert!(report.findings.iter().any(|finding| finding.what == Wrong::Pages), "{:?}", report.findings);
 }
 
@@ -227,10 +227,10 @@ fn rebuilding_gives_the_same_answers_and_cursors() {
          DELETE FROM child_count; UPDATE trace_count SET n = 0; DELETE FROM idem_key; DELETE FROM slot; DELETE FROM step;
          DELETE FROM topic; INSERT INTO run_tag VALUES ('made up', 0, 0)",
     );
-    assert!(SqliteLedger::check(&place.path).unwrap().count > 100, "the count goes on where the list ends");
-    let report = SqliteLedger::rebuild(&place.path).unwrap();
+    assert!(SqliteLedger::check(&place.path, None).unwrap().count > 100, "the count goes on where the list ends");
+    let report = SqliteLedger::rebuild(&place.path, None).unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
     let ledger = open(&place.path);
     same(&before, &everything(&ledger));
     let query = TraceQuery { page: PageRequest { limit: 1, cursor }, ..TraceQuery::default() };
@@ -272,9 +272,9 @@ fn an_entry_that_nobody_redacted_is_a_finding_and_so_is_what_depends_on_it() {
         "log index 5: log index 5: refused: /ops/0/id: no trace of that id is recorded in the run",
         "log index 6: log index 6: the body does not fit its commitment",
     ];
-    assert_eq!(content(SqliteLedger::check(&place.path).unwrap()), expected);
-    assert_eq!(content(SqliteLedger::rebuild(&place.path).unwrap()), expected);
-    let report = SqliteLedger::check(&place.path).unwrap();
+    assert_eq!(content(SqliteLedger::check(&place.path, None).unwrap()), expected);
+    assert_eq!(content(SqliteLedger::rebuild(&place.path, None).unwrap()), expected);
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     assert_eq!((report.count, report.root), (5, Some(head.root)), "the tree outlives them");
     assert_eq!(content(report), expected, "the indices are those of what is there, and the findings stay");
     let ledger = open(&place.path);
@@ -312,7 +312,7 @@ fn a_damaged_entry_is_left_out_of_the_rebuilt_indices_and_reported() {
         assert_eq!(answers[0].as_ref().unwrap_err().code(), "corrupt");
         assert_eq!(answers[1].as_ref().unwrap().tree_size, 4, "who does not touch it does not suffer");
     }
-    let report = SqliteLedger::rebuild(&place.path).unwrap();
+    let report = SqliteLedger::rebuild(&place.path, None).unwrap();
     assert_eq!((report.count, report.findings[0].what, &*report.findings[0].place), (1, Wrong::Content, "log index 1"));
     let ledger = open(&place.path);
     assert_eq!(block_on(ledger.traces(&run_id("run-0"), &TraceQuery::default())).unwrap().items.len(), 2);
@@ -338,7 +338,7 @@ fn a_log_with_a_gap_is_not_rebuilt_over() {
     let place = place();
     filled(&place.path);
     tamper(&place.path, "DELETE FROM entry WHERE log_index = 5");
-    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap_err().code(), "corrupt");
+    assert_eq!(SqliteLedger::rebuild(&place.path, None).unwrap_err().code(), "corrupt");
     let traces: u64 =
         Connection::open(&place.path).unwrap().query_row("SELECT count(*) FROM trace", [], |row| row.get(0)).unwrap();
     assert!(traces > 0, "nothing was changed");
@@ -348,9 +348,9 @@ fn a_log_with_a_gap_is_not_rebuilt_over() {
 fn rebuilding_is_refused_while_somebody_writes() {
     let place = place();
     let ledger = open(&place.path);
-    assert_eq!(SqliteLedger::rebuild(&place.path).unwrap_err().code(), "ledger_locked");
+    assert_eq!(SqliteLedger::rebuild(&place.path, None).unwrap_err().code(), "ledger_locked");
     drop(ledger);
-    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
+    assert!(SqliteLedger::rebuild(&place.path, None).unwrap().is_clean());
 }
 
 fn step(n: u32) -> String {
@@ -372,9 +372,9 @@ fn sealed(batches: &[Vec<String>]) -> (Option<Hash>, Option<Hash>) {
     }
     let before = block_on(ledger.run(&run_id("run-0"))).unwrap().unwrap();
     drop(ledger);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
-    assert!(SqliteLedger::rebuild(&place.path).unwrap().is_clean());
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
+    assert!(SqliteLedger::rebuild(&place.path, None).unwrap().is_clean());
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
     let run = block_on(open(&place.path).run(&run_id("run-0"))).unwrap().unwrap();
     assert_eq!(run, before);
     (run.behaviour_hash, run.root_hash)
@@ -418,7 +418,7 @@ fn words_that_the_text_index_lost_or_gained_are_found_and_rebuilt() {
     commit(&ledger, thought("run-0", "second"));
     ledger.close().unwrap();
     assert_eq!(search(&place.path, "hm"), ["first", "second"]);
-    assert!(SqliteLedger::check(&place.path).unwrap().is_clean());
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
     let conn = Connection::open(&place.path).unwrap();
     conn.execute_batch(
         "INSERT INTO trace_text (trace_text, rowid, run, words) VALUES ('delete', 1, 'r0', 'hm first');
@@ -430,13 +430,13 @@ fn words_that_the_text_index_lost_or_gained_are_found_and_rebuilt() {
         (search(&place.path, "hm"), search(&place.path, "planted")),
         (vec!["second".into()], vec!["second".into()])
     );
-    let report = SqliteLedger::check(&place.path).unwrap();
+    let report = SqliteLedger::check(&place.path, None).unwrap();
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, finding.place.as_str())).collect();
     assert_eq!(found, [(Wrong::RowMissing, "trace_text log_index 1"), (Wrong::RowExtra, "trace_text log_index 2")]);
-    SqliteLedger::rebuild(&place.path).unwrap();
+    SqliteLedger::rebuild(&place.path, None).unwrap();
     assert_eq!(search(&place.path, "hm"), ["first", "second"]);
     assert_eq!(search(&place.path, "planted"), [""; 0]);
-    assert!(SqliteLedger::check(&place.path).unwrap().is_clean());
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
 }
 
 #[test]
@@ -459,4 +459,52 @@ fn a_ledger_that_is_read_is_searched_as_far_as_its_text_index_goes() {
     assert_eq!(read(&reader), (1, false), "it lags behind");
     assert_eq!(read(&ledger), (2, true));
     assert!(ledger.text_bytes().unwrap() > 0);
+}
+
+#[test]
+fn one_runs_indices_are_checked_and_rebuilt_while_the_ledger_is_open() {
+    let place = place();
+    let ledger = open(&place.path);
+    for run in ["run-0", "run-1"] {
+        commit(&ledger, start(run));
+        commit(&ledger, thought(run, "a"));
+        commit(&ledger, thought(run, "b"));
+    }
+    let other = Connection::open(&place.path).unwrap();
+    // Run 1 has number 3; what is said of run 0 stays as it is.
+    other
+        .execute_batch(
+            "UPDATE trace SET status = 1 WHERE log_index = 4; DELETE FROM trace_tag WHERE log_index = 5;
+             UPDATE trace_count SET n = 9 WHERE run_no = 3 AND kind = 0; DELETE FROM child_count WHERE run_no = 3;
+             INSERT INTO topic VALUES (3, 'made up', 1); UPDATE trace_count SET n = 7 WHERE run_no = 0 AND kind = 1;",
+        )
+        .unwrap();
+    let found = |run: Option<&str>| {
+        let report = block_on(ledger.verify_indices(run.map(run_id).as_ref())).unwrap();
+        let mut found: Vec<_> = report.findings.into_iter().map(|finding| (finding.what, finding.place)).collect();
+        found.sort_by(|a, b| a.1.cmp(&b.1));
+        found
+    };
+    let of = |what, place: &str| (what, place.to_owned());
+    let zero = of(Wrong::RowDiffers, "trace_count run_no 0 kind 1");
+    let one = [
+        of(Wrong::RowMissing, "child_count run_no 3 slot 0"),
+        of(Wrong::RowExtra, "topic run_no 3"),
+        of(Wrong::RowDiffers, "trace log_index 4"),
+        of(Wrong::RowDiffers, "trace_count run_no 3 kind 0"),
+        of(Wrong::RowMissing, "trace_tag run_no 3 log_index 5"),
+    ];
+    assert_eq!(found(Some("run-0")), std::slice::from_ref(&zero));
+    assert_eq!(found(Some("run-1")), one);
+    let all: Vec<_> = one.iter().cloned().chain([zero.clone()]).collect();
+    assert_eq!(found(None).len(), all.len());
+    assert!(block_on(ledger.rebuild_indices(Some(&run_id("run-1")))).unwrap().is_clean());
+    assert_eq!(found(Some("run-1")), []);
+    assert_eq!(found(Some("run-0")), [zero], "another run's indices are left alone");
+    commit(&ledger, thought("run-1", "c"));
+    assert_eq!(found(Some("run-1")), []);
+    assert!(block_on(ledger.rebuild_indices(None)).unwrap().is_clean());
+    assert_eq!(found(None), []);
+    let reader = SqliteLedger::open(&place.path, Options { read_only: true, ..Options::default() }).unwrap();
+    assert_eq!(block_on(reader.rebuild_indices(None)).unwrap_err().code(), "read_only");
 }

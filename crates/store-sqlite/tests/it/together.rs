@@ -72,7 +72,7 @@ fn sixteen_blocking_callers_are_ordered_and_every_root_proves() {
     let receipts = from_all(&ledger, |batches| ledger.commit_blocking(batches));
     check_all(&ledger, &receipts);
     drop(ledger);
-    assert_eq!(SqliteLedger::check(&place.path).unwrap().findings, []);
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 
 use crate::error::Result;
-use crate::plan::Change;
+use crate::plan::{Change, replay};
 use crate::query::{Order, RunIndex};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -102,6 +102,40 @@ impl Index {
             slots: HashMap::new(),
             slot_order: BTreeSet::new(),
         }
+    }
+
+    /// The same ledger, made again from its log alone.
+    pub(super) fn rebuilt(&self) -> Result<Self> {
+        let mut again = Self::new(self.ledger);
+        for entry in &self.log {
+            let changes = replay(entry, &again)?.changes;
+            again.append(entry.clone(), entry.leaf(self.ledger).hash());
+            changes.into_iter().for_each(|change| again.apply(change));
+        }
+        Ok(again)
+    }
+
+    /// The names of the maps in which two ledgers differ.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let maps = [
+            ("key", self.keys == other.keys && self.unowned_entries == other.unowned_entries),
+            ("run", self.run_nos == other.run_nos && self.runs == other.runs && self.run_order == other.run_order),
+            ("topic", self.topics == other.topics),
+            ("step", self.steps == other.steps),
+            (
+                "trace",
+                self.trace_ids == other.trace_ids
+                    && self.traces == other.traces
+                    && self.trace_order == other.trace_order,
+            ),
+            ("child_count", self.children == other.children),
+            ("trace_count", self.counts == other.counts),
+            (
+                "slot",
+                self.slot_ids == other.slot_ids && self.slots == other.slots && self.slot_order == other.slot_order,
+            ),
+        ];
+        maps.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 
     pub(super) fn append(&mut self, entry: Entry, leaf: Hash) {

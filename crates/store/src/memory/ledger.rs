@@ -10,12 +10,13 @@ use tracekeep_core::view::{
 
 use super::index::Index;
 use crate::batch::{Batch, Prepared};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
 use crate::plan::{Context, decide, fetch, needs};
 use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::read;
 use crate::receipt::Receipt;
+use crate::report::{Report, Wrong};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 
@@ -62,6 +63,12 @@ impl MemoryLedger {
     }
 }
 
+fn known(index: &Index, run_id: Option<&RunId>) -> Result<()> {
+    let Some(run_id) = run_id else { return Ok(()) };
+    let unknown = || Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
+    index.run(run_id)?.map(drop).ok_or_else(unknown)
+}
+
 #[async_trait]
 impl LedgerStore for MemoryLedger {
     fn ledger(&self) -> LedgerId {
@@ -104,6 +111,30 @@ impl LedgerStore for MemoryLedger {
 
     async fn trace_counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
         read::trace_counts(&*self.lock(), run_id, query)
+    }
+
+    /// One run is checked with all.
+    async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        let index = self.lock();
+        known(&index, run_id)?;
+        let mut report = Report::default();
+        if let Some(again) = report.note("log", index.rebuilt())? {
+            for name in again.differences(&index) {
+                report.find(Wrong::RowDiffers, name, "the index is not what the log says");
+            }
+        }
+        if run_id.is_none() {
+            let head = read::head(&*index)?;
+            report.head(head.tree_size, head.root);
+        }
+        Ok(report)
+    }
+
+    async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        let mut index = self.lock();
+        known(&index, run_id)?;
+        *index = index.rebuilt()?;
+        Ok(Report::default())
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -1,8 +1,9 @@
-//! What a check found.
+//! What a check of the indices against the log found.
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::wire::words;
-use tracekeep_store::{Code, Error, Result};
+use tracekeep_core::wire::{object, object_field, words};
+
+use crate::error::{Code, Error, Result};
 
 words! {
     /// What is wrong, in a word that stays.
@@ -35,31 +36,37 @@ words! {
     }
 }
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What.
-    pub what: Wrong,
-    /// Where: a log index, or a table and the numbers of a row. It holds no payload.
-    pub place: String,
-    /// In words.
-    pub detail: String,
+object! {
+    /// One thing that is wrong.
+    #[derive(Eq)]
+    pub struct Finding {
+        /// What.
+        required what: Wrong,
+        /// Where: a log index, or a table and the numbers of a row. It holds no payload.
+        required place: String,
+        /// In words.
+        required detail: String,
+    }
 }
+
+object_field!(Finding);
 
 /// Findings that are kept; the count goes on.
 const FINDINGS_MAX: usize = 100;
 
-/// What a check found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The first 100 findings.
-    pub findings: Vec<Finding>,
-    /// How many there are.
-    pub count: u64,
-    /// Entries in the log; 0 where it could not be walked to its end.
-    pub tree_size: u64,
-    /// The root that was computed from them; `None` where it could not be.
-    pub root: Option<Hash>,
+object! {
+    /// What a check found.
+    #[derive(Default, Eq)]
+    pub struct Report {
+        /// The first 100 findings.
+        required findings: Vec<Finding>,
+        /// How many there are.
+        required count: u64,
+        /// Entries in the log; 0 where it could not be walked to its end, and where one run alone was checked.
+        required tree_size: u64,
+        /// The root that was computed from them; absent where it could not be.
+        optional root: Hash,
+    }
 }
 
 impl Report {
@@ -69,20 +76,25 @@ impl Report {
         self.count == 0
     }
 
-    pub(crate) fn find(&mut self, what: Wrong, place: impl Into<String>, detail: impl Into<String>) {
+    /// Adds a finding.
+    pub fn find(&mut self, what: Wrong, place: impl Into<String>, detail: impl Into<String>) {
         self.count += 1;
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(Finding { what, place: place.into(), detail: detail.into() });
         }
     }
 
-    pub(crate) const fn head(&mut self, size: u64, root: Hash) {
+    /// States the size and the root that were computed.
+    pub const fn head(&mut self, size: u64, root: Hash) {
         self.tree_size = size;
         self.root = Some(root);
     }
 
     /// Takes damage that ends one part of a check for a finding; any other failure ends the check.
-    pub(crate) fn note<T>(&mut self, place: &str, done: Result<T>) -> Result<Option<T>> {
+    ///
+    /// # Errors
+    /// What is no damage.
+    pub fn note<T>(&mut self, place: &str, done: Result<T>) -> Result<Option<T>> {
         match done {
             Ok(value) => Ok(Some(value)),
             Err(error) if is_damage(&error) => {
