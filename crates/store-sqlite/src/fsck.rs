@@ -22,7 +22,7 @@ use crate::error::{Said, corrupt};
 use crate::index::{Index, put_tile};
 use crate::lock::Lock;
 use crate::open::{self, Mode, Options};
-use crate::rows::{self, RunNames, entry_columns};
+use crate::rows::{self, RunNames, TypeNames, entry_columns};
 use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
 use crate::statement::{Kept, many, one, run};
@@ -323,6 +323,7 @@ impl<'a> Walk<'a> {
             size,
             own: Some(own),
             names: RunNames::default(),
+            types: TypeNames::default(),
             one_entry: Kept::default(),
         }
     }

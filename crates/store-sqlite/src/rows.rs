@@ -39,7 +39,7 @@ macro_rules! run_columns {
 /// The columns that [`trace`] reads.
 macro_rules! trace_columns {
     () => {
-        "t.log_index, t.run_no, t.id, t.parent, t.children, (SELECT text FROM name WHERE id = t.type), t.occurred_at, \
+        "t.log_index, t.run_no, t.id, t.parent, t.children, t.type, t.occurred_at, \
          t.status, t.ended_at, t.ended_by, t.flags"
     };
 }
@@ -97,6 +97,29 @@ impl RunNames {
         let run_id = run_id.ok_or_else(|| corrupt(format!("run number {run_no} has no name")))?;
         *self.0.borrow_mut() = Some((run_no, run_id.clone()));
         Ok(run_id)
+    }
+}
+
+/// The names of types, looked up as traces are read. Neighbours are of a few types, so the last ones are kept.
+#[derive(Default)]
+pub(crate) struct TypeNames(RefCell<Vec<(i64, String)>>);
+
+/// Names that are kept.
+const TYPE_NAMES: usize = 16;
+
+impl TypeNames {
+    fn of(&self, conn: &Connection, number: i64) -> Result<String> {
+        let mut known = self.0.borrow_mut();
+        if let Some((_, name)) = known.iter().find(|(known, _)| *known == number) {
+            return Ok(name.clone());
+        }
+        let name: Option<String> = one(conn, "SELECT text FROM name WHERE id = ?1", [number], |row| row.get(0).said())?;
+        let name = name.ok_or_else(|| corrupt(format!("type number {number} has no name")))?;
+        if known.len() == TYPE_NAMES {
+            known.clear();
+        }
+        known.push((number, name.clone()));
+        Ok(name)
     }
 }
 
@@ -187,7 +210,7 @@ pub(crate) const fn flags(row: &TraceRow) -> i64 {
 }
 
 /// A trace, its tags left empty: [`trace_columns`].
-pub(crate) fn trace(row: &Row<'_>) -> Result<TraceRow> {
+pub(crate) fn trace(conn: &Connection, names: &TypeNames, row: &Row<'_>) -> Result<TraceRow> {
     let flags: i64 = row.get(10).said()?;
     Ok(TraceRow {
         log_index: row.get(0).said()?,
@@ -195,7 +218,7 @@ pub(crate) fn trace(row: &Row<'_>) -> Result<TraceRow> {
         id: id::<TraceId>(row, 2)?,
         parent: Slot::from_key(row.get(3).said()?),
         children: Slot::from_key(row.get(4).said()?),
-        type_name: row.get(5).said()?,
+        type_name: names.of(conn, row.get(5).said()?)?,
         tags: Vec::new(),
         occurred_at: time(row, 6)?,
         status: word(row, 7)?,

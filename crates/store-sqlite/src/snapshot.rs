@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
@@ -18,7 +18,9 @@ use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, Trac
 
 use crate::error::{Said, corrupt};
 use crate::index::{self, Index};
-use crate::rows::{self, RunNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
+use crate::rows::{
+    self, RunNames, TypeNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns,
+};
 use crate::statement::{Kept, many, one, value};
 use crate::text;
 use crate::words::Numbered;
@@ -31,6 +33,7 @@ pub(crate) struct View<'a> {
     /// The writer's: what it holds in memory of what it has yet to write.
     pub(crate) own: Option<Own<'a>>,
     pub(crate) names: RunNames,
+    pub(crate) types: TypeNames,
     pub(crate) one_entry: Kept<'a>,
 }
 
@@ -52,8 +55,13 @@ impl<'a> View<'a> {
             size: last.map_or(0, |last| last + 1),
             own: None,
             names: RunNames::default(),
+            types: TypeNames::default(),
             one_entry: Kept::default(),
         })
+    }
+
+    fn trace_row(&self, row: &Row<'_>) -> Result<TraceRow> {
+        rows::trace(self.conn, &self.types, row)
     }
 
     fn name(&self, text: &str) -> Result<Option<i64>> {
@@ -297,19 +305,19 @@ impl Snapshot for View<'_> {
             trace_columns!(),
             " FROM trace t INDEXED BY trace_by_id WHERE t.run_no = ?1 AND t.id = ?2"
         );
-        one(self.conn, sql, (run_no, id.as_str()), rows::trace)
+        one(self.conn, sql, (run_no, id.as_str()), |row| self.trace_row(row))
     }
 
     fn trace_at(&self, log_index: u64) -> Result<Option<TraceRow>> {
         let sql = concat!("SELECT ", trace_columns!(), " FROM trace t WHERE t.log_index = ?1");
-        one(self.conn, sql, [place(log_index)], rows::trace)
+        one(self.conn, sql, [place(log_index)], |row| self.trace_row(row))
     }
 
     fn traces(&self, run_no: u64, by: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>> {
         let (queries, attribute) = match by {
             TraceIndex::All => {
                 let (query, time, key, end) = begin(stretch, TRACES);
-                return many(self.conn, query, (time, key, end, stretch.limit, run_no), rows::trace);
+                return many(self.conn, query, (time, key, end, stretch.limit, run_no), |row| self.trace_row(row));
             }
             TraceIndex::At(slot) => (TRACES_AT, slot.to_key()),
             TraceIndex::Type(name) => match self.name(name)? {
@@ -323,7 +331,7 @@ impl Snapshot for View<'_> {
             TraceIndex::Status(status) => (TRACES_BY_STATUS, status.number()),
         };
         let (query, time, key, end) = begin(stretch, queries);
-        many(self.conn, query, (time, key, end, stretch.limit, run_no, attribute), rows::trace)
+        many(self.conn, query, (time, key, end, stretch.limit, run_no, attribute), |row| self.trace_row(row))
     }
 
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool> {

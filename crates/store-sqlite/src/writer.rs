@@ -26,7 +26,7 @@ use crate::faults::{Fault, Faults};
 use crate::index::{Index, put_tile};
 use crate::open::{self, Options};
 use crate::ready::{Ready, frame_of};
-use crate::rows::RunNames;
+use crate::rows::{RunNames, TypeNames};
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
 use crate::statement::{Kept, one, run, value};
@@ -254,6 +254,7 @@ impl Writer {
             size: self.head.edge.size(),
             own: Some(Own { index: &self.index, edge: &self.head.edge, unowned_entries: self.head.unowned_entries }),
             names: RunNames::default(),
+            types: TypeNames::default(),
             one_entry: Kept::default(),
         }
     }

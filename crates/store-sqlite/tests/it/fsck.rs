@@ -318,6 +318,21 @@ fn a_damaged_entry_is_left_out_of_the_rebuilt_indices_and_reported() {
     assert_eq!(block_on(ledger.traces(&run_id("run-0"), &TraceQuery::default())).unwrap().items.len(), 2);
 }
 
+#[test]
+fn a_type_without_its_name_is_corrupt_and_a_rebuild_finds_it_again() {
+    let place = place();
+    {
+        let ledger = open(&place.path);
+        commit(&ledger, start("run-0"));
+        commit(&ledger, thought("run-0", "t-1"));
+    }
+    tamper(&place.path, "DELETE FROM name WHERE text = 'Thought'");
+    let error = block_on(open(&place.path).trace(&run_id("run-0"), &"t-1".parse().unwrap())).unwrap_err();
+    assert_eq!((error.code(), error.detail().contains("has no name")), ("corrupt", true), "{error}");
+    SqliteLedger::rebuild(&place.path).unwrap();
+    assert!(block_on(open(&place.path).trace(&run_id("run-0"), &"t-1".parse().unwrap())).unwrap().is_some());
+}
+
 /// Who follows the log is told where to look: that used to read every body, and to stop at a damaged one.
 #[test]
 fn events_read_no_bodies() {
