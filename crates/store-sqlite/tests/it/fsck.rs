@@ -329,7 +329,7 @@ fn a_type_without_its_name_is_corrupt_and_a_rebuild_finds_it_again() {
     tamper(&place.path, "DELETE FROM name WHERE text = 'Thought'");
     let error = block_on(open(&place.path).trace(&run_id("run-0"), &"t-1".parse().unwrap())).unwrap_err();
     assert_eq!((error.code(), error.detail().contains("has no name")), ("corrupt", true), "{error}");
-    SqliteLedger::rebuild(&place.path).unwrap();
+    SqliteLedger::rebuild(&place.path, None).unwrap();
     assert!(block_on(open(&place.path).trace(&run_id("run-0"), &"t-1".parse().unwrap())).unwrap().is_some());
 }
 
