@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tracekeep_core::id::{RunId, TraceId};
-use tracekeep_core::model::{FinalStatus, RunStatus};
+use tracekeep_core::model::{FinalStatus, RunStatus, TraceStatus};
+
+use crate::when::When;
 
 /// The system of record for AI-agent runs: what an agent did and why, exactly once, in a log that nobody can quietly
 /// change.
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     Show { run: RunId },
     /// Show a run's reasoning as a tree
     Tree(Tree),
+    /// Find traces of a run, oldest first, or count them
+    #[command(after_help = TRACES_HELP)]
+    Traces(Traces),
     /// Follow the log
     Tail {
         /// Start from this log index instead of the head
@@ -123,6 +128,63 @@ pub(crate) struct Tree {
     /// Levels below the start
     #[arg(long)]
     pub(crate) depth: Option<u32>,
+}
+
+/// What stands below the options of `traces`.
+const TRACES_HELP: &str = "\
+A time is RFC 3339, or an age: 90s, 10m, 2h, 30d, 4w. A search by words builds the text index, or catches it up, through \
+whoever may write to the ledger; where nobody is reached who may, it says that it did not see everything.
+
+With --json: a trace a line, then {\"next_cursor\": …} if there are more and {\"complete\": false} if not everything was \
+searched; of --counts one line. Exit code 1: nothing fits.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Traces {
+    pub(crate) run: RunId,
+    /// Only those of this type, or Custom ones of this name
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) type_name: Option<String>,
+    /// Only those with this tag; of several, with all
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// Only those with at least one of these tags
+    #[arg(long, value_name = "TAG")]
+    pub(crate) any_tag: Vec<String>,
+    /// Only the children of this trace
+    #[arg(long, value_name = "ID", conflicts_with = "roots")]
+    pub(crate) parent: Option<TraceId>,
+    /// Only those that hang on no other
+    #[arg(long)]
+    pub(crate) roots: bool,
+    /// ok, error or open
+    #[arg(long)]
+    pub(crate) status: Option<TraceStatus>,
+    /// Only those that began at this time or later
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<When>,
+    /// Only those that began before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<When>,
+    /// Only those whose text holds all of these words
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) text: Option<String>,
+    /// Only these
+    #[arg(long)]
+    pub(crate) id: Vec<TraceId>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Go on where the list before ended
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+    /// Newest first
+    #[arg(long)]
+    pub(crate) newest: bool,
+    /// Count them by type, tag and status instead; --type and one --tag choose counters
+    #[arg(long, conflicts_with_all = [
+        "any_tag", "parent", "roots", "status", "since", "until", "text", "id", "limit", "cursor", "newest",
+    ])]
+    pub(crate) counts: bool,
 }
 
 #[derive(Debug, Args)]

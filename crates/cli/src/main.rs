@@ -6,6 +6,7 @@ mod config;
 mod exit;
 mod open;
 mod print;
+mod when;
 
 fn main() -> std::process::ExitCode {
     let cli = args::parse();

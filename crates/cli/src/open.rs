@@ -32,10 +32,31 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
         let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    match SqliteLedger::open(&config.ledger, Options::default()) {
+    writer(&config.ledger, Options::default())
+}
+
+/// A ledger to search for words in, and whether a search catches the text index up, which takes one who may write: as
+/// [`writing`], but what nobody can write to is read, and nothing is made.
+pub(crate) fn searching(config: &Config) -> Result<(Arc<dyn LedgerStore>, bool), Failure> {
+    if config.server.is_some() || config.is_volatile() {
+        return Ok((reading(config)?, true));
+    }
+    match writer(&config.ledger, Options { create: false, ..Options::default() }) {
+        Err(Failure::At(_, error)) if READABLE.map(Code::as_str).contains(&error.code()) => {
+            Ok((reading(config)?, false))
+        }
+        writer => Ok((writer?, true)),
+    }
+}
+
+/// Why a ledger cannot be written to that may be read all the same.
+const READABLE: [Code; 3] = [Code::ReadOnly, Code::LedgerLocked, Code::NewerFormat];
+
+fn writer(path: &Path, options: Options) -> Result<Arc<dyn LedgerStore>, Failure> {
+    match SqliteLedger::open(path, options) {
         Ok(ledger) => Ok(Arc::new(ledger)),
-        Err(error) if error.code() == Code::LedgerLocked.as_str() => through_holder(&config.ledger, error),
-        Err(error) => Err(Failure::At(config.ledger.display().to_string(), error)),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => through_holder(path, error),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
 }
 

@@ -6,6 +6,7 @@ mod log;
 mod record;
 mod runs;
 mod serve;
+mod traces;
 mod tree;
 
 use crate::args::{Cli, Command};
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Runs(args) => runs::runs(&config, args),
         Command::Show { run } => runs::show(&config, &run),
         Command::Tree(args) => tree::tree(&config, args),
+        Command::Traces(args) => traces::traces(&config, args),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),

@@ -62,7 +62,8 @@ fn line(node: &TreeNode) -> String {
     )
 }
 
-fn summary(trace: &Trace) -> String {
+/// What a trace says, in a few words.
+pub(super) fn summary(trace: &Trace) -> String {
     match &trace.trace_type {
         TraceType::ToolCall { tool_name, arguments, .. } => {
             format!("{}({})", brief(tool_name, 40), brief(arguments.as_str(), 60))

@@ -7,7 +7,8 @@ use crate::Place;
 fn the_help_is_the_one_in_the_tree() {
     let place = Place::new();
     let mut text = place.run(&["help"]).code(0).out();
-    let commands = ["serve", "record", "runs", "show", "tree", "tail", "complete", "fsck", "explain", "doctor", "demo"];
+    let commands =
+        ["serve", "record", "runs", "show", "tree", "traces", "tail", "complete", "fsck", "explain", "doctor", "demo"];
     for command in commands {
         text.push_str(&format!("\n--- tracekeep help {command}\n\n{}", place.run(&["help", command]).code(0).out()));
     }

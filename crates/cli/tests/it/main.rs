@@ -5,6 +5,7 @@ mod help;
 mod look;
 mod record;
 mod serve;
+mod traces;
 
 use std::io::Write;
 use std::path::Path;
