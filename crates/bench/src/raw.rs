@@ -40,7 +40,7 @@ impl Writer {
         conn.pragma_update(None, "page_size", rows.page_bytes)?;
         conn.execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA secure_delete = ON; \
-             PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; \
+             PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
              PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 0; \
              PRAGMA journal_size_limit = 67108864;",
         )?;

@@ -18,6 +18,9 @@ use crate::admission::Admitted;
 use crate::problem::{Problem, ServerCode};
 use crate::state::App;
 
+/// Bytes that are set aside on the word of a request's header; memory that is not written to is not taken.
+const STATED_BYTES_MAX: usize = 4 << 20;
+
 /// How long a body may take to arrive.
 pub(crate) const BODY_SECONDS_MAX: u64 = 30;
 
@@ -42,13 +45,13 @@ pub(crate) async fn read(app: &App, request: Request<Body>, bytes_max: u32) -> R
     if stated.is_some_and(|bytes| bytes > u64::from(bytes_max)) {
         return Err(too_large(bytes_max));
     }
-    let whole = arrived(app, request.into_body(), bytes_max);
+    let whole = arrived(app, request.into_body(), bytes_max, stated.unwrap_or(0));
     let late = |_| Problem::new(ServerCode::RequestTimeout, format!("the body took more than {BODY_SECONDS_MAX} s"));
     tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), whole).await.map_err(late)?
 }
 
 /// Takes the body in as it comes: room is counted for what is there, so that a stalled sender holds no more than it sent.
-async fn arrived(app: &App, body: Body, bytes_max: u32) -> Result<(Vec<u8>, Admitted), Problem> {
+async fn arrived(app: &App, body: Body, bytes_max: u32, stated: u64) -> Result<(Vec<u8>, Admitted), Problem> {
     let mut data = body.into_data_stream();
     let (mut bytes, mut admitted) = (Vec::new(), app.admission().empty());
     while let Some(part) = poll_fn(|context| Pin::new(&mut data).poll_next(context)).await {
@@ -57,6 +60,10 @@ async fn arrived(app: &App, body: Body, bytes_max: u32) -> Result<(Vec<u8>, Admi
             return Err(too_large(bytes_max));
         }
         admitted.grow(part.len())?;
+        if bytes.capacity() == 0 {
+            // One piece from the start: what grows by doubling leaves holes of twice its size behind.
+            bytes.reserve_exact(usize::try_from(stated).unwrap_or(0).min(STATED_BYTES_MAX));
+        }
         bytes.extend_from_slice(&part);
     }
     Ok((bytes, admitted))
@@ -68,12 +75,13 @@ fn too_large(bytes_max: u32) -> Problem {
 
 /// A write as it came: what its route makes a batch of.
 pub(crate) struct Write {
+    app: App,
     bytes: Vec<u8>,
     pub(crate) key: Option<Key>,
     pub(crate) admitted: Admitted,
 }
 
-/// Takes a JSON body in, with its idempotency key.
+/// Takes a JSON body in, with its idempotency key, once it is its turn to be worked on.
 pub(crate) async fn write(app: &App, request: Request<Body>) -> Result<Write, Problem> {
     if media_type(request.headers()) != "application/json" {
         return Err(Problem::new(ServerCode::UnsupportedMediaType, "the body must be application/json"));
@@ -82,8 +90,9 @@ pub(crate) async fn write(app: &App, request: Request<Body>) -> Result<Write, Pr
         return Err(Problem::new(ServerCode::UnsupportedEncoding, "the body must not be compressed"));
     }
     let key = idempotency_key(request.headers())?;
-    let (bytes, admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
-    Ok(Write { bytes, key, admitted })
+    let (bytes, mut admitted) = read(app, request, REQUEST_BYTES_MAX).await?;
+    admitted.turn().await;
+    Ok(Write { app: app.clone(), bytes, key, admitted })
 }
 
 impl Write {
@@ -96,7 +105,7 @@ impl Write {
         if !self.admitted.is_long() {
             return read(&bytes);
         }
-        let done = tokio::task::spawn_blocking(move || read(&bytes)).await;
+        let done = self.app.admission().aside(move || read(&bytes)).await;
         done.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be read"))?
     }
 }

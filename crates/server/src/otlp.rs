@@ -32,16 +32,16 @@ async fn export(app: &App, encoding: Encoding, request: axum::extract::Request) 
         [coding] if coding == "gzip" => true,
         _ => return Err(Problem::new(ServerCode::UnsupportedEncoding, "the body may be gzipped or plain")),
     };
-    let (bytes, mut admitted) = body::read(app, request, OTLP_BYTES_MAX).await?;
-    let decoded = tokio::task::spawn_blocking(move || {
-        let bytes = if gzipped { inflated(&bytes, &mut admitted)? } else { bytes };
+    let (mut bytes, mut admitted) = body::read(app, request, OTLP_BYTES_MAX).await?;
+    if gzipped {
+        (bytes, admitted) = aside(app, move || Ok((inflated(&bytes, &mut admitted)?, admitted))).await?;
+    }
+    admitted.turn().await;
+    let decode = move || {
         let decoded = tracekeep_otlp::decode(&bytes, encoding);
-        decoded
-            .map(|export| (export, admitted))
-            .map_err(|malformed| Problem::new(ServerCode::OtlpMalformed, malformed.detail()))
-    });
-    let decoded = decoded.await.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be decoded"))?;
-    let (export, admitted) = decoded?;
+        decoded.map_err(|malformed| Problem::new(ServerCode::OtlpMalformed, malformed.detail()))
+    };
+    let export = aside(app, decode).await?;
     let (batches, pending) = export.into_batches();
     let results = if batches.is_empty() { Vec::new() } else { app.commit(batches, admitted).await };
     // A failure of the whole commit is answered as one: the client sends the request again.
@@ -51,6 +51,15 @@ async fn export(app: &App, encoding: Encoding, request: axum::extract::Request) 
     let answer = pending.answer(&results);
     app.metrics().spans(&results, answer.rejected_spans);
     Ok(encoded(StatusCode::OK, encoding, answer.to_body(encoding)))
+}
+
+/// Does what takes long aside.
+async fn aside<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = app.admission().aside(work).await;
+    done.map_err(|_| Problem::new(ServerCode::Internal, "the body could not be decoded"))?
 }
 
 /// Unpacks a body piece by piece, each admitted before the next: of bombs at most one is in memory, and never whole.

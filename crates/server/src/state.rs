@@ -78,7 +78,7 @@ impl App {
             let is_long = admitted.is_long();
             let store = Arc::clone(&app.0.store);
             let commit = async move { store.commit(batches).await };
-            let results = if is_long { begun_aside(commit).await } else { commit.await };
+            let results = if is_long { app.begun_aside(commit).await } else { commit.await };
             app.tell(&results);
             drop(admitted);
             results
@@ -111,19 +111,19 @@ impl App {
         let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the read did not finish"))?;
         Ok(done?)
     }
-}
 
-/// The same future, but that it is polled for the first time by one of the blocking threads.
-async fn begun_aside<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    let mut future = Box::pin(future);
-    let begun = tokio::task::spawn_blocking(move || {
-        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        (future, polled)
-    });
-    match begun.await {
-        Ok((_, Poll::Ready(done))) => done,
-        // Being polled again, it learns whom to wake.
-        Ok((future, Poll::Pending)) => future.await,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    /// The same future, but that it is polled for the first time by one of the blocking threads.
+    async fn begun_aside<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+        let mut future = Box::pin(future);
+        let begun = self.admission().aside(move || {
+            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            (future, polled)
+        });
+        match begun.await {
+            Ok((_, Poll::Ready(done))) => done,
+            // Being polled again, it learns whom to wake.
+            Ok((future, Poll::Pending)) => future.await,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
     }
 }

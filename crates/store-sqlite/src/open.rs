@@ -53,8 +53,8 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const PAGE_BYTES: u32 = 8_192;
 /// How long a connection waits for another process's lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// KiB of pages that the writer keeps.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// KiB of pages that the writer keeps. The system keeps the others: more here is only there twice.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
 /// KiB of pages that a reader keeps.
 const READER_CACHE_KIB: i64 = 4 << 10;
 /// KiB of pages that the first reader keeps. A page that is not kept costs a look-up of 20 scattered traces as much as all
