@@ -3,6 +3,9 @@
 //! The cursor holds the node shown last, its depth and the size of the first page, never the path: the way up is found
 //! by the places that traces hang at. As of a size, a parent that came later is still missing.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
 use tracekeep_core::view::TreeNode;
@@ -55,7 +58,14 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     let fingerprint = query.fingerprint(run_id.as_str());
     let cursor = query.page.cursor.as_deref().map(|text| Cursor::read(text, &fingerprint)).transpose()?;
     let as_of = cursor.map_or(snapshot.size(), |cursor| cursor.as_of);
-    let walk = Walk { snapshot, run_no: run.run_no, as_of, meter: Meter::default() };
+    let walk = Walk {
+        snapshot,
+        run_no: run.run_no,
+        as_of,
+        limit: query.page.limit,
+        meter: Meter::default(),
+        ahead: RefCell::default(),
+    };
     let depth_max = query.depth.unwrap_or(u32::MAX);
     let mut items = Vec::new();
     let mut at = match cursor {
@@ -93,7 +103,10 @@ struct Walk<'a, S> {
     run_no: u64,
     /// What came later is passed over: a read costs what it returns and what was added there since the first page.
     as_of: u64,
+    /// Nodes of the page at most.
+    limit: u32,
     meter: Meter,
+    ahead: RefCell<Ahead>,
 }
 
 impl<S: Snapshot> Walk<'_, S> {
@@ -182,14 +195,35 @@ impl<S: Snapshot> Walk<'_, S> {
         })
     }
 
+    /// The first missing id after a position. They are read ahead: as of an earlier size each reading looks at every place
+    /// that was filled since.
     fn first_missing(&self, after: Option<Position>) -> Result<Option<SlotRow>> {
-        let mut from = after;
+        let mut ahead = self.ahead.borrow_mut();
+        let position = |slot: &SlotRow| (slot.occurred_at, slot.named_by);
         loop {
-            let Some(slot) = self.snapshot.missing(self.run_no, self.as_of, from, 1)?.pop() else { return Ok(None) };
-            if slot.named_by < self.as_of {
-                return Ok(Some(slot));
+            while ahead.rows.front().is_some_and(|slot| after.is_some_and(|after| position(slot) <= after)) {
+                ahead.rows.pop_front();
             }
-            from = Some((slot.occurred_at, slot.named_by));
+            while ahead.rows.front().is_some_and(|slot| slot.named_by >= self.as_of) {
+                ahead.rows.pop_front();
+            }
+            if !ahead.rows.is_empty() || ahead.to_the_end {
+                return Ok(ahead.rows.front().cloned());
+            }
+            let from = ahead.read_to.max(after);
+            let rows = self.snapshot.missing(self.run_no, self.as_of, from, self.limit)?;
+            ahead.to_the_end = rows.len() < self.limit as usize;
+            ahead.read_to = rows.last().map(position).or(from);
+            ahead.rows = rows.into();
         }
     }
+}
+
+/// Missing ids that were read and are yet to be walked: a walk comes to the roots in ascending order.
+#[derive(Default)]
+struct Ahead {
+    rows: VecDeque<SlotRow>,
+    /// The position of the last one that was read.
+    read_to: Option<Position>,
+    to_the_end: bool,
 }
