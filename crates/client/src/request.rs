@@ -6,9 +6,16 @@ use tracekeep_store::{Order, PageRequest, RunFilter};
 /// All but the characters that RFC 3986 leaves unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A segment of a path.
+/// Words that stand in the API where an id may: `/runs/count`, `/runs/{run_id}/traces/counts`.
+const WORDS: [&str; 2] = ["count", "counts"];
+
+/// An id as a segment of a path. Routes are told apart before a segment is decoded, so an id that is such a word is
+/// written in another way than the word.
 pub(crate) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
+    match text.as_bytes() {
+        [first, ..] if WORDS.contains(&text) => format!("%{first:02X}{}", &text[1..]),
+        _ => utf8_percent_encode(text, SEGMENT).to_string(),
+    }
 }
 
 /// A query under way.

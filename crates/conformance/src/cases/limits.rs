@@ -7,7 +7,7 @@ use tracekeep_core::model::{Op, RecordStep};
 use tracekeep_store::{Batch, PageRequest, TraceFilter, block_on};
 
 use crate::context::{Context, walk};
-use crate::ops::{call, complete, end, ops, run_id, start, step, thought, with};
+use crate::ops::{call, complete, end, ops, run_id, start, step, thought, trace_id, with};
 
 cases!("limits":
     an_op_has_at_most_4_mib,
@@ -173,6 +173,24 @@ fn hostile_ids_are_kept_as_they_are(cx: &mut Context) {
         "0",
         "NULL",
         "a:b",
+        "r0",
+        "-9223372036854775808",
+        "0000000000000000",
+        "text_size",
+        "trace_by_id",
+        "count",
+        "counts",
+        "traces",
+        "tree",
+        "end",
+        "x/end",
+        "?root=0",
+        "trace-",
+        "run-/traces/t",
+        "child|",
+        "\"]",
+        "%00",
+        "%",
         &long,
     ];
     for id in ids {
@@ -180,6 +198,11 @@ fn hostile_ids_are_kept_as_they_are(cx: &mut Context) {
         cx.send_under(id, &[thought(id, id), with(step(id, 0), json!({ "trace_id": id }))]).expect("recorded");
         cx.record(&[json!({"op": "record_trace", "run_id": id, "id": "child", "parent_id": id, "trace_type": {"type": "Thought", "content": ""}})]);
         assert_eq!(cx.trace(id, id).id.as_str(), id);
+        assert_eq!(cx.trace(id, "child").parent_id.as_ref().map(|parent| parent.as_str()), Some(id));
+        let under = TraceFilter { parent: Some(trace_id(id)), ..TraceFilter::default() };
+        assert_eq!(cx.fitting(id, under), ["child"]);
+        let (by_id, f) = (vec![trace_id(id), trace_id("child")], TraceFilter::default());
+        assert_eq!(cx.fitting(id, TraceFilter { ids: by_id, roots: true, ..f }), [id]);
         assert_eq!(cx.run(id).correlation_id.map(|read| read.to_string()).as_deref(), Some(id));
         assert_eq!(cx.forest(id), [format!("0 {id} 1"), "1 child 0".to_owned()]);
         assert!(
