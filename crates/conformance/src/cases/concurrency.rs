@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
-use tracekeep_store::{Batch, CountsQuery, LedgerStore, PageRequest, Recorded, TraceQuery, block_on};
+use tracekeep_store::{Batch, CountsQuery, LedgerStore, PageRequest, Recorded, TraceFilter, TraceQuery, block_on};
 
 use crate::context::{Context, commit, outcome_aside, walk};
-use crate::ops::{child, key, ops, run_id, start, step, thought, with};
+use crate::ops::{child, key, ops, run_id, start, step, thought, trace_id, with};
 
 cases!("concurrency":
     many_writers_of_one_step_record_it_once,
@@ -18,16 +18,22 @@ cases!("concurrency":
     law_3_a_reader_never_sees_half_a_batch,
     a_read_sees_what_was_acknowledged_before_it,
     blocking_and_async_callers_at_once,
+    sixty_four_writers_under_one_parent,
 );
 
 const THREADS: u32 = 16;
 
 /// Runs `work` on sixteen threads and collects what they give.
 fn all<T: Send>(cx: &Context, work: impl Fn(u32, &dyn LedgerStore) -> T + Sync) -> Vec<T> {
+    all_of(THREADS, cx, work)
+}
+
+/// The same on so many threads.
+fn all_of<T: Send>(count: u32, cx: &Context, work: impl Fn(u32, &dyn LedgerStore) -> T + Sync) -> Vec<T> {
     let ledger = cx.ledger();
-    let start = std::sync::Barrier::new(THREADS as usize);
+    let start = std::sync::Barrier::new(count as usize);
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
+        let threads: Vec<_> = (0..count)
             .map(|number| {
                 let (ledger, work, start) = (Arc::clone(&ledger), &work, &start);
                 scope.spawn(move || {
@@ -162,4 +168,35 @@ fn blocking_and_async_callers_at_once(cx: &mut Context) {
     });
     let recorded = results.iter().flatten().filter(|outcome| **outcome == Recorded::Recorded).count();
     assert_eq!((recorded, cx.run("r").steps), (40, 40), "each step once, whoever was first");
+}
+
+fn sixty_four_writers_under_one_parent(cx: &mut Context) {
+    const WRITERS: u32 = 64;
+    const CHILDREN: u32 = 5;
+    cx.record(&[start("r"), thought("r", "p"), thought("r", "q")]);
+    let id = |writer: u32, n: u32| format!("w{writer:02}-{n}");
+    all_of(WRITERS, cx, |writer, ledger| {
+        for n in 0..CHILDREN {
+            let ops = ops(&[with(child("r", &id(writer, n), "p"), json!({"tags": ["x"]}))]);
+            // Once more, as one does who heard no answer.
+            for outcome in [Recorded::Recorded, Recorded::Duplicate] {
+                let receipt = commit(ledger, Batch::of(ops.clone())).expect("recorded");
+                assert_eq!(receipt.outcome, outcome);
+            }
+        }
+    });
+    let mut wanted: Vec<_> = (0..WRITERS).flat_map(|writer| (0..CHILDREN).map(move |n| id(writer, n))).collect();
+    let under = |parent: &str| TraceFilter { parent: Some(trace_id(parent)), ..TraceFilter::default() };
+    let mut found = cx.fitting("r", under("p"));
+    found.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted, "each child is there once");
+    assert_eq!(cx.fitting("r", under("q")), [""; 0]);
+    let forest = cx.forest("r");
+    let children = WRITERS * CHILDREN;
+    assert_eq!((forest[0].clone(), forest.len() as u32), (format!("0 p {children}"), children + 2));
+    assert_eq!((cx.run("r").traces, cx.head().tree_size), (u64::from(children) + 2, u64::from(children) + 3));
+    let tag = CountsQuery { tag: Some("x".into()), ..CountsQuery::default() };
+    let counts = block_on(cx.ledger().trace_counts(&run_id("r"), &tag)).expect("counts");
+    assert_eq!(counts.tags.first().map(|tag| tag.count), Some(u64::from(children)));
 }

@@ -20,6 +20,7 @@ mod limits;
 mod otel;
 mod proofs;
 mod queries;
+mod roundtrip;
 mod runs;
 pub(crate) mod seals;
 mod steps;
@@ -39,6 +40,7 @@ pub const CASES: &[&[Case]] = &[
     otel::CASES,
     proofs::CASES,
     queries::CASES,
+    roundtrip::CASES,
     runs::CASES,
     seals::CASES,
     steps::CASES,

@@ -303,13 +303,18 @@ fn names_are_compared_whole_and_bytewise(cx: &mut Context) {
         "a,b",
         "\n",
     ];
-    let long = "é".repeat(128);
-    let names: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
+    // 256 bytes each, and neighbours of them.
+    let long = ["é".repeat(128), "🦀".repeat(64), "x".repeat(256), "x".repeat(255), "_".repeat(256), "\0".repeat(256)];
+    // Whatever may part one name from another in a key.
+    let delimiters = (0..=0x7fu8).filter(|byte| !byte.is_ascii_alphanumeric()).map(char::from);
+    let parted: Vec<_> = delimiters.flat_map(|c| [format!("p{c}"), format!("p{c}{c}"), format!("p{c}q")]).collect();
+    let names: Vec<&str> = names.into_iter().chain(long.iter().chain(&parted).map(String::as_str)).collect();
     cx.record(&[start("r"), call("r", "call")]);
-    for (at, name) in names.iter().enumerate() {
+    let named = |(at, name): (usize, &&str)| {
         let trace_type = json!({"type": "Custom", "name": name, "data": name});
-        cx.record(&[with(thought("r", &format!("t{at}")), json!({"trace_type": trace_type, "tags": [name]}))]);
-    }
+        with(thought("r", &format!("t{at}")), json!({"trace_type": trace_type, "tags": [name]}))
+    };
+    cx.record(&names.iter().enumerate().map(named).collect::<Vec<_>>());
     let f = TraceFilter::default;
     for (at, name) in names.iter().enumerate() {
         let id = [format!("t{at}")];
