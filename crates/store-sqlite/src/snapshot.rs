@@ -13,7 +13,7 @@ use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::view::NameCount;
 use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
-use tracekeep_store::text::Words;
+use tracekeep_store::words::Words;
 use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
 
 use crate::error::{Said, corrupt};

@@ -5,7 +5,8 @@
 //! never part. Text that goes is handed to FTS5 as it went in, which removes it for good (`secure-delete`).
 
 use rusqlite::Connection;
-use tracekeep_store::text::{TextChange, Words, text_change};
+use tracekeep_store::text::{TextChange, text_change};
+use tracekeep_store::words::Words;
 use tracekeep_store::{Report, Result, Snapshot, Wrong};
 
 use crate::error::{Said, corrupt};

@@ -29,6 +29,7 @@ pub mod rows;
 mod snapshot;
 mod source;
 pub mod text;
+pub mod words;
 
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;

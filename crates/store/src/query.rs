@@ -8,7 +8,7 @@ use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::wire::words;
 
 use crate::error::{Code, Error, Result};
-use crate::text::Words;
+use crate::words::Words;
 
 words! {
     /// The direction of a list.
@@ -172,7 +172,7 @@ pub struct TraceFilter {
     pub status: Option<TraceStatus>,
     /// When it began.
     pub time: TimeRange,
-    /// Words that its text holds, all of them: see [`text`](crate::text).
+    /// Words that its text holds, all of them: see [`words`](crate::words).
     pub text: Option<String>,
 }
 

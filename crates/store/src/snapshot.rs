@@ -12,7 +12,7 @@ use tracekeep_core::view::NameCount;
 use crate::error::Result;
 use crate::query::{Order, RunIndex};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
-use crate::text::Words;
+use crate::words::Words;
 
 /// A place in an order by (time, log index).
 pub type Position = (Timestamp, u64);

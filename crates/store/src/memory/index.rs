@@ -16,7 +16,8 @@ use crate::plan::{Change, replay};
 use crate::query::{Order, RunIndex};
 use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
-use crate::text::{Words, text_now};
+use crate::text::text_now;
+use crate::words::Words;
 
 /// One attribute of runs, owned: the key of an ordered index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

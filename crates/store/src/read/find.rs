@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::query::{Order, TraceFilter};
 use crate::rows::{RunRow, Slot, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
-use crate::text::Words;
+use crate::words::Words;
 
 /// What is walked.
 enum Source<'a> {
