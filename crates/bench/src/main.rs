@@ -3,6 +3,7 @@
 //! docs/benchmarks.md says how, and keeps the tables.
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
+mod cost;
 mod data;
 mod disk;
 mod machine;
@@ -44,7 +45,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 7] = [
+const FIGURES: [(&str, Figure); 8] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -52,6 +53,7 @@ const FIGURES: [(&str, Figure); 7] = [
     ("reads", reads::reads),
     ("start", start::start),
     ("space", space::space),
+    ("cost", cost::cost),
 ];
 
 fn main() -> ExitCode {
