@@ -61,3 +61,10 @@ fn a_ledger_opens_again_with_what_it_held() {
     let tracekeep = Tracekeep::open(&path).unwrap();
     assert_eq!(tracekeep.runs().get_run(&id).unwrap().unwrap().status.as_str(), "failed");
 }
+
+#[test]
+fn the_readme_shows_the_example_as_it_is() {
+    let example = include_str!("../examples/decision_tree.rs");
+    let shown = &example[example.find("use tracekeep::").unwrap()..];
+    assert!(include_str!("../../../README.md").contains(&format!("```rust\n{shown}```")), "README.md is out of date");
+}
