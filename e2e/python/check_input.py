@@ -91,6 +91,19 @@ def check_strange_but_lawful_text_comes_back_as_it_was_sent(stage):
         fit_for_a_terminal(stage.run("show", "!~/%2e", "--ledger", server.ledger))
 
 
+def check_a_run_is_not_taken_for_a_route_of_its_name(stage):
+    with stage.serve() as server:
+        server.post("runs", {"run_id": "count", "goal": "not a number"}, 201)
+        same("the run", server.get("runs/%63ount")["goal"], "not a number")
+        server.post("runs/count/traces", {"id": "counts", "trace_type": {"type": "Thought", "content": "one"}}, 201)
+        same("the trace", server.get("runs/count/traces/%63ounts")["trace_type"]["content"], "one")
+        browser = stage.browser()
+        browser.tell("open", url=f"{server.url}/#/run/count")
+        browser.tell("wait", selector='[data-trace-id="counts"]')
+        [main] = browser.read("#main")
+        holds("the page shows its goal", "not a number" in main["text"], main)
+
+
 def check_large_integers_keep_their_digits(stage):
     digits = "123456789012345678901234567890"
     with stage.serve() as server:
