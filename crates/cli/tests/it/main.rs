@@ -29,6 +29,8 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracekeep"));
         command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        // Where coverage is measured, its profile goes where the measuring wants it, not into the test's folder.
+        command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
         command
     }
 
