@@ -61,6 +61,47 @@ const TAGS: [&str; 20] = [
     "summary",
 ];
 
+/// What a trace is to be; the rest of it is cut from the corpus.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) parent: Option<&'a str>,
+    pub(crate) tags: &'a [&'a str],
+    /// The name of a type of its own; any type where there is none.
+    pub(crate) type_name: Option<&'a str>,
+    /// When it began; any time but those of [`reserved`] where there is none.
+    pub(crate) occurred_at: Option<&'a str>,
+    /// What its text begins with.
+    pub(crate) words: &'a str,
+    /// About so many bytes of text.
+    pub(crate) free: u64,
+}
+
+/// Minutes that no trace falls into by chance: one in each hour of four weeks.
+pub(crate) const RESERVED: u64 = 28 * 24;
+
+/// The `which`th of them, in [begin, close).
+pub(crate) fn reserved(which: u64) -> [String; 2] {
+    let (day, hour) = (1 + which / 24 % 28, which % 24);
+    [30, 31].map(|minute| format!("2026-11-{day:02}T{hour:02}:{minute}:00Z"))
+}
+
+/// A time within one of them.
+pub(crate) fn reserved_time(random: &mut Random, which: u64) -> String {
+    let (day, hour) = (1 + which / 24 % 28, which % 24);
+    let (second, nanos) = (random.range(0, 60), random.range(0, 1_000_000_000));
+    format!("2026-11-{day:02}T{hour:02}:30:{second:02}.{nanos:09}Z")
+}
+
+fn any_time(random: &mut Random) -> String {
+    let (day, hour) = (random.range(1, 29), random.range(0, 24));
+    let minute = random.range(0, 59);
+    let minute = if minute < 30 { minute } else { minute + 1 };
+    let (second, nanos) = (random.range(0, 60), random.range(0, 1_000_000_000));
+    format!("2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
 impl Corpus {
     /// Reads the sources and pages of the workspace.
     pub(crate) fn load() -> Result<Self> {
@@ -90,28 +131,23 @@ impl Corpus {
             }
         }
         let free = size.bytes() - 480;
-        self.trace_of(random, run, id, parent, &tags, None, free)
+        self.trace_of(random, &Shape { run, id, parent, tags: &tags, free, ..Shape::default() })
     }
 
-    /// A trace with given tags, of a type of its own where one is named.
-    #[expect(clippy::too_many_arguments, reason = "what a trace is made of")]
-    pub(crate) fn trace_of(
-        &self,
-        random: &mut Random,
-        run: &str,
-        id: &str,
-        parent: Option<&str>,
-        tags: &[&str],
-        type_name: Option<&str>,
-        free: u64,
-    ) -> Op {
+    /// A trace of a given shape.
+    pub(crate) fn trace_of(&self, random: &mut Random, shape: &Shape<'_>) -> Op {
+        let Shape { run, id, parent, tags, type_name, occurred_at, words, free } = *shape;
         let free = random.range(free * 7 / 10, free * 13 / 10);
         let usage = json!({"input_tokens": random.range(100, 9_000), "output_tokens": random.range(10, 900)});
         let model = *random.pick(&["gpt-5-mini", "claude-sonnet-4-5", "gemini-2.5-pro"]);
+        let said = |random: &mut Random, bytes: u64| {
+            let text = self.cut(random, bytes);
+            if words.is_empty() { text } else { format!("{words} {text}") }
+        };
         let trace_type = match (type_name, random.range(0, 4)) {
             (Some(name), _) => {
                 json!({"type": "Custom", "name": name, "data": {"model": model, "usage": usage,
-                    "messages": [{"role": "user", "content": self.cut(random, free)}]}})
+                    "messages": [{"role": "user", "content": said(random, free)}]}})
             }
             (None, 0) => {
                 let hits: Vec<Value> = (0..3)
@@ -121,29 +157,22 @@ impl Corpus {
                     })
                     .collect();
                 json!({"type": "ToolCall", "tool_name": random.pick(&["web_search", "read_file", "run_sql", "http_get"]),
-                    "arguments": {"query": self.cut(random, free / 6), "limit": random.range(1, 50)},
+                    "arguments": {"query": said(random, free / 6), "limit": random.range(1, 50)},
                     "result": {"hits": hits}, "duration_ms": random.range(1, 90_000) as f64 / 8.0})
             }
-            (None, 1) => json!({"type": "Thought", "content": self.cut(random, free), "confidence": 0.5}),
+            (None, 1) => json!({"type": "Thought", "content": said(random, free), "confidence": 0.5}),
             (None, 2) => {
-                json!({"type": "Decision", "question": self.cut(random, free / 4), "chosen": "search again",
+                json!({"type": "Decision", "question": said(random, free / 4), "chosen": "search again",
                     "options": ["answer", "search again", "ask the user"], "reasoning": self.cut(random, free * 3 / 4)})
             }
             (None, _) => {
                 json!({"type": "Custom", "name": "llm_call", "data": {"model": model, "usage": usage,
                     "messages": [{"role": "system", "content": self.cut(random, free / 3)},
-                        {"role": "user", "content": self.cut(random, free / 3)},
+                        {"role": "user", "content": said(random, free / 3)},
                         {"role": "assistant", "content": self.cut(random, free / 3)}]}})
             }
         };
-        let occurred_at = format!(
-            "2026-11-{:02}T{:02}:{:02}:{:02}.{:09}Z",
-            random.range(1, 29),
-            random.range(0, 24),
-            random.range(0, 60),
-            random.range(0, 60),
-            random.range(0, 1_000_000_000)
-        );
+        let occurred_at = occurred_at.map_or_else(|| any_time(random), str::to_owned);
         let op = json!({"op": "record_trace", "run_id": run, "id": id, "parent_id": parent, "tags": tags,
             "occurred_at": occurred_at, "trace_type": trace_type,
             "metadata": {"model": model, "attempt": random.range(0, 3), "latency_ms": random.range(1, 30_000)}});

@@ -6,8 +6,10 @@
 mod cost;
 mod data;
 mod disk;
+mod large;
 mod machine;
 mod measure;
+mod plain;
 mod proto;
 mod random;
 mod raw;
@@ -15,6 +17,7 @@ mod reads;
 mod records;
 mod report;
 mod rows;
+mod search;
 mod server;
 mod space;
 mod start;

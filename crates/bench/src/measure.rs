@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Result;
+
 /// What a load came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
@@ -100,4 +102,49 @@ pub(crate) fn ms(us: f64) -> String {
 /// Microseconds: 12.3.
 pub(crate) fn us(us: f64) -> String {
     format!("{us:.1}")
+}
+
+/// Calls of a pass, and of one that takes its time.
+const CALLS: u64 = 150;
+const CALLS_SLOW: usize = 3;
+/// Microseconds after which a pass of slow calls ends.
+const PASS_US: f64 = 400_000.0;
+
+/// Two ways to read the same, warm: each key once, then pass by pass, beginning in turn. The medians of the passes.
+pub(crate) fn paired(
+    passes: usize,
+    keys: u64,
+    mut ours: impl FnMut(u64) -> Result<()>,
+    mut theirs: impl FnMut(u64) -> Result<()>,
+) -> Result<[Spread; 2]> {
+    for key in 0..keys {
+        ours(key)?;
+        theirs(key)?;
+    }
+    let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
+    for pass in 0..passes.max(3) {
+        if pass % 2 == 0 {
+            of_ours.push(median_call(keys, &mut ours)?);
+            of_theirs.push(median_call(keys, &mut theirs)?);
+        } else {
+            of_theirs.push(median_call(keys, &mut theirs)?);
+            of_ours.push(median_call(keys, &mut ours)?);
+        }
+    }
+    Ok([Spread::of(of_ours), Spread::of(of_theirs)])
+}
+
+fn median_call(keys: u64, read: &mut impl FnMut(u64) -> Result<()>) -> Result<f64> {
+    let (mut calls, mut all_us) = (Vec::new(), 0.0);
+    for call in 0..keys.max(CALLS) {
+        if all_us > PASS_US && calls.len() >= CALLS_SLOW {
+            break;
+        }
+        let (us, done) = timed(|| read(call % keys));
+        done?;
+        all_us += us;
+        calls.push(us);
+    }
+    calls.sort_by(f64::total_cmp);
+    Ok(percentile(&calls, 0.5))
 }

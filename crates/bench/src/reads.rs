@@ -1,271 +1,281 @@
-//! Reads in a run of 100,000 traces, and of 1,000,000: queries, one trace, a small tree.
+//! Reads in runs of 1,000, 100,000 and 1,000,000 traces, beside a plain schema of the same traces: one trace, queries by
+//! one attribute, counts, roots, trees. Texts are searched in the next room.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::ToSql;
+use tracekeep_core::TimeRange;
 use tracekeep_core::id::{RunId, TraceId};
-use tracekeep_store::{Batch, LedgerStore, Page, PageRequest, TraceFilter, TraceQuery, TreeQuery, block_on};
+use tracekeep_store::{CountsQuery, LedgerStore, Page, PageRequest, TraceFilter, TraceQuery, TreeQuery, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::data::Corpus;
-use crate::measure::{Spread, percentile, timed, us};
+use crate::data::reserved;
+use crate::large::{CHAIN, HITS, Large, RUN, TREE};
+use crate::measure::{Spread, paired, ratio, timed, us, whole};
+use crate::plain::{self, Plain};
 use crate::random::Random;
-use crate::records::{committed, start_run};
 use crate::report::{Bar, Report};
-use crate::{Asked, Result};
+use crate::{Asked, Result, search};
 
-/// Keys of each kind: another one each time, so that no figure is that of one page in the cache.
-const KEYS: u64 = 150;
-/// The run that is read.
-const RUN: &str = "run-large";
-/// Traces of a commit while it is filled.
-const A_COMMIT: usize = 500;
-/// Nodes of the small trees.
-const TREE: u64 = 20;
+/// A single-attribute query of up to 20 hits, a count, a page of roots.
+const QUICK: Bar = Bar::AtMost(50.0);
+/// Traces of a page.
+const PAGE: u32 = 50;
 
-/// A trace to be made: id, parent, tag, type.
-type Plan = (String, Option<String>, Option<String>, Option<String>);
+/// A figure and whether its growth is judged.
+type Figure = (String, f64, bool);
 
-/// Where the ledger of `traces` traces is; makes it first.
-pub(crate) fn large(asked: &Asked, traces: u64) -> Result<PathBuf> {
-    let directory = asked.directory.join(format!("large-{traces}"));
-    let path = directory.join("ledger.db");
-    if path.exists() {
-        return Ok(path);
-    }
-    std::fs::create_dir_all(&directory)?;
-    let (corpus, mut random) = (Corpus::load()?, Random::new(9));
-    let ledger = SqliteLedger::open(&path, Options::default())?;
-    // A second run holds the names that the first one has no trace of.
-    committed(&ledger, vec![start_run(RUN)?, start_run("run-other")?])?;
-    let mut others = Vec::new();
-    for key in 0..KEYS {
-        let (tag, name) = (format!("tag-0-{key}"), format!("type-0-{key}"));
-        let op = corpus.trace_of(&mut random, "run-other", &format!("o-{key}"), None, &[&tag], Some(&name), 500);
-        others.push(Batch::one(op));
-    }
-    committed(&ledger, others)?;
-    let mut batches = Vec::new();
-    for (place, (id, parent, tag, type_name)) in plans(traces, &mut random).into_iter().enumerate() {
-        let mut tags = vec!["prod", *random.pick(&["search", "billing", "retry", "slow", "cached"])];
-        tags.extend(tag.as_deref());
-        let op = corpus.trace_of(&mut random, RUN, &id, parent.as_deref(), &tags, type_name.as_deref(), 560);
-        batches.push(Batch::one(op));
-        if batches.len() == A_COMMIT || place as u64 + 1 == traces {
-            committed(&ledger, std::mem::take(&mut batches))?;
-        }
-    }
-    ledger.close()?;
-    Ok(path)
-}
-
-/// What the run holds: hits scattered over all of it, parents before their children.
-fn plans(traces: u64, random: &mut Random) -> Vec<Plan> {
-    let (mut first, mut early, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-    for key in 0..KEYS {
-        for hits in [0, 10, 20] {
-            let parent = format!("parent-{hits}-{key}");
-            first.push((parent.clone(), None, None, None));
-            for hit in 0..hits {
-                rest.push((format!("child-{hits}-{key}-{hit}"), Some(parent.clone()), None, None));
-                rest.push((format!("tagged-{hits}-{key}-{hit}"), None, Some(format!("tag-{hits}-{key}")), None));
-                rest.push((format!("typed-{hits}-{key}-{hit}"), None, None, Some(format!("type-{hits}-{key}"))));
-            }
-        }
-        // A tree of 20: a root, 3 below it, 16 below those.
-        let root = format!("root-{key}");
-        first.push((root.clone(), None, None, None));
-        for node in 1..TREE {
-            let id = format!("node-{key}-{node}");
-            if node <= 3 {
-                early.push((id, Some(root.clone()), None, None));
-            } else {
-                rest.push((id, Some(format!("node-{key}-{}", 1 + node % 3)), None, None));
-            }
-        }
-    }
-    let special = (first.len() + early.len() + rest.len()) as u64;
-    for place in special..traces {
-        // A quarter of the others hang on one of the first, none of which is read here.
-        rest.push((format!("trace-{place}"), None, None, None));
-    }
-    random.shuffle(&mut early);
-    random.shuffle(&mut rest);
-    first.into_iter().chain(early).chain(rest).collect()
-}
-
-/// Reads made again and again: the median of a pass, warm, and the spread of the passes' medians.
-fn passes(asked: &Asked, keys: u64, mut read: impl FnMut(u64) -> Result<()>) -> Result<Spread> {
-    for key in 0..keys {
-        read(key)?;
-    }
-    let mut medians = Vec::new();
-    for _ in 0..asked.rounds.max(3) {
-        let mut calls = Vec::new();
-        for key in 0..keys {
-            let (took, done) = timed(|| read(key));
-            done?;
-            calls.push(took);
-        }
-        calls.sort_by(f64::total_cmp);
-        medians.push(percentile(&calls, 0.5));
-    }
-    Ok(Spread::of(medians))
-}
-
-fn expect<T>(page: &Page<T>, count: u64) -> Result<()> {
-    if page.items.len() as u64 == count {
-        Ok(())
-    } else {
-        Err(format!("{} hits, not {count}", page.items.len()).into())
-    }
-}
-
-fn filter(kind: &str, hits: u64, key: u64) -> Result<TraceFilter> {
-    let name = format!("{kind}-{hits}-{key}");
-    Ok(match kind {
-        "type" => TraceFilter { type_name: Some(name), ..TraceFilter::default() },
-        "tag" => TraceFilter { tags: vec![name], ..TraceFilter::default() },
-        _ => TraceFilter { parent: Some(name.parse()?), ..TraceFilter::default() },
-    })
-}
-
-/// The same by SQL alone: entries' bodies, copied out.
-fn raw_query(kind: &str) -> &'static str {
-    match kind {
-        "type" => {
-            "SELECT e.body FROM trace t INDEXED BY trace_by_type CROSS JOIN entry e ON e.log_index = t.log_index WHERE \
-             t.run_no = 0 AND t.type = (SELECT id FROM name WHERE text = ?1) ORDER BY t.occurred_at, t.log_index LIMIT 51"
-        }
-        "tag" => {
-            "SELECT e.body FROM trace_tag g CROSS JOIN entry e ON e.log_index = g.log_index WHERE g.run_no = 0 AND \
-             g.tag = (SELECT id FROM name WHERE text = ?1) ORDER BY g.occurred_at, g.log_index LIMIT 51"
-        }
-        _ => {
-            "SELECT e.body FROM trace t INDEXED BY trace_by_parent CROSS JOIN entry e ON e.log_index = t.log_index WHERE \
-             t.run_no = 0 AND t.parent = (SELECT log_index FROM trace WHERE run_no = 0 AND id = ?1) \
-             ORDER BY t.occurred_at, t.log_index LIMIT 51"
-        }
-    }
-}
-
-fn raw_connection(path: &Path) -> Result<Connection> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // As a reader of Tracekeep has it.
-    conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;
-    Ok(conn)
-}
-
-fn bodies(conn: &Connection, sql: &str, name: &str) -> Result<u64> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([name])?;
-    let (mut count, mut kept) = (0, Vec::new());
-    while let Some(row) = rows.next()? {
-        kept.push(row.get::<_, Vec<u8>>(0)?);
-        count += 1;
-    }
-    Ok(count)
+/// A run, opened on both sides.
+pub(crate) struct Reads<'a> {
+    passes: usize,
+    pub(crate) report: &'a mut Report,
+    pub(crate) large: &'a Large,
+    pub(crate) ledger: SqliteLedger,
+    pub(crate) plain: Plain,
+    pub(crate) run: RunId,
+    figures: Vec<Figure>,
 }
 
 pub(crate) fn reads(asked: &Asked, report: &mut Report) -> Result<()> {
-    let traces: &[u64] = if asked.full { &[100_000, 1_000_000] } else { &[100_000] };
+    let sizes: &[u64] = if asked.full { &[1_000, 100_000, 1_000_000] } else { &[1_000, 100_000] };
     let mut of_size = Vec::new();
-    for traces in traces {
+    for traces in sizes {
         println!("  filling a run of {traces} traces");
-        let path = large(asked, *traces)?;
-        of_size.push(in_run(asked, report, &path, *traces)?);
+        let (took_us, large) = timed(|| Large::of(asked, *traces));
+        println!("  filled in {:.0} s", took_us / 1e6);
+        of_size.push(in_run(asked, report, &large?)?);
     }
-    if let [small, large] = &of_size[..] {
+    if let [_, small, large] = &of_size[..] {
         report.table("From 100,000 to 1,000,000 traces", &["read", "times as long", "bar"]);
-        for ((what, small), (_, large)) in small.iter().zip(large) {
-            let times = large / small;
-            let bar =
-                report.judge(&format!("{what}, 1,000,000 to 100,000"), times, Bar::AtMost(1.5), crate::measure::ratio);
-            report.row(&[what.clone(), crate::measure::ratio(times), bar]);
+        for (what, small, is_judged) in small {
+            let Some((_, large, _)) = large.iter().find(|(name, ..)| name == what) else { continue };
+            let bar = if *is_judged { Bar::AtMost(1.5) } else { Bar::None };
+            let bar = report.judge(&format!("{what}, 1,000,000 to 100,000"), large / small, bar, ratio);
+            report.row(&[what.clone(), ratio(large / small), bar]);
         }
     }
     Ok(())
 }
 
-fn in_run(asked: &Asked, report: &mut Report, path: &Path, traces: u64) -> Result<Vec<(String, f64)>> {
-    let ledger = SqliteLedger::open(path, Options::default())?;
-    let conn = raw_connection(path)?;
-    let run: RunId = RUN.parse()?;
-    let thousands = crate::measure::whole(traces as f64);
-    let mut figures = Vec::new();
-    let title = format!("Reads in a run of {thousands} traces, warm, through the library, µs (median of a pass)");
-    report.table(&title, &["read", "Tracekeep", "bar", "SQL alone, bodies copied", "to SQL", "bar"]);
-    let query = |kind: &str, hits: u64, key: u64| -> Result<()> {
-        let page = PageRequest { limit: 50, cursor: None };
-        let query = TraceQuery { filter: filter(kind, hits, key)?, page, ..TraceQuery::default() };
-        expect(&block_on(ledger.traces(&run, &query))?, hits)
-    };
-    for kind in ["type", "tag", "parent"] {
-        for hits in [0, 10, 20] {
-            let ours = passes(asked, KEYS, |key| query(kind, hits, key))?;
-            let theirs = passes(asked, KEYS, |key| {
-                let found = bodies(&conn, raw_query(kind), &format!("{kind}-{hits}-{key}"))?;
-                if found == hits { Ok(()) } else { Err("SQL found something else".into()) }
-            })?;
-            let what = format!("by {kind}, {hits} hits");
-            let bar = report.judge(&format!("{what}, {thousands}"), ours.median, Bar::AtMost(50.0), us);
-            let slower = crate::measure::ratio(ours.median / theirs.median);
-            report.row(&[what.clone(), ours.show(us), bar, theirs.show(us), slower, "-".to_owned()]);
-            figures.push((what, ours.median));
+fn in_run(asked: &Asked, report: &mut Report, large: &Large) -> Result<Vec<Figure>> {
+    let title = format!(
+        "Reads in a run of {} traces, three tags each, warm, through the library, µs (median of a pass)",
+        whole(large.traces as f64)
+    );
+    report.table(&title, &["read", "Tracekeep", "bar", "plain SQLite", "times plain", "bar"]);
+    let passes = asked.rounds;
+    let opened = paired(
+        passes,
+        1,
+        |_| SqliteLedger::open(&large.ledger, Options::default()).map(drop).map_err(Into::into),
+        |_| Plain::open(&large.plain)?.number(plain::COUNT, &[&"nobody"]).map(drop),
+    )?;
+    let ledger = SqliteLedger::open(&large.ledger, Options::default())?;
+    let plain = Plain::open(&large.plain)?;
+    let mut reads = Reads { passes, report, large, ledger, plain, run: RUN.parse()?, figures: Vec::new() };
+    reads.row("opening and closing", Bar::AtMost(100_000.0), opened, false);
+    reads.by_id()?;
+    for kind in ["type", "tag", "parent", "time"] {
+        for hits in HITS {
+            reads.by(kind, hits)?;
         }
     }
-    // Ids over the whole run.
-    let mut random = Random::new(11);
-    let ids: Vec<TraceId> = (0..2_000)
-        .map(|_| format!("child-{}-{}-{}", 20, random.range(0, KEYS), random.range(0, 20)).parse())
-        .collect::<std::result::Result<_, _>>()?;
-    let ours = passes(asked, 2_000, |key| {
-        block_on(ledger.trace(&run, &ids[key as usize]))?.map(|_| ()).ok_or("no such trace".into())
-    })?;
-    let sql =
-        "SELECT e.body FROM trace t CROSS JOIN entry e ON e.log_index = t.log_index WHERE t.run_no = 0 AND t.id = ?1";
-    let theirs = passes(asked, 2_000, |key| {
-        if bodies(&conn, sql, ids[key as usize].as_str())? == 1 { Ok(()) } else { Err("no such trace".into()) }
-    })?;
-    let part = theirs.median / ours.median;
-    let bar =
-        report.judge(&format!("point get, {thousands}, to rusqlite"), part, Bar::AtLeast(0.8), crate::measure::ratio);
-    let part = crate::measure::ratio(part);
-    report.row(&[
-        "one trace by id".to_owned(),
-        ours.show(us),
-        "-".to_owned(),
-        theirs.show(us),
-        format!("{part} of its rate"),
-        bar,
-    ]);
-    figures.push(("one trace by id".to_owned(), ours.median));
-    let tree = passes(asked, KEYS, |key| {
-        let query = TreeQuery { root: Some(format!("root-{key}").parse()?), ..TreeQuery::default() };
-        expect(&block_on(ledger.tree(&run, &query))?, TREE)
-    })?;
-    let bar = report.judge(&format!("tree of 20, {thousands}"), tree.median, Bar::AtMost(200.0), us);
-    report.row(&["a tree of 20 nodes".to_owned(), tree.show(us), bar, "-".to_owned(), "-".to_owned(), "-".to_owned()]);
-    figures.push(("a tree of 20 nodes".to_owned(), tree.median));
-    drop(ledger);
-    cold(report, path, &run)?;
+    reads.counts()?;
+    reads.roots()?;
+    reads.trees()?;
+    search::texts(&mut reads)?;
+    let Reads { ledger, plain, figures, .. } = reads;
+    drop((ledger, plain));
+    if large.traces >= 100_000 {
+        cold(report, &large.ledger)?;
+    }
     Ok(figures)
 }
 
+impl Reads<'_> {
+    /// Reads the same on both sides, again and again, and puts it down.
+    pub(crate) fn pair(
+        &mut self,
+        what: &str,
+        bar: Bar,
+        keys: u64,
+        ours: impl Fn(&SqliteLedger, &RunId, u64) -> Result<u64>,
+        theirs: impl Fn(&Plain, u64) -> Result<u64>,
+        hits: u64,
+    ) -> Result<[Spread; 2]> {
+        let (ledger, run, plain) = (&self.ledger, &self.run, &self.plain);
+        let spreads = paired(
+            self.passes,
+            keys,
+            |key| expect(what, ours(ledger, run, key)?, hits),
+            |key| expect(what, theirs(plain, key)?, hits),
+        )?;
+        self.row(what, bar, spreads, !what.starts_with("text"));
+        Ok(spreads)
+    }
+
+    fn row(&mut self, what: &str, bar: Bar, [ours, theirs]: [Spread; 2], is_judged: bool) {
+        let bar = self.report.judge(&format!("{what}, {}", whole(self.large.traces as f64)), ours.median, bar, us);
+        let slower = ratio(ours.median / theirs.median);
+        self.report.row(&[what.to_owned(), ours.show(us), bar, theirs.show(us), slower, "-".to_owned()]);
+        self.figures.push((what.to_owned(), ours.median, is_judged));
+    }
+
+    fn by_id(&mut self) -> Result<()> {
+        let (mut random, keys, what) = (Random::new(11), self.large.keys(), "one trace by id");
+        // Ids over the whole run.
+        let ids: Vec<TraceId> = (0..10 * keys)
+            .map(|_| format!("child-20-{}-{}", random.range(0, keys), random.range(0, 20)).parse())
+            .collect::<std::result::Result<_, _>>()?;
+        let ours = |key: u64| {
+            expect(what, block_on(self.ledger.trace(&self.run, &ids[key as usize]))?.iter().count() as u64, 1)
+        };
+        let id = |key: u64| ids[key as usize].as_str();
+        let beside_plain = paired(self.passes, 10 * keys, ours, |key| {
+            expect(what, self.plain.bodies(plain::BY_ID, &[&RUN, &id(key)])?, 1)
+        })?;
+        let own_file = Plain::open(&self.large.ledger)?;
+        let [ours, theirs] = paired(self.passes, 10 * keys, ours, |key| {
+            expect(what, own_file.bodies(plain::OF_LEDGER, &[&id(key)])?, 1)
+        })?;
+        self.row(what, Bar::None, beside_plain, true);
+        let part = theirs.median / ours.median;
+        let name = format!("point get, {}, to rusqlite", whole(self.large.traces as f64));
+        let bar = self.report.judge(&name, part, Bar::AtLeast(0.8), ratio);
+        self.report.row(&[
+            format!("{what} (beside it SQL alone on the ledger's file)"),
+            ours.show(us),
+            "-".to_owned(),
+            theirs.show(us),
+            format!("{} of its rate", ratio(part)),
+            bar,
+        ]);
+        Ok(())
+    }
+
+    fn by(&mut self, kind: &str, hits: u64) -> Result<()> {
+        let bar = if hits <= 20 { QUICK } else { Bar::None };
+        let name = |key: u64| format!("{kind}-{hits}-{key}");
+        let large = self.large;
+        let minute = |key: u64| reserved(large.minute(hits, key));
+        let ours = |ledger: &SqliteLedger, run: &RunId, key: u64| {
+            let filter = match kind {
+                "type" => TraceFilter { type_name: Some(name(key)), ..TraceFilter::default() },
+                "tag" => TraceFilter { tags: vec![name(key)], ..TraceFilter::default() },
+                "parent" => TraceFilter { parent: Some(name(key).parse()?), ..TraceFilter::default() },
+                _ => {
+                    let [from, to] = minute(key);
+                    TraceFilter { time: TimeRange::parse(Some(&from), Some(&to))?, ..TraceFilter::default() }
+                }
+            };
+            found(ledger, run, filter)
+        };
+        let theirs = |plain: &Plain, key: u64| {
+            let sql = match kind {
+                "type" => plain::BY_TYPE,
+                "tag" => plain::BY_TAG,
+                "parent" => plain::BY_PARENT,
+                _ => {
+                    let [from, to] = minute(key);
+                    let range = TimeRange::parse(Some(&from), Some(&to))?;
+                    let bounds = [range.first().as_nanos(), range.last().as_nanos() + 1];
+                    return plain.bodies(plain::BY_TIME, &[&RUN as &dyn ToSql, &bounds[0], &bounds[1]]);
+                }
+            };
+            plain.bodies(sql, &[&RUN, &name(key)])
+        };
+        self.pair(&format!("by {kind}, {hits} hits"), bar, large.keys(), ours, theirs, hits).map(drop)
+    }
+
+    fn counts(&mut self) -> Result<()> {
+        let counted = |ledger: &SqliteLedger, run: &RunId, name: &str| {
+            let query = CountsQuery { type_name: Some(name.to_owned()), tag: None };
+            block_on(ledger.trace_counts(run, &query))
+        };
+        let all = |ledger: &SqliteLedger, run: &RunId, _| Ok(counted(ledger, run, "no such type")?.total);
+        let theirs = |plain: &Plain, _| plain.number(plain::COUNT, &[&RUN]);
+        self.pair("count of all", QUICK, 1, all, theirs, self.large.traces)?;
+        // As many as there happen to be: both sides must agree.
+        let thoughts = self.plain.number(plain::COUNT_OF_TYPE, &[&RUN, &"Thought"])?;
+        let of_type = |ledger: &SqliteLedger, run: &RunId, _| {
+            Ok(counted(ledger, run, "Thought")?.types.first().map_or(0, |found| found.count))
+        };
+        let theirs = |plain: &Plain, _| plain.number(plain::COUNT_OF_TYPE, &[&RUN, &"Thought"]);
+        self.pair("count of a common type", QUICK, 1, of_type, theirs, thoughts).map(drop)
+    }
+
+    fn roots(&mut self) -> Result<()> {
+        let ours = |ledger: &SqliteLedger, run: &RunId, _| {
+            found(ledger, run, TraceFilter { roots: true, ..TraceFilter::default() })
+        };
+        let theirs = |plain: &Plain, _| plain.bodies(plain::ROOTS, &[&RUN]);
+        self.pair("the first 50 roots", QUICK, 1, ours, theirs, PAGE.into()).map(drop)
+    }
+
+    fn trees(&mut self) -> Result<()> {
+        let nodes = |ledger: &SqliteLedger, run: &RunId, root: String| {
+            let page = PageRequest { limit: 1_000, cursor: None };
+            let mut query = TreeQuery { root: Some(root.parse()?), page, ..TreeQuery::default() };
+            let mut count = 0;
+            loop {
+                let Page { items, next_cursor, .. } = block_on(ledger.tree(run, &query))?;
+                count += items.len() as u64;
+                query.page.cursor = next_cursor;
+                if query.page.cursor.is_none() {
+                    return Ok(count);
+                }
+            }
+        };
+        let keys = self.large.keys();
+        self.pair(
+            "a tree of 20 nodes",
+            Bar::AtMost(200.0),
+            keys,
+            |ledger, run, key| nodes(ledger, run, format!("root-{key}")),
+            |plain, key| plain.bodies(plain::TREE, &[&RUN, &format!("root-{key}")]),
+            TREE,
+        )?;
+        let chains = self.large.chains();
+        let kinds = [("a chain of 1,000, recorded in one go", 0), ("a chain of 1,000, scattered over the run", chains)];
+        for (what, from) in kinds.into_iter().filter(|_| chains > 0) {
+            let root = |key: u64| format!("link-{}-0", from + key);
+            self.pair(
+                what,
+                Bar::AtMost(2_000.0),
+                chains,
+                |ledger, run, key| nodes(ledger, run, root(key)),
+                |plain, key| plain.bodies(plain::TREE, &[&RUN, &root(key)]),
+                CHAIN,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Traces of the first page.
+pub(crate) fn found(ledger: &SqliteLedger, run: &RunId, filter: TraceFilter) -> Result<u64> {
+    let page = PageRequest { limit: PAGE, cursor: None };
+    Ok(block_on(ledger.traces(run, &TraceQuery { filter, page, ..TraceQuery::default() }))?.items.len() as u64)
+}
+
+fn expect(what: &str, found: u64, hits: u64) -> Result<()> {
+    if found == hits { Ok(()) } else { Err(format!("{what}: found {found}, not {hits}").into()) }
+}
+
 /// The first read of a ledger just opened, its file not in the system's cache.
-fn cold(report: &mut Report, path: &Path, run: &RunId) -> Result<()> {
-    let mut calls = Vec::new();
+fn cold(report: &mut Report, path: &Path) -> Result<()> {
+    let (mut calls, run) = (Vec::new(), RUN.parse()?);
     for key in 0..15 {
         // Tells the system to forget the file's pages, and no other file's.
         let file = format!("of={}", path.display());
         let arguments = [file.as_str(), "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"];
         Command::new("dd").arg("if=/dev/null").args(arguments).status()?;
         let ledger = SqliteLedger::open(path, Options { read_only: true, ..Options::default() })?;
-        let query = TraceQuery { filter: filter("tag", 20, key)?, ..TraceQuery::default() };
-        let (took, page) = timed(|| block_on(ledger.traces(run, &query)));
-        expect(&page?, 20)?;
-        calls.push(took);
+        let filter = TraceFilter { tags: vec![format!("tag-20-{key}")], ..TraceFilter::default() };
+        let (took_us, hits) = timed(|| found(&ledger, &run, filter));
+        expect("cold", hits?, 20)?;
+        calls.push(took_us);
     }
     let spread = Spread::of(calls);
     report.note(&format!(

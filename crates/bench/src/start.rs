@@ -1,10 +1,11 @@
 //! From the start of the process to its first answer.
 
+use crate::large::Large;
 use crate::measure::{Spread, ms};
 use crate::records::fresh;
 use crate::report::{Bar, Report};
 use crate::server::Server;
-use crate::{Asked, Result, reads};
+use crate::{Asked, Result};
 
 pub(crate) fn start(asked: &Asked, report: &mut Report) -> Result<()> {
     report.table("Start to ready", &["ledger", "ms from exec to a 200 of /readyz", "bar"]);
@@ -17,7 +18,7 @@ pub(crate) fn start(asked: &Asked, report: &mut Report) -> Result<()> {
         for _ in 0..asked.rounds.max(5) {
             let path = match traces {
                 None => fresh(asked, "start"),
-                Some(traces) => reads::large(asked, traces)?,
+                Some(traces) => Large::of(asked, traces)?.ledger,
             };
             let server = Server::start(&asked.binary, &path)?;
             times.push(server.ready.as_secs_f64() * 1e6);
