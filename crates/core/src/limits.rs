@@ -63,5 +63,13 @@ pub const TRACE_IDS_MAX: u32 = 64;
 /// Bytes in the words that a query looks for (1 KiB).
 pub const TEXT_QUERY_BYTES_MAX: u32 = 1 << 10;
 
+/// Words in all that one search looks for; each character of a script without spaces is one. Every one costs a search as
+/// much as all its places in the run's texts.
+pub const TEXT_QUERY_WORDS_MAX: u32 = 32;
+
+/// Words of a trace's text that a search looks into; what comes after them is recorded but not found. A longer text would
+/// let others wait while it is indexed, or taken out of the index.
+pub const TEXT_WORDS_MAX: u32 = 20_000;
+
 /// Names that one answer counts, of types and of tags; beyond them a counter is asked for by its name.
 pub const COUNTED_NAMES_MAX: u32 = 1_000;

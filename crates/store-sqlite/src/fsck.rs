@@ -86,13 +86,18 @@ pub(crate) fn rebuild_locked(path: &Path, run_id: Option<&RunId>) -> Result<Repo
     let mut report = Report::default();
     let done = rebuild_within(&conn, run_id, &mut report);
     match done {
-        Ok(()) => run(&conn, "COMMIT", [])?,
+        Ok(()) => {
+            let unknown = |cause: Error| {
+                let detail = format!("whether the indices were rebuilt is not known: {}", cause.detail());
+                Error::new(Code::CommitUnknown, detail).because(cause)
+            };
+            run(&conn, "COMMIT", []).map_err(unknown)?
+        }
         Err(error) => {
             drop(run(&conn, "ROLLBACK", []));
             return Err(error);
         }
     };
-    conn.close().map_err(|(_, error)| crate::error::failed(error))?;
     Ok(report)
 }
 

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tracekeep_store::{Code, Error, Result};
 
@@ -21,6 +22,9 @@ use crate::writer::{Answers, Batches, Writer, refuse};
 
 /// Ops of a group: beyond it callers wait long for little.
 const GROUP_OPS: u64 = 4_000;
+/// How often whoever gives way looks whether nobody commits any more, and how long it waits between.
+const GIVE_WAY_LOOKS: u32 = 20;
+const GIVE_WAY_PAUSE: Duration = Duration::from_micros(500);
 /// Bytes of the bodies of a group.
 const GROUP_BYTES: u64 = 16 << 20;
 
@@ -245,7 +249,22 @@ impl Group {
 
     /// Does something with the writer between two groups.
     pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
-        lock(&self.writer).as_mut().map_or_else(|| Err(closed()), work)
+        let mut writer = lock(&self.writer);
+        let Some(writer) = writer.as_mut() else { return Err(closed()) };
+        catch_unwind(AssertUnwindSafe(|| work(writer))).unwrap_or_else(|_| {
+            writer.distrust();
+            Err(Error::new(Code::StorageFailed, "the writer failed unexpectedly, and reads its state again"))
+        })
+    }
+
+    /// Lets those who wait to commit go first, for a moment at most.
+    pub(crate) fn give_way(&self) {
+        for _ in 0..GIVE_WAY_LOOKS {
+            if !lock(&self.queue).led {
+                return;
+            }
+            std::thread::sleep(GIVE_WAY_PAUSE);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -11,8 +11,8 @@ use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery,
-    Source, TraceQuery, TreeQuery, read,
+    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter,
+    RunQuery, Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -24,7 +24,7 @@ use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
 use crate::ready::Ready;
 use crate::schema::{self, Holds};
-use crate::text::{self, SEARCH_ENTRIES_MAX};
+use crate::text::{self, Part, SEARCH_BYTES_MAX, SEARCH_ENTRIES_MAX};
 use crate::writer::{Batches, Writer};
 
 /// A ledger in one SQLite file: the embedded default.
@@ -54,6 +54,8 @@ pub struct SqliteLedger {
     /// `None` where the ledger is read only.
     group: Option<Arc<Group>>,
     held: Mutex<Option<Held>>,
+    /// Taken by whoever checks or rebuilds the indices.
+    checking: Mutex<()>,
 }
 
 /// What is held until the ledger is closed.
@@ -73,8 +75,10 @@ impl SqliteLedger {
     ///
     /// # Errors
     /// `not_a_ledger` where there is none and none is to be made, or where the file is something else; `newer_format`;
-    /// `ledger_locked` with the pid of the process that writes; `read_only` where file or directory cannot be written to;
-    /// `corrupt` where its tables were changed; `invalid_parameter` for `:memory:` and URIs. The file is then as it was.
+    /// `ledger_locked` with the pid of the process that writes; `read_only` where file or directory cannot be written
+    /// to;
+    /// `corrupt` where its tables were changed; `invalid_parameter` for `:memory:` and URIs. The file is then as it
+    /// was.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = open::resolve(path.as_ref())?;
         let holds = open::look(&path)?;
@@ -95,7 +99,16 @@ impl SqliteLedger {
         let group = Group::new(writer, options.queue_ops, options.queue_bytes);
         let thread = group.start().map_err(|error| io("the writer's thread cannot be started", error))?;
         let held = Mutex::new(Some(Held { thread, lock }));
-        Ok(Self { path, ledger, source: options.source, readers, faults, group: Some(group), held })
+        Ok(Self {
+            path,
+            ledger,
+            source: options.source,
+            readers,
+            faults,
+            group: Some(group),
+            held,
+            checking: Mutex::default(),
+        })
     }
 
     fn open_to_read(path: PathBuf, options: &Options, holds: Holds) -> Result<Self> {
@@ -107,7 +120,16 @@ impl SqliteLedger {
         let ledger = open::ledger(&first)?;
         let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first)?;
         let source = options.source.clone();
-        Ok(Self { path, ledger, source, readers, faults: Arc::default(), group: None, held: Mutex::new(None) })
+        Ok(Self {
+            path,
+            ledger,
+            source,
+            readers,
+            faults: Arc::default(),
+            group: None,
+            held: Mutex::default(),
+            checking: Mutex::default(),
+        })
     }
 
     /// Where the ledger is, links resolved.
@@ -122,24 +144,30 @@ impl SqliteLedger {
         lock::holder(&open::resolve(path.as_ref()).ok()?)
     }
 
-    /// Compares everything in the ledger at `path` with its log, or the indices of one run with its entries: pages, migrations, schema, each entry's commitment and place, the
-    /// tree, and every index against one that is rebuilt beside it from the log alone. Changes nothing, takes no lock and
+    /// Compares everything in the ledger at `path` with its log, or the indices of one run with its entries: pages,
+    /// migrations, schema, each entry's commitment and place, the
+    /// tree, and every index against one that is rebuilt beside it from the log alone. Changes nothing, takes no lock
+    /// and
     /// works beside a running writer: it sees what was committed when it began.
     ///
     /// Takes time and room for temporary files in proportion to the ledger.
     ///
     /// # Errors
-    /// `not_a_ledger`, `newer_format`, and what the storage fails with. What is wrong inside is a finding, not an error.
+    /// `not_a_ledger`, `newer_format`, and what the storage fails with. What is wrong inside is a finding, not an
+    /// error.
     pub fn check(path: impl AsRef<Path>, run_id: Option<&RunId>) -> Result<Report> {
         fsck::check(&open::resolve(path.as_ref())?, run_id)
     }
 
-    /// Rebuilds every index of the ledger at `path` from its log, or those of one run, in one transaction: the same answers and the same cursors
-    /// as before. An entry that is damaged, or whose body is not there, keeps its place in the log and its run, is left out
+    /// Rebuilds every index of the ledger at `path` from its log, or those of one run, in one transaction: the same
+    /// answers and the same cursors
+    /// as before. An entry that is damaged, or whose body is not there, keeps its place in the log and its run, is
+    /// left out
     /// of the indices, and is a finding of the report; so is one that depended on it.
     ///
     /// # Errors
-    /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the storage
+    /// `ledger_locked` while somebody writes; `corrupt` where the log itself cannot be walked to its end; what the
+    /// storage
     /// fails with. Nothing is changed then.
     pub fn rebuild(path: impl AsRef<Path>, run_id: Option<&RunId>) -> Result<Report> {
         fsck::rebuild(&open::resolve(path.as_ref())?, run_id)
@@ -200,20 +228,35 @@ impl SqliteLedger {
         Ok((ready, group))
     }
 
-    /// Takes what was recorded since the last search into the text index, a bounded part of it. A ledger that is only read
+    /// Takes what was recorded since the last search into the text index, a bounded part of it. A ledger that is only
+    /// read
     /// is searched as far as its index goes.
     fn catch_up_texts(&self) -> Result<()> {
         let Some(group) = &self.group else { return Ok(()) };
-        let mut taken = 0;
-        while taken < SEARCH_ENTRIES_MAX {
-            // Between two parts the writer is anybody's.
-            let part = group.with_writer(Writer::catch_up_texts)?;
-            if part == 0 {
+        let mut taken = Part::default();
+        while taken.entries < SEARCH_ENTRIES_MAX && taken.bytes < SEARCH_BYTES_MAX {
+            let part = match group.with_writer(Writer::catch_up_texts) {
+                // What is wrong with the ledger itself is the answer; else the index answers as far as it goes.
+                Err(error) if error.code() != Code::Corrupt.as_str() && error.code() != Code::Closed.as_str() => break,
+                part => part?,
+            };
+            if part.entries == 0 {
                 break;
             }
-            taken += part;
+            taken.entries += part.entries;
+            taken.bytes += part.bytes;
+            group.give_way();
         }
         Ok(())
+    }
+
+    /// One check or rebuild at a time: each has a cache and temporary files of its own.
+    fn checking(&self) -> Result<MutexGuard<'_, ()>> {
+        match self.checking.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(guard)) => Ok(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Error::new(Code::Busy, "another check of the indices is under way")),
+        }
     }
 
     /// Bytes of the file that the text index takes; the other indices and the record take the rest.
@@ -306,14 +349,19 @@ impl LedgerStore for SqliteLedger {
     }
 
     async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
+        let _checking = self.checking()?;
         fsck::check(&self.path, run_id)
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
         let group = self.group.as_ref().ok_or_else(read_only)?;
+        let _checking = self.checking()?;
         group.with_writer(|writer| {
             let report = fsck::rebuild_locked(&self.path, run_id);
-            writer.forget_indices();
+            match &report {
+                Err(unknown) if unknown.outcome() == Outcome::Unknown => writer.distrust(),
+                _ => writer.forget_indices(),
+            }
             report
         })
     }

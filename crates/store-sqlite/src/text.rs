@@ -6,8 +6,8 @@
 
 use rusqlite::Connection;
 use tracekeep_store::text::{TextChange, text_change};
-use tracekeep_store::words::Words;
-use tracekeep_store::{Report, Result, Snapshot, Wrong};
+use tracekeep_store::words::{RULES, Words};
+use tracekeep_store::{Code, Report, Result, Snapshot, Wrong};
 
 use crate::error::{Said, corrupt};
 use crate::snapshot::View;
@@ -16,44 +16,78 @@ use crate::statement::{many, one, run};
 /// Entries that one transaction takes in: others wait for it.
 const PART_ENTRIES: u32 = 1_000;
 /// Bytes of bodies after which it ends.
-const PART_BYTES: u64 = 4 << 20;
+const PART_BYTES: u64 = 1 << 20;
 /// Entries that one search takes in at most.
 pub(crate) const SEARCH_ENTRIES_MAX: u64 = 50_000;
+/// Bytes of bodies after which it is enough for one search.
+pub(crate) const SEARCH_BYTES_MAX: u64 = 32 << 20;
 
-/// Entries that the index has taken in.
-pub(crate) fn size(conn: &Connection) -> Result<u64> {
-    let bytes: Option<[u8; 8]> =
-        one(conn, "SELECT value FROM meta WHERE key = 'text_size'", [], |row| row.get(0).said())?;
-    Ok(bytes.map_or(0, u64::from_be_bytes))
+/// A part of the log that the index took in.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
 }
 
-/// Takes in the next part of the log, within the caller's transaction; gives how far it has come.
-pub(crate) fn catch_up(view: &View<'_>) -> Result<u64> {
+/// Entries that the index has taken in; none where other rules cut its words.
+pub(crate) fn size(conn: &Connection) -> Result<u64> {
+    Ok(mark(conn)?.filter(|(_, rules)| *rules == RULES).map_or(0, |(size, _)| size))
+}
+
+/// How far the index has come, and by which rules.
+fn mark(conn: &Connection) -> Result<Option<(u64, u32)>> {
+    let sql = "SELECT value FROM meta WHERE key = 'text_size'";
+    let bytes: Option<[u8; 12]> = one(conn, sql, [], |row| row.get(0).said())?;
+    let read = |bytes: [u8; 12]| {
+        let (size, rules) = bytes.split_first_chunk().expect("invariant: 12 bytes have 8");
+        let rules = rules.first_chunk().expect("invariant: 12 bytes have 4 after 8");
+        (u64::from_be_bytes(*size), u32::from_be_bytes(*rules))
+    };
+    Ok(bytes.map(read))
+}
+
+/// Takes in the next part of the log, within the caller's transaction.
+pub(crate) fn catch_up(view: &View<'_>) -> Result<Part> {
+    if mark(view.conn)?.is_some_and(|(_, rules)| rules != RULES) {
+        clear(view.conn)?;
+    }
     let from = size(view.conn)?;
     if from > view.size {
         return Err(corrupt("the text index is ahead of the log"));
     }
-    let to = take_in(view, from, view.size)?;
-    if to > from {
+    let part = take_in(view, from, view.size)?;
+    if part.entries > 0 {
         let sql =
             "INSERT INTO meta (key, value) VALUES ('text_size', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
-        run(view.conn, sql, [&to.to_be_bytes()[..]])?;
+        let mut bytes = (from + part.entries).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&RULES.to_be_bytes());
+        run(view.conn, sql, [bytes])?;
     }
-    Ok(to)
+    Ok(part)
 }
 
-/// Takes in a part of the entries of [from, end).
-fn take_in(view: &View<'_>, from: u64, end: u64) -> Result<u64> {
-    let (mut at, mut bytes) = (from, 0);
-    while at < end && at - from < u64::from(PART_ENTRIES) && bytes < PART_BYTES {
-        let Some(entry) = view.entry(at)? else { return Err(corrupt(format!("log index {at} is not there"))) };
-        bytes += entry.body().map_or(0, |body| body.len() as u64);
-        if let Some(change) = text_change(view, &entry)? {
+/// Takes in a part of the entries of [from, end). What is damaged has no text: nobody's search suffers from it, and it is
+/// for fsck to find.
+fn take_in(view: &View<'_>, from: u64, end: u64) -> Result<Part> {
+    let mut part = Part::default();
+    while from + part.entries < end && part.entries < u64::from(PART_ENTRIES) && part.bytes < PART_BYTES {
+        let at = from + part.entries;
+        part.entries += 1;
+        let Some(entry) = sound(view.entry(at))?.flatten() else { continue };
+        part.bytes += entry.body().map_or(0, |body| body.len() as u64);
+        if let Some(change) = sound(text_change(view, &entry))?.flatten() {
             put(view.conn, &change)?;
         }
-        at += 1;
     }
-    Ok(at)
+    Ok(part)
+}
+
+/// What can be read; `None` where it is damaged.
+fn sound<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(damaged) if damaged.code() == Code::Corrupt.as_str() => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 fn put(conn: &Connection, change: &TextChange) -> Result<()> {
@@ -128,7 +162,7 @@ pub(crate) fn compare(view: &View<'_>, report: &mut Report) -> Result<()> {
     .said()?;
     let mut at = 0;
     while at < size {
-        at = take_in(view, at, size)?;
+        at += take_in(view, at, size)?.entries;
     }
     let rows = |table: &str| format!("SELECT doc, term, col, offset FROM temp.{table}");
     let only = |these: &str, those: &str| format!("SELECT DISTINCT doc FROM ({} EXCEPT {})", rows(these), rows(those));

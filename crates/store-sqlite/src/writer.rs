@@ -30,7 +30,7 @@ use crate::rows::{RunNames, TypeNames};
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
 use crate::statement::{Kept, one, run, value};
-use crate::text;
+use crate::text::{self, Part};
 use crate::words::Numbered;
 
 /// Pages in the WAL from which the writer checkpoints, after it has answered.
@@ -126,22 +126,24 @@ impl Writer {
         }
     }
 
-    /// Takes the next part of the log into the text index, in a transaction of its own; gives how many entries it was.
-    pub(crate) fn catch_up_texts(&mut self) -> Result<u64> {
+    /// Takes the next part of the log into the text index, in a transaction of its own.
+    pub(crate) fn catch_up_texts(&mut self) -> Result<Part> {
         if self.stale {
             self.reload()?;
         }
-        let from = text::size(&self.conn)?;
-        if from == self.head.edge.size() {
-            return Ok(0);
+        if text::size(&self.conn)? == self.head.edge.size() {
+            return Ok(Part::default());
         }
         run(&self.conn, "BEGIN IMMEDIATE", [])?;
+        if self.faults.take() == Some(Fault::Panic) {
+            panic!("a test asked for this panic");
+        }
         let caught_up = text::catch_up(&self.view());
         match caught_up {
-            Ok(to) => match run(&self.conn, "COMMIT", []) {
+            Ok(part) => match run(&self.conn, "COMMIT", []) {
                 Ok(_) => {
                     self.maintain();
-                    Ok(to - from)
+                    Ok(part)
                 }
                 Err(error) => Err(self.unknown(error)),
             },

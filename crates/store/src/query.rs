@@ -3,7 +3,9 @@
 use tracekeep_core::TimeRange;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::id::TraceId;
-use tracekeep_core::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAGS_MAX, TEXT_QUERY_BYTES_MAX, TRACE_IDS_MAX};
+use tracekeep_core::limits::{
+    PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAGS_MAX, TEXT_QUERY_BYTES_MAX, TEXT_QUERY_WORDS_MAX, TRACE_IDS_MAX,
+};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::wire::words;
 
@@ -57,8 +59,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What the next page starts from; `None` at the end.
     pub next_cursor: Option<String>,
-    /// Whether everything recorded was looked at. Only a search in texts may answer before its index has caught up with
-    /// the log; asked again, it goes on from there.
+    /// Whether the walk is over all that was recorded when it began. Only a search in texts may begin before its index has
+    /// caught up with the log: it is then a walk over what the index had seen, to its last page. Begun again, it sees more.
     pub complete: bool,
 }
 
@@ -191,8 +193,15 @@ impl TraceFilter {
             Some(text) if text.len() > TEXT_QUERY_BYTES_MAX as usize => {
                 refuse("text", format!("at most {TEXT_QUERY_BYTES_MAX} bytes"))
             }
-            Some(text) if Words::of_query(text).is_empty() => refuse("text", "holds no word".to_owned()),
-            _ => Ok(()),
+            Some(text) => match Words::of_query(text).count() {
+                0 => refuse("text", "holds no word".to_owned()),
+                count if count > TEXT_QUERY_WORDS_MAX as usize => refuse(
+                    "text",
+                    format!("at most {TEXT_QUERY_WORDS_MAX} words; each character of some scripts is one"),
+                ),
+                _ => Ok(()),
+            },
+            None => Ok(()),
         }
     }
 }

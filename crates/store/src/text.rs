@@ -1,6 +1,7 @@
 //! The text of traces that a search looks into, cut into words ([`crate::words`]).
 
 use tracekeep_core::json::{self, Value};
+use tracekeep_core::limits::TEXT_WORDS_MAX;
 use tracekeep_core::model::{Kind, Op, RecordTrace, TraceType};
 
 use crate::error::Result;
@@ -33,7 +34,8 @@ pub struct TextChange {
 pub fn text_change(snapshot: &impl Snapshot, entry: &Entry) -> Result<Option<TextChange>> {
     let Some((run_no, _)) = &entry.run else { return Ok(None) };
     let change = |log_index, before, after| Ok(Some(TextChange { run_no: *run_no, log_index, before, after }));
-    match (entry.kind, entry.op()?) {
+    let op = entry.op().map_err(|_| nowhere(entry.log_index))?;
+    match (entry.kind, op) {
         (Kind::Trace, Some(Op::RecordTrace(trace))) => change(entry.log_index, None, text_of(&trace, None)),
         (Kind::TraceEnded, Some(op)) => {
             let id = match op {
@@ -65,7 +67,8 @@ pub fn text_now(snapshot: &impl Snapshot, row: &TraceRow) -> Result<String> {
     Ok(text_of(&ended, error.as_deref()))
 }
 
-/// The text of a trace, cut into words: its names, contents, arguments, results, messages and metadata.
+/// The text of a trace, cut into words: its names, contents, arguments, results, messages and metadata, the first
+/// [`TEXT_WORDS_MAX`] of them.
 #[must_use]
 pub fn text_of(trace: &RecordTrace, error: Option<&str>) -> String {
     let mut text = Text::default();
@@ -95,24 +98,35 @@ pub fn text_of(trace: &RecordTrace, error: Option<&str>) -> String {
     }
     text.json(trace.metadata.as_str());
     error.iter().for_each(|error| text.piece(error));
-    text.0
+    text.words
 }
 
 #[derive(Default)]
-struct Text(String);
+struct Text {
+    words: String,
+    count: usize,
+}
 
 impl Text {
+    /// Adds a piece, as far as there is room for its words.
     fn piece(&mut self, text: &str) {
+        let room = (TEXT_WORDS_MAX as usize).saturating_sub(self.count + 1);
+        if room == 0 {
+            return;
+        }
         let words = cut(text);
         if words.is_empty() {
             return;
         }
-        if !self.0.is_empty() {
-            self.0.push(' ');
-            self.0.push_str(PIECE);
-            self.0.push(' ');
+        if !self.words.is_empty() {
+            self.words.push(' ');
+            self.words.push_str(PIECE);
+            self.words.push(' ');
+            self.count += 1;
         }
-        self.0.push_str(&words);
+        let end = words.match_indices(' ').nth(room - 1).map_or(words.len(), |(end, _)| end);
+        self.words.push_str(&words[..end]);
+        self.count += words[..end].split(' ').count();
     }
 
     /// Names of members, strings and numbers, each a piece.

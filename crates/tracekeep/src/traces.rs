@@ -176,8 +176,9 @@ impl TraceStore {
 
     /// A page of the traces whose text holds all the words: names, contents, arguments, results, messages, metadata.
     ///
-    /// The text index is built by the first search and caught up by each, 50,000 entries of the log at most: until it has
-    /// seen all of the log the page says `complete: false`, and the same search, asked again, sees more.
+    /// The text index is built by the first search and caught up by each, 50,000 entries of the log at most. A search that
+    /// begins before it has seen all of the log walks what it has seen, and each of its pages says `complete: false`;
+    /// begun again, it sees more. The first 20,000 words of a trace are looked at.
     ///
     /// # Errors
     /// As [`TraceStore::list`].

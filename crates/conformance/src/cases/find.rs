@@ -200,11 +200,19 @@ fn few_hits_among_many_come_within_a_budget(cx: &mut Context) {
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     let rare = page_of(cx, TraceFilter { tags: tags(&["all", "half", "rare"]), ..f() }, 1);
     assert_eq!((&rare.items[..], rare.next_cursor), (&["t10390".to_owned()][..], None), "the rare one is walked");
-    let nothing = page_of(cx, TraceFilter { tags: tags(&["half", "other"]), ..f() }, 1);
-    assert!(nothing.items.is_empty() && nothing.next_cursor.is_none(), "5,200 rows are within the budget");
-    // 10,400 rows of three merged tags are not: the page is empty, and says where it stopped.
-    let any = TraceFilter { any_tags: tags(&["half", "other", "none"]), tags: tags(&["all"]), ..f() };
-    let late = TraceFilter { text: Some("needle".into()), ..any.clone() };
+    // 5,200 rows, each asked for another tag, are more than a page's budget: it is empty, and says where it stopped.
+    let none = TraceFilter { tags: tags(&["half", "other"]), ..f() };
+    let nothing = page_of(cx, none.clone(), 1);
+    assert!(nothing.items.is_empty() && nothing.next_cursor.is_some());
+    assert_eq!(cx.fitting("r", none), [""; 0], "and the next one comes to the end");
+    // So are 10,400 rows of three merged tags.
+    let any = TraceFilter { any_tags: tags(&["half", "other", "none"]), roots: true, ..f() };
+    let far = page_of(cx, TraceFilter { status: Some(TraceStatus::Open), ..any.clone() }, 1);
+    assert!(far.items.is_empty(), "no trace is open");
+    let merged = TraceFilter { any_tags: tags(&["half", "other", "none"]), type_name: Some("Thought".into()), ..f() };
+    let page = page_of(cx, merged, 1_000);
+    assert!(page.next_cursor.is_some() && page.items.first().is_some_and(|id| id == "t0"));
+    let late = TraceFilter { text: Some("needle".into()), ..any };
     assert_eq!(cx.fitting("r", late), ["t10391"]);
     let roots = TraceFilter { roots: true, any_tags: tags(&["rare"]), ..f() };
     assert_eq!(cx.fitting("r", roots), ["t10390"]);
@@ -268,9 +276,12 @@ fn what_cannot_be_asked_is_refused(cx: &mut Context) {
     assert_eq!(refused(TraceFilter { ids: many(65).iter().map(|id| trace_id(id)).collect(), ..f() }), wrong("id"));
     assert_eq!(refused(TraceFilter { tags: many(65), ..f() }), wrong("tag"));
     assert_eq!(refused(TraceFilter { any_tags: many(65), ..f() }), wrong("any_tag"));
-    for text in [String::new(), " \t\n".to_owned(), "- ! \"".to_owned(), "a".repeat(1_025)] {
+    let many_words = many(33).join(" ");
+    for text in [String::new(), " \t\n".to_owned(), "- ! \"".to_owned(), "a".repeat(1_025), "的".repeat(33), many_words]
+    {
         assert_eq!(refused(TraceFilter { text: Some(text), ..f() }), wrong("text"));
     }
     assert_eq!(cx.fitting("r", TraceFilter { tags: many(64), ..f() }), [""; 0]);
     assert_eq!(cx.fitting("r", TraceFilter { text: Some("a ".repeat(512)), ..f() }), ["a"]);
+    assert_eq!(cx.fitting("r", TraceFilter { text: Some("的".repeat(32)), ..f() }), [""; 0]);
 }

@@ -20,6 +20,7 @@ cases!("text":
     hits_are_in_order_of_time_and_paged,
     what_is_recorded_after_a_search_is_found_by_the_next,
     hostile_text_is_searched_like_any_other,
+    a_long_text_is_searched_in_its_first_20000_words,
 );
 
 #[track_caller]
@@ -284,4 +285,18 @@ fn hostile_text_is_searched_like_any_other(cx: &mut Context) {
     check(cx, "near(a", &["h4"]);
     check(cx, "desrever", &["h5"]);
     check(cx, "🛫", &["h7"]);
+}
+
+fn a_long_text_is_searched_in_its_first_20000_words(cx: &mut Context) {
+    let words = |from: u32, to: u32| (from..to).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
+    cx.record(&[start("r"), content("a", &words(0, 30_000)), content("b", &"的".repeat(100_000))]);
+    let pieces: Vec<_> = (0..300).map(|n| words(n * 100, n * 100 + 100)).collect();
+    cx.record(&[of_type("c", json!({"type": "Custom", "name": "n", "data": pieces}))]);
+    check(cx, "w0 w19000", &["a", "c"]);
+    check(cx, "w29999", &[]);
+    check(cx, "的的的", &["b"]);
+    cx.record(&[with(call("r", "d"), json!({"metadata": {"many": words(0, 30_000)}}))]);
+    cx.record(&[with(end("r", "d"), json!({"result": words(100_000, 130_000)}))]);
+    check(cx, "w100000", &["d"]);
+    check(cx, "w0", &["a", "c"]);
 }

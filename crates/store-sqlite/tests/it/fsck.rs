@@ -6,7 +6,7 @@ use crate::common::{
 use rusqlite::Connection;
 use std::path::Path;
 use tracekeep_core::hash::Hash;
-use tracekeep_store::{LedgerStore, PageRequest, TraceFilter, TraceQuery, block_on};
+use tracekeep_store::{LedgerStore, PageRequest, TraceQuery, block_on};
 use tracekeep_store_sqlite::{Options, Report, SqliteLedger, Wrong};
 
 /// A ledger with a bit of everything, closed.
@@ -414,66 +414,6 @@ fn steps_are_folded_alike_however_they_were_batched() {
     let in_order = sealed(&then(many(0, 2_004), &[vec![complete()]]));
     let late = then(many(2, 2_002), &[vec![step(1), step(0)], vec![step(2_002)], vec![step(2_003), complete()]]);
     assert_eq!(sealed(&late), in_order);
-}
-
-fn search(path: &Path, words: &str) -> Vec<String> {
-    let filter = TraceFilter { text: Some(words.to_owned()), ..TraceFilter::default() };
-    let query = TraceQuery { filter, ..TraceQuery::default() };
-    let page = block_on(open(path).traces(&run_id("run-0"), &query)).unwrap();
-    assert!(page.complete);
-    page.items.iter().map(|trace| trace.id.to_string()).collect()
-}
-
-#[test]
-fn words_that_the_text_index_lost_or_gained_are_found_and_rebuilt() {
-    let place = place();
-    let ledger = open(&place.path);
-    commit(&ledger, start("run-0"));
-    commit(&ledger, thought("run-0", "first"));
-    commit(&ledger, thought("run-0", "second"));
-    ledger.close().unwrap();
-    assert_eq!(search(&place.path, "hm"), ["first", "second"]);
-    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
-    let conn = Connection::open(&place.path).unwrap();
-    conn.execute_batch(
-        "INSERT INTO trace_text (trace_text, rowid, run, words) VALUES ('delete', 1, 'r0', 'hm first');
-         INSERT INTO trace_text (rowid, run, words) VALUES (2, 'r0', 'planted');",
-    )
-    .unwrap();
-    drop(conn);
-    assert_eq!(
-        (search(&place.path, "hm"), search(&place.path, "planted")),
-        (vec!["second".into()], vec!["second".into()])
-    );
-    let report = SqliteLedger::check(&place.path, None).unwrap();
-    let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, finding.place.as_str())).collect();
-    assert_eq!(found, [(Wrong::RowMissing, "trace_text log_index 1"), (Wrong::RowExtra, "trace_text log_index 2")]);
-    SqliteLedger::rebuild(&place.path, None).unwrap();
-    assert_eq!(search(&place.path, "hm"), ["first", "second"]);
-    assert_eq!(search(&place.path, "planted"), [""; 0]);
-    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
-}
-
-#[test]
-fn a_ledger_that_is_read_is_searched_as_far_as_its_text_index_goes() {
-    let place = place();
-    let ledger = open(&place.path);
-    commit(&ledger, start("run-0"));
-    commit(&ledger, thought("run-0", "first"));
-    let reader = SqliteLedger::open(&place.path, Options { read_only: true, ..Options::default() }).unwrap();
-    let filter = TraceFilter { text: Some("hm".to_owned()), ..TraceFilter::default() };
-    let query = TraceQuery { filter, ..TraceQuery::default() };
-    let read = |ledger: &SqliteLedger| {
-        let page = block_on(ledger.traces(&run_id("run-0"), &query)).unwrap();
-        (page.items.len(), page.complete)
-    };
-    assert_eq!(read(&reader), (0, false), "no index yet");
-    assert_eq!(read(&ledger), (1, true));
-    assert_eq!(read(&reader), (1, true));
-    commit(&ledger, thought("run-0", "second"));
-    assert_eq!(read(&reader), (1, false), "it lags behind");
-    assert_eq!(read(&ledger), (2, true));
-    assert!(ledger.text_bytes().unwrap() > 0);
 }
 
 #[test]

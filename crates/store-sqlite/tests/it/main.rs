@@ -7,5 +7,6 @@ mod equals_memory;
 mod faults;
 mod file;
 mod fsck;
+mod text;
 mod together;
 mod wal;

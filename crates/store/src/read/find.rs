@@ -61,12 +61,15 @@ impl<'a, S: Snapshot> Finder<'a, S> {
         Ok(Self { snapshot, run_no, filter, place, text, source })
     }
 
-    /// Rows that are visited for each that a scan gives.
+    /// Rows that are visited for each that a scan gives: its own, those of the tags that are merged, and one for each tag
+    /// that it is asked for.
     pub(super) fn width(&self) -> u32 {
-        match &self.source {
-            Source::AnyTag(tags) => u32::try_from(tags.len()).unwrap_or(u32::MAX).max(1),
-            _ => 1,
-        }
+        let (scanned, asked) = match &self.source {
+            Source::AnyTag(tags) => (tags.len(), self.filter.tags.len()),
+            Source::Index(TraceIndex::Tag(_)) => (1, self.filter.tags.len() - 1 + self.filter.any_tags.len()),
+            _ => (1, self.filter.tags.len() + self.filter.any_tags.len()),
+        };
+        u32::try_from(scanned + asked).expect("invariant: a filter has at most 128 tags")
     }
 
     /// The next rows of what is walked.

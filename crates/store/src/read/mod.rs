@@ -60,15 +60,17 @@ struct Walk<'a> {
     range: TimeRange,
     query: &'a str,
     size: u64,
-    /// Rows that the scan visits for each that it gives.
+    /// Rows that are visited for each that the scan gives.
     width: u32,
+    /// The size is less than the log has: what is walked lags behind.
+    partial: bool,
 }
 
 /// Walks an ordered index for one page: rows below the walk's size that fit, within a budget of rows and of bytes.
 ///
 /// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
 fn page<R, T>(
-    Walk { request, order, range, query, size, width }: Walk<'_>,
+    Walk { request, order, range, query, size, width, partial }: Walk<'_>,
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
     mut fits: impl FnMut(&R) -> Result<bool>,
@@ -76,7 +78,12 @@ fn page<R, T>(
 ) -> Result<Page<T>> {
     let meter = Meter::default();
     let start = start_of(request, query)?;
-    let as_of = start.map_or(size, |cursor| cursor.as_of);
+    // A walk that began over a part of the log goes on over that part.
+    let (as_of, partial) = start.map_or((size, partial), |cursor| (cursor.as_of, cursor.depth == PARTIAL));
+    let done = |items, next: Option<Option<Position>>| {
+        let next_cursor = next.map(|after| go_on(as_of, after, partial, query));
+        Ok(Page { items, next_cursor, complete: !partial })
+    };
     let mut after = start.map(|cursor| from_words(cursor.at));
     let (mut items, mut budget, mut stride) = (Vec::new(), SCAN_ROWS_MAX / width, 0);
     loop {
@@ -88,7 +95,7 @@ fn page<R, T>(
         let exhausted = rows.len() < limit as usize;
         for row in rows {
             if items.len() == request.limit as usize || meter.is_full() {
-                return Ok(Page::of(items, Some(go_on(as_of, after, query))));
+                return done(items, Some(after));
             }
             budget -= 1;
             let at = position(&row);
@@ -98,10 +105,10 @@ fn page<R, T>(
             after = Some(at);
         }
         if exhausted {
-            return Ok(Page::of(items, None));
+            return done(items, None);
         }
         if budget == 0 {
-            return Ok(Page::of(items, Some(go_on(as_of, after, query))));
+            return done(items, Some(after));
         }
     }
 }
@@ -112,9 +119,12 @@ fn start_of(request: &PageRequest, query: &str) -> Result<Option<Cursor>> {
     request.cursor.as_deref().map(|text| Cursor::read(text, query)).transpose()
 }
 
-fn go_on(as_of: u64, after: Option<Position>, query: &str) -> String {
+/// In a list's cursor, in the place of a depth: the walk is over a part of the log.
+const PARTIAL: u32 = 1;
+
+fn go_on(as_of: u64, after: Option<Position>, partial: bool, query: &str) -> String {
     let at = after.map_or((i64::MIN, 0), to_words);
-    Cursor { as_of, at, depth: 0 }.write(query)
+    Cursor { as_of, at, depth: if partial { PARTIAL } else { 0 } }.write(query)
 }
 
 fn to_words(position: Position) -> (i64, i64) {

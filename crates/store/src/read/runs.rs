@@ -35,6 +35,7 @@ pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
             query: &query.fingerprint(),
             size: snapshot.size(),
             width: 1,
+            partial: false,
         },
         |stretch| snapshot.runs(query.filter.index(), stretch),
         |row| (row.started_at, row.run_no),

@@ -38,6 +38,7 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
             query: &format!("steps {run_id}"),
             size: snapshot.size(),
             width: 1,
+            partial: false,
         },
         |stretch| {
             let from = stretch.after.map_or(0, |(index, _)| index.as_nanos().saturating_add(1));

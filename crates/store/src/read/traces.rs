@@ -63,15 +63,18 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
     let finder = Finder::new(snapshot, &run, filter)?;
     let fingerprint = query.fingerprint(run_id.as_str());
     let (order, range, width) = (query.order, filter.time, finder.width());
-    let page = page(
-        Walk { request: &query.page, order, range, query: &fingerprint, size, width },
+    // A search walks as much of the log as the text index has seen when it begins.
+    let (size, partial) = match filter.text {
+        Some(_) => (size.min(snapshot.text_size()?), snapshot.text_size()? < size),
+        None => (size, false),
+    };
+    page(
+        Walk { request: &query.page, order, range, query: &fingerprint, size, width, partial },
         |stretch| finder.scan(stretch),
         |row| (row.occurred_at, row.log_index),
         |row| finder.fits(row),
         |row, meter| view(snapshot, &row, meter),
-    )?;
-    let complete = filter.text.is_none() || snapshot.text_size()? >= size;
-    Ok(Page { complete, ..page })
+    )
 }
 
 /// The trace with its end.
@@ -106,7 +109,7 @@ pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> R
 
 /// A trace with what the entry that ended it says, and the error that it states.
 pub(crate) fn with_end(mut recorded: RecordTrace, ended: &Entry) -> Result<(RecordTrace, Option<String>)> {
-    match ended.op()? {
+    match ended.op().map_err(|_| nowhere(ended.log_index))? {
         Some(Op::EndTrace(end)) => {
             let error = end.error.clone();
             fill_in(&mut recorded, end);
