@@ -58,12 +58,14 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     let fingerprint = query.fingerprint(run_id.as_str());
     let cursor = query.page.cursor.as_deref().map(|text| Cursor::read(text, &fingerprint)).transpose()?;
     let as_of = cursor.map_or(snapshot.size(), |cursor| cursor.as_of);
-    let walk = Walk {
+    let mut walk = Walk {
         snapshot,
         run_no: run.run_no,
         as_of,
+        of_one_tree: query.root.is_some(),
         limit: query.page.limit,
         meter: Meter::default(),
+        way: Vec::new(),
         ahead: RefCell::default(),
     };
     let depth_max = query.depth.unwrap_or(u32::MAX);
@@ -92,8 +94,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
         let down = shown.children > 0 && depth < depth_max;
         items.push(shown);
         last = Some((node.key(), depth));
-        // A walk of one tree ends with it: there is nothing beside its root.
-        at = walk.next(&node, depth, down)?.filter(|(_, depth)| query.root.is_none() || *depth > 0);
+        at = walk.next(&node, depth, down)?;
     }
     Ok(Page::of(items, None))
 }
@@ -103,10 +104,22 @@ struct Walk<'a, S> {
     run_no: u64,
     /// What came later is passed over: a read costs what it returns and what was added there since the first page.
     as_of: u64,
+    /// It ends with the tree of its root: nothing stands beside that.
+    of_one_tree: bool,
     /// Nodes of the page at most.
     limit: u32,
     meter: Meter,
+    /// The way down to the node that was shown last, as far as this page showed it.
+    way: Vec<Passed>,
     ahead: RefCell<Ahead>,
+}
+
+/// A node on the way.
+struct Passed {
+    node: Node,
+    depth: u32,
+    /// Children that were not walked yet, at most.
+    left: u64,
 }
 
 impl<S: Snapshot> Walk<'_, S> {
@@ -119,8 +132,9 @@ impl<S: Snapshot> Walk<'_, S> {
         }
     }
 
-    fn show(&self, node: &Node, depth: u32) -> Result<TreeNode> {
+    fn show(&mut self, node: &Node, depth: u32) -> Result<TreeNode> {
         let children = self.snapshot.children(self.run_no, node.children())?;
+        self.way.push(Passed { node: node.clone(), depth, left: children });
         Ok(match node {
             Node::Trace(row) => {
                 TreeNode { trace: Some(traces::view(self.snapshot, row, &self.meter)?), missing: None, depth, children }
@@ -131,27 +145,48 @@ impl<S: Snapshot> Walk<'_, S> {
 
     /// The node after `node` in pre-order: its first child, else the next sibling of it or of its nearest ancestor that
     /// has one.
-    fn next(&self, node: &Node, depth: u32, down: bool) -> Result<Option<(Node, u32)>> {
+    fn next(&mut self, node: &Node, depth: u32, down: bool) -> Result<Option<(Node, u32)>> {
         if down && let Some(child) = self.first(node.children(), None)? {
+            self.step_into(depth);
             return Ok(Some((child, depth + 1)));
         }
         let (mut node, mut depth) = (node.clone(), depth);
         loop {
+            while self.way.last().is_some_and(|passed| passed.depth >= depth) {
+                self.way.pop();
+            }
+            if depth == 0 && self.of_one_tree {
+                return Ok(None);
+            }
             let place = match &node {
                 Node::Missing(_) => Slot::Root,
                 Node::Trace(row) => row.parent,
             };
-            if let Some(sibling) = self.first(place, Some(node.position()))? {
+            let was_last = self.way.last().is_some_and(|above| above.left == 0);
+            if !was_last && let Some(sibling) = self.first(place, Some(node.position()))? {
+                if let Some(above) = depth.checked_sub(1) {
+                    self.step_into(above);
+                }
                 return Ok(Some((sibling, depth)));
             }
             if depth == 0 {
                 return Ok(None);
             }
-            node = match self.up(place)? {
-                Some(parent) => parent,
-                None => return Ok(None),
+            node = match self.way.last() {
+                Some(above) => above.node.clone(),
+                None => match self.up(place)? {
+                    Some(parent) => parent,
+                    None => return Ok(None),
+                },
             };
             depth -= 1;
+        }
+    }
+
+    /// Notes that a child of the node at `depth` of the way is walked.
+    fn step_into(&mut self, depth: u32) {
+        if let Some(above) = self.way.last_mut().filter(|above| above.depth == depth) {
+            above.left = above.left.saturating_sub(1);
         }
     }
 
