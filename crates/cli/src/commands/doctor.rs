@@ -79,15 +79,17 @@ fn ledger(path: &Path) -> Finding {
         return fine("ledger", format!("{}: will be made by the first write", path.display()));
     }
     let options = Options { create: false, read_only: true, ..Options::default() };
-    let opened = SqliteLedger::open(path, options).and_then(|ledger| Ok((block_on(ledger.head())?, ledger.ledger())));
+    let opened = SqliteLedger::open(path, options)
+        .and_then(|ledger| Ok((block_on(ledger.head())?, ledger.ledger(), ledger.text_bytes()?)));
     match opened {
-        Ok((head, id)) => fine(
+        Ok((head, id, text)) => fine(
             "ledger",
             format!(
-                "{}: {} entries, ledger {id}, format {}",
+                "{}: {} entries, ledger {id}, format {}, {} bytes of which the text index takes {text}",
                 path.display(),
                 head.tree_size,
-                SqliteLedger::format_version()
+                SqliteLedger::format_version(),
+                std::fs::metadata(path).map_or(0, |found| found.len()),
             ),
         ),
         Err(error) => wrong("ledger", format!("{}: {error} ({})", path.display(), error.code())),
