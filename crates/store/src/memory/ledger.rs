@@ -69,6 +69,15 @@ fn known(index: &Index, run_id: Option<&RunId>) -> Result<()> {
     index.run(run_id)?.map(drop).ok_or_else(unknown)
 }
 
+/// The report on the whole ledger states its head.
+fn stated(mut report: Report, index: &Index, run_id: Option<&RunId>) -> Result<Report> {
+    if run_id.is_none() {
+        let head = read::head(index)?;
+        report.head(head.tree_size, head.root);
+    }
+    Ok(report)
+}
+
 #[async_trait]
 impl LedgerStore for MemoryLedger {
     fn ledger(&self) -> LedgerId {
@@ -123,18 +132,14 @@ impl LedgerStore for MemoryLedger {
                 report.find(Wrong::RowDiffers, name, "the index is not what the log says");
             }
         }
-        if run_id.is_none() {
-            let head = read::head(&*index)?;
-            report.head(head.tree_size, head.root);
-        }
-        Ok(report)
+        stated(report, &index, run_id)
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
         let mut index = self.lock();
         known(&index, run_id)?;
         *index = index.rebuilt()?;
-        Ok(Report::default())
+        stated(Report::default(), &index, run_id)
     }
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {

@@ -1,0 +1,7 @@
+//! Every method of the handles as a user calls it: on a ledger in memory and on one in a file, with the same answers.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod batches;
+mod common;
+mod runs;
+mod traces;
