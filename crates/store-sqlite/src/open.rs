@@ -131,15 +131,17 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     let denied = |error| io("the ledger's file cannot be looked at", error);
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
-        match std::fs::canonicalize(&path) {
+        let error = match std::fs::canonicalize(&path) {
             Ok(path) => return Ok(path),
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(denied(error)),
-        }
+            Err(error) => error,
+        };
         let directory = directory_of(&path);
         if let Ok(target) = std::fs::read_link(&path) {
             path = directory.join(target);
             continue;
+        }
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return Err(denied(error));
         }
         return match (std::fs::canonicalize(directory), path.file_name()) {
             (Ok(directory), Some(name)) => Ok(directory.join(name)),

@@ -7,6 +7,7 @@ mod equals_memory;
 mod faults;
 mod file;
 mod fsck;
+mod paths;
 mod text;
 mod together;
 mod wal;
