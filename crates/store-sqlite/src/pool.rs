@@ -182,4 +182,45 @@ mod tests {
         pool.close();
         assert!(pool.lend().is_err());
     }
+
+    fn pool(path: PathBuf, max: u32) -> Pool {
+        drop(Connection::open(&path).unwrap());
+        let first = open::reader(&path, Mode::Reader).unwrap();
+        Pool::new(path, Mode::Reader, LedgerId::from_bytes([0; 16]), max, first).unwrap()
+    }
+
+    #[test]
+    fn closing_waits_for_what_is_lent_and_wakes_who_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path().join("x.db"), 1);
+        let lent = pool.lend().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.lend().err().map(|error| error.code()));
+            let closing = scope.spawn(|| pool.close());
+            while !pool.idle.lock().unwrap().closed {
+                std::thread::yield_now();
+            }
+            assert!(!closing.is_finished(), "a reader is still lent");
+            lent.give_back();
+            closing.join().unwrap();
+            assert_eq!(waiting.join().unwrap(), Some("closed"));
+        });
+        assert_eq!(pool.idle.lock().unwrap().open, 0, "what came back was closed");
+    }
+
+    #[test]
+    fn a_reader_that_cannot_be_opened_takes_no_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let pool = pool(path.clone(), 2);
+        let lent = pool.lend().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(pool.lend().err().map(|error| error.code()), Some("not_a_ledger"));
+        std::fs::create_dir(&path).unwrap();
+        let error = pool.lend().err().unwrap();
+        assert_eq!((error.code(), error.detail()), ("not_a_ledger", "the path is a directory"));
+        assert_eq!(pool.idle.lock().unwrap().open, 1);
+        lent.give_back();
+        assert!(pool.lend().is_ok(), "the one that is open is still lent");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod common;
+mod damage;
 mod equals_memory;
 mod faults;
 mod file;
