@@ -158,3 +158,30 @@ fn more_runs_and_names_than_the_writer_keeps_are_counted_right() {
     let report = block_on(ledger.verify_indices(None)).unwrap();
     assert_eq!((report.findings, report.tree_size), (Vec::new(), 4_543));
 }
+
+#[test]
+fn a_file_that_was_moved_away_takes_no_more_commits() {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    std::fs::rename(&place.path, place.path.with_extension("away")).unwrap();
+    ledger.fail_next(Fault::CommitLost);
+    refused(&ledger, thought("run-0", "t"));
+    let error = refused(&ledger, thought("run-0", "t"));
+    assert_eq!((error.code(), error.outcome()), ("not_a_ledger", Outcome::NotApplied), "{error}");
+    assert!(!place.path.exists(), "no other ledger is made in its place");
+}
+
+#[test]
+fn a_stored_row_of_another_form_is_corrupt() {
+    let place = place();
+    let ledger = open(&place.path);
+    commit(&ledger, start("run-0"));
+    ledger.close().unwrap();
+    tamper(&place.path, "UPDATE entry SET recorded_at = 0, salt = NULL; UPDATE run SET status = 99");
+    let ledger = open(&place.path);
+    assert_eq!(code(block_on(ledger.run(&run_id("run-0")))), "corrupt");
+    assert_eq!(code(block_on(ledger.entries(0, 1))), "corrupt");
+    assert_eq!(refused(&ledger, thought("run-0", "t")).code(), "corrupt");
+    assert_eq!(commit(&ledger, start("run-1")).tree_size, 2, "others go on");
+}
