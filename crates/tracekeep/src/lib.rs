@@ -47,7 +47,7 @@ pub use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
     ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
-pub use tracekeep_core::view::{Run, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::view::{NameCount, Run, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
     Batch, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest,
