@@ -1,4 +1,4 @@
-//! The arrows between crates (DESIGN §7): core → store → (store-sqlite, otlp) → tracekeep → (client, server) → cli.
+//! The arrows between crates (DESIGN §7): core → audit → store → (store-sqlite, otlp) → tracekeep → (client, server) → cli.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,15 @@ use crate::sh::{Failed, Outcome};
 /// How far along the arrows a crate stands: it may depend on those before it. A new crate needs its place here.
 const PLACES: &[(&str, u32)] = &[
     ("tracekeep-core", 0),
-    ("tracekeep-store", 1),
-    ("tracekeep-store-sqlite", 2),
-    ("tracekeep-otlp", 2),
-    ("tracekeep", 3),
-    ("tracekeep-client", 4),
-    ("tracekeep-server", 4),
-    ("tracekeep-cli", 5),
-    ("tracekeep-bench", 6),
+    ("tracekeep-audit", 1),
+    ("tracekeep-store", 2),
+    ("tracekeep-store-sqlite", 3),
+    ("tracekeep-otlp", 3),
+    ("tracekeep", 4),
+    ("tracekeep-client", 5),
+    ("tracekeep-server", 5),
+    ("tracekeep-cli", 6),
+    ("tracekeep-bench", 7),
 ];
 
 /// For tests alone: nothing that ships depends on them.

@@ -100,6 +100,14 @@ id!(
     CorrelationId
 );
 id!(
+    /// Names one expectation within its run.
+    ExpectationId
+);
+id!(
+    /// Names one acknowledgement within its run.
+    AckId
+);
+id!(
     /// An idempotency key: names one write, or one effect at the gate.
     Key
 );

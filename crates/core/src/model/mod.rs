@@ -1,11 +1,13 @@
 //! The model: runs, steps and traces, and the ops that record them.
 
+mod audit;
 mod free;
 mod op;
 mod run;
 mod step;
 mod trace;
 
+pub use audit::{Ack, AckStatus, AuditStatus, Expect};
 pub use free::JsonObject;
 pub use op::{Kind, Op};
 pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, Source, StartRun, Violation};

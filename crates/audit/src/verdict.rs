@@ -1,0 +1,89 @@
+//! The verdict: what reconciliation found.
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::{AckId, ExpectationId};
+use tracekeep_core::wire::{object, object_field, words};
+
+/// Findings that one list of a verdict holds; [`Verdict::truncated`] says where there are more.
+pub const LISTED_MAX: usize = 1_000;
+
+words! {
+    /// What is to be said of the run as a whole.
+    pub enum VerdictStatus {
+        /// Everything that was expected was done, be it late or at a later attempt, and nothing else.
+        Complete = "COMPLETE",
+        /// Something is still to be done, inside its deadline.
+        Pending = "PENDING",
+        /// Something is missing, failed or rolled back, or was done that nobody expected.
+        Incomplete = "INCOMPLETE",
+        /// The liveness check is past its deadline and nobody has acknowledged it: the run is taken for dead.
+        Stale = "STALE",
+    }
+}
+
+object! {
+    /// One thing that was found, of an expectation or of an acknowledgement.
+    pub struct Finding {
+        /// The part of the system.
+        required domain: String,
+        /// What it should have done, or did.
+        required action: String,
+        /// The expectation.
+        optional expectation_id: ExpectationId,
+        /// The acknowledgement; none where a status was set by hand, or nothing was said.
+        optional ack_id: AckId,
+        /// The last moment that is in time.
+        optional deadline: Timestamp,
+        /// When it was said, or done.
+        optional at: Timestamp,
+        /// Of a failure or a rollback: what came later made up for it.
+        default superseded: bool = false,
+    }
+}
+
+object_field!(Finding);
+
+object! {
+    /// What should have happened against what did. Lists are sorted by (domain, action, time, id).
+    pub struct Verdict {
+        /// Of the run as a whole.
+        required status: VerdictStatus,
+        /// Expectations that were looked at.
+        required expectations: u64,
+        /// Acknowledgements that were looked at.
+        required acks: u64,
+        /// Expectations past their deadline of which nothing was said; none that are optional.
+        required missing: Vec<Finding>,
+        /// Failed attempts; those that a later one made up for are marked.
+        required failed: Vec<Finding>,
+        /// What was undone; likewise.
+        required rolled_back: Vec<Finding>,
+        /// Expectations that were met after their deadline.
+        required late: Vec<Finding>,
+        /// Expectations inside their deadline; none that are optional.
+        required pending: Vec<Finding>,
+        /// Acknowledgements that no expectation asked for.
+        required drift: Vec<Finding>,
+        /// Acknowledgements of what had been done already.
+        required duplicate: Vec<Finding>,
+        /// A list has more findings than are shown.
+        default truncated: bool = false,
+    }
+}
+
+object_field!(Verdict);
+
+impl Verdict {
+    /// Whether there is nothing to look into: the run is complete, in time, and nothing was said twice or without having
+    /// been asked for. Failures that were made up for do not count.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let made_up = |findings: &[Finding]| findings.iter().all(|finding| finding.superseded);
+        self.status == VerdictStatus::Complete
+            && self.late.is_empty()
+            && self.drift.is_empty()
+            && self.duplicate.is_empty()
+            && made_up(&self.failed)
+            && made_up(&self.rolled_back)
+    }
+}

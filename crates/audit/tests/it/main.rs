@@ -1,0 +1,5 @@
+//! Reconciliation, from outside.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cases;
+mod properties;
