@@ -19,6 +19,6 @@ mod stall;
 mod state;
 
 pub use openapi::document as openapi_document;
-pub use problem::{CODES, error_page};
+pub use problem::{CODES, error_codes_of, error_page};
 pub use serve::{Bound, ConnectionLimits, bind};
 pub use state::App;

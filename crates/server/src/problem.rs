@@ -211,6 +211,20 @@ pub fn error_page(code: &str) -> Option<&'static str> {
     PAGES.iter().find(|(known, _)| *known == code).map(|(_, page)| *page)
 }
 
+/// The codes that are answered with an HTTP status, as their pages say; none for what is no status.
+#[must_use]
+pub fn error_codes_of(status: &str) -> Vec<&'static str> {
+    let states = |page: &str| page.lines().any(|line| line.starts_with("**Status** ") && mentions(line, status));
+    PAGES.iter().filter(|(_, page)| states(page)).map(|(code, _)| *code).collect()
+}
+
+/// Whether a line has the word `status`, all digits.
+fn mentions(line: &str, status: &str) -> bool {
+    status.len() == 3
+        && status.bytes().all(|byte| byte.is_ascii_digit())
+        && line.split(|c: char| !c.is_ascii_digit()).any(|word| word == status)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -235,5 +249,13 @@ mod tests {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors")).unwrap();
         let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         assert_eq!(files, codes.iter().map(|code| format!("{code}.md")).collect());
+    }
+
+    #[test]
+    fn a_status_names_the_codes_that_are_answered_with_it() {
+        assert!(error_codes_of("409").contains(&"conflict") && error_codes_of("409").contains(&"sealed"));
+        assert!(!error_codes_of("409").contains(&"missing_member"));
+        assert_eq!(error_codes_of("200"), Vec::<&str>::new());
+        assert_eq!(error_codes_of("4"), Vec::<&str>::new());
     }
 }

@@ -11,7 +11,7 @@ use tracekeep_store::Source;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
-use crate::print::{data, json, talk};
+use crate::print::{data, json, plain, talk};
 
 pub(crate) fn demo(config: &Config) -> Outcome {
     let ledger = open::writing(config)?;
@@ -25,7 +25,11 @@ pub(crate) fn demo(config: &Config) -> Outcome {
         json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;
     } else {
         data(run.as_str())?;
-        talk(&format!("recorded a run to look at: tracekeep show {run}, tracekeep tree {run}, or the server's page"));
+        let place = config.server.clone().unwrap_or_else(|| config.ledger.display().to_string());
+        talk(&format!(
+            "recorded a run to look at in {}: tracekeep show {run}, tracekeep tree {run}, or the server's page",
+            plain(&place)
+        ));
     }
     Ok(Done::Yes)
 }

@@ -38,6 +38,10 @@ fn explain(code: &str) -> Outcome {
             crate::print::data(page.trim_end())?;
             Ok(Done::Yes)
         }
+        None if !tracekeep_server::error_codes_of(code).is_empty() => {
+            crate::print::data(&tracekeep_server::error_codes_of(code).join("\n"))?;
+            Ok(Done::Yes)
+        }
         None => {
             crate::print::talk(&format!("tracekeep: no error has the code {}", crate::print::brief(code, 64)));
             Ok(Done::Findings)

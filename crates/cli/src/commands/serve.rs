@@ -24,7 +24,7 @@ pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
 }
 
 async fn run(config: &Config, listen: &str) -> Outcome {
-    let bound = bind(listen).await.map_err(|error| Failure::Other(format!("cannot listen on {listen}: {error}")))?;
+    let bound = bind(listen).await.map_err(|error| cannot_listen(config, listen, &error))?;
     let is_loopback = bound.address().ip().is_loopback();
     if !is_loopback && config.mode != Mode::Local {
         let detail = "modes test and prod refuse to serve a network without a key: listen on a loopback address";
@@ -46,6 +46,16 @@ async fn run(config: &Config, listen: &str) -> Outcome {
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)
+}
+
+/// Says what else can be done: the ledger may be served already.
+fn cannot_listen(config: &Config, listen: &str, error: &std::io::Error) -> Failure {
+    let holder = if config.is_volatile() { None } else { SqliteLedger::holder(&config.ledger) };
+    let hint = match holder.and_then(|holder| holder.address.map(|address| (holder.pid, address))) {
+        Some((pid, address)) => format!("process {pid} serves this ledger already, at http://{address}"),
+        None => "choose another address with --listen; port 0 takes a free one".to_owned(),
+    };
+    Failure::Other(format!("cannot listen on {listen}: {error}; {hint}"))
 }
 
 fn welcome(config: &Config, bound: &Bound) {

@@ -80,3 +80,27 @@ fn modes_refuse_what_is_not_safe() {
     assert_eq!(server.stop(), Some(0));
     assert!(!place.path().join("tracekeep.db").exists(), "nothing was kept");
 }
+
+#[test]
+fn a_taken_port_says_who_serves_or_what_to_do() {
+    let place = Place::new();
+    let server = Serving::start(&place, &[]);
+    let listen = server.url().trim_start_matches("http://").to_owned();
+    let again = place.run(&["serve", "--listen", &listen]);
+    let says = again.code(3).talk();
+    assert!(says.contains(&format!("process {} serves this ledger already", server.child.id())), "{says}");
+    let elsewhere = place.run(&["serve", "--listen", &listen, "--ledger", "other.db"]);
+    assert!(elsewhere.code(3).talk().contains("--listen"), "{}", elsewhere.talk());
+    assert!(place.run(&["demo"]).code(0).talk().contains("tracekeep.db"));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn explain_knows_codes_and_statuses() {
+    let place = Place::new();
+    assert!(place.run(&["explain", "sealed"]).code(0).out().starts_with("# sealed"));
+    let of_409 = place.run(&["explain", "409"]).code(0).out();
+    assert!(of_409.lines().any(|code| code == "conflict") && of_409.lines().any(|code| code == "sealed"), "{of_409}");
+    place.run(&["explain", "200"]).code(1);
+    place.run(&["explain", "nothing"]).code(1);
+}

@@ -284,13 +284,34 @@ pub trait Fields: Sized {
 pub fn read_whole<T: Fields>(value: Value<'_>, at: &Path<'_>) -> Result<T, Invalid> {
     match value {
         Value::Object(mut object) => {
-            let read = T::take(&mut object, at)?;
+            let read = T::take(&mut object, at).map_err(|error| misspelt::<T>(error, &object, at))?;
             refuse_rest(&object, at)?;
             Ok(read)
         }
         other => Err(at.wrong_type("an object", &other)),
     }
 }
+
+/// Where a member is missing and another stands there that no member is called, that one is named too: it may be the one
+/// that was meant.
+fn misspelt<T: Fields>(error: Invalid, object: &Object<'_>, at: &Path<'_>) -> Invalid {
+    let known = T::members();
+    let is_own = |name| at.name(name).refuse(error.code(), "").path() == error.path();
+    if error.code() != InvalidCode::MissingMember || !known.iter().any(|member| is_own(member.name)) {
+        return error;
+    }
+    let other = object.iter().map(|(name, _)| name).find(|name| known.iter().all(|member| member.name != *name));
+    match other.filter(|name| name.len() <= MISSPELT_BYTES_MAX) {
+        Some(other) => {
+            let detail = format!("{}, and {other:?} is not a member here", error.detail());
+            Invalid::new(error.code(), error.path(), detail)
+        }
+        None => error,
+    }
+}
+
+/// Bytes of a name that a misspelt member may have.
+const MISSPELT_BYTES_MAX: usize = 64;
 
 /// Refuses the first member that nobody took.
 ///

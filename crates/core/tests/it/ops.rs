@@ -552,3 +552,15 @@ fn the_forms_are_those_of_every_op() {
     let unknown = accept(r#"{"op":"no_such_op"}"#).unwrap_err();
     assert_eq!(unknown.detail(), format!("must be one of {}", names.join(" ")));
 }
+
+#[test]
+fn a_missing_member_names_the_one_that_may_have_been_meant() {
+    let detail =
+        |text: &str| Op::read(tracekeep_core::json::parse(text.as_bytes()).unwrap()).unwrap_err().detail().to_owned();
+    let step = r#"{"op":"record_step","run_id":"r","index":0,"skil_name":"s","params":{},"status":"success"}"#;
+    assert_eq!(detail(step), "is required, and \"skil_name\" is not a member here");
+    assert_eq!(detail(&step.replace("\"skil_name\":\"s\",", "")), "is required");
+    // Of an inner object, the outer one's members say nothing.
+    let run = r#"{"op":"record_trace","run_id":"r","trace_type":{"type":"Thought"},"x":1}"#;
+    assert_eq!(detail(run), "is required");
+}

@@ -20,7 +20,8 @@ let refreshing = false;
 let rest = 0; // when the next refresh may begin
 
 function viewOf(hash, signal) {
-  const [path, query] = hash.replace(/^#\/?/, "").split(/\?(.*)/s, 2);
+  // `runs/ID` is how the API calls a run.
+  const [path, query] = hash.replace(/^#\/?/, "").replace(/^runs\/(?=[^?])/, "run/").split(/\?(.*)/s, 2);
   const params = new URLSearchParams(query);
   if (!path.startsWith("run/")) return runsView(params, signal);
   let id = "";
