@@ -85,6 +85,14 @@ def check_an_agents_decision_is_recorded_and_found_as_written(stage):
             same("what comes of it", timeless(found), timeless(shown_below(text)))
 
 
+def check_runs_are_compared_as_written(stage):
+    names = "".join(block("post()").splitlines(keepends=True)[:2])
+    compare = block("tracekeep diff")
+    with stage.serve() as server:
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + compare))
+        same("what comes of it", found, shown_below(compare))
+
+
 def check_the_addresses_that_the_readme_names_answer(stage):
     text = (ROOT / "README.md").read_text()
     paths = set(re.findall(r"http://127\.0\.0\.1:4318(/[\w./]*)", text)) | set(re.findall(r"`(/[a-z]+)`", text))

@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Find traces of a run, oldest first, or count them
     #[command(after_help = TRACES_HELP)]
     Traces(Traces),
+    /// Compare two runs: whether they did the same, and where they part
+    #[command(after_help = DIFF_HELP)]
+    Diff(Diff),
     /// Follow the log
     Tail {
         /// Start from this log index instead of the head
@@ -128,6 +131,33 @@ pub(crate) struct Tree {
     /// Levels below the start
     #[arg(long)]
     pub(crate) depth: Option<u32>,
+}
+
+/// What stands below the options of `diff`.
+const DIFF_HELP: &str = "\
+Exit codes: 0 identical, 1 diverged, 2 usage, 3 unverifiable: a run is not sealed, was erased, or could not be read. Runs \
+with the same behaviour and other outputs are 1, with --behaviour 0.
+
+With --json: one line, as the API answers, with the differences up to --limit.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The first run
+    pub(crate) a: RunId,
+    /// The second run
+    pub(crate) b: RunId,
+    /// Accept the same behaviour: the agent chose the same, whatever came back
+    #[arg(long)]
+    pub(crate) behaviour: bool,
+    /// Prove the first divergence
+    #[arg(long)]
+    pub(crate) proof: bool,
+    /// At most so many differences
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Go on where the differences before ended
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
 }
 
 /// What stands below the options of `traces`.

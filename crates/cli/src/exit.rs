@@ -13,6 +13,8 @@ pub(crate) enum Done {
     Yes,
     /// It found something wrong, or nothing at all.
     Findings,
+    /// It could not tell.
+    Unverifiable,
 }
 
 /// Why a command failed.
@@ -24,6 +26,8 @@ pub(crate) enum Failure {
     Store(Error),
     /// The same, at a place outside of what the error's own path names: a line, a file.
     At(String, Error),
+    /// The ledger knows nothing of what two sides were to be compared by.
+    Unverifiable(Error),
     /// Something around it failed.
     Other(String),
     /// Whoever reads stdout went away.
@@ -39,7 +43,7 @@ impl Failure {
     fn code(&self) -> &'static str {
         match self {
             Self::Usage(_) => "usage",
-            Self::Store(error) | Self::At(_, error) => error.code(),
+            Self::Store(error) | Self::At(_, error) | Self::Unverifiable(error) => error.code(),
             Self::Other(_) | Self::Unread => "failed",
         }
     }
@@ -53,7 +57,7 @@ impl Failure {
                 None
             }
             Self::Unread => None,
-            Self::Store(error) => Some(error),
+            Self::Store(error) | Self::Unverifiable(error) => Some(error),
             Self::At(place, error) => {
                 members.push(("place", Json::from(place.as_str())));
                 Some(error)
@@ -69,7 +73,7 @@ impl Failure {
     fn exit(&self) -> u8 {
         let error = match self {
             Self::Usage(_) => return 2,
-            Self::Other(_) | Self::Unread => return 3,
+            Self::Other(_) | Self::Unverifiable(_) | Self::Unread => return 3,
             Self::Store(error) | Self::At(_, error) => error,
         };
         if [Code::InvalidParameter.as_str(), Code::InvalidCursor.as_str()].contains(&error.code()) {
@@ -113,7 +117,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::Other(text) => f.write_str(text),
-            Self::Store(error) => write!(f, "{error} ({}: see `tracekeep explain {}`)", error.code(), error.code()),
+            Self::Store(error) | Self::Unverifiable(error) => {
+                write!(f, "{error} ({}: see `tracekeep explain {}`)", error.code(), error.code())
+            }
             Self::At(place, error) => {
                 write!(f, "{place}: {error} ({}: see `tracekeep explain {}`)", error.code(), error.code())
             }
@@ -127,6 +133,7 @@ pub(crate) fn code(outcome: Outcome, json: bool) -> ExitCode {
     match outcome {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::Findings) => ExitCode::from(1),
+        Ok(Done::Unverifiable) => ExitCode::from(3),
         // A reader that went away has had enough. What writes has written by then, or goes on without it.
         Err(Failure::Unread) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -4,7 +4,7 @@ use tracekeep_core::Invalid;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::{self, Object, Value};
 use tracekeep_core::view::{LogEntry, LogEvent};
-use tracekeep_core::wire::{Field, Path, take_optional, take_required};
+use tracekeep_core::wire::{Field, Fields, Path, read_whole, take_optional, take_required};
 use tracekeep_store::{Code, Digests, Error, ErrorKind, Outcome, Page, Result};
 
 /// Levels that a page or a view puts around what was recorded.
@@ -30,6 +30,11 @@ impl Answer {
     /// The one value that the answer is.
     pub(crate) fn read<T: Field>(&self) -> Result<T> {
         T::read(self.value()?, &Path::ROOT).map_err(unreadable)
+    }
+
+    /// The object of known members that the answer is.
+    pub(crate) fn whole<T: Fields>(&self) -> Result<T> {
+        read_whole(self.value()?, &Path::ROOT).map_err(unreadable)
     }
 
     /// One member of the object that the answer is.

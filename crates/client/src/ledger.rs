@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tracekeep_core::body::Body;
+use tracekeep_core::compare::{Comparison, Level};
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::Op;
@@ -12,8 +13,8 @@ use tracekeep_core::view::{
 };
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter,
-    RunQuery, Source, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
+    RunFilter, RunQuery, Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -217,6 +218,15 @@ impl LedgerStore for HttpLedger {
 
     async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
         self.get(&Query::new().page(page).on(&run_path(run_id, "/steps")))?.page()
+    }
+
+    async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
+        let path = Query::new()
+            .add("level", (query.level != Level::Exact).then_some(query.level))
+            .add("proof", query.proof.then_some(true))
+            .page(&query.page)
+            .on(&run_path(a, &format!("/compare/{}", segment(b.as_str()))));
+        self.get(&path)?.whole()
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery,
-    TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter,
+    RunQuery, TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -108,6 +109,10 @@ impl LedgerStore for FaultStore {
 
     async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
         self.inner.steps(run_id, page).await
+    }
+
+    async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
+        self.inner.compare(a, b, query).await
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

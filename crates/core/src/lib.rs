@@ -16,6 +16,7 @@
 
 pub mod amount;
 pub mod body;
+pub mod compare;
 pub mod hash;
 pub mod id;
 mod invalid;

@@ -57,6 +57,9 @@ pub const ANCESTORS_MAX: u32 = 1_000;
 /// Index rows that one read may visit beyond what it returns, when several filters are combined.
 pub const SCAN_ROWS_MAX: u32 = 10_000;
 
+/// Steps that a page of differences between two runs passes beyond the first that differs: what a reader waits for.
+pub const COMPARED_STEPS_MAX: u32 = 100_000;
+
 /// Traces that one query names by their ids: what fits a URL with ids of any length.
 pub const TRACE_IDS_MAX: u32 = 64;
 

@@ -5,6 +5,8 @@
 //! folded as they arrive while they are contiguous from 0, so that a seal reads only what lies beyond the first gap.
 
 use crate::amount::{Cost, DurationMs};
+use crate::body::Body;
+use crate::compare::Level;
 use crate::hash::Hash;
 use crate::id::Key;
 use crate::invalid::{Invalid, InvalidCode};
@@ -42,55 +44,84 @@ pub struct StepLeaves {
     pub exact: Hash,
 }
 
-const BEHAVIOUR: &[u8] = b"tracekeep/behaviour/1\n";
-const EXACT: &[u8] = b"tracekeep/exact/1\n";
+impl StepLeaves {
+    /// The hash in one of the trees.
+    #[must_use]
+    pub const fn at(&self, level: Level) -> Hash {
+        match level {
+            Level::Behaviour => self.behaviour,
+            Level::Exact => self.exact,
+        }
+    }
 
-fn leaf(tag: &[u8], draft: Draft) -> Hash {
-    let body = draft.finish();
-    merkle::leaf_hash(&[tag, body.as_str().as_bytes()].concat())
+    fn over(body: impl Fn(Level) -> Body) -> Self {
+        let hash = |level| leaf_hash(level, body(level).as_str());
+        Self { behaviour: hash(Level::Behaviour), exact: hash(Level::Exact) }
+    }
 }
 
-/// The leaves of one step whose hashes were computed ([`crate::model::Op::check`] does).
+/// The hash of a leaf whose canonical JSON is `body`.
+#[must_use]
+pub fn leaf_hash(level: Level, body: &str) -> Hash {
+    let tag: &[u8] = match level {
+        Level::Behaviour => b"tracekeep/behaviour/1\n",
+        Level::Exact => b"tracekeep/exact/1\n",
+    };
+    merkle::leaf_hash(&[tag, body.as_bytes()].concat())
+}
+
+/// What stands in the leaf of one step whose hashes were computed ([`crate::model::Op::check`] does).
+#[must_use]
+pub fn step_leaf(step: &RecordStep, level: Level) -> Body {
+    let mut draft = Draft::default();
+    draft.put("index", &step.index);
+    draft.put_optional("input_hash", step.input_hash.as_ref());
+    draft.put("outcome_category", &step.outcome_category);
+    draft.put_optional("outcome_code", step.outcome_code.as_ref());
+    draft.put("replay_behavior", &step.replay_behavior);
+    draft.put("retry_count", &step.retry_count);
+    draft.put("skill_name", &step.skill_name);
+    draft.put("status", &step.status);
+    if level == Level::Exact {
+        draft.put_optional("output_hash", step.output_hash.as_ref());
+        draft.put_optional("rng_state_before", step.rng_state_before.as_ref());
+    }
+    draft.finish()
+}
+
+/// What stands in the header's leaf: {plan_hash, seed}, absent members dropped.
+#[must_use]
+pub fn header_leaf(plan_hash: Option<Hash>, seed: Option<i64>) -> Body {
+    let mut draft = Draft::default();
+    draft.put_optional("plan_hash", plan_hash.as_ref());
+    draft.put_optional("seed", seed.as_ref());
+    draft.finish()
+}
+
+/// What stands in the last leaf: {end: status}.
+#[must_use]
+pub fn end_leaf(status: FinalStatus) -> Body {
+    let mut draft = Draft::default();
+    draft.put("end", &status);
+    draft.finish()
+}
+
+/// The leaves of one step, as [`step_leaf`].
 #[must_use]
 pub fn step_leaves(step: &RecordStep) -> StepLeaves {
-    let draft = |exact: bool| {
-        let mut draft = Draft::default();
-        draft.put("index", &step.index);
-        draft.put_optional("input_hash", step.input_hash.as_ref());
-        draft.put("outcome_category", &step.outcome_category);
-        draft.put_optional("outcome_code", step.outcome_code.as_ref());
-        draft.put("replay_behavior", &step.replay_behavior);
-        draft.put("retry_count", &step.retry_count);
-        draft.put("skill_name", &step.skill_name);
-        draft.put("status", &step.status);
-        if exact {
-            draft.put_optional("output_hash", step.output_hash.as_ref());
-            draft.put_optional("rng_state_before", step.rng_state_before.as_ref());
-        }
-        draft
-    };
-    StepLeaves { behaviour: leaf(BEHAVIOUR, draft(false)), exact: leaf(EXACT, draft(true)) }
+    StepLeaves::over(|level| step_leaf(step, level))
 }
 
-/// The leaves of the header {plan_hash, seed}, absent members dropped.
+/// The leaves of the header, as [`header_leaf`].
 #[must_use]
 pub fn header_leaves(plan_hash: Option<Hash>, seed: Option<i64>) -> StepLeaves {
-    let draft = || {
-        let mut draft = Draft::default();
-        draft.put_optional("plan_hash", plan_hash.as_ref());
-        draft.put_optional("seed", seed.as_ref());
-        draft
-    };
-    StepLeaves { behaviour: leaf(BEHAVIOUR, draft()), exact: leaf(EXACT, draft()) }
+    StepLeaves::over(|_| header_leaf(plan_hash, seed))
 }
 
-fn end_leaves(status: FinalStatus) -> StepLeaves {
-    let draft = || {
-        let mut draft = Draft::default();
-        draft.put("end", &status);
-        draft
-    };
-    StepLeaves { behaviour: leaf(BEHAVIOUR, draft()), exact: leaf(EXACT, draft()) }
+/// The leaves of the end, as [`end_leaf`].
+#[must_use]
+pub fn end_leaves(status: FinalStatus) -> StepLeaves {
+    StepLeaves::over(|_| end_leaf(status))
 }
 
 /// The two trees of a run over its header and its steps 0 to `steps` − 1.
@@ -119,6 +150,16 @@ impl Fold {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.behaviour.size() - 1
+    }
+
+    /// How many leaves at the front of both runs' trees, the header's among them, are surely the same: those under the
+    /// complete subtrees that the two frontiers share. There may be more.
+    #[must_use]
+    pub fn same_front(&self, other: &Self, level: Level) -> u64 {
+        match level {
+            Level::Behaviour => self.behaviour.same_front(&other.behaviour),
+            Level::Exact => self.exact.same_front(&other.exact),
+        }
     }
 
     /// behaviour_hash and root_hash of the run that ends here with `status`.
@@ -334,7 +375,7 @@ object! {
 impl Sealed {
     /// The recorded body.
     #[must_use]
-    pub fn body(&self) -> crate::body::Body {
+    pub fn body(&self) -> Body {
         let mut draft = crate::model::Op::CompleteRun(self.op.clone()).draft();
         self.figures.put(&mut draft);
         draft.finish()
@@ -367,7 +408,7 @@ object! {
 impl KeyBody {
     /// The recorded body.
     #[must_use]
-    pub fn body(&self) -> crate::body::Body {
+    pub fn body(&self) -> Body {
         let mut draft = Draft::default();
         draft.put("op", &"key".to_owned());
         self.put(&mut draft);

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter,
-    RunQuery, Source, TraceQuery, TreeQuery, read,
+    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
+    RunFilter, RunQuery, Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -331,6 +332,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
         self.readers.read(|view| read::steps(view, run_id, page))
+    }
+
+    async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
+        self.readers.read(|view| read::compare(view, a, b, query))
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
@@ -10,7 +11,7 @@ use tracekeep_core::view::{
 
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::receipt::Receipt;
 use crate::report::Report;
 
@@ -63,6 +64,14 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
 
     /// The steps of a run by index; `run_not_found` where it is unknown.
     async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>>;
+
+    /// Compares two runs by their seals' hashes, and lists where they differ: header, steps by index, end.
+    /// `run_not_found`.
+    ///
+    /// The first divergence is found by a walk over the runs' step rows, which starts behind the subtrees that both
+    /// begin with; bodies are read only where leaves differ. A page ends once it has its differences, 8 MiB of bodies, or
+    /// has passed [`COMPARED_STEPS_MAX`](tracekeep_core::limits::COMPARED_STEPS_MAX) steps beyond the first divergence.
+    async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison>;
 
     /// A trace; `None` where run or trace is unknown.
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>>;

@@ -37,7 +37,8 @@ pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{
-    CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    CompareQuery, CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery,
+    TreeQuery,
 };
 pub use receipt::{OpReceipt, Receipt, Recorded};
 pub use report::{Finding, Report, Wrong};

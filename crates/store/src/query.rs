@@ -1,6 +1,7 @@
 //! Queries, pages and cursors.
 
 use tracekeep_core::TimeRange;
+use tracekeep_core::compare::Level;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::id::TraceId;
 use tracekeep_core::limits::{
@@ -241,6 +242,23 @@ pub struct TreeQuery {
     pub depth: Option<u32>,
     /// How many nodes, from where.
     pub page: PageRequest,
+}
+
+/// A comparison of two runs, and a page of what differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompareQuery {
+    /// [`Level::Behaviour`]: of runs that diverged, only what of behaviour differs.
+    pub level: Level,
+    /// Whether the first divergence is to be proved: takes a pass over both runs' step rows.
+    pub proof: bool,
+    /// How many differences, from where.
+    pub page: PageRequest,
+}
+
+impl Default for CompareQuery {
+    fn default() -> Self {
+        Self { level: Level::Exact, proof: false, page: PageRequest::default() }
+    }
 }
 
 /// Where a walk goes on. Opaque outside: hex of a version, a check of the query, and the position.

@@ -40,6 +40,10 @@ pub use traces::{GenerateId, TraceOptions, TraceStore};
 pub use tree::TraceTree;
 
 pub use tracekeep_core::amount::{Cost, DurationMs};
+pub use tracekeep_core::compare::{
+    Change, ComparedRun, Comparison, Difference, DivergenceProof, FieldDifference, Hindered, LeafProof, Level,
+    Obstacle, Part, Verdict,
+};
 pub use tracekeep_core::hash::{Hash, hash_request};
 pub use tracekeep_core::id::{CorrelationId, Key, LedgerId, RunId, TraceId};
 pub use tracekeep_core::json::{Json, canonical_json};
@@ -50,7 +54,7 @@ pub use tracekeep_core::model::{
 pub use tracekeep_core::view::{NameCount, Run, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
-    Batch, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest,
-    Receipt, Recorded, Report, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Batch, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page,
+    PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::SqliteLedger;

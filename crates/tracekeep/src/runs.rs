@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{CorrelationId, RunId};
 use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, StartRun};
 use tracekeep_core::view::{Run, Step};
-use tracekeep_store::{Batch, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, block_on};
+use tracekeep_store::{
+    Batch, CompareQuery, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, block_on,
+};
 
 use crate::open::{commit, no_answer};
 
@@ -116,5 +119,32 @@ impl RunStore {
     #[doc(alias = "get_trace_count")]
     pub fn run_count(&self, filter: &RunFilter) -> Result<u64> {
         block_on(self.ledger.run_count(filter))
+    }
+
+    /// Compares two runs: whether they did the same, where they part, and a page of what differs.
+    ///
+    /// ```
+    /// use tracekeep::{CompareQuery, FinalStatus, Json, RecordStep, StartRun, Tracekeep, Verdict};
+    ///
+    /// let tracekeep = Tracekeep::open_in_memory();
+    /// let run = |city: &str| {
+    ///     let run = tracekeep.runs().start_run(StartRun::default())?;
+    ///     let params = Json::parse(&format!(r#"{{"to":"{city}"}}"#))?;
+    ///     tracekeep.runs().record_step(RecordStep::new(run.clone(), 0, "search", params))?;
+    ///     tracekeep.runs().complete_run(&run, FinalStatus::Completed)?;
+    ///     tracekeep::Result::Ok(run)
+    /// };
+    /// let (a, b) = (run("Lisbon")?, run("Porto")?);
+    /// let compared = tracekeep.runs().compare(&a, &b, &CompareQuery::default())?;
+    /// assert_eq!(compared.verdict, Verdict::Diverged);
+    /// let first = compared.first_divergence.expect("diverged runs part somewhere");
+    /// assert_eq!((first.step, first.fields[0].field.as_str()), (Some(0), "params"));
+    /// # Ok::<(), tracekeep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `run_not_found`, `invalid_parameter`, `invalid_cursor`.
+    pub fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
+        block_on(self.ledger.compare(a, b, query))
     }
 }

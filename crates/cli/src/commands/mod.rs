@@ -1,6 +1,7 @@
 //! The commands.
 
 mod demo;
+mod diff;
 mod doctor;
 mod log;
 mod record;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Show { run } => runs::show(&config, &run),
         Command::Tree(args) => tree::tree(&config, args),
         Command::Traces(args) => traces::traces(&config, args),
+        Command::Diff(args) => diff::diff(&config, args),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),

@@ -1,6 +1,7 @@
 //! The binary, as its users run it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
+mod diff;
 mod help;
 mod look;
 mod record;

@@ -11,6 +11,7 @@ macro_rules! cases {
 }
 
 mod batches;
+mod compare;
 mod concurrency;
 mod faults;
 mod find;
@@ -31,6 +32,7 @@ mod tree;
 /// Every case, by topic.
 pub const CASES: &[&[Case]] = &[
     batches::CASES,
+    compare::CASES,
     concurrency::CASES,
     faults::CASES,
     find::CASES,

@@ -70,6 +70,16 @@ impl Frontier {
         ragged_root(&self.nodes)
     }
 
+    /// How many leaves at the front of both trees are surely the same: those under the complete subtrees that both begin
+    /// with. There may be more: below them nothing is known here.
+    #[must_use]
+    pub fn same_front(&self, other: &Frontier) -> u64 {
+        let heights = |size: u64| (0..u64::BITS).rev().filter(move |height| size >> height & 1 == 1);
+        let nodes = |tree: &Self| heights(tree.size).zip(tree.nodes.clone()).collect::<Vec<_>>();
+        let shared = nodes(self).into_iter().zip(nodes(other)).take_while(|(a, b)| a == b);
+        shared.map(|((height, _), _)| 1 << height).sum()
+    }
+
     /// The frontier as bytes: the size, 8 bytes big-endian, then each node's 32 bytes, the largest subtree first.
     ///
     /// The length is 8 + 32 × (1 bits of the size): 8 for the empty tree, 1,992 at most. Equal frontiers give equal bytes.

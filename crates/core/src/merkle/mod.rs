@@ -2,13 +2,14 @@
 //!
 //! Everything is over leaf *hashes*; [`leaf_hash`] makes one from an entry's bytes. A tree of n leaves splits at the
 //! largest power of two strictly below n, so that a complete subtree, once hashed, never changes; only the right edge
-//! does. Hence four views of one tree:
+//! does. Hence five views of one tree:
 //!
 //! | view | holds | for |
 //! |---|---|---|
 //! | [`Frontier`] | the roots of the largest complete subtrees, at most 62 hashes | appending, the root |
 //! | [`Edge`] | a frontier and the not yet full tile of every level | a writer that stores full [`Tile`]s |
 //! | [`TileReader`] | any tile, full or partial, from wherever it is stored | [`root_at`], [`inclusion_proof`], [`consistency_proof`] |
+//! | [`Path`] | a frontier and one leaf's siblings so far | proving a leaf of a tree whose leaves pass by once |
 //! | a proof | at most 65 hashes | [`verify_inclusion`], [`verify_consistency`]: no tree needed |
 //!
 //! A tile is C2SP tlog-tiles': 256 neighbouring hashes, the tile at (level L, index i) holding the roots of the complete
@@ -34,11 +35,13 @@
 
 mod frontier;
 mod node;
+mod path;
 mod proof;
 mod tiles;
 
 pub use frontier::{Frontier, FrontierError, TREE_SIZE_MAX};
 pub use node::{empty_root, leaf_hash, node_hash, root_of};
+pub use path::Path;
 pub use proof::{
     ProofError, VerifyError, consistency_proof, inclusion_proof, root_at, verify_consistency, verify_inclusion,
 };

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tracekeep_core::{
     hash::Hash,
     merkle::{
-        Edge, Frontier, FrontierError, MemoryTiles, ProofError, RestoreError, TILE_WIDTH, TREE_SIZE_MAX, Tile,
+        Edge, Frontier, FrontierError, MemoryTiles, Path, ProofError, RestoreError, TILE_WIDTH, TREE_SIZE_MAX, Tile,
         TileReader, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root_at, root_of,
         verify_consistency, verify_inclusion,
     },
@@ -554,4 +554,42 @@ proptest! {
             prop_assert_eq!(frontier.to_bytes(), bytes);
         }
     }
+}
+
+#[test]
+fn a_path_gathered_in_passing_is_the_proof_from_tiles() {
+    for size in (0u64..70).chain([255, 256, 257, 1_000]) {
+        for index in [0, 1, size / 3, size / 2, size.saturating_sub(2), size.saturating_sub(1), size, size + 1] {
+            let mut path = Path::to(index);
+            (0..size).for_each(|at| path.push(leaf(at)));
+            let proof = inclusion_proof(memory(), index, size).ok();
+            assert_eq!(path.finish(), (size, roots()[size as usize], proof), "leaf {index} of {size}");
+        }
+    }
+}
+
+#[test]
+fn trees_share_the_subtrees_that_both_begin_with() {
+    let tree = |size: u64, other: u64| {
+        let mut tree = Frontier::new();
+        (0..size).for_each(|at| tree.push(leaf(if at == other { at + 1 } else { at })));
+        tree
+    };
+    let none = u64::MAX;
+    for a in 0..40 {
+        for b in 0..40 {
+            for other in (0..40).chain([none]) {
+                let same = tree(a, none).same_front(&tree(b, other));
+                assert!(same <= a.min(b) && same <= other, "{a} {b} {other}: {same}");
+                if a == b && other >= b {
+                    assert_eq!(same, a, "what is equal is known to be");
+                }
+            }
+        }
+    }
+    // The subtrees of 8 and of 2 are the same, the leaf behind them is not.
+    assert_eq!(tree(11, none).same_front(&tree(11, 10)), 10);
+    assert_eq!(tree(11, none).same_front(&tree(11, 8)), 8);
+    assert_eq!(tree(11, none).same_front(&tree(11, 0)), 0);
+    assert_eq!(tree(12, none).same_front(&tree(9, none)), 8);
 }

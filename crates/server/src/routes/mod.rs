@@ -137,11 +137,17 @@ const CURSOR: Param = text("cursor", "the next_cursor of the page before, made b
 const ORDER: Param = words("order", "newest or oldest first", <Order as Field>::shape);
 const RUN_STATUS: Param = words("status", "where the run stands", <RunStatus as Field>::shape);
 const TRACE_STATUS: Param = words("status", "how the trace stands", <TraceStatus as Field>::shape);
+const LEVEL: Param = words(
+    "level",
+    "behaviour: of runs that diverged, only what of behaviour differs; exact unless told",
+    <compare::Level as Field>::shape,
+);
 const FROM: Param = time("from", "occurred at this time or later");
 const TO: Param = time("to", "occurred before this time");
 
 use Gives::{Object, Other};
 use Takes::{Batch, Nothing, Op, Otlp};
+use tracekeep_core::compare;
 use tracekeep_core::model;
 use tracekeep_core::view;
 use tracekeep_store::{Receipt, Report};
@@ -186,6 +192,9 @@ routes! {
     GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
         [text("root", "the id of the trace to start from"), integer("depth", "levels below the start"), LIMIT, CURSOR],
         Nothing, Gives::Page("nodes", Shape::of::<view::TreeNode>) => reads::tree;
+    GET "/api/v1/runs/{run_id}/compare/{other}" "Compare two runs: the verdict, where they part, and what differs"
+        [LEVEL, boolean("proof", "true: prove the first divergence"), LIMIT, CURSOR],
+        Nothing, Object(Shape::of::<compare::Comparison>) => reads::compare;
     GET "/api/v1/runs/{run_id}/verify" "Compare a run's indices with its entries in the log"
         [], Nothing, Object(Shape::of::<Report>) => reads::verify;
     POST "/api/v1/runs/{run_id}/rebuild" "Rebuild a run's indices from its entries in the log"

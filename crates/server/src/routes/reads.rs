@@ -2,9 +2,12 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use tracekeep_core::compare::Level;
 use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
-use tracekeep_store::{Code, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery};
+use tracekeep_store::{
+    Code, CompareQuery, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+};
 
 use super::{json, list, page, searched, view};
 use crate::body::run_id;
@@ -122,6 +125,18 @@ pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(list("nodes", &call.app.read(async move |store| store.tree(&run_id, &query).await).await?))
+}
+
+pub(crate) async fn compare(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let query = CompareQuery {
+        level: params.parse("level", "is exact or behaviour")?.unwrap_or(Level::Exact),
+        proof: params.parse("proof", "is true or false")?.unwrap_or(false),
+        page: params.page()?,
+    };
+    params.finish()?;
+    let (a, b) = (run_id(call.part("run_id"))?, run_id(call.part("other"))?);
+    Ok(view(&call.app.read(async move |store| store.compare(&a, &b, &query).await).await?))
 }
 
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {

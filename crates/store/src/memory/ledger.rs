@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
@@ -13,7 +14,7 @@ use crate::batch::{Batch, Prepared};
 use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
 use crate::plan::{Context, decide, fetch, needs};
-use crate::query::{CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::read;
 use crate::receipt::Receipt;
 use crate::report::{Report, Wrong};
@@ -108,6 +109,10 @@ impl LedgerStore for MemoryLedger {
 
     async fn steps(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Step>> {
         read::steps(&*self.lock(), run_id, page)
+    }
+
+    async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
+        read::compare(&*self.lock(), a, b, query)
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

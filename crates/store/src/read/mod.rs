@@ -1,5 +1,6 @@
 //! Reads, written once over a [`Snapshot`]: what every backend answers to the same question.
 
+mod compare;
 mod find;
 mod proofs;
 mod runs;
@@ -7,6 +8,7 @@ mod steps;
 mod traces;
 mod tree;
 
+pub use compare::compare;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
 pub use runs::{run, run_count, runs};
 pub use steps::{step, steps};
