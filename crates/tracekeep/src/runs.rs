@@ -127,19 +127,19 @@ impl RunStore {
     /// use tracekeep::{CompareQuery, FinalStatus, Json, RecordStep, StartRun, Tracekeep, Verdict};
     ///
     /// let tracekeep = Tracekeep::open_in_memory();
-    /// let run = |city: &str| {
+    /// let run = |city: &str| -> Result<_, Box<dyn std::error::Error>> {
     ///     let run = tracekeep.runs().start_run(StartRun::default())?;
     ///     let params = Json::parse(&format!(r#"{{"to":"{city}"}}"#))?;
     ///     tracekeep.runs().record_step(RecordStep::new(run.clone(), 0, "search", params))?;
     ///     tracekeep.runs().complete_run(&run, FinalStatus::Completed)?;
-    ///     tracekeep::Result::Ok(run)
+    ///     Ok(run)
     /// };
     /// let (a, b) = (run("Lisbon")?, run("Porto")?);
     /// let compared = tracekeep.runs().compare(&a, &b, &CompareQuery::default())?;
     /// assert_eq!(compared.verdict, Verdict::Diverged);
     /// let first = compared.first_divergence.expect("diverged runs part somewhere");
     /// assert_eq!((first.step, first.fields[0].field.as_str()), (Some(0), "params"));
-    /// # Ok::<(), tracekeep::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
