@@ -76,3 +76,15 @@ pub const TEXT_WORDS_MAX: u32 = 20_000;
 
 /// Names that one answer counts, of types and of tags; beyond them a counter is asked for by its name.
 pub const COUNTED_NAMES_MAX: u32 = 1_000;
+
+/// Bytes in the answer that the gate keeps for a key (1 MiB): a larger one is kept elsewhere, and a reference here.
+pub const GATE_RESPONSE_BYTES_MAX: u32 = 1 << 20;
+
+/// Bytes in the error that the gate keeps for a key (4 KiB).
+pub const GATE_ERROR_BYTES_MAX: u32 = 4 << 10;
+
+/// Milliseconds of a lease at the gate, from 1 (a day): who is at work for longer renews it.
+pub const GATE_LEASE_MS_MAX: u32 = 86_400_000;
+
+/// Seconds that the gate keeps an answer, from 1 (366 days).
+pub const GATE_TTL_S_MAX: u32 = 31_622_400;

@@ -98,10 +98,20 @@ codes! {
     Sealed = "sealed", Conflict;
     /// A write under an erased id.
     Erased = "erased", Conflict;
+    /// No key of that name at the gate.
+    KeyNotFound = "key_not_found", NotFound;
+    /// Somebody else holds the lease of a key at the gate, or it was ended.
+    LeaseLost = "lease_lost", Conflict;
+    /// Somebody holds the lease of a key at the gate.
+    InProgress = "in_progress", Conflict;
+    /// What stands under a key at the gate failed for good.
+    EffectFailed = "effect_failed", Unprocessable;
     /// An idempotency key was used with another request.
     KeyReused = "key_reused", Unprocessable;
     /// The queue is full.
     Busy = "busy", Busy;
+    /// The gate knows as many keys as it may.
+    GateFull = "gate_full", Busy;
     /// The ledger is being closed.
     Closed = "closed", Busy;
     /// The outcome of a commit is not known.

@@ -18,6 +18,7 @@
 mod batch;
 mod block_on;
 mod error;
+pub mod gate;
 mod ledger;
 mod memory;
 pub mod plan;
@@ -34,6 +35,9 @@ pub mod words;
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
+pub use gate::{
+    Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore,
+};
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{

@@ -1,0 +1,20 @@
+//! The cases, by topic. A case that its file does not list is dead code, and so is a topic that is not listed here.
+
+use super::harness::GateCase;
+
+/// Lists the cases of a file.
+macro_rules! cases {
+    ($topic:literal: $($name:ident),* $(,)?) => {
+        pub(super) const CASES: &[$crate::GateCase] =
+            &[$($crate::GateCase { topic: $topic, name: stringify!($name), run: $name }),*];
+    };
+}
+
+mod bounds;
+mod ends;
+mod leases;
+mod races;
+mod states;
+
+/// Every case, by topic.
+pub(super) const CASES: &[&[GateCase]] = &[bounds::CASES, ends::CASES, leases::CASES, races::CASES, states::CASES];

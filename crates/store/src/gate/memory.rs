@@ -1,0 +1,156 @@
+//! The gate in memory.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::Key;
+use tracekeep_core::json::Json;
+
+use super::answer::{IdempotencyResponse, IdempotencyStatus};
+use super::decide::{Ask, Next, Reply, decide, status};
+use super::fingerprint::Fingerprint;
+use super::record::Record;
+use super::rules::{Rules, Terms, full};
+use super::store::IdempotencyStore;
+use super::token::Token;
+use crate::error::Result;
+use crate::receipt::Recorded;
+use crate::source::Source;
+
+/// Keys that one call looks after beside its own.
+const SWEPT_KEYS: u32 = 4;
+/// Bytes of answers and errors beyond which no new key is given out (256 MiB).
+const BYTES_MAX: u64 = 256 << 20;
+
+/// The gate in memory: gone with its process. For tests, and for mode local.
+///
+/// New keys are `gate_full` beyond 256 MiB of answers, too.
+#[doc(alias = "InMemoryIdempotencyStore")]
+#[derive(Debug)]
+pub struct MemoryIdempotencyStore {
+    source: Source,
+    rules: Rules,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    records: HashMap<Key, Record>,
+    /// The keys by the time at which something is to be done with them.
+    due: BTreeSet<(Timestamp, Key)>,
+    bytes: u64,
+    clock: Timestamp,
+}
+
+impl Default for MemoryIdempotencyStore {
+    fn default() -> Self {
+        Self::new(Source::default(), Rules::default())
+    }
+}
+
+impl MemoryIdempotencyStore {
+    /// A gate that knows nothing yet; times and tokens come from `source`.
+    #[must_use]
+    pub fn new(source: Source, rules: Rules) -> Self {
+        let kept = Kept { records: HashMap::new(), due: BTreeSet::new(), bytes: 0, clock: Timestamp::MIN };
+        Self { source, rules, kept: Mutex::new(kept) }
+    }
+
+    /// Keys that are known.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.lock().records.len() as u64
+    }
+
+    /// A key is changed after it was decided, by steps that cannot fail: a poisoned lock guards whole records.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, key: &Key, ask: &Ask) -> Result<Reply> {
+        ask.check()?;
+        let mut kept = self.lock();
+        let now = kept.now(&self.source);
+        kept.sweep(&self.rules, now);
+        let stored = kept.records.get(key).cloned();
+        let is_known = stored.is_some();
+        let (next, reply) = decide(stored, ask, &self.rules, now);
+        match next {
+            Next::Same => {}
+            Next::Put(_) if !is_known && kept.is_full(&self.rules) => return Err(full()),
+            Next::Put(record) => kept.put(key, Some(*record), &self.rules),
+            Next::Gone => kept.put(key, None, &self.rules),
+        }
+        reply
+    }
+}
+
+impl Kept {
+    fn now(&mut self, source: &Source) -> Timestamp {
+        self.clock = self.clock.max(source.now());
+        self.clock
+    }
+
+    fn is_full(&self, rules: &Rules) -> bool {
+        self.records.len() as u64 >= rules.keys_max || self.bytes >= BYTES_MAX
+    }
+
+    fn put(&mut self, key: &Key, record: Option<Record>, rules: &Rules) {
+        if let Some(record) = &record {
+            self.bytes += record.bytes();
+            self.due.insert((record.due_at(rules), key.clone()));
+        }
+        let due_again = record.as_ref().map(|record| record.due_at(rules));
+        let before = match record {
+            Some(record) => self.records.insert(key.clone(), record),
+            None => self.records.remove(key),
+        };
+        if let Some(before) = before {
+            self.bytes -= before.bytes();
+            let due = before.due_at(rules);
+            if due_again != Some(due) {
+                self.due.remove(&(due, key.clone()));
+            }
+        }
+    }
+
+    fn sweep(&mut self, rules: &Rules, now: Timestamp) {
+        for _ in 0..SWEPT_KEYS {
+            let Some((_, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() else { return };
+            let aged = self.records.get(&key).cloned().and_then(|record| record.aged(rules, now));
+            self.put(&key, aged, rules);
+        }
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for MemoryIdempotencyStore {
+    async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        let token = Token::random(&self.source);
+        self.ask(key, &Ask::Check { fingerprint: *request, terms: terms.clone(), token })?.checked()
+    }
+
+    async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
+        self.ask(key, &Ask::Complete { token: *token, response: response.clone() })?.marked()
+    }
+
+    async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
+        self.ask(key, &Ask::Fail { token: *token, error: error.to_owned(), retryable })?.marked()
+    }
+
+    async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.ask(key, &Ask::Renew { token: *token })?.renewed()
+    }
+
+    async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        let mut kept = self.lock();
+        let now = kept.now(&self.source);
+        Ok(status(kept.records.get(key).cloned(), &self.rules, now))
+    }
+
+    async fn delete(&self, key: &Key) -> Result<bool> {
+        self.ask(key, &Ask::Delete)?.deleted()
+    }
+}

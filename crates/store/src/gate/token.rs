@@ -1,0 +1,73 @@
+//! Who holds a lease.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tracekeep_core::json::{Value, write_string};
+use tracekeep_core::wire::{Field, Path, Shape};
+use tracekeep_core::{Invalid, InvalidCode};
+
+use crate::source::Source;
+
+/// Proves that its bearer holds a lease: 16 random bytes, written as 32 lower-case hex digits. Not printed by `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token([u8; 16]);
+
+impl Token {
+    /// A token that nobody can foresee.
+    #[must_use]
+    pub fn random(source: &Source) -> Self {
+        Self(source.bytes())
+    }
+
+    /// Wraps the 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Token {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refused = || Invalid::new(InvalidCode::InvalidMember, "", "a token is 32 lower-case hex digits");
+        if text.len() != 32 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(refused());
+        }
+        u128::from_str_radix(text, 16).map(|token| Self(token.to_be_bytes())).map_err(|_| refused())
+    }
+}
+
+impl Field for Token {
+    fn read(value: Value<'_>, at: &Path<'_>) -> Result<Self, Invalid> {
+        match value {
+            Value::String(text) => text.parse().map_err(|invalid: Invalid| at.refuse(invalid.code(), invalid.detail())),
+            other => Err(at.wrong_type("a string", &other)),
+        }
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(out, &self.to_string());
+    }
+    fn shape() -> Shape {
+        Shape::Text("token")
+    }
+}
