@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use tracekeep_store::{Code, Error, Result};
 
-use crate::ready::Ready;
-use crate::writer::{Answers, Batches, Writer, refuse};
+use crate::job::{Done, Job};
+use crate::writer::Writer;
 
 /// Ops of a group: beyond it callers wait long for little.
 const GROUP_OPS: u64 = 4_000;
@@ -30,7 +30,7 @@ const GROUP_BYTES: u64 = 16 << 20;
 
 /// A call that waits, and the place where its answer is put.
 struct Call {
-    batches: Batches,
+    job: Job,
     ops: u64,
     bytes: u64,
     ticket: Arc<Ticket>,
@@ -47,7 +47,7 @@ pub(crate) struct Ticket {
 enum State {
     Waiting(Option<Waker>),
     Lead,
-    Answered(Answers),
+    Answered(Done),
     Taken,
 }
 
@@ -119,8 +119,8 @@ impl Group {
     }
 
     /// Commits on the calling thread, or behind whoever leads; waits for room.
-    pub(crate) fn commit_blocking(&self, batches: Batches) -> Answers {
-        let call = Call::new(batches, true);
+    pub(crate) fn commit_blocking(&self, job: Job) -> Done {
+        let call = Call::new(job, true);
         let ticket = Arc::clone(&call.ticket);
         let mut queue = lock(&self.queue);
         while !queue.closed && !self.has_room(&queue, &call) {
@@ -139,7 +139,7 @@ impl Group {
             let mut state = lock(&ticket.state);
             loop {
                 match std::mem::replace(&mut *state, State::Taken) {
-                    State::Answered(answers) => return answers,
+                    State::Answered(done) => return done,
                     State::Lead => break,
                     waiting => {
                         *state = waiting;
@@ -154,8 +154,8 @@ impl Group {
     }
 
     /// Hands a call to the writer's thread; `busy` where there is no room.
-    pub(crate) fn submit(&self, batches: Batches) -> std::result::Result<Arc<Ticket>, Answers> {
-        let call = Call::new(batches, false);
+    pub(crate) fn submit(&self, job: Job) -> std::result::Result<Arc<Ticket>, Done> {
+        let call = Call::new(job, false);
         let ticket = Arc::clone(&call.ticket);
         let mut queue = lock(&self.queue);
         if queue.closed {
@@ -179,15 +179,15 @@ impl Group {
 
     /// Commits one group and hands on.
     fn lead(&self) {
-        let (batches, tickets) = self.take();
+        let (jobs, tickets) = self.take();
         let mut writer = lock(&self.writer);
-        let answers = match writer.as_mut() {
-            Some(writer) => commit(writer, &batches),
-            None => batches.iter().map(|call| refuse(call, &closed())).collect(),
+        let done = match writer.as_mut() {
+            Some(writer) => commit(writer, &jobs),
+            None => jobs.iter().map(|job| job.refuse(&closed())).collect(),
         };
-        drop(batches);
-        for (ticket, answers) in tickets.iter().zip(answers) {
-            ticket.answer(answers);
+        drop(jobs);
+        for (ticket, done) in tickets.iter().zip(done) {
+            ticket.answer(done);
         }
         if let Some(writer) = writer.as_mut() {
             writer.maintain();
@@ -196,24 +196,24 @@ impl Group {
         self.hand_on();
     }
 
-    fn take(&self) -> (Vec<Batches>, Vec<Arc<Ticket>>) {
+    fn take(&self) -> (Vec<Job>, Vec<Arc<Ticket>>) {
         let mut queue = lock(&self.queue);
-        let (mut batches, mut tickets) = (Vec::new(), Vec::new());
+        let (mut jobs, mut tickets) = (Vec::new(), Vec::new());
         let (mut ops, mut bytes) = (0, 0);
         while let Some(call) = queue.calls.front() {
-            if !batches.is_empty() && (ops + call.ops > GROUP_OPS || bytes + call.bytes > GROUP_BYTES) {
+            if !jobs.is_empty() && (ops + call.ops > GROUP_OPS || bytes + call.bytes > GROUP_BYTES) {
                 break;
             }
             (ops, bytes) = (ops + call.ops, bytes + call.bytes);
             let call = queue.calls.pop_front().expect("invariant: there is a front");
-            batches.push(call.batches);
+            jobs.push(call.job);
             tickets.push(call.ticket);
         }
         queue.ops -= ops;
         queue.bytes -= bytes;
         drop(queue);
         self.room.notify_all();
-        (batches, tickets)
+        (jobs, tickets)
     }
 
     fn hand_on(&self) {
@@ -269,11 +269,11 @@ impl Group {
 }
 
 /// Commits a group. A panic is an answer, too: nobody may wait for ever.
-fn commit(writer: &mut Writer, batches: &[Batches]) -> Vec<Answers> {
-    catch_unwind(AssertUnwindSafe(|| writer.commit(batches))).unwrap_or_else(|_| {
+fn commit(writer: &mut Writer, jobs: &[Job]) -> Vec<Done> {
+    catch_unwind(AssertUnwindSafe(|| writer.commit(jobs))).unwrap_or_else(|_| {
         writer.distrust();
         let error = Error::new(Code::CommitUnknown, "the writer failed unexpectedly, and reads its state again");
-        batches.iter().map(|call| refuse(call, &error)).collect()
+        jobs.iter().map(|job| job.refuse(&error)).collect()
     })
 }
 
@@ -286,22 +286,20 @@ impl Queue {
 }
 
 impl Call {
-    fn new(batches: Batches, blocking: bool) -> Self {
-        let ready = || batches.iter().flatten();
-        let ops = ready().map(|ready| ready.prepared().op_count()).sum();
-        let bytes = ready().map(Ready::bytes).sum();
+    fn new(job: Job, blocking: bool) -> Self {
+        let (ops, bytes) = (job.ops(), job.bytes());
         let ticket = Ticket { state: Mutex::new(State::Waiting(None)), changed: Condvar::new(), blocking };
-        Self { batches, ops, bytes, ticket: Arc::new(ticket) }
+        Self { job, ops, bytes, ticket: Arc::new(ticket) }
     }
 
-    fn refused(&self, error: &Error) -> Answers {
-        refuse(&self.batches, error)
+    fn refused(&self, error: &Error) -> Done {
+        self.job.refuse(error)
     }
 }
 
 impl Ticket {
-    fn answer(&self, answers: Answers) {
-        let before = std::mem::replace(&mut *lock(&self.state), State::Answered(answers));
+    fn answer(&self, done: Done) {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Answered(done));
         self.changed.notify_one();
         if let State::Waiting(Some(waker)) = before {
             waker.wake();
@@ -314,10 +312,10 @@ impl Ticket {
     }
 
     /// The answer, once it is there.
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Answers> {
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Done> {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Answered(answers) => Poll::Ready(answers),
+            State::Answered(done) => Poll::Ready(done),
             _ => {
                 *state = State::Waiting(Some(waker.clone()));
                 Poll::Pending

@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
 };
+use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
     RunFilter, RunQuery, Source, TraceQuery, TreeQuery, read,
@@ -19,14 +20,16 @@ use tracekeep_store::{
 use crate::error::io;
 use crate::faults::{Fault, Faults};
 use crate::fsck;
+use crate::gate::Question;
 use crate::group::Group;
+use crate::job::{Batches, Job, Receipts};
 use crate::lock::{self, Holder, Lock};
 use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
 use crate::ready::Ready;
 use crate::schema::{self, Holds};
 use crate::text::{self, Part, SEARCH_BYTES_MAX, SEARCH_ENTRIES_MAX};
-use crate::writer::{Batches, Writer};
+use crate::writer::Writer;
 
 /// A ledger in one SQLite file: the embedded default.
 ///
@@ -52,6 +55,7 @@ pub struct SqliteLedger {
     source: Source,
     readers: Pool,
     faults: Arc<Faults>,
+    rules: Rules,
     /// `None` where the ledger is read only.
     group: Option<Arc<Group>>,
     held: Mutex<Option<Held>>,
@@ -90,6 +94,7 @@ impl SqliteLedger {
             return Err(Error::new(Code::NotALedger, "there is no ledger at this path"));
         }
         let lock = Lock::acquire(&path, open::now())?;
+        let rules = options.gate.clone();
         // Whoever held the lock until now may have made the ledger.
         let holds = open::look(&path)?;
         let faults = Arc::new(Faults::default());
@@ -106,6 +111,7 @@ impl SqliteLedger {
             source: options.source,
             readers,
             faults,
+            rules,
             group: Some(group),
             held,
             checking: Mutex::default(),
@@ -127,6 +133,7 @@ impl SqliteLedger {
             source,
             readers,
             faults: Arc::default(),
+            rules: options.gate.clone(),
             group: None,
             held: Mutex::default(),
             checking: Mutex::default(),
@@ -218,7 +225,7 @@ impl SqliteLedger {
         closed
     }
 
-    fn prepare(&self, batches: Vec<Batch>) -> std::result::Result<(Batches, &Group), Vec<Result<Receipt>>> {
+    fn prepare(&self, batches: Vec<Batch>) -> std::result::Result<(Job, &Group), Receipts> {
         let Some(group) = &self.group else {
             return Err(batches.iter().map(|_| Err(read_only())).collect());
         };
@@ -226,7 +233,40 @@ impl SqliteLedger {
         if ready.iter().all(Result::is_err) {
             return Err(ready.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
         }
-        Ok((ready, group))
+        Ok((Job::Batches(ready), group))
+    }
+
+    fn question(&self, key: &Key, ask: Ask) -> Result<(Job, &Group)> {
+        ask.check()?;
+        let group = self.group.as_ref().ok_or_else(read_only)?;
+        Ok((Job::Gate(Box::new(Question { key: key.clone(), ask })), group))
+    }
+
+    /// Asks the gate, by the writer's thread.
+    pub(crate) async fn ask(&self, key: &Key, ask: Ask) -> Result<Reply> {
+        let (job, group) = self.question(key, ask)?;
+        match group.submit(job) {
+            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await.reply(),
+            Err(refused) => refused.reply(),
+        }
+    }
+
+    /// Asks the gate, on the calling thread where nobody else commits.
+    pub(crate) fn ask_blocking(&self, key: &Key, ask: Ask) -> Result<Reply> {
+        let (job, group) = self.question(key, ask)?;
+        group.commit_blocking(job).reply()
+    }
+
+    pub(crate) const fn readers(&self) -> &Pool {
+        &self.readers
+    }
+
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(crate) const fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Takes what was recorded since the last search into the text index, a bounded part of it. A ledger that is only
@@ -300,16 +340,19 @@ impl LedgerStore for SqliteLedger {
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
-        let submitted = self.prepare(batches).and_then(|(prepared, group)| group.submit(prepared));
-        match submitted {
-            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await,
-            Err(refused) => refused,
+        let (job, group) = match self.prepare(batches) {
+            Ok(prepared) => prepared,
+            Err(refused) => return refused,
+        };
+        match group.submit(job) {
+            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await.receipts(),
+            Err(refused) => refused.receipts(),
         }
     }
 
     fn commit_blocking(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
         match self.prepare(batches) {
-            Ok((prepared, group)) => group.commit_blocking(prepared),
+            Ok((job, group)) => group.commit_blocking(job).receipts(),
             Err(refused) => refused,
         }
     }

@@ -1,7 +1,8 @@
 //! The embedded default: a ledger in one SQLite file.
 //!
-//! [`SqliteLedger`] implements [`tracekeep_store::LedgerStore`]. The log's entries are the record; every other table is
-//! an index that is rebuilt from them alone, or named working state (`meta`, `migration`). One connection writes, in
+//! [`SqliteLedger`] implements [`tracekeep_store::LedgerStore`] and [`tracekeep_store::IdempotencyStore`]. The log's
+//! entries are the record; every other table is an index that is rebuilt from them alone, or named working state (`meta`,
+//! `migration`, `gate`). One connection writes, in
 //! groups, with synchronous FULL; readers answer from snapshots of the write-ahead log.
 //!
 //! docs/format/sqlite.md describes the file.
@@ -12,8 +13,11 @@ mod error;
 mod faults;
 mod frame;
 mod fsck;
+mod gate;
 mod group;
+mod idempotency;
 mod index;
+mod job;
 mod ledger;
 mod lock;
 mod open;

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::LedgerId;
+use tracekeep_store::gate::Rules;
 use tracekeep_store::{Code, Error, Result, Source, Sources, SystemSources};
 
 use crate::error::{Said, failed, io};
@@ -31,6 +32,8 @@ pub struct Options {
     /// Bytes of bodies that may wait to be committed, likewise. 32 MiB unless told. One call is always admitted when
     /// nothing waits.
     pub queue_bytes: u64,
+    /// How long the gate remembers keys, and how many: seven days beyond their ttl, and ten million, unless told.
+    pub gate: Rules,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             readers: 8,
             queue_ops: 16_384,
             queue_bytes: 32 << 20,
+            gate: Rules { keys_max: 10_000_000, ..Rules::default() },
         }
     }
 }

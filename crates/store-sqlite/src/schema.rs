@@ -26,6 +26,8 @@ const RECORD: &str = include_str!("sql/0001_record.sql");
 const INDEX: &str = include_str!("sql/0001_index.sql");
 /// The index over the text of traces, which lags behind the others.
 const TEXT: &str = include_str!("sql/0001_text.sql");
+/// The gate's working state.
+const GATE: &str = include_str!("sql/0001_gate.sql");
 
 struct Migration {
     version: i32,
@@ -40,7 +42,7 @@ impl Migration {
     }
 }
 
-const MIGRATIONS: &[Migration] = &[Migration { version: FORMAT, name: "begin", parts: &[RECORD, INDEX, TEXT] }];
+const MIGRATIONS: &[Migration] = &[Migration { version: FORMAT, name: "begin", parts: &[RECORD, INDEX, TEXT, GATE] }];
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,9 @@ use tracekeep_store::{Code, Error, ErrorKind, Receipt, Result, Snapshot, read};
 use crate::codec;
 use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
+use crate::gate::Gate;
 use crate::index::{Index, put_tile};
+use crate::job::{Done, Job};
 use crate::open::{self, Options};
 use crate::ready::{Ready, frame_of};
 use crate::rows::{RunNames, TypeNames};
@@ -50,11 +52,6 @@ const WAL_BYTES: u64 = 16 << 20;
 /// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
 const WAL_GROWS_PAGES: u32 = 128;
 
-/// Batches of one call, each ready or refused.
-pub(crate) type Batches = Vec<Result<Ready>>;
-/// What became of them.
-pub(crate) type Answers = Vec<Result<Receipt>>;
-
 /// Where the ledger stands.
 #[derive(Clone)]
 struct Head {
@@ -70,6 +67,7 @@ pub(crate) struct Writer {
     ledger: LedgerId,
     head: Head,
     index: Index,
+    gate: Gate,
     /// The state must be read from the file before anything else is written.
     stale: bool,
     wal_pages: Arc<AtomicU32>,
@@ -95,6 +93,7 @@ impl Writer {
             ledger,
             head,
             index: Index::default(),
+            gate: Gate::default(),
             stale: false,
             wal_pages,
             checkpointed_pages: 0,
@@ -107,22 +106,19 @@ impl Writer {
         self.ledger
     }
 
-    /// Commits the batches of several calls in one transaction; each batch whole or not at all.
-    pub(crate) fn commit(&mut self, calls: &[Batches]) -> Vec<Answers> {
-        match self.commit_together(calls) {
-            Ok(answers) => answers,
+    /// Does several jobs in one transaction; each batch whole or not at all.
+    pub(crate) fn commit(&mut self, jobs: &[Job]) -> Vec<Done> {
+        match self.commit_together(jobs) {
+            Ok(done) => done,
             // Something stored contradicts itself: whoever does not touch it must not suffer from it.
-            Err(error) if error.code() == Code::Corrupt.as_str() && calls.len() > 1 => {
-                let alone = |call: &Batches| self.commit_together(std::slice::from_ref(call));
-                let answers = calls.iter().map(alone).collect::<Vec<_>>().into_iter().zip(calls);
-                answers
-                    .map(|(answer, call)| match answer {
-                        Ok(mut answers) => answers.pop().expect("invariant: one call gives one list of answers"),
-                        Err(error) => refuse(call, &error),
-                    })
-                    .collect()
-            }
-            Err(error) => calls.iter().map(|call| refuse(call, &error)).collect(),
+            Err(error) if error.code() == Code::Corrupt.as_str() && jobs.len() > 1 => jobs
+                .iter()
+                .map(|job| match self.commit_together(std::slice::from_ref(job)) {
+                    Ok(mut done) => done.pop().expect("invariant: one job gives one answer"),
+                    Err(error) => job.refuse(&error),
+                })
+                .collect(),
+            Err(error) => jobs.iter().map(|job| job.refuse(&error)).collect(),
         }
     }
 
@@ -164,13 +160,13 @@ impl Writer {
         self.stale = true;
     }
 
-    fn commit_together(&mut self, calls: &[Batches]) -> Result<Vec<Answers>> {
+    fn commit_together(&mut self, jobs: &[Job]) -> Result<Vec<Done>> {
         if self.stale {
             self.reload()?;
         }
         let before = self.head.clone();
         run(&self.conn, "BEGIN IMMEDIATE", [])?;
-        let decided = self.decide_all(calls).and_then(|answers| {
+        let decided = self.decide_all(jobs).and_then(|answers| {
             self.index.flush(&self.conn)?;
             match self.faults.take() {
                 None => Ok((answers, None)),
@@ -199,6 +195,7 @@ impl Writer {
     fn roll_back(&mut self, before: Head) {
         self.head = before;
         self.index.forget();
+        self.gate.forget();
         // SQLite has rolled back by itself where autocommit is on again.
         if !self.conn.is_autocommit() && run(&self.conn, "ROLLBACK", []).is_err() {
             self.stale = true;
@@ -222,6 +219,7 @@ impl Writer {
             drop(run(&self.conn, "ROLLBACK", []));
         }
         self.index.forget();
+        self.gate.forget();
         let mut conn = open::writer(&self.path, &self.options, Holds::Ledger)?;
         count_wal_pages(&mut conn, &self.wal_pages)?;
         self.conn = conn;
@@ -234,19 +232,27 @@ impl Writer {
         Ok(())
     }
 
-    fn decide_all(&mut self, calls: &[Batches]) -> Result<Vec<Answers>> {
-        let mut answers = Vec::with_capacity(calls.len());
-        for call in calls {
-            let mut of_call = Vec::with_capacity(call.len());
-            for batch in call {
-                of_call.push(match batch {
-                    Ok(ready) => self.decide_one(ready)?,
-                    Err(error) => Err(error.clone()),
-                });
-            }
-            answers.push(of_call);
+    fn decide_all(&mut self, jobs: &[Job]) -> Result<Vec<Done>> {
+        let mut done = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            done.push(match job {
+                Job::Batches(batches) => {
+                    let mut receipts = Vec::with_capacity(batches.len());
+                    for batch in batches {
+                        receipts.push(match batch {
+                            Ok(ready) => self.decide_one(ready)?,
+                            Err(error) => Err(error.clone()),
+                        });
+                    }
+                    Done::Receipts(receipts)
+                }
+                Job::Gate(question) => {
+                    let now = self.options.source.now();
+                    Done::Gate(Box::new(self.gate.answer(&self.conn, question, &self.options.gate, now)?))
+                }
+            });
         }
-        Ok(answers)
+        Ok(done)
     }
 
     fn view(&self) -> View<'_> {
@@ -362,11 +368,6 @@ impl Writer {
 /// Whether a look-up failed by what this batch asked for, and not by the storage.
 fn is_of_the_batch(error: &Error) -> bool {
     error.code() == Code::Corrupt.as_str() || error.kind() == ErrorKind::TooLarge
-}
-
-/// Every batch of a call, refused: by its own error where it has one.
-pub(crate) fn refuse(call: &Batches, error: &Error) -> Answers {
-    call.iter().map(|batch| Err(batch.as_ref().err().unwrap_or(error).clone())).collect()
 }
 
 /// Writes an entry, its body as one of those that are `packed`.

@@ -8,6 +8,7 @@ mod equals_memory;
 mod faults;
 mod file;
 mod fsck;
+mod gate;
 mod paths;
 mod text;
 mod together;

@@ -1,0 +1,170 @@
+//! The gate's rows: working state that the log does not know.
+
+use rusqlite::{Connection, Row};
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::Hash;
+use tracekeep_core::id::{Key, RunId};
+use tracekeep_core::json::Json;
+use tracekeep_store::gate::{Ask, Fingerprint, Next, Phase, Record, Reply, Rules, Token, decide, full};
+use tracekeep_store::{Code, Result};
+
+use crate::error::{Said, corrupt};
+use crate::statement::{many, one, run, value};
+
+/// Keys that one call looks after beside its own.
+const SWEPT_KEYS: u32 = 4;
+
+/// What is asked about one key, within its bounds.
+pub(crate) struct Question {
+    pub(crate) key: Key,
+    pub(crate) ask: Ask,
+}
+
+/// What the writer knows of the gate beside its rows.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// Keys that are known, once they were counted.
+    keys: Option<u64>,
+    clock: Option<Timestamp>,
+}
+
+impl Gate {
+    /// Forgets what may have been rolled back. The clock goes on.
+    pub(crate) const fn forget(&mut self) {
+        self.keys = None;
+    }
+
+    /// The gate's clock: it does not go backwards while the ledger is open.
+    fn now(&mut self, now: Timestamp) -> Timestamp {
+        let now = self.clock.map_or(now, |clock| clock.max(now));
+        self.clock = Some(now);
+        now
+    }
+
+    /// Decides one question and writes what is kept from now on. The outer error is the whole group's.
+    pub(crate) fn answer(
+        &mut self,
+        conn: &Connection,
+        question: &Question,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Result<Result<Reply>> {
+        let now = self.now(now);
+        self.sweep(conn, rules, now)?;
+        let stored = get(conn, &question.key)?;
+        let is_known = stored.is_some();
+        let (next, reply) = decide(stored, &question.ask, rules, now);
+        match next {
+            Next::Same => {}
+            Next::Put(record) => {
+                let keys = self.count(conn)?;
+                if !is_known && keys >= rules.keys_max {
+                    return Ok(Err(full()));
+                }
+                put(conn, &question.key, &record, rules)?;
+                self.keys = Some(keys + u64::from(!is_known));
+            }
+            Next::Gone => self.remove(conn, question.key.as_str())?,
+        }
+        Ok(reply)
+    }
+
+    fn count(&mut self, conn: &Connection) -> Result<u64> {
+        match self.keys {
+            Some(keys) => Ok(keys),
+            None => value(conn, "SELECT count(*) FROM gate", []),
+        }
+    }
+
+    fn remove(&mut self, conn: &Connection, key: &str) -> Result<()> {
+        let removed = run(conn, "DELETE FROM gate WHERE key = ?1", [key])?;
+        self.keys = self.keys.map(|keys| keys.saturating_sub(removed as u64));
+        Ok(())
+    }
+
+    /// Looks after what is due: answers whose ttl is over, keys that are to be forgotten.
+    fn sweep(&mut self, conn: &Connection, rules: &Rules, now: Timestamp) -> Result<()> {
+        let sql = "SELECT key FROM gate WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+        let due: Vec<String> = many(conn, sql, (now.as_nanos(), SWEPT_KEYS), |row| row.get(0).said())?;
+        for key in due {
+            let key = Key::new(&key).map_err(|_| corrupt("a key of the gate is not of its form"))?;
+            match get(conn, &key) {
+                Ok(record) => match record.and_then(|record| record.aged(rules, now)) {
+                    Some(record) => put(conn, &key, &record, rules)?,
+                    None => self.remove(conn, key.as_str())?,
+                },
+                // Whoever asks for that key is told; nobody else suffers from it.
+                Err(error) if error.code() == Code::Corrupt.as_str() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a key.
+pub(crate) fn get(conn: &Connection, key: &Key) -> Result<Option<Record>> {
+    let sql = "SELECT phase, fingerprint, run_id, token, attempt, lease_ms, ttl_s, created_at, claimed_at, \
+               lease_until, ended_at, response, error FROM gate WHERE key = ?1";
+    one(conn, sql, [key.as_str()], record)
+}
+
+fn record(row: &Row<'_>) -> Result<Record> {
+    let phase = match row.get::<_, i64>(0).said()? {
+        0 => Phase::InProgress,
+        1 => Phase::Completed,
+        2 => Phase::Failed,
+        3 => Phase::Released,
+        _ => return Err(corrupt("a row of the gate has no known phase")),
+    };
+    let run_id = row.get::<_, Option<String>>(2).said()?.map(RunId::new).transpose();
+    let time = |at: usize| row.get(at).said().map(Timestamp::from_nanos);
+    let response = row.get::<_, Option<String>>(11).said()?.map(|text| Json::parse(&text)).transpose();
+    Ok(Record {
+        phase,
+        fingerprint: Fingerprint::raw(Hash::from_bytes(row.get(1).said()?)),
+        run_id: run_id.map_err(|_| corrupt("a row of the gate has no readable run"))?,
+        token: Token::from_bytes(row.get(3).said()?),
+        attempt: row.get(4).said()?,
+        lease_ms: row.get(5).said()?,
+        ttl_s: row.get(6).said()?,
+        created_at: time(7)?,
+        claimed_at: time(8)?,
+        lease_until: time(9)?,
+        ended_at: row.get::<_, Option<i64>>(10).said()?.map(Timestamp::from_nanos),
+        response: response.map_err(|_| corrupt("an answer at the gate is not JSON"))?,
+        error: row.get(12).said()?,
+    })
+}
+
+fn put(conn: &Connection, key: &Key, record: &Record, rules: &Rules) -> Result<()> {
+    let phase = match record.phase {
+        Phase::InProgress => 0,
+        Phase::Completed => 1,
+        Phase::Failed => 2,
+        Phase::Released => 3,
+    };
+    let fingerprint = record.fingerprint.hash();
+    let sql = "INSERT OR REPLACE INTO gate (key, phase, fingerprint, run_id, token, attempt, lease_ms, ttl_s, \
+               created_at, claimed_at, lease_until, ended_at, due_at, response, error) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    let row = rusqlite::params![
+        key.as_str(),
+        phase,
+        &fingerprint.as_bytes()[..],
+        record.run_id.as_ref().map(RunId::as_str),
+        &record.token.as_bytes()[..],
+        record.attempt,
+        record.lease_ms,
+        record.ttl_s,
+        record.created_at.as_nanos(),
+        record.claimed_at.as_nanos(),
+        record.lease_until.as_nanos(),
+        record.ended_at.map(Timestamp::as_nanos),
+        record.due_at(rules).as_nanos(),
+        record.response.as_ref().map(Json::as_str),
+        record.error.as_deref(),
+    ];
+    run(conn, sql, row)?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The ledger as a gate: questions go through the group of commits, and are answered once they are durable.
+
+use async_trait::async_trait;
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::Key;
+use tracekeep_core::json::Json;
+use tracekeep_store::gate::{
+    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Terms, Token, status,
+};
+use tracekeep_store::{Recorded, Result};
+
+use crate::gate;
+use crate::ledger::SqliteLedger;
+
+fn complete(token: &Token, response: &Json) -> Ask {
+    Ask::Complete { token: *token, response: response.clone() }
+}
+
+fn fail(token: &Token, error: &str, retryable: bool) -> Ask {
+    Ask::Fail { token: *token, error: error.to_owned(), retryable }
+}
+
+impl SqliteLedger {
+    fn may_i(&self, request: &Fingerprint, terms: &Terms) -> Ask {
+        Ask::Check { fingerprint: *request, terms: terms.clone(), token: Token::random(self.source()) }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl IdempotencyStore for SqliteLedger {
+    async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        self.ask(key, self.may_i(request, terms)).await?.checked()
+    }
+
+    async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
+        self.ask(key, complete(token, response)).await?.marked()
+    }
+
+    async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
+        self.ask(key, fail(token, error, retryable)).await?.marked()
+    }
+
+    async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.ask(key, Ask::Renew { token: *token }).await?.renewed()
+    }
+
+    async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        let stored = self.readers().read(|view| gate::get(view.conn, key))?;
+        Ok(status(stored, self.rules(), self.source().now()))
+    }
+
+    async fn delete(&self, key: &Key) -> Result<bool> {
+        self.ask(key, Ask::Delete).await?.deleted()
+    }
+
+    fn check_blocking(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        self.ask_blocking(key, self.may_i(request, terms))?.checked()
+    }
+
+    fn mark_completed_blocking(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
+        self.ask_blocking(key, complete(token, response))?.marked()
+    }
+
+    fn mark_failed_blocking(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
+        self.ask_blocking(key, fail(token, error, retryable))?.marked()
+    }
+
+    fn renew_blocking(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.ask_blocking(key, Ask::Renew { token: *token })?.renewed()
+    }
+}
