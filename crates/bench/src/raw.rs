@@ -80,7 +80,7 @@ impl Writer {
                 insert(&self.conn, "INSERT INTO tile VALUES (?, ?, ?, ?)", &tile)?;
             }
             if let Some((_, run)) = &recorded.started {
-                insert(&self.conn, "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run)?;
+                insert(&self.conn, "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run)?;
             }
             if let Some(run_no) = recorded.run_no {
                 touched.insert(run_no);

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tracekeep_core::amount::{Cost, DurationMs};
+use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::model::{FinalStatus, RunStatus, TraceStatus};
+
+use tracekeep_store::RunSort;
 
 use crate::when::When;
 
@@ -47,9 +51,9 @@ pub(crate) enum Command {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
-    /// List runs, newest first
-    #[command(after_help = "With --json: a run a line, then {\"next_cursor\": …} if there are more.")]
-    Runs(Runs),
+    /// Find runs, newest first, or count them
+    #[command(after_help = RUNS_HELP)]
+    Runs(Box<Runs>),
     /// Show a run with its steps
     Show { run: RunId },
     /// Show a run's reasoning as a tree
@@ -97,9 +101,17 @@ pub(crate) struct Serve {
     pub(crate) listen: Option<String>,
 }
 
+/// What stands below the options of `runs`.
+const RUNS_HELP: &str = "\
+A time is RFC 3339, or an age: 90s, 10m, 2h, 30d, 4w. A run started when its start says it did; costs and durations are \
+those of sealed runs. One attribute, with any range of times, is found at once; several are looked for among the runs of \
+the rarest.
+
+With --json: a run a line, then {\"next_cursor\": …} if there are more; of --count one line.";
+
 #[derive(Debug, Args)]
 pub(crate) struct Runs {
-    /// Only those that stand so
+    /// Only those that stand so: running, completed, failed or aborted
     #[arg(long)]
     pub(crate) status: Option<RunStatus>,
     /// Only those of this agent
@@ -114,12 +126,57 @@ pub(crate) struct Runs {
     /// Only those with this tag
     #[arg(long)]
     pub(crate) tag: Option<String>,
+    /// Only those that started at this time or later
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<When>,
+    /// Only those that started before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<When>,
+    /// The same, of an age: those that started longer ago
+    #[arg(long, value_name = "AGE", allow_hyphen_values = true, conflicts_with = "until")]
+    pub(crate) older_than: Option<When>,
+    /// Only those whose plan has this hash
+    #[arg(long, value_name = "HASH")]
+    pub(crate) plan_hash: Option<Hash>,
+    /// Only those with this seed
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) seed: Option<i64>,
+    /// Only those that were sealed with this root hash
+    #[arg(long, value_name = "HASH")]
+    pub(crate) root_hash: Option<Hash>,
+    /// Only those that were sealed with this behaviour hash
+    #[arg(long, value_name = "HASH")]
+    pub(crate) behaviour_hash: Option<Hash>,
+    /// Only those whose goal holds all of these words
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) text: Option<String>,
+    /// Only those whose steps cost so many cents at least
+    #[arg(long, value_name = "CENTS")]
+    pub(crate) cost_min: Option<Cost>,
+    /// Only those whose steps cost so many cents at most
+    #[arg(long, value_name = "CENTS")]
+    pub(crate) cost_max: Option<Cost>,
+    /// Only those whose steps took so many milliseconds at least
+    #[arg(long, value_name = "MS")]
+    pub(crate) duration_min: Option<DurationMs>,
+    /// Only those whose steps took so many milliseconds at most
+    #[arg(long, value_name = "MS")]
+    pub(crate) duration_max: Option<DurationMs>,
+    /// By start, cost or duration [default: what is bounded of cost and duration, else start]
+    #[arg(long)]
+    pub(crate) sort: Option<RunSort>,
+    /// The oldest, or the least, first
+    #[arg(long)]
+    pub(crate) oldest: bool,
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: u32,
     /// Go on where the list before ended
     #[arg(long)]
     pub(crate) cursor: Option<String>,
+    /// Count them instead
+    #[arg(long, conflicts_with_all = ["sort", "oldest", "limit", "cursor"])]
+    pub(crate) count: bool,
 }
 
 #[derive(Debug, Args)]
@@ -190,10 +247,10 @@ pub(crate) struct Traces {
     #[arg(long)]
     pub(crate) status: Option<TraceStatus>,
     /// Only those that began at this time or later
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<When>,
     /// Only those that began before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<When>,
     /// Only those whose text holds all of these words
     #[arg(long, value_name = "WORDS")]
@@ -226,6 +283,18 @@ pub(crate) struct Complete {
     /// Why it ended
     #[arg(long)]
     pub(crate) reason: Option<String>,
+    /// Free members of the end: a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) metadata: Option<String>,
+    /// Claim the hash of the plan; a wrong claim is refused
+    #[arg(long, value_name = "HASH")]
+    pub(crate) plan_hash: Option<Hash>,
+    /// Claim the behaviour hash
+    #[arg(long, value_name = "HASH")]
+    pub(crate) behaviour_hash: Option<Hash>,
+    /// Claim the root hash
+    #[arg(long, value_name = "HASH")]
+    pub(crate) root_hash: Option<Hash>,
 }
 
 /// Reads the command line; what is wrong with it ends the process with 2.

@@ -22,6 +22,9 @@ impl FromStr for When {
         if let Some(nanos) = age(text) {
             return Ok(Self::Ago(nanos));
         }
+        if text.strip_prefix('-').and_then(age).is_some() {
+            return Err("an age counts back from now: write it without the minus sign");
+        }
         match TimeRange::parse(Some(text), None) {
             Ok(_) => Ok(Self::At(text.to_owned())),
             Err(_) => Err("a time is RFC 3339 with at most nine digits, or an age such as 10m, 2h, 30d"),

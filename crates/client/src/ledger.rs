@@ -9,7 +9,7 @@ use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
@@ -204,12 +204,17 @@ impl LedgerStore for HttpLedger {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Page<Run>> {
-        let path = Query::new().runs(&query.filter).order(query.order).page(&query.page).on("/api/v1/runs");
+        let path = Query::new()
+            .runs(&query.filter)
+            .add("sort", query.sort)
+            .order(query.order)
+            .page(&query.page)
+            .on("/api/v1/runs");
         self.get(&path)?.page()
     }
 
-    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
-        self.get(&Query::new().runs(filter).on("/api/v1/runs/count"))?.member("count")
+    async fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
+        Ok(from_text(&self.get(&Query::new().runs(filter).on("/api/v1/runs/count"))?.body)?)
     }
 
     async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>> {

@@ -1,6 +1,7 @@
 //! Paths and queries.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tracekeep_core::amount::DurationMs;
 use tracekeep_store::{Order, PageRequest, RunFilter};
 
 /// All but the characters that RFC 3986 leaves unreserved.
@@ -51,6 +52,17 @@ impl Query {
             .add("correlation", filter.correlation.as_deref())
             .add("parent", filter.parent.as_deref())
             .add("tag", filter.tag.as_deref())
+            .add("from", filter.time.from())
+            .add("to", filter.time.to())
+            .add("plan_hash", filter.plan_hash)
+            .add("seed", filter.seed)
+            .add("root_hash", filter.root_hash)
+            .add("behaviour_hash", filter.behaviour_hash)
+            .add("text", filter.text.as_deref())
+            .add("cost_min", filter.cost.least)
+            .add("cost_max", filter.cost.most)
+            .add("duration_min", filter.duration.least.map(DurationMs::as_ms))
+            .add("duration_max", filter.duration.most.map(DurationMs::as_ms))
     }
 
     /// `path?query`.

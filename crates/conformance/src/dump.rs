@@ -6,7 +6,8 @@ use tracekeep_core::hash::{Hash, sha256};
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
-use tracekeep_core::view::{Head, LogEntry, NameCount, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::model::RunStatus;
+use tracekeep_core::view::{Head, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
 use tracekeep_store::{CountsQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
 
@@ -18,7 +19,7 @@ pub struct Dump {
     ledger: LedgerId,
     head: Head,
     entries: Vec<LogEntry>,
-    run_count: u64,
+    run_counts: Vec<RunCount>,
     runs: Vec<RunDump>,
 }
 
@@ -45,15 +46,22 @@ impl Dump {
         let query = RunQuery { order: Order::Oldest, ..RunQuery::default() };
         let runs = walk(1_000, |page| block_on(ledger.runs(&RunQuery { page, ..query.clone() })));
         let runs = runs.into_iter().map(|run| RunDump::of(ledger, run)).collect();
-        let run_count = block_on(ledger.run_count(&RunFilter::default())).expect("runs are countable");
-        Self { ledger: ledger.ledger(), head, entries, run_count, runs }
+        let statuses = [None].into_iter().chain(RunStatus::ALL.iter().map(|status| Some(*status)));
+        let count = |status| block_on(ledger.run_count(&RunFilter { status, ..RunFilter::default() }));
+        let run_counts = statuses.map(|status| count(status).expect("runs are countable")).collect();
+        Self { ledger: ledger.ledger(), head, entries, run_counts, runs }
     }
 
     /// Checks what is readable against the log: hashes, numbers, counts, trees, and the wire's form of everything.
     #[track_caller]
     pub fn check(&self) {
         assert_eq!(self.head.tree_size, self.entries.len() as u64, "the head is the log's size");
-        assert_eq!(self.run_count, self.runs.len() as u64, "the count is of the list");
+        let statuses = [None].into_iter().chain(RunStatus::ALL.iter().map(|status| Some(*status)));
+        let count = |status: Option<RunStatus>| {
+            let runs = self.runs.iter().filter(|run| status.is_none_or(|status| status == run.run.status));
+            RunCount { count: runs.count() as u64, complete: true }
+        };
+        assert_eq!(self.run_counts, statuses.map(count).collect::<Vec<_>>(), "the counters are of the list");
         let mut leaves = Vec::with_capacity(self.entries.len());
         let (mut next_seq, mut own) = (HashMap::<String, u64>::new(), HashMap::<String, Vec<Hash>>::new());
         let mut clock = String::new();
@@ -91,7 +99,7 @@ impl Dump {
         assert_eq!(self.ledger, other.ledger, "the ledger's id stays");
         assert_eq!(self.head, other.head, "the head stays");
         same_items("entry", &self.entries, &other.entries);
-        assert_eq!(self.run_count, other.run_count, "the runs are as many");
+        assert_eq!(self.run_counts, other.run_counts, "the runs are as many");
         assert_eq!(self.runs.len(), other.runs.len(), "the runs are as many");
         for (a, b) in self.runs.iter().zip(&other.runs) {
             assert_eq!(a.run, b.run, "a run reads the same");

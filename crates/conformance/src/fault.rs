@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter,
@@ -99,7 +99,7 @@ impl LedgerStore for FaultStore {
         self.inner.runs(query).await
     }
 
-    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+    async fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         self.inner.run_count(filter).await
     }
 

@@ -118,6 +118,16 @@ impl TryFrom<f64> for DurationMs {
     }
 }
 
+/// A decimal number of milliseconds.
+impl FromStr for DurationMs {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        // What is no number is none that is allowed.
+        Self::new(text.parse().unwrap_or(f64::NAN))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +168,10 @@ mod tests {
         assert_eq!(DurationMs::new(12.5).map(DurationMs::as_nanos), Ok(12_500_000));
         assert_eq!(DurationMs::new(-0.0).map(|ms| ms.as_ms().to_bits()), Ok(0));
         assert_eq!(DurationMs::new(DurationMs::MAX.as_ms()), Ok(DurationMs::MAX));
+        assert_eq!("12.5".parse::<DurationMs>().map(DurationMs::as_nanos), Ok(12_500_000));
+        for bad in ["", "1s", "-1", "inf", "NaN", "1e13"] {
+            assert!(bad.parse::<DurationMs>().is_err(), "{bad}");
+        }
         for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, DurationMs::MAX.as_ms().next_up(), 1e13] {
             assert!(DurationMs::new(bad).is_err(), "{bad}");
         }

@@ -88,6 +88,17 @@ object! {
 }
 
 object! {
+    /// How many runs fit.
+    pub struct RunCount {
+        /// So many.
+        required count: u64,
+        /// Whether these are all. Where the runs are not counted by a kept counter, the count ends at the budget of one page
+        /// (10,000 rows, or 8 MiB of bodies): there are then at least so many.
+        default complete: bool = true,
+    }
+}
+
+object! {
     /// One step as it reads now.
     pub struct Step {
         /// The run.

@@ -64,7 +64,7 @@ fn query_parameter(param: &Param, schemas: &mut Schemas) -> Value {
         Form::Integer(min, None) => json!({"type": "integer", "minimum": min}),
         Form::Integer(min, Some(max)) => json!({"type": "integer", "minimum": min, "maximum": max}),
         Form::Boolean => json!({"type": "boolean"}),
-        Form::Words(shape) => schemas.of(&shape()),
+        Form::Of(shape) => schemas.of(&shape()),
     };
     json!({"name": param.name, "in": "query", "required": param.required, "description": param.doc, "schema": schema})
 }

@@ -34,8 +34,9 @@ pub(crate) const TABLES: &[Table] = &[
         "run_no",
         &["run_no"],
         "run_no, source, started_at, status, agent, correlation, parent, seed, plan_hash, behaviour_hash, root_hash, \
-         state",
+         cost, duration, state",
     ),
+    table("run_count", "status", &["status"], "status, n"),
     table("run_tag", "tag, started_at, run_no", &["run_no"], "run_no, tag, started_at"),
     table("topic", "run_no, topic", &["run_no"], "run_no, topic, log_index"),
     table("step", "run_no, idx", &["run_no", "idx"], "run_no, idx, log_index, behaviour, exact"),

@@ -48,6 +48,7 @@ pub(crate) struct Index {
     names: HashMap<Box<str>, i64>,
     counts: BTreeMap<(u64, i64, i64), i64>,
     children: BTreeMap<(u64, i64), u64>,
+    run_counts: BTreeMap<i64, i64>,
 }
 
 impl Index {
@@ -193,6 +194,10 @@ impl Index {
         dirty.sort_unstable_by_key(|kept| kept.row.run_no);
         for kept in dirty {
             write_run(conn, kept.stored.as_deref(), &kept.row)?;
+            let before = kept.stored.as_ref().map(|stored| (stored.status.number(), -1));
+            for (status, by) in before.into_iter().chain([(kept.row.status.number(), 1)]) {
+                *self.run_counts.entry(status).or_default() += by;
+            }
             kept.stored = Some(Box::new(kept.row.clone()));
             kept.dirty = false;
         }
@@ -206,6 +211,16 @@ impl Index {
             if by < 0 {
                 let sql = "DELETE FROM trace_count WHERE run_no = ?1 AND kind = ?2 AND name = ?3 AND n = 0";
                 run(conn, sql, (run_no, kind, name))?;
+            }
+        }
+        for (status, by) in std::mem::take(&mut self.run_counts) {
+            if by == 0 {
+                continue;
+            }
+            let sql = "INSERT INTO run_count (status, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + excluded.n";
+            run(conn, sql, (status, by))?;
+            if by < 0 {
+                run(conn, "DELETE FROM run_count WHERE status = ?1 AND n = 0", [status])?;
             }
         }
         for ((run_no, slot), by) in std::mem::take(&mut self.children) {
@@ -253,6 +268,8 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
             row.plan_hash.map(|hash| *hash.as_bytes()),
             row.behaviour_hash.map(|hash| *hash.as_bytes()),
             row.root_hash.map(|hash| *hash.as_bytes()),
+            row.sealed_totals.map(|sealed| sealed.cost_micro_cents),
+            row.sealed_totals.map(|sealed| sealed.duration_ns),
         )
     };
     let now = indexed(row);
@@ -260,12 +277,13 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
         run(conn, "UPDATE run SET state = ?2 WHERE run_no = ?1", (row.run_no, state(row)))?;
     } else {
         let sql = "INSERT INTO run (run_no, state, source, started_at, status, agent, correlation, parent, seed, \
-                   plan_hash, behaviour_hash, root_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+                   plan_hash, behaviour_hash, root_hash, cost, duration) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                    ON CONFLICT DO UPDATE SET state = excluded.state, source = excluded.source, \
                    started_at = excluded.started_at, status = excluded.status, agent = excluded.agent, \
                    correlation = excluded.correlation, parent = excluded.parent, seed = excluded.seed, \
                    plan_hash = excluded.plan_hash, behaviour_hash = excluded.behaviour_hash, \
-                   root_hash = excluded.root_hash";
+                   root_hash = excluded.root_hash, cost = excluded.cost, duration = excluded.duration";
         let params = (
             row.run_no,
             state(row),
@@ -279,6 +297,8 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
             now.7.map(|hash| hash.to_vec()),
             now.8.map(|hash| hash.to_vec()),
             now.9.map(|hash| hash.to_vec()),
+            now.10,
+            now.11,
         );
         run(conn, sql, params)?;
     }

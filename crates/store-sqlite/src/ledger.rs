@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
@@ -365,7 +365,7 @@ impl LedgerStore for SqliteLedger {
         self.readers.read(|view| read::runs(view, query))
     }
 
-    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+    async fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         self.readers.read(|view| read::run_count(view, filter))
     }
 

@@ -10,7 +10,7 @@ use tracekeep_core::id::{CorrelationId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
-use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{Entry, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow};
 
 use crate::codec;
 use crate::error::{Said, corrupt};
@@ -33,7 +33,7 @@ macro_rules! entry_columns {
 macro_rules! run_columns {
     () => {
         "r.run_no, n.run_id, r.source, r.started_at, r.status, r.agent, r.correlation, r.parent, r.seed, r.plan_hash, \
-         r.behaviour_hash, r.root_hash, r.state"
+         r.behaviour_hash, r.root_hash, r.cost, r.duration, r.state"
     };
 }
 /// The columns that [`trace`] reads.
@@ -157,7 +157,7 @@ pub(crate) fn entry(conn: &Connection, names: &RunNames, row: &Row<'_>) -> Resul
 /// A run: [`run_columns`].
 pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
     let run_no = row.get(0).said()?;
-    let state = match row.get_ref(12).said()? {
+    let state = match row.get_ref(14).said()? {
         ValueRef::Blob(bytes) => State::read(bytes),
         _ => None,
     };
@@ -186,9 +186,14 @@ pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
         described_by_root: state.described_by_root,
         root_ended_at: state.root_ended_at,
         totals: state.totals,
+        sealed_totals: sealed_totals(row.get(12).said()?, row.get(13).said()?),
         fold: state.fold,
         tree: state.tree,
     })
+}
+
+fn sealed_totals(cost: Option<i64>, duration: Option<i64>) -> Option<SealedTotals> {
+    Some(SealedTotals { cost_micro_cents: cost?, duration_ns: duration? })
 }
 
 /// A step: run_no, idx, log_index, behaviour, exact.

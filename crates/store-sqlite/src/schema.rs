@@ -20,9 +20,6 @@ pub(crate) const FORMAT: i32 = 1;
 /// The tables that hold the record and the working state.
 const RECORD: &str = include_str!("sql/0001_record.sql");
 /// The tables that are rebuilt from the record.
-///
-/// No query uses `run_by_plan`, `run_by_behaviour` and `run_by_root` yet: they are there for a search by these hashes, which
-/// then needs no new format. (This stands here because a comment in the file is part of the migration's checksum.)
 const INDEX: &str = include_str!("sql/0001_index.sql");
 /// The index over the text of traces, which lags behind the others.
 const TEXT: &str = include_str!("sql/0001_text.sql");

@@ -6,11 +6,12 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
+use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
 use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use tracekeep_store::words::Words;
@@ -69,49 +70,44 @@ impl<'a> View<'a> {
     }
 }
 
-/// A query over a stretch of an ordered index, for both orders: `?1, ?2` the position to start after, `?3` the last time of
-/// interest, `?4` the limit.
+/// The queries over a stretch of an ordered index.
+struct Queries {
+    /// By order: of the places from the time `?1` to the time `?2`, both included, the first `?3`.
+    range: [&'static str; 2],
+    /// By order: of the places at the time `?1` beyond the log index `?2`, the first `?3`. It stands apart because SQLite
+    /// seeks to a time alone where times and log indices are compared as one, and would pass over all that are at that time.
+    tied: [&'static str; 2],
+}
+
 macro_rules! stretch {
     ($from:expr, $where:literal, $time:literal, $key:literal) => {
-        [
-            concat!(
-                $from,
-                " WHERE ",
-                $where,
-                " (",
-                $time,
-                ", ",
-                $key,
-                ") > (?1, ?2) AND ",
-                $time,
-                " <= ?3 ORDER BY ",
-                $time,
-                ", ",
-                $key,
-                " LIMIT ?4"
-            ),
-            concat!(
-                $from,
-                " WHERE ",
-                $where,
-                " (",
-                $time,
-                ", ",
-                $key,
-                ") < (?1, ?2) AND ",
-                $time,
-                " >= ?3 ORDER BY ",
-                $time,
-                " DESC, ",
-                $key,
-                " DESC LIMIT ?4"
-            ),
-        ]
+        Queries {
+            range: [
+                stretch!(@range $from, $where, $time, $key, ""),
+                stretch!(@range $from, $where, $time, $key, " DESC"),
+            ],
+            tied: [
+                stretch!(@tied $from, $where, $time, $key, " > ?2 ORDER BY ", ""),
+                stretch!(@tied $from, $where, $time, $key, " < ?2 ORDER BY ", " DESC"),
+            ],
+        }
+    };
+    (@range $from:expr, $where:literal, $time:literal, $key:literal, $down:literal) => {
+        concat!(
+            $from, " WHERE ", $where, " ", $time, " >= ?1 AND ", $time, " <= ?2 ORDER BY ", $time, $down, ", ", $key, $down,
+            " LIMIT ?3"
+        )
+    };
+    (@tied $from:expr, $where:literal, $time:literal, $key:literal, $beyond:literal, $down:literal) => {
+        concat!($from, " WHERE ", $where, " ", $time, " = ?1 AND ", $key, $beyond, $key, $down, " LIMIT ?3")
     };
 }
 
 macro_rules! runs {
     ($index:literal, $where:literal) => {
+        runs!($index, $where, "r.started_at")
+    };
+    ($index:literal, $where:literal, $by:literal) => {
         stretch!(
             concat!(
                 "SELECT ",
@@ -121,7 +117,7 @@ macro_rules! runs {
                 " CROSS JOIN run_name n ON n.run_no = r.run_no"
             ),
             $where,
-            "r.started_at",
+            $by,
             "r.run_no"
         )
     };
@@ -138,53 +134,79 @@ macro_rules! traces {
     };
 }
 
-const RUNS: [&str; 2] = runs!("run_by_start", "");
-const RUNS_BY_STATUS: [&str; 2] = runs!("run_by_status", "r.status = ?5 AND");
-const RUNS_BY_AGENT: [&str; 2] = runs!("run_by_agent", "r.agent = ?5 AND");
-const RUNS_BY_CORRELATION: [&str; 2] = runs!("run_by_correlation", "r.correlation = ?5 AND");
-const RUNS_BY_PARENT: [&str; 2] = runs!("run_by_parent", "r.parent = ?5 AND");
-const RUNS_BY_TAG: [&str; 2] = stretch!(
+const RUNS: Queries = runs!("run_by_start", "");
+const RUNS_BY_STATUS: Queries = runs!("run_by_status", "r.status = ?4 AND");
+const RUNS_BY_AGENT: Queries = runs!("run_by_agent", "r.agent = ?4 AND");
+const RUNS_BY_CORRELATION: Queries = runs!("run_by_correlation", "r.correlation = ?4 AND");
+const RUNS_BY_PARENT: Queries = runs!("run_by_parent", "r.parent = ?4 AND");
+const RUNS_BY_SEED: Queries = runs!("run_by_seed", "r.seed = ?4 AND");
+const RUNS_BY_PLAN: Queries = runs!("run_by_plan", "r.plan_hash = ?4 AND");
+const RUNS_BY_PLAN_AND_SEED: Queries = runs!("run_by_plan_and_seed", "r.plan_hash = ?4 AND r.seed = ?5 AND");
+const RUNS_BY_ROOT: Queries = runs!("run_by_root", "r.root_hash = ?4 AND");
+const RUNS_BY_BEHAVIOUR: Queries = runs!("run_by_behaviour", "r.behaviour_hash = ?4 AND");
+const RUNS_BY_COST: Queries = runs!("run_by_cost", "", "r.cost");
+const RUNS_BY_DURATION: Queries = runs!("run_by_duration", "", "r.duration");
+const RUNS_BY_TAG: Queries = stretch!(
     concat!(
         "SELECT ",
         run_columns!(),
         " FROM run_tag g CROSS JOIN run r ON r.run_no = g.run_no CROSS JOIN run_name n ON n.run_no = r.run_no"
     ),
-    "g.tag = ?5 AND",
+    "g.tag = ?4 AND",
     "g.started_at",
     "g.run_no"
 );
 
-const TRACES: [&str; 2] = traces!("trace_by_time", "t.run_no = ?5 AND");
-const TRACES_AT: [&str; 2] = traces!("trace_by_parent", "t.run_no = ?5 AND t.parent = ?6 AND");
-const TRACES_BY_TYPE: [&str; 2] = traces!("trace_by_type", "t.run_no = ?5 AND t.type = ?6 AND");
-const TRACES_BY_STATUS: [&str; 2] = traces!("trace_by_status", "t.run_no = ?5 AND t.status = ?6 AND");
-const TRACES_BY_TAG: [&str; 2] = stretch!(
+const TRACES: Queries = traces!("trace_by_time", "t.run_no = ?4 AND");
+const TRACES_AT: Queries = traces!("trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
+const TRACES_BY_TYPE: Queries = traces!("trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
+const TRACES_BY_STATUS: Queries = traces!("trace_by_status", "t.run_no = ?4 AND t.status = ?5 AND");
+const TRACES_BY_TAG: Queries = stretch!(
     concat!("SELECT ", trace_columns!(), " FROM trace_tag g CROSS JOIN trace t ON t.log_index = g.log_index"),
-    "g.run_no = ?5 AND g.tag = ?6 AND",
+    "g.run_no = ?4 AND g.tag = ?5 AND",
     "g.occurred_at",
     "g.log_index"
 );
 
-/// The query for an order, the position to start after, and the last time of interest, in its direction.
-fn begin(stretch: Stretch, queries: [&'static str; 2]) -> (&'static str, i64, i64, i64) {
-    let (first, last) = (stretch.range.first().as_nanos(), stretch.range.last().as_nanos());
-    let after = stretch.after.map(words);
-    // Beyond every row at the range's end; a position before that is passed over.
-    match stretch.order {
-        Order::Oldest => {
-            let (time, key) = after.map_or((first, -1), |after| after.max((first, -1)));
-            (queries[0], time, key, last)
+/// Reads a stretch: what is at the time of the position to start after and beyond it, then what comes after that time.
+fn stretch<T>(
+    conn: &Connection,
+    Queries { range, tied }: &Queries,
+    Stretch { order, range: times, after, limit }: Stretch,
+    attributes: &[&dyn ToSql],
+    mut read: impl FnMut(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let way = usize::from(order == Order::Newest);
+    let (mut first, mut last) = (times.first().as_nanos(), times.last().as_nanos());
+    let mut rows = |sql: &str, place: [i64; 2], limit: u32| {
+        let place: [&dyn ToSql; 3] = [&place[0], &place[1], &limit];
+        many(conn, sql, params_from_iter(place.iter().chain(attributes)), &mut read)
+    };
+    let mut found = Vec::new();
+    // A position outside of the range lies before all of it, or beyond.
+    if let Some((time, log_index)) = after {
+        let at = time.as_nanos();
+        if (first..=last).contains(&at) {
+            found = rows(tied[way], [at, place(log_index)], limit)?;
         }
-        Order::Newest => {
-            let (time, key) = after.map_or((last, i64::MAX), |after| after.min((last, i64::MAX)));
-            (queries[1], time, key, first)
+        let beyond = match order {
+            Order::Oldest => at.checked_add(1).map(|next| first = first.max(next)),
+            Order::Newest => at.checked_sub(1).map(|next| last = last.min(next)),
+        };
+        if beyond.is_none() {
+            return Ok(found);
         }
     }
+    let left = limit - u32::try_from(found.len()).unwrap_or(limit);
+    if left > 0 && first <= last {
+        found.extend(rows(range[way], [first, last], left)?);
+    }
+    Ok(found)
 }
 
 /// A position as SQL compares it. No row has a log index beyond i64.
 fn words((time, log_index): Position) -> (i64, i64) {
-    (time.as_nanos(), i64::try_from(log_index).unwrap_or(i64::MAX))
+    (time.as_nanos(), place(log_index))
 }
 
 /// A log index that came from a caller, as SQL compares it.
@@ -262,24 +284,28 @@ impl Snapshot for View<'_> {
         }
     }
 
-    fn runs(&self, index: RunIndex<'_>, stretch: Stretch) -> Result<Vec<RunRow>> {
-        let queries = match index {
-            RunIndex::All => RUNS,
-            RunIndex::Status(_) => RUNS_BY_STATUS,
-            RunIndex::Agent(_) => RUNS_BY_AGENT,
-            RunIndex::Correlation(_) => RUNS_BY_CORRELATION,
-            RunIndex::Parent(_) => RUNS_BY_PARENT,
-            RunIndex::Tag(_) => RUNS_BY_TAG,
-        };
-        let (query, time, key, end) = begin(stretch, queries);
+    fn run_count(&self, status: Option<RunStatus>) -> Result<u64> {
+        let sql = "SELECT coalesce(sum(n), 0) FROM run_count WHERE ?1 IS NULL OR status = ?1";
+        value(self.conn, sql, [status.map(Numbered::number)])
+    }
+
+    fn runs(&self, index: RunIndex<'_>, wanted: Stretch) -> Result<Vec<RunRow>> {
+        let read =
+            |queries: Queries, attributes: &[&dyn ToSql]| stretch(self.conn, &queries, wanted, attributes, rows::run);
         match index {
-            RunIndex::All => many(self.conn, query, (time, key, end, stretch.limit), rows::run),
-            RunIndex::Status(status) => {
-                many(self.conn, query, (time, key, end, stretch.limit, status.number()), rows::run)
-            }
-            RunIndex::Agent(text) | RunIndex::Correlation(text) | RunIndex::Parent(text) | RunIndex::Tag(text) => {
-                many(self.conn, query, (time, key, end, stretch.limit, text), rows::run)
-            }
+            RunIndex::All => read(RUNS, &[]),
+            RunIndex::Status(status) => read(RUNS_BY_STATUS, &[&status.number()]),
+            RunIndex::Agent(agent) => read(RUNS_BY_AGENT, &[&agent]),
+            RunIndex::Correlation(id) => read(RUNS_BY_CORRELATION, &[&id]),
+            RunIndex::Parent(id) => read(RUNS_BY_PARENT, &[&id]),
+            RunIndex::Tag(tag) => read(RUNS_BY_TAG, &[&tag]),
+            RunIndex::Plan(hash) => read(RUNS_BY_PLAN, &[hash.as_bytes()]),
+            RunIndex::PlanSeed(hash, seed) => read(RUNS_BY_PLAN_AND_SEED, &[hash.as_bytes(), &seed]),
+            RunIndex::Seed(seed) => read(RUNS_BY_SEED, &[&seed]),
+            RunIndex::Root(hash) => read(RUNS_BY_ROOT, &[hash.as_bytes()]),
+            RunIndex::Behaviour(hash) => read(RUNS_BY_BEHAVIOUR, &[hash.as_bytes()]),
+            RunIndex::Cost => read(RUNS_BY_COST, &[]),
+            RunIndex::Duration => read(RUNS_BY_DURATION, &[]),
         }
     }
 
@@ -313,25 +339,21 @@ impl Snapshot for View<'_> {
         one(self.conn, sql, [place(log_index)], |row| self.trace_row(row))
     }
 
-    fn traces(&self, run_no: u64, by: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>> {
-        let (queries, attribute) = match by {
-            TraceIndex::All => {
-                let (query, time, key, end) = begin(stretch, TRACES);
-                return many(self.conn, query, (time, key, end, stretch.limit, run_no), |row| self.trace_row(row));
-            }
-            TraceIndex::At(slot) => (TRACES_AT, slot.to_key()),
-            TraceIndex::Type(name) => match self.name(name)? {
-                Some(name) => (TRACES_BY_TYPE, name),
-                None => return Ok(Vec::new()),
-            },
-            TraceIndex::Tag(tag) => match self.name(tag)? {
-                Some(tag) => (TRACES_BY_TAG, tag),
-                None => return Ok(Vec::new()),
-            },
-            TraceIndex::Status(status) => (TRACES_BY_STATUS, status.number()),
+    fn traces(&self, run_no: u64, by: TraceIndex<'_>, wanted: Stretch) -> Result<Vec<TraceRow>> {
+        let read = |queries: Queries, attributes: &[&dyn ToSql]| {
+            stretch(self.conn, &queries, wanted, attributes, |row| self.trace_row(row))
         };
-        let (query, time, key, end) = begin(stretch, queries);
-        many(self.conn, query, (time, key, end, stretch.limit, run_no, attribute), |row| self.trace_row(row))
+        let named = |queries: Queries, name: &str| match self.name(name)? {
+            Some(name) => read(queries, &[&run_no, &name]),
+            None => Ok(Vec::new()),
+        };
+        match by {
+            TraceIndex::All => read(TRACES, &[&run_no]),
+            TraceIndex::At(slot) => read(TRACES_AT, &[&run_no, &slot.to_key()]),
+            TraceIndex::Type(name) => named(TRACES_BY_TYPE, name),
+            TraceIndex::Tag(tag) => named(TRACES_BY_TAG, tag),
+            TraceIndex::Status(status) => read(TRACES_BY_STATUS, &[&run_no, &status.number()]),
+        }
     }
 
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 
 use crate::batch::Batch;
@@ -53,11 +53,12 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// A run; `None` where it is unknown.
     async fn run(&self, run_id: &RunId) -> Result<Option<Run>>;
 
-    /// Runs by (started_at as first recorded, log index).
+    /// Runs by (what the query sorts by, log index).
     async fn runs(&self, query: &RunQuery) -> Result<Page<Run>>;
 
-    /// How many runs fit.
-    async fn run_count(&self, filter: &RunFilter) -> Result<u64>;
+    /// How many runs fit: all of them, or those of a status, from kept counters; else counted, as far as the budget of one
+    /// page goes.
+    async fn run_count(&self, filter: &RunFilter) -> Result<RunCount>;
 
     /// A step; `None` where run or step is unknown.
     async fn step(&self, run_id: &RunId, index: u32) -> Result<Option<Step>>;

@@ -41,8 +41,8 @@ pub use gate::{
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{
-    CompareQuery, CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, TraceFilter, TraceQuery,
-    TreeQuery,
+    Between, CompareQuery, CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, RunSort, TraceFilter,
+    TraceQuery, TreeQuery,
 };
 pub use receipt::{OpReceipt, Receipt, Recorded};
 pub use report::{Finding, Report, Wrong};

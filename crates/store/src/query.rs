@@ -1,5 +1,9 @@
 //! Queries, pages and cursors.
 
+mod runs;
+
+pub use runs::{Between, RunFilter, RunIndex, RunQuery, RunSort};
+
 use tracekeep_core::TimeRange;
 use tracekeep_core::compare::Level;
 use tracekeep_core::hash::sha256;
@@ -7,7 +11,7 @@ use tracekeep_core::id::TraceId;
 use tracekeep_core::limits::{
     PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAGS_MAX, TEXT_QUERY_BYTES_MAX, TEXT_QUERY_WORDS_MAX, TRACE_IDS_MAX,
 };
-use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::model::TraceStatus;
 use tracekeep_core::wire::words;
 
 use crate::error::{Code, Error, Result};
@@ -73,85 +77,6 @@ impl<T> Page<T> {
     }
 }
 
-/// Which runs; every attribute that is there must fit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Where the run stands.
-    pub status: Option<RunStatus>,
-    /// Who runs.
-    pub agent: Option<String>,
-    /// What ties it to others.
-    pub correlation: Option<String>,
-    /// The run that it is part of.
-    pub parent: Option<String>,
-    /// A tag that it has.
-    pub tag: Option<String>,
-}
-
-/// A list of runs, newest first unless told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunQuery {
-    /// Which.
-    pub filter: RunFilter,
-    /// In which direction.
-    pub order: Order,
-    /// How many, from where.
-    pub page: PageRequest,
-}
-
-impl Default for RunQuery {
-    fn default() -> Self {
-        Self { filter: RunFilter::default(), order: Order::Newest, page: PageRequest::default() }
-    }
-}
-
-/// One attribute of runs that an index answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunIndex<'a> {
-    /// All of them.
-    All,
-    /// By where they stand.
-    Status(RunStatus),
-    /// By who runs.
-    Agent(&'a str),
-    /// By what ties them together.
-    Correlation(&'a str),
-    /// By the run that they are part of.
-    Parent(&'a str),
-    /// By a tag.
-    Tag(&'a str),
-}
-
-impl RunFilter {
-    /// The index to walk: the attribute that is likely the rarest of those given.
-    #[must_use]
-    pub fn index(&self) -> RunIndex<'_> {
-        match self {
-            Self { correlation: Some(id), .. } => RunIndex::Correlation(id),
-            Self { parent: Some(id), .. } => RunIndex::Parent(id),
-            Self { tag: Some(tag), .. } => RunIndex::Tag(tag),
-            Self { agent: Some(agent), .. } => RunIndex::Agent(agent),
-            Self { status: Some(status), .. } => RunIndex::Status(*status),
-            _ => RunIndex::All,
-        }
-    }
-
-    pub(crate) fn fits(&self, row: &crate::rows::RunRow) -> bool {
-        fn is<T: AsRef<str>>(wanted: Option<&String>, got: Option<&T>) -> bool {
-            wanted.is_none_or(|wanted| got.is_some_and(|got| got.as_ref() == wanted))
-        }
-        self.status.is_none_or(|status| status == row.status)
-            && is(self.agent.as_ref(), row.agent_id.as_ref())
-            && is(self.correlation.as_ref(), row.correlation_id.as_ref())
-            && is(self.parent.as_ref(), row.parent_run_id.as_ref())
-            && self.tag.as_ref().is_none_or(|tag| row.tags.contains(tag))
-    }
-
-    fn fingerprint(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
 /// Which traces of a run; every attribute that is there must fit.
 ///
 /// By one attribute, with any range of times, a page costs what it returns. Several together walk the one that fits the
@@ -190,20 +115,22 @@ impl TraceFilter {
                 return refuse(path, format!("at most {TAGS_MAX} tags"));
             }
         }
-        match &self.text {
-            Some(text) if text.len() > TEXT_QUERY_BYTES_MAX as usize => {
-                refuse("text", format!("at most {TEXT_QUERY_BYTES_MAX} bytes"))
-            }
-            Some(text) => match Words::of_query(text).count() {
-                0 => refuse("text", "holds no word".to_owned()),
-                count if count > TEXT_QUERY_WORDS_MAX as usize => refuse(
-                    "text",
-                    format!("at most {TEXT_QUERY_WORDS_MAX} words; each character of some scripts is one"),
-                ),
-                _ => Ok(()),
-            },
-            None => Ok(()),
+        check_text(self.text.as_deref())
+    }
+}
+
+fn check_text(text: Option<&str>) -> Result<()> {
+    let refuse = |detail: String| Err(Error::new(Code::InvalidParameter, detail).at("text"));
+    let Some(text) = text else { return Ok(()) };
+    if text.len() > TEXT_QUERY_BYTES_MAX as usize {
+        return refuse(format!("at most {TEXT_QUERY_BYTES_MAX} bytes"));
+    }
+    match Words::of_query(text).count() {
+        0 => refuse("holds no word".to_owned()),
+        count if count > TEXT_QUERY_WORDS_MAX as usize => {
+            refuse(format!("at most {TEXT_QUERY_WORDS_MAX} words; each character of some scripts is one"))
         }
+        _ => Ok(()),
     }
 }
 
@@ -317,12 +244,6 @@ impl Cursor {
 fn check(said: &[u8], query: &str) -> [u8; 8] {
     let hash = sha256(&[b"tracekeep/cursor/1\n", said, query.as_bytes()]);
     hash.as_bytes()[..8].try_into().expect("invariant: a hash has 32 bytes")
-}
-
-impl RunQuery {
-    pub(crate) fn fingerprint(&self) -> String {
-        format!("runs {} {}", self.filter.fingerprint(), self.order)
-    }
 }
 
 impl TraceQuery {

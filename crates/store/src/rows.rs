@@ -117,10 +117,27 @@ pub struct RunRow {
     pub root_ended_at: Option<Timestamp>,
     /// What the steps add up to.
     pub totals: Totals,
+    /// What they added up to at the first seal. It stays, so that no run moves in a list that is sorted by it.
+    pub sealed_totals: Option<SealedTotals>,
     /// The contiguous prefix of steps, folded.
     pub fold: Fold,
     /// The run's own tree.
     pub tree: Frontier,
+}
+
+/// What runs can be sorted by once they are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedTotals {
+    /// Micro-cents.
+    pub cost_micro_cents: i64,
+    /// Nanoseconds.
+    pub duration_ns: i64,
+}
+
+impl From<Totals> for SealedTotals {
+    fn from(totals: Totals) -> Self {
+        Self { cost_micro_cents: totals.cost_micro_cents, duration_ns: totals.duration_ns }
+    }
 }
 
 /// What is kept of a step.

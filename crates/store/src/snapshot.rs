@@ -6,7 +6,7 @@ use tracekeep_core::TimeRange;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
-use tracekeep_core::model::TraceStatus;
+use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
@@ -87,7 +87,10 @@ pub trait Snapshot {
 
     /// A run.
     fn run(&self, run_id: &RunId) -> Result<Option<RunRow>>;
-    /// Runs of one attribute by (started_at, run number).
+    /// How many runs there are, of a status or in all: from kept counters.
+    fn run_count(&self, status: Option<RunStatus>) -> Result<u64>;
+    /// Runs in the order of an index: (started_at, run number), or of one over numbers (the number, run number). There a
+    /// time of the stretch is the number of its nanoseconds.
     fn runs(&self, index: RunIndex<'_>, stretch: Stretch) -> Result<Vec<RunRow>>;
     /// The entry that described a run under a topic.
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;

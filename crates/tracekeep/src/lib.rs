@@ -51,10 +51,11 @@ pub use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
     ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
-pub use tracekeep_core::view::{NameCount, Run, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::view::{NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
-    Batch, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page,
-    PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Batch, Between, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome,
+    Page, PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, RunSort, TraceFilter, TraceQuery,
+    TreeQuery,
 };
 pub use tracekeep_store_sqlite::SqliteLedger;

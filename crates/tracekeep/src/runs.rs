@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use tracekeep_core::compare::Comparison;
+use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{CorrelationId, RunId};
-use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, StartRun};
-use tracekeep_core::view::{Run, Step};
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, RunStatus, StartRun};
+use tracekeep_core::view::{Run, RunCount, Step};
+use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
-    Batch, CompareQuery, LedgerStore, Page, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, block_on,
+    Batch, CompareQuery, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result, RunFilter, RunQuery,
+    Source, block_on,
 };
 
 use crate::open::{commit, no_answer};
@@ -103,7 +107,7 @@ impl RunStore {
         block_on(self.ledger.steps(run_id, page))
     }
 
-    /// A page of runs, newest first unless told.
+    /// A page of runs, newest first unless told: which, sorted by what, in which direction.
     ///
     /// # Errors
     /// `invalid_parameter`, `invalid_cursor`.
@@ -112,12 +116,103 @@ impl RunStore {
         block_on(self.ledger.runs(query))
     }
 
-    /// How many runs fit.
+    /// A page of the runs that fit, newest first; where the filter bounds a cost or a duration, the greatest of it first.
+    ///
+    /// By one attribute, with any range of times, a page costs what it returns; [`RunFilter`] says how others are found.
+    ///
+    /// # Errors
+    /// `invalid_parameter`, `invalid_cursor`.
+    #[doc(alias = "search_traces")]
+    pub fn search_runs(&self, filter: &RunFilter, page: &PageRequest) -> Result<Page<Run>> {
+        self.list_runs(&RunQuery { filter: filter.clone(), page: page.clone(), ..RunQuery::default() })
+    }
+
+    /// The run that was sealed with a root hash, the earliest of several: those all did the same. `None` where there is
+    /// none.
     ///
     /// # Errors
     /// Failures of the storage.
+    #[doc(alias = "get_trace_by_root_hash")]
+    pub fn get_run_by_root_hash(&self, root_hash: Hash) -> Result<Option<Run>> {
+        let filter = RunFilter { root_hash: Some(root_hash), ..RunFilter::default() };
+        Ok(self.oldest_first(filter, &PageRequest::first(1))?.items.pop())
+    }
+
+    /// A page of the runs of a plan with a seed, oldest first: what should all have done the same.
+    ///
+    /// # Errors
+    /// `invalid_parameter`, `invalid_cursor`.
+    #[doc(alias = "find_matching_traces")]
+    pub fn find_matching_runs(&self, plan_hash: Hash, seed: i64, page: &PageRequest) -> Result<Page<Run>> {
+        self.oldest_first(RunFilter { plan_hash: Some(plan_hash), seed: Some(seed), ..RunFilter::default() }, page)
+    }
+
+    /// A page of the runs that name a run as their parent, oldest first; none where the parent is unknown.
+    ///
+    /// # Errors
+    /// `invalid_parameter`, `invalid_cursor`.
+    pub fn get_children(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<Run>> {
+        self.oldest_first(RunFilter { parent: Some(run_id.to_string()), ..RunFilter::default() }, page)
+    }
+
+    /// A page of the runs that a correlation id ties together, oldest first.
+    ///
+    /// # Errors
+    /// `invalid_parameter`, `invalid_cursor`.
+    pub fn get_correlated(&self, correlation_id: &CorrelationId, page: &PageRequest) -> Result<Page<Run>> {
+        self.oldest_first(RunFilter { correlation: Some(correlation_id.to_string()), ..RunFilter::default() }, page)
+    }
+
+    fn oldest_first(&self, filter: RunFilter, page: &PageRequest) -> Result<Page<Run>> {
+        self.list_runs(&RunQuery { filter, order: Order::Oldest, page: page.clone(), ..RunQuery::default() })
+    }
+
+    /// Aborts, for a reason, runs that are running although they started before a time, the oldest first and `limit` of
+    /// them at most; gives those that it aborted. Fewer than `limit` were all.
+    ///
+    /// A telemetry run whose root span has ended is left alone: it is as complete as telemetry says. So is one that somebody
+    /// else completes meanwhile.
+    ///
+    /// # Errors
+    /// Refused input; failures of the storage. What was aborted before it stays aborted: the same again goes on.
+    pub fn abort_stale_runs(&self, started_before: Timestamp, reason: &str, limit: u32) -> Result<Vec<RunId>> {
+        let time = TimeRange::new(None, Some(started_before));
+        let filter = RunFilter { status: Some(RunStatus::Running), time, ..RunFilter::default() };
+        let (mut aborted, mut cursor) = (Vec::new(), None);
+        loop {
+            let left = limit.saturating_sub(u32::try_from(aborted.len()).unwrap_or(u32::MAX));
+            if left == 0 {
+                return Ok(aborted);
+            }
+            let page = PageRequest { limit: left.min(PAGE_ITEMS_MAX), cursor };
+            let page = self.oldest_first(filter.clone(), &page)?;
+            let stale: Vec<_> =
+                page.items.into_iter().filter(|run| run.root_ended_at.is_none()).map(|run| run.run_id).collect();
+            let ends = stale.iter().map(|run_id| {
+                let end = CompleteRun::new(run_id.clone(), FinalStatus::Aborted);
+                Batch::one(Op::CompleteRun(CompleteRun { termination_reason: Some(reason.to_owned()), ..end }))
+            });
+            for (run_id, ended) in stale.iter().zip(self.ledger.commit_blocking(ends.collect())) {
+                match ended {
+                    Ok(_) => aborted.push(run_id.clone()),
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error.strip("/ops/0")),
+                }
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(aborted);
+            }
+        }
+    }
+
+    /// How many runs fit. All of them, or those of a status, stand in kept counters; others are counted as far as the
+    /// budget of one page goes, and the answer says so.
+    ///
+    /// # Errors
+    /// `invalid_parameter`.
     #[doc(alias = "get_trace_count")]
-    pub fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+    pub fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         block_on(self.ledger.run_count(filter))
     }
 

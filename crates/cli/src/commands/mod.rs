@@ -20,7 +20,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Serve(args) => serve::serve(&config, args.listen.as_deref()),
         Command::Record { file } => record::record(&config, &file),
-        Command::Runs(args) => runs::runs(&config, args),
+        Command::Runs(args) => runs::runs(&config, *args),
         Command::Show { run } => runs::show(&config, &run),
         Command::Tree(args) => tree::tree(&config, args),
         Command::Traces(args) => traces::traces(&config, args),

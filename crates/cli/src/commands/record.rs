@@ -5,9 +5,9 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use tracekeep_core::json::{self, Value};
+use tracekeep_core::json::{self, Json, Value};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
-use tracekeep_core::model::{CompleteRun, Op};
+use tracekeep_core::model::{CompleteRun, JsonObject, Op};
 use tracekeep_core::wire::to_json;
 use tracekeep_core::{Invalid, InvalidCode};
 use tracekeep_store::{Batch, Error, LedgerStore, Receipt};
@@ -147,6 +147,11 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
     let ledger = open::writing(config)?;
     let mut end = CompleteRun::new(args.run, args.status);
     end.termination_reason = args.reason;
+    (end.plan_hash, end.behaviour_hash, end.root_hash) = (args.plan_hash, args.behaviour_hash, args.root_hash);
+    if let Some(metadata) = args.metadata {
+        let read = Json::parse(&metadata).map_err(Invalid::from).and_then(JsonObject::new);
+        end.metadata = read.map_err(|invalid| Failure::Usage(format!("--metadata: {invalid}")))?;
+    }
     let receipt = ledger.commit_blocking(vec![Batch::one(Op::CompleteRun(end))]).pop();
     let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
     let receipt = receipt.map_err(|error| error.strip("/ops/0"))?;

@@ -4,44 +4,79 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
 use tracekeep_core::view::{Run, Step};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{PageRequest, RunFilter, RunQuery, block_on};
+use tracekeep_store::{Between, Code, Error, LedgerStore, Order, PageRequest, RunFilter, RunQuery, Source, block_on};
 
 use crate::args::Runs;
 use crate::config::Config;
 use crate::exit::{Done, Outcome};
 use crate::open;
 use crate::print::{brief, data, json, plain, table, talk};
+use crate::when;
 
 pub(crate) fn runs(config: &Config, args: Runs) -> Outcome {
-    let ledger = open::reading(config)?;
-    let query = RunQuery {
-        filter: RunFilter {
-            status: args.status,
-            agent: args.agent,
-            correlation: args.correlation,
-            parent: args.parent,
-            tag: args.tag,
-        },
-        page: PageRequest { limit: args.limit, cursor: args.cursor },
-        ..RunQuery::default()
+    let now = Source::default().now();
+    let until = args.until.as_ref().or(args.older_than.as_ref());
+    let filter = RunFilter {
+        status: args.status,
+        agent: args.agent,
+        correlation: args.correlation,
+        parent: args.parent,
+        tag: args.tag,
+        time: when::range(args.since.as_ref(), until, now),
+        plan_hash: args.plan_hash,
+        seed: args.seed,
+        root_hash: args.root_hash,
+        behaviour_hash: args.behaviour_hash,
+        text: args.text,
+        cost: Between { least: args.cost_min, most: args.cost_max },
+        duration: Between { least: args.duration_min, most: args.duration_max },
     };
-    let page = block_on(ledger.runs(&query))?;
+    let ledger = open::reading(config)?;
+    if args.count {
+        return count(config, &*ledger, &filter);
+    }
+    let (limit, order) = (args.limit, if args.oldest { Order::Oldest } else { Order::Newest });
+    let mut query = RunQuery { filter, sort: args.sort, order, page: PageRequest { limit, cursor: args.cursor } };
+    let mut items = Vec::new();
+    // A page may be short, even empty, and have a cursor.
+    let next_cursor = loop {
+        let page = block_on(ledger.runs(&query))?;
+        items.extend(page.items);
+        let left = limit - u32::try_from(items.len()).unwrap_or(limit);
+        match page.next_cursor {
+            Some(cursor) if left > 0 => query.page = PageRequest { limit: left, cursor: Some(cursor) },
+            cursor => break cursor,
+        }
+    };
     if config.json {
-        page.items.iter().try_for_each(|run| json(&to_json(run)))?;
-    } else if page.items.is_empty() {
+        items.iter().try_for_each(|run| json(&to_json(run)))?;
+    } else if items.is_empty() {
         talk("no runs");
     } else {
         let mut rows =
             vec![["RUN", "STATUS", "STARTED", "STEPS", "TRACES", "COST", "AGENT", "GOAL"].map(str::to_owned).to_vec()];
-        rows.extend(page.items.iter().map(row));
+        rows.extend(items.iter().map(row));
         data(&table(&rows))?;
     }
-    match page.next_cursor {
+    match next_cursor {
         Some(cursor) if config.json => {
             json(&Json::object([("next_cursor", Json::from(cursor))]).expect("invariant: one plain member"))?
         }
         Some(cursor) => talk(&format!("more: --cursor {}", plain(&cursor))),
         None => {}
+    }
+    Ok(Done::Yes)
+}
+
+fn count(config: &Config, ledger: &dyn LedgerStore, filter: &RunFilter) -> Outcome {
+    let count = block_on(ledger.run_count(filter))?;
+    if config.json {
+        json(&to_json(&count))?;
+    } else {
+        data(&count.count.to_string())?;
+        if !count.complete {
+            talk("at least: the count ended at the budget of one read");
+        }
     }
     Ok(Done::Yes)
 }
@@ -53,7 +88,7 @@ fn row(run: &Run) -> Vec<String> {
         run.started_at.to_string()[..19].to_owned(),
         run.steps.to_string(),
         run.traces.to_string(),
-        run.cost_cents.to_string(),
+        format!("{} cents", run.cost_cents),
         brief(run.agent_id.as_deref().unwrap_or("-"), 24),
         brief(run.goal.as_deref().unwrap_or("-"), 48),
     ]
@@ -70,8 +105,7 @@ fn status(run: &Run) -> String {
 pub(crate) fn show(config: &Config, run_id: &RunId) -> Outcome {
     let ledger = open::reading(config)?;
     let Some(run) = block_on(ledger.run(run_id))? else {
-        talk(&format!("tracekeep: no run {run_id} is recorded"));
-        return Ok(Done::Findings);
+        return Err(Error::new(Code::RunNotFound, format!("no run {run_id} is recorded")).into());
     };
     if config.json {
         json(&to_json(&run))?;

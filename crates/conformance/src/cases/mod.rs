@@ -24,6 +24,7 @@ mod queries;
 mod roundtrip;
 mod runs;
 pub(crate) mod seals;
+mod search;
 mod steps;
 mod text;
 mod traces;
@@ -44,6 +45,7 @@ pub const CASES: &[&[Case]] = &[
     queries::CASES,
     roundtrip::CASES,
     runs::CASES,
+    search::CASES,
     seals::CASES,
     steps::CASES,
     text::CASES,

@@ -371,7 +371,7 @@ fn a_walk_does_not_return_runs_that_start_during_it(cx: &mut Context) {
         let mut late = 0;
         let walked = crate::context::walk(2, |page| {
             let filter = RunFilter { tag: Some(prefix.to_owned()), ..RunFilter::default() };
-            let page = block_on(cx.ledger().runs(&RunQuery { filter, order, page }));
+            let page = block_on(cx.ledger().runs(&RunQuery { filter, order, page, ..RunQuery::default() }));
             late += 1;
             assert!(late < 100, "a walk comes to its end while the list grows");
             let early = with(tagged(&format!("{prefix}-late-{late}")), json!({"started_at": "2000-01-01T00:00:00Z"}));

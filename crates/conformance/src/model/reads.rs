@@ -1,7 +1,11 @@
 //! What the model reads, beside what the ledger reads.
 
-use tracekeep_core::model::TraceStatus;
-use tracekeep_store::{Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery, block_on};
+use serde_json::Value;
+use tracekeep_core::amount::Cost;
+use tracekeep_core::hash::plan_hash;
+use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::{TimeRange, Timestamp};
+use tracekeep_store::{Between, Order, RunFilter, RunQuery, RunSort, TraceFilter, TraceQuery, TreeQuery, block_on};
 
 use super::decide::{Model, RunState, TraceState};
 use crate::cases::seals::expected;
@@ -24,14 +28,63 @@ impl Model {
             let wanted: Vec<_> = listed.iter().filter(by).cloned().collect();
             assert_eq!(cx.run_ids(&RunQuery { filter, ..query.clone() }, 2), wanted, "by {agent}");
         }
+        self.check_searches(cx);
         for (id, run) in &self.runs {
             self.check_run(cx, id, run);
             self.check_traces(cx, id, run);
         }
     }
 
+    /// Lists by one attribute and by two, by start and by cost.
+    #[track_caller]
+    fn check_searches(&self, cx: &Context) {
+        let status =
+            |run: &RunState| run.completed.map_or("running".to_owned(), |at| text(&self.entry(at).op["status"]));
+        let seed = |run: &RunState| self.entry(run.first).op["seed"].as_i64();
+        let plan = |run: &RunState| self.entry(run.first).op.get("plan").map(|plan| plan_hash(&plan.to_string()));
+        let cost = |run: &RunState| run.sealed_steps.iter().map(|step| micro_cents(&step["cost_cents"])).sum::<i64>();
+        let goal = |run: &RunState| self.described(run, "goal");
+        let f = RunFilter::default;
+        type Fits<'a> = &'a dyn Fn(&RunState) -> bool;
+        let check = |filter: RunFilter, sort: RunSort, fits: Fits<'_>| {
+            let runs = self.runs.iter().filter(|(_, run)| fits(run));
+            let runs = runs.filter(|(_, run)| sort == RunSort::Start || run.completed.is_some());
+            let place = |run: &RunState| if sort == RunSort::Start { run.started_at } else { cost(run) };
+            let mut wanted: Vec<_> = runs.map(|(id, run)| (place(run), run.first, id.clone())).collect();
+            wanted.sort();
+            let wanted: Vec<_> = wanted.into_iter().map(|(_, _, id)| id).collect();
+            let query = RunQuery { filter, sort: Some(sort), order: Order::Oldest, ..RunQuery::default() };
+            assert_eq!(cx.run_ids(&query, 1), wanted, "{query:?}");
+        };
+        for sort in [RunSort::Start, RunSort::Cost] {
+            check(f(), sort, &|_| true);
+            for wanted in RunStatus::ALL {
+                check(RunFilter { status: Some(*wanted), ..f() }, sort, &|run| status(run) == wanted.as_str());
+            }
+            for wanted in [7, 42] {
+                check(RunFilter { seed: Some(wanted), ..f() }, sort, &|run| seed(run) == Some(wanted));
+                let hash = plan_hash(r#"[{"skill":"a"}]"#);
+                let both = RunFilter { seed: Some(wanted), plan_hash: Some(hash), ..f() };
+                check(both, sort, &|run| seed(run) == Some(wanted) && plan(run) == Some(hash));
+            }
+            let word = RunFilter { text: Some("g".to_owned()), ..f() };
+            check(word, sort, &|run| goal(run).as_deref() == Some("g"));
+            let quarter = "0.25".parse().ok();
+            let costly = RunFilter { cost: Between { least: quarter, most: None }, ..f() };
+            check(costly, sort, &|run| run.completed.is_some() && cost(run) >= 250_000);
+        }
+        let from = self.runs.values().map(|run| run.started_at).max().map(Timestamp::from_nanos);
+        let time = TimeRange::new(None, from);
+        check(RunFilter { time, ..f() }, RunSort::Start, &|run| time.contains(Timestamp::from_nanos(run.started_at)));
+    }
+
     fn agent(&self, run: &RunState) -> Option<String> {
-        let of = |at: u64| self.entry(at).op["agent_id"].as_str().map(str::to_owned);
+        self.described(run, "agent_id")
+    }
+
+    /// What the start says, else the description that counts.
+    fn described(&self, run: &RunState, member: &str) -> Option<String> {
+        let of = |at: u64| self.entry(at).op[member].as_str().map(str::to_owned);
         let root = run.described.iter().find(|(topic, _)| topic == "root");
         of(run.first).or_else(|| root.or(run.described.first()).and_then(|(_, at)| of(*at)))
     }
@@ -98,6 +151,14 @@ impl Model {
             assert_eq!(drawn(&cx.tree(id, &TreeQuery::default(), limit)), forest, "the forest of {id}");
         }
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+fn micro_cents(cost: &Value) -> i64 {
+    cost.as_str().expect("a cost").parse::<Cost>().expect("a cost").as_micro_cents()
 }
 
 fn in_order<'a>(traces: impl Iterator<Item = (&'a String, &'a TraceState)>) -> Vec<String> {

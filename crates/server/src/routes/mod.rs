@@ -18,12 +18,14 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use tracekeep_core::amount::{Cost, DurationMs};
+use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::wire::{Field, Fields, Shape, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Order, Page};
+use tracekeep_store::{Order, Page, RunSort};
 
 use crate::call::Call;
 use crate::problem::{Problem, ServerCode};
@@ -61,7 +63,8 @@ pub(crate) enum Form {
     /// An integer of at least the first, and of at most the second where there is one.
     Integer(u64, Option<u64>),
     Boolean,
-    Words(fn() -> Shape),
+    /// The form of a type of the wire.
+    Of(fn() -> Shape),
 }
 
 const fn text(name: &'static str, doc: &'static str) -> Param {
@@ -84,8 +87,8 @@ const fn boolean(name: &'static str, doc: &'static str) -> Param {
     Param { name, doc, form: Form::Boolean, required: false }
 }
 
-const fn words(name: &'static str, doc: &'static str, shape: fn() -> Shape) -> Param {
-    Param { name, doc, form: Form::Words(shape), required: false }
+const fn of(name: &'static str, doc: &'static str, shape: fn() -> Shape) -> Param {
+    Param { name, doc, form: Form::Of(shape), required: false }
 }
 
 const fn required(param: Param) -> Param {
@@ -134,10 +137,32 @@ const LIMIT: Param = Param {
     ..integer("limit", "items at most: 1 to 1,000, 50 unless told")
 };
 const CURSOR: Param = text("cursor", "the next_cursor of the page before, made by the same query");
-const ORDER: Param = words("order", "newest or oldest first", <Order as Field>::shape);
-const RUN_STATUS: Param = words("status", "where the run stands", <RunStatus as Field>::shape);
-const TRACE_STATUS: Param = words("status", "how the trace stands", <TraceStatus as Field>::shape);
-const LEVEL: Param = words(
+const ORDER: Param = of("order", "newest or oldest first", <Order as Field>::shape);
+const RUN_STATUS: Param = of("status", "where the run stands", <RunStatus as Field>::shape);
+const AGENT: Param = text("agent", "the agent_id");
+const CORRELATION: Param = text("correlation", "the correlation_id");
+const PARENT_RUN: Param = text("parent", "the parent_run_id");
+const RUN_TAG: Param = text("tag", "a tag");
+const STARTED_FROM: Param = time("from", "started at this time or later, as first recorded");
+const STARTED_TO: Param = time("to", "started before this time, as first recorded");
+const PLAN_HASH: Param = of("plan_hash", "the hash of the plan", <Hash as Field>::shape);
+const SEED: Param = of("seed", "the seed; 0 is one", <i64 as Field>::shape);
+const ROOT_HASH: Param = of("root_hash", "the root_hash of the latest seal", <Hash as Field>::shape);
+const BEHAVIOUR_HASH: Param = of("behaviour_hash", "the behaviour_hash of the latest seal", <Hash as Field>::shape);
+const GOAL_TEXT: Param = text("text", "words that the goal holds, all of them");
+const COST_MIN: Param = of("cost_min", "cents that the steps cost at least, of sealed runs", <Cost as Field>::shape);
+const COST_MAX: Param = of("cost_max", "cents that the steps cost at most, of sealed runs", <Cost as Field>::shape);
+const DURATION_MIN: Param =
+    of("duration_min", "milliseconds that the steps took at least, of sealed runs", <DurationMs as Field>::shape);
+const DURATION_MAX: Param =
+    of("duration_max", "milliseconds that the steps took at most, of sealed runs", <DurationMs as Field>::shape);
+const RUN_SORT: Param = of(
+    "sort",
+    "by start, or sealed runs by cost or duration; by the one that is bounded unless told, else by start",
+    <RunSort as Field>::shape,
+);
+const TRACE_STATUS: Param = of("status", "how the trace stands", <TraceStatus as Field>::shape);
+const LEVEL: Param = of(
     "level",
     "behaviour: of runs that diverged, only what of behaviour differs; exact unless told",
     <compare::Level as Field>::shape,
@@ -157,14 +182,14 @@ routes! {
         [], Batch, Object(Shape::of::<Receipt>) => writes::batch;
     POST "/api/v1/runs" "Start a run"
         [], Op(Shape::of::<model::StartRun>, &["source"]), Gives::OpReceipt => writes::start_run;
-    GET "/api/v1/runs" "List runs, newest first"
-        [RUN_STATUS, text("agent", "the agent_id"), text("correlation", "the correlation_id"),
-         text("parent", "the parent_run_id"), text("tag", "a tag"), LIMIT, CURSOR, ORDER],
+    GET "/api/v1/runs" "Search runs, newest (or greatest) first"
+        [RUN_STATUS, AGENT, CORRELATION, PARENT_RUN, RUN_TAG, STARTED_FROM, STARTED_TO, PLAN_HASH, SEED, ROOT_HASH,
+         BEHAVIOUR_HASH, GOAL_TEXT, COST_MIN, COST_MAX, DURATION_MIN, DURATION_MAX, RUN_SORT, LIMIT, CURSOR, ORDER],
         Nothing, Gives::Page("items", Shape::of::<view::Run>) => reads::runs;
-    GET "/api/v1/runs/count" "Count runs"
-        [RUN_STATUS, text("agent", "the agent_id"), text("correlation", "the correlation_id"),
-         text("parent", "the parent_run_id"), text("tag", "a tag")],
-        Nothing, Other("application/json", "{\"count\": n}") => reads::run_count;
+    GET "/api/v1/runs/count" "Count runs: all, or of one status, from kept counters; else as far as one page's budget goes"
+        [RUN_STATUS, AGENT, CORRELATION, PARENT_RUN, RUN_TAG, STARTED_FROM, STARTED_TO, PLAN_HASH, SEED, ROOT_HASH,
+         BEHAVIOUR_HASH, GOAL_TEXT, COST_MIN, COST_MAX, DURATION_MIN, DURATION_MAX],
+        Nothing, Object(Shape::of::<view::RunCount>) => reads::run_count;
     GET "/api/v1/runs/{run_id}" "Read a run"
         [], Nothing, Object(Shape::of::<view::Run>) => reads::run;
     POST "/api/v1/runs/{run_id}/steps" "Record a step"

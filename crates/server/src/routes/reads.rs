@@ -1,19 +1,19 @@
 //! Routes that read runs, steps and traces.
 
-use axum::http::StatusCode;
+use std::str::FromStr;
+
 use axum::response::Response;
 use tracekeep_core::compare::Level;
 use tracekeep_core::id::TraceId;
-use tracekeep_core::json::Json;
 use tracekeep_store::{
-    Code, CompareQuery, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Between, Code, CompareQuery, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
 
-use super::{json, list, page, searched, view};
+use super::{list, page, searched, view};
 use crate::body::run_id;
 use crate::call::Call;
 use crate::params::Params;
-use crate::problem::{Problem, object};
+use crate::problem::Problem;
 
 fn run_filter(params: &mut Params<'_>) -> Result<RunFilter, Error> {
     Ok(RunFilter {
@@ -22,7 +22,21 @@ fn run_filter(params: &mut Params<'_>) -> Result<RunFilter, Error> {
         correlation: params.text("correlation"),
         parent: params.text("parent"),
         tag: params.text("tag"),
+        time: params.range()?,
+        plan_hash: params.parse("plan_hash", HASH)?,
+        seed: params.parse("seed", "is an integer of 64 bits")?,
+        root_hash: params.parse("root_hash", HASH)?,
+        behaviour_hash: params.parse("behaviour_hash", HASH)?,
+        text: params.text("text"),
+        cost: between(params, ["cost_min", "cost_max"], "is cents, as a decimal with at most six fraction digits")?,
+        duration: between(params, ["duration_min", "duration_max"], "is milliseconds, not negative")?,
     })
+}
+
+const HASH: &str = "is a hash: 64 lower-case hex digits";
+
+fn between<T: FromStr>(params: &mut Params<'_>, [least, most]: [&str; 2], form: &str) -> Result<Between<T>, Error> {
+    Ok(Between { least: params.parse(least, form)?, most: params.parse(most, form)? })
 }
 
 fn order(params: &mut Params<'_>, default: Order) -> Result<Order, Error> {
@@ -31,8 +45,12 @@ fn order(params: &mut Params<'_>, default: Order) -> Result<Order, Error> {
 
 pub(crate) async fn runs(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
-    let query =
-        RunQuery { filter: run_filter(&mut params)?, order: order(&mut params, Order::Newest)?, page: params.page()? };
+    let query = RunQuery {
+        filter: run_filter(&mut params)?,
+        sort: params.parse("sort", "is start, cost or duration")?,
+        order: order(&mut params, Order::Newest)?,
+        page: params.page()?,
+    };
     params.finish()?;
     Ok(page(&call.app.read(async move |store| store.runs(&query).await).await?))
 }
@@ -41,8 +59,7 @@ pub(crate) async fn run_count(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let filter = run_filter(&mut params)?;
     params.finish()?;
-    let count = call.app.read(async move |store| store.run_count(&filter).await).await?;
-    Ok(json(StatusCode::OK, &object([("count", Json::from(count))])))
+    Ok(view(&call.app.read(async move |store| store.run_count(&filter).await).await?))
 }
 
 pub(crate) async fn run(call: Call) -> Result<Response, Problem> {

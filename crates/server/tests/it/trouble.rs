@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
@@ -71,7 +71,7 @@ impl LedgerStore for Odd {
         unreachable!("no test here asks for it")
     }
 
-    async fn run_count(&self, _: &RunFilter) -> Result<u64> {
+    async fn run_count(&self, _: &RunFilter) -> Result<RunCount> {
         unreachable!("no test here asks for it")
     }
 

@@ -30,6 +30,9 @@ CREATE TABLE run (
     plan_hash BLOB,
     behaviour_hash BLOB,
     root_hash BLOB,
+    -- Micro-cents and nanoseconds of the steps at the first seal.
+    cost INTEGER,
+    duration INTEGER,
     state BLOB NOT NULL
 ) STRICT;
 CREATE INDEX run_by_start ON run (started_at);
@@ -37,9 +40,19 @@ CREATE INDEX run_by_status ON run (status, started_at);
 CREATE INDEX run_by_agent ON run (agent, started_at) WHERE agent IS NOT NULL;
 CREATE INDEX run_by_correlation ON run (correlation, started_at) WHERE correlation IS NOT NULL;
 CREATE INDEX run_by_parent ON run (parent, started_at) WHERE parent IS NOT NULL;
-CREATE INDEX run_by_plan ON run (plan_hash, seed, started_at) WHERE plan_hash IS NOT NULL;
+CREATE INDEX run_by_seed ON run (seed, started_at) WHERE seed IS NOT NULL;
+CREATE INDEX run_by_plan ON run (plan_hash, started_at) WHERE plan_hash IS NOT NULL;
+CREATE INDEX run_by_plan_and_seed ON run (plan_hash, seed, started_at) WHERE plan_hash IS NOT NULL;
 CREATE INDEX run_by_behaviour ON run (behaviour_hash, started_at) WHERE behaviour_hash IS NOT NULL;
 CREATE INDEX run_by_root ON run (root_hash, started_at) WHERE root_hash IS NOT NULL;
+CREATE INDEX run_by_cost ON run (cost) WHERE cost IS NOT NULL;
+CREATE INDEX run_by_duration ON run (duration) WHERE duration IS NOT NULL;
+
+-- How many runs have a status; a status that none has has no row.
+CREATE TABLE run_count (
+    status INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE run_tag (
     tag TEXT NOT NULL,

@@ -226,7 +226,7 @@ pub(crate) fn everything(ledger: &dyn LedgerStore) -> Vec<String> {
         for order in [Order::Oldest, Order::Newest] {
             let mut cursor = None;
             loop {
-                let query = RunQuery { filter: filter.clone(), order, page: page(cursor) };
+                let query = RunQuery { filter: filter.clone(), order, page: page(cursor), ..RunQuery::default() };
                 let got = block_on(ledger.runs(&query)).unwrap();
                 say("runs", format!("{got:?}"));
                 cursor = got.next_cursor;

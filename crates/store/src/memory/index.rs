@@ -19,7 +19,7 @@ use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
 use crate::words::Words;
 
-/// One attribute of runs, owned: the key of an ordered index.
+/// One order of runs, owned: the key of an ordered index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum RunAttribute {
     All,
@@ -28,6 +28,13 @@ enum RunAttribute {
     Correlation(String),
     Parent(String),
     Tag(String),
+    Plan(Hash),
+    PlanSeed(Hash, i64),
+    Seed(i64),
+    Root(Hash),
+    Behaviour(Hash),
+    Cost,
+    Duration,
 }
 
 /// One attribute of traces, owned.
@@ -69,6 +76,7 @@ pub(super) struct Index {
     run_nos: HashMap<RunId, u64>,
     runs: HashMap<u64, RunRow>,
     run_order: BTreeSet<(RunAttribute, Position)>,
+    run_counts: BTreeMap<RunStatus, u64>,
     topics: HashMap<(u64, String), u64>,
     steps: BTreeMap<(u64, u32), StepRow>,
     trace_ids: HashMap<(u64, TraceId), u64>,
@@ -92,6 +100,7 @@ impl Index {
             run_nos: HashMap::new(),
             runs: HashMap::new(),
             run_order: BTreeSet::new(),
+            run_counts: BTreeMap::new(),
             topics: HashMap::new(),
             steps: BTreeMap::new(),
             trace_ids: HashMap::new(),
@@ -121,6 +130,7 @@ impl Index {
         let maps = [
             ("key", self.keys == other.keys && self.unowned_entries == other.unowned_entries),
             ("run", self.run_nos == other.run_nos && self.runs == other.runs && self.run_order == other.run_order),
+            ("run_count", self.run_counts == other.run_counts),
             ("topic", self.topics == other.topics),
             ("step", self.steps == other.steps),
             (
@@ -168,13 +178,15 @@ impl Index {
 
     fn put_run(&mut self, row: RunRow) {
         if let Some(before) = self.runs.get(&row.run_no) {
-            for attribute in run_attributes(before) {
-                self.run_order.remove(&(attribute, (before.started_at, before.run_no)));
+            for place in run_places(before) {
+                self.run_order.remove(&place);
             }
+            let before = before.status;
+            self.run_counts.entry(before).and_modify(|count| *count -= 1);
+            self.run_counts.retain(|_, count| *count > 0);
         }
-        for attribute in run_attributes(&row) {
-            self.run_order.insert((attribute, (row.started_at, row.run_no)));
-        }
+        self.run_order.extend(run_places(&row));
+        *self.run_counts.entry(row.status).or_default() += 1;
         self.run_nos.insert(row.run_id.clone(), row.run_no);
         self.runs.insert(row.run_no, row);
     }
@@ -212,13 +224,24 @@ impl Index {
     }
 }
 
-fn run_attributes(row: &RunRow) -> Vec<RunAttribute> {
+/// Where a run stands in the ordered index.
+fn run_places(row: &RunRow) -> Vec<(RunAttribute, Position)> {
     let mut attributes = vec![RunAttribute::All, RunAttribute::Status(row.status)];
     attributes.extend(row.agent_id.clone().map(RunAttribute::Agent));
     attributes.extend(row.correlation_id.as_ref().map(|id| RunAttribute::Correlation(id.to_string())));
     attributes.extend(row.parent_run_id.as_ref().map(|id| RunAttribute::Parent(id.to_string())));
     attributes.extend(row.tags.iter().cloned().map(RunAttribute::Tag));
-    attributes
+    attributes.extend(row.plan_hash.map(RunAttribute::Plan));
+    attributes.extend(row.plan_hash.zip(row.seed).map(|(hash, seed)| RunAttribute::PlanSeed(hash, seed)));
+    attributes.extend(row.seed.map(RunAttribute::Seed));
+    attributes.extend(row.root_hash.map(RunAttribute::Root));
+    attributes.extend(row.behaviour_hash.map(RunAttribute::Behaviour));
+    let by_start = attributes.into_iter().map(|attribute| (attribute, (row.started_at, row.run_no)));
+    let by_number = row.sealed_totals.iter().flat_map(|sealed| {
+        let at = |number| (Timestamp::from_nanos(number), row.run_no);
+        [(RunAttribute::Cost, at(sealed.cost_micro_cents)), (RunAttribute::Duration, at(sealed.duration_ns))]
+    });
+    by_start.chain(by_number).collect()
 }
 
 fn trace_attributes(row: &TraceRow) -> Vec<TraceAttribute> {
@@ -238,6 +261,13 @@ impl From<RunIndex<'_>> for RunAttribute {
             RunIndex::Correlation(id) => Self::Correlation(id.to_owned()),
             RunIndex::Parent(id) => Self::Parent(id.to_owned()),
             RunIndex::Tag(tag) => Self::Tag(tag.to_owned()),
+            RunIndex::Plan(hash) => Self::Plan(hash),
+            RunIndex::PlanSeed(hash, seed) => Self::PlanSeed(hash, seed),
+            RunIndex::Seed(seed) => Self::Seed(seed),
+            RunIndex::Root(hash) => Self::Root(hash),
+            RunIndex::Behaviour(hash) => Self::Behaviour(hash),
+            RunIndex::Cost => Self::Cost,
+            RunIndex::Duration => Self::Duration,
         }
     }
 }
@@ -335,6 +365,11 @@ impl Snapshot for Index {
 
     fn run(&self, run_id: &RunId) -> Result<Option<RunRow>> {
         Ok(self.run_nos.get(run_id).and_then(|run_no| self.runs.get(run_no)).cloned())
+    }
+
+    fn run_count(&self, status: Option<RunStatus>) -> Result<u64> {
+        let counts = self.run_counts.iter().filter(|(counted, _)| status.is_none_or(|status| status == **counted));
+        Ok(counts.map(|(_, count)| count).sum())
     }
 
     fn runs(&self, index: RunIndex<'_>, wanted: Stretch) -> Result<Vec<RunRow>> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, Step, Trace, TraceCounts, TreeNode,
+    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
 
 use super::index::Index;
@@ -99,7 +99,7 @@ impl LedgerStore for MemoryLedger {
         read::runs(&*self.lock(), query)
     }
 
-    async fn run_count(&self, filter: &RunFilter) -> Result<u64> {
+    async fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         read::run_count(&*self.lock(), filter)
     }
 

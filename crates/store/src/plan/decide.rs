@@ -321,6 +321,7 @@ fn new_run(
         described_by_root: false,
         root_ended_at: None,
         totals: Totals::default(),
+        sealed_totals: None,
         fold: Fold::new(plan_hash, seed),
         tree: merkle::Frontier::new(),
     }
@@ -408,6 +409,7 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     row.status = op.status.into();
     row.seals += 1;
     row.sealed_by = Some(log_index);
+    row.sealed_totals.get_or_insert(row.totals.into());
     row.completed_by = Some(log_index);
     row.behaviour_hash = sealed.op.behaviour_hash;
     row.root_hash = sealed.op.root_hash;

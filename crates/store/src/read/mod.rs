@@ -75,7 +75,7 @@ fn page<R, T>(
     Walk { request, order, range, query, size, width, partial }: Walk<'_>,
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
-    mut fits: impl FnMut(&R) -> Result<bool>,
+    mut fits: impl FnMut(&R, &Meter) -> Result<bool>,
     mut view: impl FnMut(R, &Meter) -> Result<T>,
 ) -> Result<Page<T>> {
     let meter = Meter::default();
@@ -101,7 +101,7 @@ fn page<R, T>(
             }
             budget -= 1;
             let at = position(&row);
-            if at.1 < as_of && fits(&row)? {
+            if at.1 < as_of && fits(&row, &meter)? {
                 items.push(view(row, &meter)?);
             }
             after = Some(at);

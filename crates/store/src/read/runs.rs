@@ -1,18 +1,19 @@
 //! Reading runs.
 
-use tracekeep_core::TimeRange;
+use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
-use tracekeep_core::limits::SCAN_ROWS_MAX;
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
 use tracekeep_core::model::{DescribeRun, Op, StartRun};
 use tracekeep_core::seal::Sealed;
-use tracekeep_core::view::Run;
+use tracekeep_core::view::{Run, RunCount};
 
 use super::{Meter, Walk, page};
 use crate::error::Result;
 use crate::plan::nowhere;
-use crate::query::{Order, Page, RunFilter, RunQuery};
-use crate::rows::{Entry, RunRow};
-use crate::snapshot::{Snapshot, Stretch};
+use crate::query::{Order, Page, RunFilter, RunQuery, RunSort};
+use crate::rows::{Entry, RunRow, SealedTotals};
+use crate::snapshot::{Position, Snapshot, Stretch};
+use crate::words::{Words, cut};
 
 /// One run; `None` where it is unknown.
 ///
@@ -22,43 +23,107 @@ pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
     snapshot.run(run_id)?.map(|row| view(snapshot, row, &Meter::default())).transpose()
 }
 
-/// Runs by (started_at as first recorded, log index).
+/// Runs by what the query sorts by, then by log index.
 ///
 /// # Errors
 /// `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
+    let finder = Finder::new(snapshot, &query.filter)?;
+    let ((index, range), sort) = (query.walks(), query.sorted_by());
     page(
         Walk {
             request: &query.page,
             order: query.order,
-            range: TimeRange::ALL,
+            range,
             query: &query.fingerprint(),
             size: snapshot.size(),
-            width: 1,
+            width: finder.width(),
             partial: false,
         },
-        |stretch| snapshot.runs(query.filter.index(), stretch),
-        |row| (row.started_at, row.run_no),
-        |row| Ok(query.filter.fits(row)),
+        |stretch| snapshot.runs(index, stretch),
+        |row| position(row, sort),
+        |row, meter| finder.fits(row, meter),
         |row, meter| view(snapshot, row, meter),
     )
 }
 
-/// How many runs fit. Counted by walking the filter's index, one stretch at a time.
+/// How many runs fit: of all, or of a status, from kept counters; else counted as far as the budget of one page goes.
 ///
 /// # Errors
-/// What the snapshot fails with.
-pub fn run_count(snapshot: &impl Snapshot, filter: &RunFilter) -> Result<u64> {
-    let (mut count, mut after) = (0, None);
+/// `invalid_parameter`; what the snapshot fails with.
+pub fn run_count(snapshot: &impl Snapshot, filter: &RunFilter) -> Result<RunCount> {
+    let finder = Finder::new(snapshot, filter)?;
+    if filter.only_status() {
+        return Ok(RunCount { count: snapshot.run_count(filter.status)?, complete: true });
+    }
+    let (meter, (index, range)) = (Meter::default(), filter.counts());
+    let sort = RunSort::from(index);
+    let (mut count, mut after, mut budget) = (0, None, SCAN_ROWS_MAX / finder.width());
     loop {
-        let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit: SCAN_ROWS_MAX };
-        let rows = snapshot.runs(filter.index(), stretch)?;
-        count += rows.iter().filter(|row| filter.fits(row)).count() as u64;
-        match rows.last() {
-            Some(last) if rows.len() == SCAN_ROWS_MAX as usize => after = Some((last.started_at, last.run_no)),
-            _ => return Ok(count),
+        // One row more than there is budget for tells whether anything is left.
+        let limit = (budget + 1).min(PAGE_ITEMS_MAX);
+        let rows = snapshot.runs(index, Stretch { order: Order::Oldest, range, after, limit })?;
+        let exhausted = rows.len() < limit as usize;
+        for row in rows {
+            if budget == 0 || meter.is_full() {
+                return Ok(RunCount { count, complete: false });
+            }
+            budget -= 1;
+            count += u64::from(finder.fits(&row, &meter)?);
+            after = Some(position(&row, sort));
+        }
+        if exhausted {
+            return Ok(RunCount { count, complete: true });
         }
     }
+}
+
+/// A filter, made ready for a walk over rows.
+struct Finder<'a, S> {
+    snapshot: &'a S,
+    filter: &'a RunFilter,
+    words: Option<Words>,
+}
+
+/// Rows that are visited for each run whose goal is read: its own, its start's and its description's.
+const GOAL_ROWS: u32 = 3;
+
+impl<'a, S: Snapshot> Finder<'a, S> {
+    fn new(snapshot: &'a S, filter: &'a RunFilter) -> Result<Self> {
+        filter.check()?;
+        Ok(Self { snapshot, filter, words: filter.words() })
+    }
+
+    fn width(&self) -> u32 {
+        if self.words.is_some() { GOAL_ROWS } else { 1 }
+    }
+
+    fn fits(&self, row: &RunRow, meter: &Meter) -> Result<bool> {
+        if !self.filter.fits(row) {
+            return Ok(false);
+        }
+        let Some(words) = &self.words else { return Ok(true) };
+        let start = start(&meter.entry(self.snapshot, row.run_no)?)?;
+        let goal = match (start.goal, row.described_by) {
+            (Some(goal), _) => Some(goal),
+            (None, Some(at)) => described(&meter.entry(self.snapshot, at)?)?.goal,
+            (None, None) => None,
+        };
+        Ok(goal.is_some_and(|goal| words.are_in(&cut(&goal))))
+    }
+}
+
+/// Where a row stands in the order of a list; a number stands there as the moment of so many nanoseconds.
+fn position(row: &RunRow, sort: RunSort) -> Position {
+    let sealed = |number: fn(&SealedTotals) -> i64| {
+        row.sealed_totals.as_ref().map_or(Timestamp::MIN, |sealed| Timestamp::from_nanos(number(sealed)))
+    };
+    let place = match sort {
+        RunSort::Start => row.started_at,
+        RunSort::Cost => sealed(|sealed| sealed.cost_micro_cents),
+        RunSort::Duration => sealed(|sealed| sealed.duration_ns),
+    };
+    (place, row.run_no)
 }
 
 fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {

@@ -45,7 +45,7 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
             snapshot.steps(run.run_no, u32::try_from(from).unwrap_or(u32::MAX), stretch.limit)
         },
         place,
-        |_| Ok(true),
+        |_, _| Ok(true),
         |row, meter| view(&meter.entry(snapshot, row.log_index)?),
     )
 }

@@ -72,7 +72,7 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
         Walk { request: &query.page, order, range, query: &fingerprint, size, width, partial },
         |stretch| finder.scan(stretch),
         |row| (row.occurred_at, row.log_index),
-        |row| finder.fits(row),
+        |row, _| finder.fits(row),
         |row, meter| view(snapshot, &row, meter),
     )
 }
