@@ -64,6 +64,13 @@ pub(crate) enum Command {
     /// Compare two runs: whether they did the same, and where they part
     #[command(after_help = DIFF_HELP)]
     Diff(Diff),
+    /// Recompute a run from the log and say what was checked
+    #[command(after_help = VERIFY_HELP)]
+    Verify {
+        /// The run
+        #[arg(long)]
+        run: RunId,
+    },
     /// Follow the log
     Tail {
         /// Start from this log index instead of the head
@@ -216,6 +223,12 @@ pub(crate) struct Diff {
     #[arg(long)]
     pub(crate) cursor: Option<String>,
 }
+
+/// What stands below the options of `verify`.
+const VERIFY_HELP: &str = "\
+Every entry's commitment and its place in the ledger's tree, every step's hashes, all that each seal states, and the \
+indices. Exit codes: 0 everything is as recorded, 1 something is not, 2 usage, 3 something could not be checked: it was \
+erased, or the run is not there.";
 
 /// What stands below the options of `traces`.
 const TRACES_HELP: &str = "\

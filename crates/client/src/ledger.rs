@@ -14,7 +14,7 @@ use tracekeep_core::view::{
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
-    RunFilter, RunQuery, Source, TraceQuery, TreeQuery,
+    RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -268,7 +268,11 @@ impl LedgerStore for HttpLedger {
     }
 
     async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
-        Ok(from_text(&self.get(&run_path(demand(run_id)?, "/verify"))?.body)?)
+        Ok(from_text(&self.get(&run_path(demand(run_id)?, "/indices"))?.body)?)
+    }
+
+    async fn verify_run(&self, run_id: &RunId) -> Result<RunReport> {
+        self.get(&run_path(run_id, "/verify"))?.whole()
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {

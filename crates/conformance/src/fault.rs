@@ -12,7 +12,7 @@ use tracekeep_core::view::{
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter,
-    RunQuery, TraceQuery, TreeQuery,
+    RunQuery, RunReport, TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -129,6 +129,10 @@ impl LedgerStore for FaultStore {
 
     async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
         self.inner.verify_indices(run_id).await
+    }
+
+    async fn verify_run(&self, run_id: &RunId) -> Result<RunReport> {
+        self.inner.verify_run(run_id).await
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {

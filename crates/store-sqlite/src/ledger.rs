@@ -14,7 +14,7 @@ use tracekeep_core::view::{
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
-    RunFilter, RunQuery, Source, TraceQuery, TreeQuery, read,
+    RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -399,6 +399,12 @@ impl LedgerStore for SqliteLedger {
     async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report> {
         let _checking = self.checking()?;
         fsck::check(&self.path, run_id)
+    }
+
+    async fn verify_run(&self, run_id: &RunId) -> Result<RunReport> {
+        let mut report = self.readers.read(|view| read::verify_run(view, run_id))?;
+        report.indices(self.verify_indices(Some(run_id)).await?);
+        Ok(report)
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::receipt::Receipt;
 use crate::report::Report;
+use crate::verification::RunReport;
 
 /// One tenant's append-only log and the indices over it. A handle to a ledger is the only way to its data.
 ///
@@ -89,6 +90,11 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     ///
     /// The text index is compared with the whole ledger alone. Over HTTP one run can be asked for.
     async fn verify_indices(&self, run_id: Option<&RunId>) -> Result<Report>;
+
+    /// Recomputes a run from its entries in the log: commitments, places in the ledger's tree, hashes of steps and plan,
+    /// all that each seal states, and the indices. What is wrong is a finding of the report, not an error; what was
+    /// erased is counted as withheld. `run_not_found`. Costs as much as the log from the run's start on.
+    async fn verify_run(&self, run_id: &RunId) -> Result<RunReport>;
 
     /// Puts indices that are rebuilt from the log in the place of those that are there, of one run or of the whole ledger,
     /// in one transaction: readers see the old ones or the new, with the same answers and cursors. Writers wait.

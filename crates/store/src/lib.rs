@@ -30,6 +30,7 @@ pub mod rows;
 mod snapshot;
 mod source;
 pub mod text;
+mod verification;
 pub mod words;
 
 pub use batch::{Batch, Prepared};
@@ -48,3 +49,4 @@ pub use receipt::{OpReceipt, Receipt, Recorded};
 pub use report::{Finding, Report, Wrong};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};
+pub use verification::{Check, CheckName, RunReport};

@@ -21,6 +21,10 @@ words! {
         Content = "content",
         /// A number within a run that does not follow.
         Seq = "seq",
+        /// A hash, a count or a sum that does not recompute.
+        Hash = "hash",
+        /// An entry that is not in the ledger's tree.
+        Tree = "tree",
         /// A clock that went backwards.
         Clock = "clock",
         /// A batch that is not whole.
@@ -52,7 +56,7 @@ object! {
 object_field!(Finding);
 
 /// Findings that are kept; the count goes on.
-const FINDINGS_MAX: usize = 100;
+pub(crate) const FINDINGS_MAX: usize = 100;
 
 object! {
     /// What a check found.

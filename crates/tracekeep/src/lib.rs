@@ -54,8 +54,8 @@ pub use tracekeep_core::model::{
 pub use tracekeep_core::view::{NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::{
-    Batch, Between, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome,
-    Page, PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, RunSort, TraceFilter, TraceQuery,
-    TreeQuery,
+    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger,
+    OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, RunReport,
+    RunSort, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::SqliteLedger;

@@ -11,7 +11,7 @@ use tracekeep_core::view::{Run, RunCount, Step};
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
     Batch, CompareQuery, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result, RunFilter, RunQuery,
-    Source, block_on,
+    RunReport, Source, block_on,
 };
 
 use crate::open::{commit, no_answer};
@@ -214,6 +214,15 @@ impl RunStore {
     #[doc(alias = "get_trace_count")]
     pub fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         block_on(self.ledger.run_count(filter))
+    }
+
+    /// Recomputes a run from its entries in the log: commitments, places in the ledger's tree, hashes, seals, indices. What
+    /// is wrong is a finding of the report, not an error.
+    ///
+    /// # Errors
+    /// `run_not_found`; failures of the storage.
+    pub fn verify_run(&self, run_id: &RunId) -> Result<RunReport> {
+        block_on(self.ledger.verify_run(run_id))
     }
 
     /// Compares two runs: whether they did the same, where they part, and a page of what differs.

@@ -9,6 +9,7 @@ mod runs;
 mod serve;
 mod traces;
 mod tree;
+mod verify;
 
 use crate::args::{Cli, Command};
 use crate::config::Config;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Tree(args) => tree::tree(&config, args),
         Command::Traces(args) => traces::traces(&config, args),
         Command::Diff(args) => diff::diff(&config, args),
+        Command::Verify { run } => verify::verify(&config, &run),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),

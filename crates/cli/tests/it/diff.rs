@@ -181,3 +181,36 @@ fn a_server_answers_the_same() {
         assert_eq!(here, there);
     }
 }
+
+#[test]
+fn a_run_is_recomputed_and_what_was_checked_is_said() {
+    let place = recorded();
+    let found = place.run(&["verify", "--run", "good"]);
+    let rows: Vec<_> =
+        found.code(0).out().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows[..3], ["CHECK CHECKED WRONG WITHHELD", "commitments 4 0 0", "inclusion 4 0 0"]);
+    assert_eq!(rows.len(), 13);
+    assert!(
+        found.talk().contains("checked good: 4 entries, 1 sealed, in the tree of 26 under root "),
+        "{}",
+        found.talk()
+    );
+    assert!(place.run(&["verify", "--run", "open"]).code(0).talk().contains(", no seal,"));
+    place.run(&["verify", "--run", "nobody"]).code(3);
+    place.run(&["verify"]).code(2);
+    let serving = Serving::start(&place, &[]);
+    let (here, there) = (&["verify", "--run", "good", "--json"][..], &["--server", serving.url()][..]);
+    assert_eq!(place.run(here).code(0).out(), place.run(&[here, there].concat()).code(0).out());
+    serving.stop();
+    let path = place.path().join("tracekeep.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(9).position(|window| window == br#""hits":3}"#).expect("a recorded body");
+    bytes[at + 7] = b'5';
+    std::fs::write(&path, bytes).unwrap();
+    let found = place.run(&["verify", "--run", "good"]);
+    assert!(
+        found.code(1).out().contains("content: log index 1: the body does not fit its commitment"),
+        "{}",
+        found.out()
+    );
+}

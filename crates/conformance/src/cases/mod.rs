@@ -29,6 +29,7 @@ mod steps;
 mod text;
 mod traces;
 mod tree;
+mod verify;
 
 /// Every case, by topic.
 pub const CASES: &[&[Case]] = &[
@@ -51,4 +52,5 @@ pub const CASES: &[&[Case]] = &[
     text::CASES,
     traces::CASES,
     tree::CASES,
+    verify::CASES,
 ];

@@ -175,7 +175,7 @@ use Takes::{Batch, Nothing, Op, Otlp};
 use tracekeep_core::compare;
 use tracekeep_core::model;
 use tracekeep_core::view;
-use tracekeep_store::{Receipt, Report};
+use tracekeep_store::{Receipt, Report, RunReport};
 
 routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
@@ -220,8 +220,10 @@ routes! {
     GET "/api/v1/runs/{run_id}/compare/{other}" "Compare two runs: the verdict, where they part, and what differs"
         [LEVEL, boolean("proof", "true: prove the first divergence"), LIMIT, CURSOR],
         Nothing, Object(Shape::of::<compare::Comparison>) => reads::compare;
-    GET "/api/v1/runs/{run_id}/verify" "Compare a run's indices with its entries in the log"
-        [], Nothing, Object(Shape::of::<Report>) => reads::verify;
+    GET "/api/v1/runs/{run_id}/verify" "Recompute a run from the log: hashes, proofs, seals, indices"
+        [], Nothing, Object(Shape::of::<RunReport>) => reads::verify;
+    GET "/api/v1/runs/{run_id}/indices" "Compare a run's indices with its entries in the log"
+        [], Nothing, Object(Shape::of::<Report>) => reads::indices;
     POST "/api/v1/runs/{run_id}/rebuild" "Rebuild a run's indices from its entries in the log"
         [], Nothing, Object(Shape::of::<Report>) => reads::rebuild;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"

@@ -159,6 +159,12 @@ pub(crate) async fn compare(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
+    Ok(view(&call.app.read(async move |store| store.verify_run(&run_id).await).await?))
+}
+
+pub(crate) async fn indices(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.verify_indices(Some(&run_id)).await).await?))
 }
 

@@ -15,7 +15,7 @@ use tracekeep_core::view::{
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Report,
-    Result, RunFilter, RunQuery, TraceQuery, TreeQuery,
+    Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
 };
 
 use crate::Server;
@@ -101,6 +101,10 @@ impl LedgerStore for Odd {
 
     async fn verify_indices(&self, _: Option<&RunId>) -> Result<Report> {
         unreachable!("no test asks it")
+    }
+
+    async fn verify_run(&self, _: &RunId) -> Result<RunReport> {
+        unreachable!("no test here asks for it")
     }
 
     async fn rebuild_indices(&self, _: Option<&RunId>) -> Result<Report> {

@@ -12,4 +12,5 @@ mod gate;
 mod paths;
 mod text;
 mod together;
+mod verify;
 mod wal;

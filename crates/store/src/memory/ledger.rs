@@ -20,6 +20,7 @@ use crate::receipt::Receipt;
 use crate::report::{Report, Wrong};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
+use crate::verification::RunReport;
 
 /// A ledger in memory: gone with its process. For tests, and for mode local.
 #[doc(alias = "InMemoryTraceStore")]
@@ -138,6 +139,12 @@ impl LedgerStore for MemoryLedger {
             }
         }
         stated(report, &index, run_id)
+    }
+
+    async fn verify_run(&self, run_id: &RunId) -> Result<RunReport> {
+        let mut report = read::verify_run(&*self.lock(), run_id)?;
+        report.indices(self.verify_indices(Some(run_id)).await?);
+        Ok(report)
     }
 
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report> {

@@ -7,6 +7,7 @@ mod runs;
 mod steps;
 mod traces;
 mod tree;
+mod verify;
 
 pub use compare::compare;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
@@ -15,6 +16,7 @@ pub use steps::{step, steps};
 pub(crate) use traces::with_end;
 pub use traces::{trace, trace_counts, traces};
 pub use tree::tree;
+pub use verify::verify_run;
 
 use std::cell::Cell;
 
