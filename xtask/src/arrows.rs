@@ -11,6 +11,7 @@ use crate::sh::{Failed, Outcome};
 const PLACES: &[(&str, u32)] = &[
     ("tracekeep-core", 0),
     ("tracekeep-audit", 1),
+    ("tracekeep-evidence", 1),
     ("tracekeep-store", 2),
     ("tracekeep-store-sqlite", 3),
     ("tracekeep-otlp", 3),
@@ -35,6 +36,7 @@ const DOORS: &[(&str, &[&str])] = &[
 /// What may not be reachable from a crate, however far down.
 const WALLS: &[(&str, &[&str])] = &[
     ("tracekeep-core", &["tokio", "getrandom", "rand", "tracing", "rusqlite", "axum", "async-trait"]),
+    ("tracekeep-evidence", &["tokio", "rusqlite", "axum", "tracekeep-store"]),
     ("tracekeep-store", &["tokio", "rusqlite", "axum", "ureq"]),
     ("tracekeep-store-sqlite", &["tokio", "axum", "ureq", "prost"]),
     ("tracekeep-otlp", &["tokio", "rusqlite", "axum", "ureq"]),

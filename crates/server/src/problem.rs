@@ -157,6 +157,7 @@ macro_rules! pages {
 }
 
 pages!(
+    "bad_signature",
     "busy",
     "closed",
     "commit_unknown",
@@ -183,7 +184,11 @@ pages!(
     "lease_lost",
     "ledger_locked",
     "lone_surrogate",
+    "malformed_checkpoint",
     "malformed_json",
+    "malformed_key",
+    "malformed_note",
+    "malformed_proof",
     "method_not_allowed",
     "missing_member",
     "newer_format",
@@ -205,9 +210,13 @@ pages!(
     "too_many",
     "trace_not_found",
     "unknown_member",
+    "unknown_signer",
     "unreachable",
     "unsupported_encoding",
     "unsupported_media_type",
+    "weak_key",
+    "wrong_origin",
+    "wrong_proof",
 );
 
 /// The page of an error code: cause and remedy, as Markdown.
@@ -245,6 +254,7 @@ mod tests {
             .map(|code| code.as_str())
             .chain(InvalidCode::ALL.iter().map(|code| code.as_str()))
             .chain(CODES.iter().copied())
+            .chain(tracekeep_evidence::Code::ALL.iter().map(|code| code.as_str()))
             .collect();
         let pages: BTreeSet<_> = PAGES.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes, pages);

@@ -1,0 +1,6 @@
+//! Checkpoints and proofs, from outside.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod merkle;
+mod notes;
+mod proofs;
