@@ -85,6 +85,10 @@ impl Answer {
             _ => Outcome::NotApplied,
         };
         let error = Error::from_wire(self.kind(&code), &code, detail, path, outcome);
+        let error = match take_optional(&mut object, "redaction", &Path::ROOT)? {
+            Some(redaction) => error.with_redaction(redaction),
+            None => error,
+        };
         match object.take("digests") {
             Some(Value::Object(mut digests)) => {
                 let recorded: Hash = take_required(&mut digests, "recorded", &Path::ROOT)?;

@@ -65,6 +65,7 @@ impl Dump {
         let mut leaves = Vec::with_capacity(self.entries.len());
         let (mut next_seq, mut own) = (HashMap::<String, u64>::new(), HashMap::<String, Vec<Hash>>::new());
         let mut clock = String::new();
+        let erased = self.erased();
         for (place, entry) in (0u64..).zip(&self.entries) {
             assert_eq!(entry.log_index, place, "log indices are gapless");
             let leaf = leaf_members(entry);
@@ -76,8 +77,16 @@ impl Dump {
             assert_eq!(leaf["seq"], seq.to_string(), "a run's entries are numbered from 0");
             *seq += 1;
             assert_eq!(merkle::leaf_hash(entry.leaf.as_str().as_bytes()), entry.leaf_hash, "the leaf hashes");
-            let (body, salt) = (entry.body.as_ref().expect("a body"), entry.salt.expect("a salt"));
-            assert_eq!(leaf["commit"], commitment(body, salt).to_string(), "the leaf commits to the body");
+            match (entry.body.as_ref(), entry.salt) {
+                (Some(body), Some(salt)) => {
+                    assert!(erased.get(&leaf["run"]).is_none_or(|by| *by <= place), "an erased body is gone");
+                    assert_eq!(leaf["commit"], commitment(body, salt).to_string(), "the leaf commits to the body");
+                }
+                (None, None) => {
+                    assert!(erased.get(&leaf["run"]).is_some_and(|by| *by > place), "a redaction says why");
+                }
+                _ => panic!("body and salt go together"),
+            }
             leaves.push(entry.leaf_hash);
             own.entry(leaf["run"].clone()).or_default().push(entry.leaf_hash);
             reads_back(entry, 1);
@@ -90,7 +99,19 @@ impl Dump {
         }
         let known: usize =
             self.runs.iter().map(|run| run.run.run_id.as_str()).filter(|id| own.contains_key(*id)).count();
-        assert_eq!(known, own.keys().filter(|run| !run.is_empty()).count(), "every run of the log is listed once");
+        let there = own.keys().filter(|run| !run.is_empty() && !erased.contains_key(*run));
+        assert_eq!(known, there.count(), "every run of the log is listed once, but for the erased ones");
+    }
+
+    /// The runs that were erased, and by which entries.
+    fn erased(&self) -> HashMap<String, u64> {
+        let by = self.entries.iter().filter_map(|entry| {
+            let leaf = leaf_members(entry);
+            let body = entry.body.as_ref()?;
+            let op = body.value().as_object()?.get("op")?.as_str().map(str::to_owned);
+            (op.as_deref() == Some("erase_run")).then(|| (leaf["run"].clone(), entry.log_index))
+        });
+        by.collect()
     }
 
     /// Demands that another reading of the same ledger says the same.

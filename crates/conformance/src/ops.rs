@@ -80,6 +80,26 @@ pub(crate) fn end(run: &str, id: &str) -> Value {
     json!({"op": "end_trace", "run_id": run, "id": id, "status": "ok"})
 }
 
+pub(crate) fn erase(run: &str) -> Value {
+    json!({"op": "erase_run", "run_id": run, "reason": "asked for"})
+}
+
+pub(crate) fn hold(run: &str) -> Value {
+    json!({"op": "hold", "run_id": run, "reason": "a case"})
+}
+
+pub(crate) fn hold_tag(tag: &str) -> Value {
+    json!({"op": "hold", "tag": tag, "reason": "a case"})
+}
+
+pub(crate) fn release(run: &str) -> Value {
+    json!({"op": "release_hold", "run_id": run, "reason": "closed"})
+}
+
+pub(crate) fn release_tag(tag: &str) -> Value {
+    json!({"op": "release_hold", "tag": tag, "reason": "closed"})
+}
+
 pub(crate) fn complete(run: &str) -> Value {
     json!({"op": "complete_run", "run_id": run, "status": "completed"})
 }

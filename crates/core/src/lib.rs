@@ -17,6 +17,7 @@
 pub mod amount;
 pub mod body;
 pub mod compare;
+pub mod erasure;
 pub mod hash;
 pub mod id;
 mod invalid;

@@ -10,6 +10,9 @@ pub const ID_BYTES_MAX: u32 = 255;
 /// Bytes in a name that an index is keyed by (skill, tool, trace type, outcome): long enough for any qualified name.
 pub const NAME_BYTES_MAX: u32 = 256;
 
+/// Bytes in the reason that somebody gives for a hold or an erasure, from 1 (1 KiB): it stays for ever, and lists show it.
+pub const REASON_BYTES_MAX: u32 = 1 << 10;
+
 /// Tags on one run or trace: each is an index row.
 pub const TAGS_MAX: u32 = 64;
 

@@ -219,6 +219,38 @@ object! {
 }
 
 object! {
+    /// What took recorded content away: of an erased run all that is left to read.
+    pub struct Redaction {
+        /// Its entry.
+        required log_index: u64,
+        /// When, by the ledger's clock.
+        required recorded_at: Timestamp,
+        /// Why.
+        required reason: String,
+        /// On whose word.
+        optional by: String,
+    }
+}
+
+object! {
+    /// What is held now.
+    pub struct Held {
+        /// The run.
+        optional run_id: RunId,
+        /// The tag; then every run that carries it is held.
+        optional tag: String,
+        /// Why.
+        required reason: String,
+        /// On whose word.
+        optional by: String,
+        /// The entry that says so.
+        required log_index: u64,
+        /// When, by the ledger's clock.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
     /// One counter.
     pub struct NameCount {
         /// The type or tag.
@@ -302,4 +334,4 @@ object! {
     }
 }
 
-object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry);
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Redaction, Held);

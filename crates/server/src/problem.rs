@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracekeep_core::json::Json;
+use tracekeep_core::wire::to_json;
 use tracekeep_store::{Code, Error, ErrorKind, Outcome};
 
 macro_rules! server_codes {
@@ -101,6 +102,9 @@ impl Problem {
                 [("recorded", text(&digests.recorded.to_string())), ("sent", text(&digests.sent.to_string()))];
             members.push(("digests", object(digests)));
         }
+        if let Some(redaction) = self.error.redaction() {
+            members.push(("redaction", to_json(redaction)));
+        }
         object(members)
     }
 }
@@ -170,6 +174,7 @@ pages!(
     "forbidden_host",
     "gate_full",
     "hash_mismatch",
+    "held",
     "in_progress",
     "internal",
     "invalid_batch",
@@ -193,6 +198,7 @@ pages!(
     "missing_member",
     "newer_format",
     "not_a_ledger",
+    "not_held",
     "number_out_of_range",
     "otlp_malformed",
     "parent_not_found",
@@ -200,7 +206,9 @@ pages!(
     "request_timeout",
     "reserved_name",
     "route_not_found",
+    "run_erased",
     "run_not_found",
+    "run_running",
     "sealed",
     "step_not_found",
     "storage_failed",

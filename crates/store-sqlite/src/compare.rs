@@ -61,6 +61,8 @@ pub(crate) const TABLES: &[Table] = &[
         "run_no, kind, iif(kind = 2, name, (SELECT text FROM @.name WHERE id = t.name)) AS name, n",
     ),
     table("slot", "named_by", &["named_by"], "named_by, run_no, id, occurred_at, filled_by"),
+    table("hold", "log_index", &["log_index"], "log_index, run_no, tag, held"),
+    table("erased_run", "run_no", &["run_no"], "run_no, log_index"),
     table("idem_key", "key", &["log_index"], "log_index, key"),
 ];
 

@@ -5,7 +5,7 @@
 //! tables, so that the very code that reads and writes the ledger builds them. Checking compares the two sets; rebuilding
 //! puts the second in the place of the first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -13,6 +13,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{LedgerId, RunId};
 use tracekeep_core::merkle::Edge;
+use tracekeep_core::model::Kind;
 use tracekeep_store::plan::{Change, replay};
 use tracekeep_store::rows::Entry;
 use tracekeep_store::{Code, Error, Report, Result, Snapshot, Wrong};
@@ -27,9 +28,12 @@ use crate::schema::{self, Holds};
 use crate::snapshot::{Own, View};
 use crate::statement::{Kept, many, one, run};
 use crate::text;
+use crate::words::Numbered;
 
 /// Entries between two writings of what is gathered.
 const FLUSH_ENTRIES: u64 = 1_000;
+
+const NOBODY_SAYS_WHY: &str = "the body is not there, and no redaction says why";
 
 /// Compares everything in the ledger at `path` with its log, or the indices of one run with its entries.
 pub(crate) fn check(path: &Path, run_id: Option<&RunId>) -> Result<Report> {
@@ -111,6 +115,7 @@ fn rebuild_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report
         unmade(conn, report)?;
         // The indices of the record itself are read on the way.
         run(conn, "REINDEX entry_of_no_run", [])?;
+        run(conn, "REINDEX entry_of_run_rest", [])?;
         run(conn, "REINDEX run_name", [])?;
     }
     Walk::new(conn, ledger, run_no, report)?.whole()?;
@@ -124,6 +129,9 @@ fn rebuild_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report
         run(conn, &format!("DELETE FROM main.{} AS t{rows}", table.name), [])?;
         let sql = format!("INSERT INTO main.{0} SELECT * FROM temp.{0} t{rows} ORDER BY {1}", table.name, table.key);
         run(conn, &sql, [])?;
+    }
+    if run_no.is_some() {
+        run(conn, "DELETE FROM main.name WHERE id NOT IN (SELECT name FROM main.trace_count WHERE kind < 2)", [])?;
     }
     Ok(())
 }
@@ -179,6 +187,8 @@ struct Walk<'a> {
     after: u32,
     /// The next seq of each run; of entries of no run under `None`.
     seqs: HashMap<Option<u64>, u64>,
+    /// The entries of each run whose content is not there, until a redaction says why.
+    bare: BTreeMap<Option<u64>, Vec<u64>>,
     /// The one run that is looked at; the tree and the log's own order are then left alone.
     run_no: Option<u64>,
 }
@@ -194,11 +204,12 @@ impl<'a> Walk<'a> {
             conn,
             ledger,
             report,
-            index: Index::default(),
+            index: if run_no.is_some() { Index::of_one_run() } else { Index::default() },
             edge: Edge::new(),
             clock: Timestamp::MIN,
             after: 0,
             seqs: HashMap::new(),
+            bare: BTreeMap::new(),
             run_no,
         })
     }
@@ -231,6 +242,11 @@ impl<'a> Walk<'a> {
             }
         }
         self.index.flush(self.conn)?;
+        let mut bare: Vec<_> = std::mem::take(&mut self.bare).into_values().flatten().collect();
+        bare.sort_unstable();
+        for log_index in bare {
+            self.report.find(Wrong::Content, place(log_index), NOBODY_SAYS_WHY);
+        }
         if self.run_no.is_some() {
             return Ok(());
         }
@@ -254,14 +270,14 @@ impl<'a> Walk<'a> {
 
     fn entry(&mut self, entry: &Entry, unreadable: Option<&Error>) -> Result<()> {
         let leaf = entry.leaf(self.ledger).hash();
+        let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
         self.place_in_order(entry);
         if entry.content.is_none() && unreadable.is_none() {
-            let detail = "the body is not there, and no redaction says why";
-            self.report.find(Wrong::Content, place(entry.log_index), detail);
+            self.bare(entry)?;
         }
         let decided = match unreadable {
             Some(error) => Err(error.clone()),
-            None => replay(entry, &self.view(entry.log_index)).map(|replayed| replayed.changes),
+            None => replay(entry, &self.view(entry.log_index, unowned_entries)).map(|replayed| replayed.changes),
         };
         let changes = match decided {
             Ok(changes) => changes,
@@ -272,6 +288,16 @@ impl<'a> Walk<'a> {
             Err(error) => return Err(error),
         };
         for change in changes {
+            if let Change::Erased { run_no, entries, .. } = &change {
+                let bare = self.bare.remove(&Some(*run_no)).unwrap_or_default();
+                if bare.len() as u64 != *entries {
+                    let detail = format!(
+                        "{} of the {entries} entries that it erased are there",
+                        entries.saturating_sub(bare.len() as u64)
+                    );
+                    self.report.find(Wrong::Content, place(entry.log_index), detail);
+                }
+            }
             self.index.apply(self.conn, change)?;
         }
         if self.run_no.is_some() {
@@ -280,6 +306,24 @@ impl<'a> Walk<'a> {
         let mut tiles = Vec::new();
         self.edge.push(leaf, &mut tiles);
         tiles.iter().try_for_each(|tile| put_tile(self.conn, tile))
+    }
+
+    /// Keeps an entry without content in mind until the redaction that says why; where none follows, nobody says it.
+    fn bare(&mut self, entry: &Entry) -> Result<()> {
+        let run_no = entry.run.as_ref().map(|(run_no, _)| *run_no);
+        if let Some(bare) = self.bare.get_mut(&run_no) {
+            bare.push(entry.log_index);
+            return Ok(());
+        }
+        let sql = "SELECT 1 FROM main.entry WHERE run_no = ?1 AND run_no IS NOT NULL \
+                   AND kind NOT IN (3, 4, 5) AND kind = ?2 AND log_index > ?3";
+        let later = (run_no, Kind::Redaction.number(), entry.log_index);
+        if one(self.conn, sql, later, |_| Ok(()))?.is_some() {
+            self.bare.insert(run_no, vec![entry.log_index]);
+        } else {
+            self.report.find(Wrong::Content, place(entry.log_index), NOBODY_SAYS_WHY);
+        }
+        Ok(())
     }
 
     /// Seq, clock, batch and run of an entry follow from those before it.
@@ -308,7 +352,7 @@ impl<'a> Walk<'a> {
     /// What is left of an entry that cannot be decided: its place in the run's count and tree.
     fn counted(&self, entry: &Entry, leaf: Hash) -> Result<Vec<Change>> {
         let Some((_, run_id)) = &entry.run else { return Ok(Vec::new()) };
-        let row = self.view(entry.log_index).run(run_id)?;
+        let row = self.view(entry.log_index, 0).run(run_id)?;
         Ok(row
             .map(|mut row| {
                 row.entries += 1;
@@ -319,8 +363,7 @@ impl<'a> Walk<'a> {
             .collect())
     }
 
-    fn view(&self, size: u64) -> View<'_> {
-        let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
+    fn view(&self, size: u64, unowned_entries: u64) -> View<'_> {
         let own = Own { index: &self.index, edge: &self.edge, unowned_entries };
         View {
             conn: self.conn,

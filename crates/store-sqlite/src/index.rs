@@ -11,12 +11,12 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::merkle::Tile;
 use tracekeep_store::Result;
 use tracekeep_store::plan::Change;
-use tracekeep_store::rows::{RunRow, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{HoldPlace, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
 use crate::error::Said;
 use crate::rows::{flags, state};
 use crate::snapshot;
-use crate::statement::{one, run};
+use crate::statement::{many, one, run};
 use crate::words::Numbered;
 
 /// A counter of traces by type.
@@ -49,9 +49,16 @@ pub(crate) struct Index {
     counts: BTreeMap<(u64, i64, i64), i64>,
     children: BTreeMap<(u64, i64), u64>,
     run_counts: BTreeMap<i64, i64>,
+    /// Names stay although no run here uses them: the tables hold some of the ledger's runs alone.
+    keeps_names: bool,
 }
 
 impl Index {
+    /// The indices of one run: names are another's, too.
+    pub(crate) fn of_one_run() -> Self {
+        Self { keeps_names: true, ..Self::default() }
+    }
+
     /// A run as it stands after all changes so far.
     pub(crate) fn run(&self, conn: &Connection, run_id: &RunId) -> Result<Option<RunRow>> {
         if let Some(kept) = self.runs.borrow_mut().get_mut(run_id) {
@@ -78,11 +85,46 @@ impl Index {
                 let sql = "INSERT INTO topic (run_no, topic, log_index) VALUES (?1, ?2, ?3)";
                 run(conn, sql, (run_no, topic, log_index))?;
             }
+            Change::Hold(row) => put_hold(conn, &row)?,
+            Change::Erased { run_no, run_id, log_index, before, .. } => {
+                self.erase(conn, run_no, &run_id, before.as_deref())?;
+                run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
+            }
             Change::Key { key, log_index } => {
                 run(conn, "INSERT INTO idem_key (key, log_index) VALUES (?1, ?2)", (key.as_str(), log_index))?;
             }
         }
         Ok(())
+    }
+
+    /// Takes every row of a run away, and the names that it alone used.
+    fn erase(&mut self, conn: &Connection, run_no: u64, run_id: &RunId, before: Option<&RunRow>) -> Result<()> {
+        self.runs.get_mut().remove(run_id);
+        // What other runs use is told by their counters.
+        self.flush_counts(conn)?;
+        for tag in before.iter().flat_map(|row| &row.tags) {
+            let sql = "DELETE FROM run_tag WHERE tag = ?1 AND started_at = ?2 AND run_no = ?3";
+            run(conn, sql, (tag, before.map(|row| row.started_at.as_nanos()), run_no))?;
+        }
+        let sql = "DELETE FROM run WHERE run_no = ?1 RETURNING status";
+        if let Some(status) = one(conn, sql, [run_no], |row| row.get(0).said())? {
+            *self.run_counts.entry(status).or_default() -= 1;
+        }
+        let sql = "SELECT name FROM trace_count WHERE run_no = ?1 AND kind < 2";
+        let names: Vec<i64> = many(conn, sql, [run_no], |row| row.get(0).said())?;
+        for sql in [
+            "DELETE FROM topic WHERE run_no = ?1",
+            "DELETE FROM step WHERE run_no = ?1",
+            "DELETE FROM trace WHERE run_no = ?1",
+            "DELETE FROM trace_tag WHERE run_no = ?1",
+            "DELETE FROM child_count WHERE run_no = ?1",
+            "DELETE FROM trace_count WHERE run_no = ?1",
+            "DELETE FROM slot WHERE run_no = ?1",
+            "DELETE FROM hold WHERE run_no = ?1",
+        ] {
+            run(conn, sql, [run_no])?;
+        }
+        self.drop_unused(conn, &names)
     }
 
     fn put_run(&mut self, row: RunRow) {
@@ -201,7 +243,17 @@ impl Index {
             kept.stored = Some(Box::new(kept.row.clone()));
             kept.dirty = false;
         }
+        self.flush_counts(conn)?;
+        self.evict();
+        Ok(())
+    }
+
+    fn flush_counts(&mut self, conn: &Connection) -> Result<()> {
+        let mut fewer = Vec::new();
         for ((run_no, kind, name), by) in std::mem::take(&mut self.counts) {
+            if by <= 0 && kind != STATUS {
+                fewer.push(name);
+            }
             if by == 0 {
                 continue;
             }
@@ -228,7 +280,21 @@ impl Index {
                        ON CONFLICT DO UPDATE SET n = n + excluded.n";
             run(conn, sql, (run_no, slot, by))?;
         }
-        self.evict();
+        self.drop_unused(conn, &fewer)
+    }
+
+    /// Drops the names that no run uses any more: they are what somebody wrote. Only after the counters are written.
+    fn drop_unused(&mut self, conn: &Connection, names: &[i64]) -> Result<()> {
+        if self.keeps_names {
+            return Ok(());
+        }
+        for name in names {
+            let sql = "DELETE FROM name WHERE id = ?1 AND NOT EXISTS \
+                       (SELECT 1 FROM trace_count INDEXED BY trace_count_by_name WHERE kind < 2 AND name = ?1)";
+            if run(conn, sql, [name])? > 0 {
+                self.names.retain(|_, id| id != name);
+            }
+        }
         Ok(())
     }
 
@@ -250,7 +316,7 @@ impl Index {
 
     /// Forgets everything: what was not committed never was.
     pub(crate) fn forget(&mut self) {
-        *self = Self { used: self.used, ..Self::default() };
+        *self = Self { used: self.used, keeps_names: self.keeps_names, ..Self::default() };
     }
 }
 
@@ -315,6 +381,21 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
     for tag in &row.tags {
         let sql = "INSERT INTO run_tag (tag, started_at, run_no) VALUES (?1, ?2, ?3)";
         run(conn, sql, (tag, row.started_at.as_nanos(), row.run_no))?;
+    }
+    Ok(())
+}
+
+fn put_hold(conn: &Connection, row: &HoldRow) -> Result<()> {
+    let sql = "INSERT INTO hold (log_index, run_no, tag, held) VALUES (?1, ?2, ?3, ?4)";
+    match &row.place {
+        HoldPlace::Run(run_no) => {
+            run(conn, "DELETE FROM hold WHERE run_no = ?1", [run_no])?;
+            run(conn, sql, (row.log_index, run_no, None::<&str>, row.held))?;
+        }
+        HoldPlace::Tag(tag) => {
+            run(conn, "DELETE FROM hold WHERE tag = ?1", [tag])?;
+            run(conn, sql, (row.log_index, None::<u64>, tag, row.held))?;
+        }
     }
     Ok(())
 }

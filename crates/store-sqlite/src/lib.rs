@@ -9,6 +9,7 @@
 
 mod codec;
 mod compare;
+mod erase;
 mod error;
 mod faults;
 mod frame;

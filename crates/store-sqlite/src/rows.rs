@@ -10,7 +10,7 @@ use tracekeep_core::id::{CorrelationId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
-use tracekeep_store::rows::{Entry, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow};
 
 use crate::codec;
 use crate::error::{Said, corrupt};
@@ -243,6 +243,16 @@ pub(crate) fn slot(row: &Row<'_>) -> Result<SlotRow> {
         occurred_at: time(row, 3)?,
         filled_by: row.get(4).said()?,
     })
+}
+
+/// What is held or was: log_index, run_no, tag, held.
+pub(crate) fn hold(row: &Row<'_>) -> Result<HoldRow> {
+    let place = match (row.get(1).said()?, row.get(2).said()?) {
+        (Some(run_no), None) => HoldPlace::Run(run_no),
+        (None, Some(tag)) => HoldPlace::Tag(tag),
+        _ => return Err(corrupt("a hold is on a run or on a tag")),
+    };
+    Ok(HoldRow { place, log_index: row.get(0).said()?, held: row.get::<_, i64>(3).said()? != 0 })
 }
 
 /// What no query looks into: counts, places, totals, the trees and the tags, as bytes.

@@ -13,7 +13,7 @@ use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
-use tracekeep_store::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use tracekeep_store::words::Words;
 use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
 
@@ -307,6 +307,31 @@ impl Snapshot for View<'_> {
             RunIndex::Cost => read(RUNS_BY_COST, &[]),
             RunIndex::Duration => read(RUNS_BY_DURATION, &[]),
         }
+    }
+
+    fn erased(&self, run_id: &RunId) -> Result<Option<u64>> {
+        let sql = "SELECT e.log_index FROM run_name n CROSS JOIN erased_run e ON e.run_no = n.run_no \
+                   WHERE n.run_id = ?1";
+        one(self.conn, sql, [run_id.as_str()], |row| row.get(0).said())
+    }
+
+    fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>> {
+        match place {
+            HoldPlace::Run(run_no) => {
+                let sql = "SELECT log_index, run_no, tag, held FROM hold INDEXED BY hold_by_run WHERE run_no = ?1";
+                one(self.conn, sql, [run_no], rows::hold)
+            }
+            HoldPlace::Tag(tag) => {
+                let sql = "SELECT log_index, run_no, tag, held FROM hold INDEXED BY hold_by_tag WHERE tag = ?1";
+                one(self.conn, sql, [tag], rows::hold)
+            }
+        }
+    }
+
+    fn holds(&self, after: Option<u64>, limit: u32) -> Result<Vec<HoldRow>> {
+        let sql = "SELECT log_index, run_no, tag, held FROM hold INDEXED BY hold_held \
+                   WHERE held = 1 AND log_index > ?1 ORDER BY log_index LIMIT ?2";
+        many(self.conn, sql, (after.map_or(-1, place), limit), rows::hold)
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

@@ -5,7 +5,7 @@
 //! never part. Text that goes is handed to FTS5 as it went in, which removes it for good (`secure-delete`).
 
 use rusqlite::Connection;
-use tracekeep_store::text::{TextChange, text_change};
+use tracekeep_store::text::{TextChange, text_at, text_change};
 use tracekeep_store::words::{RULES, Words};
 use tracekeep_store::{Code, Report, Result, Snapshot, Wrong};
 
@@ -93,14 +93,43 @@ fn sound<T>(read: Result<T>) -> Result<Option<T>> {
 fn put(conn: &Connection, change: &TextChange) -> Result<()> {
     let run_word = run_word(change.run_no);
     if let Some(before) = &change.before {
-        let sql = "INSERT INTO trace_text (trace_text, rowid, run, words) VALUES ('delete', ?1, ?2, ?3)";
-        run(conn, sql, (change.log_index, &run_word, before))?;
+        take_out(conn, change.log_index, &run_word, before)?;
     }
     run(
         conn,
         "INSERT INTO trace_text (rowid, run, words) VALUES (?1, ?2, ?3)",
         (change.log_index, &run_word, &change.after),
     )?;
+    Ok(())
+}
+
+fn take_out(conn: &Connection, log_index: u64, run_word: &str, words: &str) -> Result<()> {
+    let sql = "INSERT INTO trace_text (trace_text, rowid, run, words) VALUES ('delete', ?1, ?2, ?3)";
+    run(conn, sql, (log_index, run_word, words))?;
+    Ok(())
+}
+
+/// Takes the words of a run out of the index, while its traces can still be read. Where one cannot, nobody knows what of
+/// it the index holds, and all of the index goes: the next search builds it again.
+pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<()> {
+    let (size, rules) = match mark(view.conn)? {
+        Some(mark) => mark,
+        None => return Ok(()),
+    };
+    if rules != RULES {
+        return clear(view.conn);
+    }
+    let sql = "SELECT log_index, ended_by FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 AND log_index < ?2";
+    let traces = many(view.conn, sql, (run_no, size), |row| {
+        Ok((row.get::<_, u64>(0).said()?, row.get::<_, Option<u64>>(1).said()?))
+    })?;
+    let run_word = run_word(run_no);
+    for (log_index, ended_by) in traces {
+        let Some(words) = sound(text_at(view, log_index, ended_by.filter(|at| *at < size)))? else {
+            return clear(view.conn);
+        };
+        take_out(view.conn, log_index, &run_word, &words)?;
+    }
     Ok(())
 }
 

@@ -39,6 +39,9 @@ numbered!(Kind {
     Kind::TraceEnded = 5,
     Kind::Key = 6,
     Kind::Sealed = 11,
+    Kind::Hold = 14,
+    Kind::Redaction = 16,
+    Kind::HoldReleased = 20,
 });
 
 numbered!(Source { Source::Api = 0, Source::Otlp = 1, Source::Import = 2 });

@@ -16,11 +16,12 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::merkle::{Edge, RestoreError};
-use tracekeep_store::plan::{Context, Decision, Planned, decide, fetch, needs};
+use tracekeep_store::plan::{Change, Context, Decision, Planned, decide, fetch, needs};
 use tracekeep_store::rows::Entry;
 use tracekeep_store::{Code, Error, ErrorKind, Receipt, Result, Snapshot, read};
 
 use crate::codec;
+use crate::erase;
 use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
 use crate::gate::Gate;
@@ -319,6 +320,9 @@ impl Writer {
             put_tile(&self.conn, tile)?;
         }
         for change in planned.changes {
+            if let Change::Erased { run_no, log_index, entries, .. } = &change {
+                erase::content(&self.view(), *run_no, *log_index, *entries)?;
+            }
             self.index.apply(&self.conn, change)?;
         }
         Ok(planned.decision)

@@ -151,8 +151,9 @@ impl PreparedOp {
     pub(crate) fn settled(op: Op, salt: Salt, generated: Vec<&'static str>) -> std::result::Result<Self, Invalid> {
         let body = op.body();
         body.check_limits()?;
-        // A seal's commitment covers what the plan computes, so it is made there.
-        let commit = if matches!(op, Op::CompleteRun(_)) { Hash::ZERO } else { body.commitment(&salt) };
+        // The commitment of a seal and of a redaction covers what the plan computes, so it is made there.
+        let computed = matches!(op, Op::CompleteRun(_) | Op::EraseRun(_));
+        let commit = if computed { Hash::ZERO } else { body.commitment(&salt) };
         let step_leaves = match &op {
             Op::RecordStep(step) => Some(seal::step_leaves(step)),
             _ => None,
@@ -178,6 +179,11 @@ fn fill_in(op: &mut Op, source: &Source) {
         Op::CompleteRun(op) => {
             op.completed_at.get_or_insert_with(|| source.now());
         }
-        Op::EnsureRun(_) | Op::DescribeRun(_) | Op::EndTrace(_) => {}
+        Op::EnsureRun(_)
+        | Op::DescribeRun(_)
+        | Op::EndTrace(_)
+        | Op::EraseRun(_)
+        | Op::Hold(_)
+        | Op::ReleaseHold(_) => {}
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tracekeep_core::hash::Hash;
+use tracekeep_core::view::Redaction;
 use tracekeep_core::{Invalid, InvalidCode};
 
 /// What kind of failure this is, by what a caller does about it.
@@ -96,6 +97,14 @@ codes! {
     Conflict = "conflict", Conflict;
     /// The run is sealed.
     Sealed = "sealed", Conflict;
+    /// The run has not ended.
+    RunRunning = "run_running", Conflict;
+    /// A legal hold keeps the run.
+    Held = "held", Conflict;
+    /// What is to be let go of was never held.
+    NotHeld = "not_held", NotFound;
+    /// The run was erased: nothing of it can be read.
+    RunErased = "run_erased", Gone;
     /// A write under an erased id.
     Erased = "erased", Conflict;
     /// No key of that name at the gate.
@@ -161,6 +170,7 @@ struct Inner {
     detail: String,
     path: Option<String>,
     digests: Option<Digests>,
+    redaction: Option<Redaction>,
     outcome: Outcome,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -185,6 +195,7 @@ impl Error {
             detail: detail.into(),
             path: None,
             digests: None,
+            redaction: None,
             outcome,
             source: None,
         }))
@@ -206,6 +217,7 @@ impl Error {
             detail: if known.is_some() { detail } else { format!("{detail} (the server's code is {code})") },
             path,
             digests: None,
+            redaction: None,
             outcome,
             source: None,
         }))
@@ -245,6 +257,13 @@ impl Error {
         self
     }
 
+    /// The same error with the redaction that took what was asked for.
+    #[must_use]
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.0.redaction = Some(redaction);
+        self
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -280,6 +299,12 @@ impl Error {
     #[must_use]
     pub const fn digests(&self) -> Option<Digests> {
         self.0.digests
+    }
+
+    /// The redaction that took what was asked for: when, why and on whose word.
+    #[must_use]
+    pub const fn redaction(&self) -> Option<&Redaction> {
+        self.0.redaction.as_ref()
     }
 
     /// Whether the write may have happened.
@@ -331,6 +356,7 @@ impl From<Invalid> for Error {
             detail: invalid.detail().to_owned(),
             path: Some(invalid.path().to_owned()).filter(|path| !path.is_empty()),
             digests: None,
+            redaction: None,
             outcome: Outcome::NotApplied,
             source: None,
         }))

@@ -140,6 +140,26 @@ impl From<Totals> for SealedTotals {
     }
 }
 
+/// What a hold is on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HoldPlace {
+    /// The run of this number.
+    Run(u64),
+    /// Every run with the tag.
+    Tag(String),
+}
+
+/// The latest fact on what was ever held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRow {
+    /// What it is on.
+    pub place: HoldPlace,
+    /// The entry that says so.
+    pub log_index: u64,
+    /// Whether it is held.
+    pub held: bool,
+}
+
 /// What is kept of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepRow {

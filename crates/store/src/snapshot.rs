@@ -11,7 +11,7 @@ use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
 use crate::query::{Order, RunIndex};
-use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::words::Words;
 
 /// A place in an order by (time, log index).
@@ -92,6 +92,12 @@ pub trait Snapshot {
     /// Runs in the order of an index: (started_at, run number), or of one over numbers (the number, run number). There a
     /// time of the stretch is the number of its nanoseconds.
     fn runs(&self, index: RunIndex<'_>, stretch: Stretch) -> Result<Vec<RunRow>>;
+    /// The log index of the redaction that erased a run; `None` of a run that is there, or that never was.
+    fn erased(&self, run_id: &RunId) -> Result<Option<u64>>;
+    /// The latest fact on what may be held.
+    fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>>;
+    /// What is held now, by log index, after one, at most `limit`.
+    fn holds(&self, after: Option<u64>, limit: u32) -> Result<Vec<HoldRow>>;
     /// The entry that described a run under a topic.
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;
 

@@ -60,9 +60,17 @@ pub fn text_change(snapshot: &impl Snapshot, entry: &Entry) -> Result<Option<Tex
 /// # Errors
 /// What the snapshot fails with.
 pub fn text_now(snapshot: &impl Snapshot, row: &TraceRow) -> Result<String> {
+    text_at(snapshot, row.log_index, row.ended_by)
+}
+
+/// The text of the trace at a log index, ended or not, cut into words; empty where it was erased.
+///
+/// # Errors
+/// What the snapshot fails with.
+pub fn text_at(snapshot: &impl Snapshot, log_index: u64, ended_by: Option<u64>) -> Result<String> {
     let entry = |log_index| snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index));
-    let Some(recorded) = recorded_trace(&entry(row.log_index)?)? else { return Ok(String::new()) };
-    let Some(ended_by) = row.ended_by else { return Ok(text_of(&recorded, None)) };
+    let Some(recorded) = recorded_trace(&entry(log_index)?)? else { return Ok(String::new()) };
+    let Some(ended_by) = ended_by else { return Ok(text_of(&recorded, None)) };
     let (ended, error) = with_end(recorded, &entry(ended_by)?)?;
     Ok(text_of(&ended, error.as_deref()))
 }

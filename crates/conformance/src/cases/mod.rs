@@ -13,8 +13,10 @@ macro_rules! cases {
 mod batches;
 mod compare;
 mod concurrency;
+mod erase;
 mod faults;
 mod find;
+mod holds;
 mod indices;
 mod keys;
 mod limits;
@@ -36,8 +38,10 @@ pub const CASES: &[&[Case]] = &[
     batches::CASES,
     compare::CASES,
     concurrency::CASES,
+    erase::CASES,
     faults::CASES,
     find::CASES,
+    holds::CASES,
     indices::CASES,
     keys::CASES,
     limits::CASES,

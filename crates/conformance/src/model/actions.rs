@@ -73,17 +73,36 @@ fn op() -> impl Strategy<Value = Value> {
         5 => trace(),
         7 => span(),
         4 => end(),
-        1 => complete(),
+        2 => complete(),
+        1 => erase(),
+        1 => hold(),
     ]
 }
 
 fn start() -> impl Strategy<Value = Value> {
     let seed = prop_oneof![Just(Value::Null), Just(json!(42)), Just(json!(7))];
-    (run(), seed, maybe(one_of(&["planner", "coder"])), maybe(Just(json!([{"skill": "a"}]))), maybe(time())).prop_map(
-        |(run, seed, agent, plan, started_at)| {
-            json!({"op": "start_run", "run_id": run, "seed": seed, "agent_id": agent, "plan": plan, "started_at": started_at})
+    let agent = maybe(one_of(&["planner", "coder"]));
+    (run(), seed, agent, maybe(Just(json!([{"skill": "a"}]))), maybe(time()), tags()).prop_map(
+        |(run, seed, agent, plan, started_at, tags)| {
+            let start = json!({"op": "start_run", "run_id": run, "seed": seed, "agent_id": agent, "plan": plan});
+            with(start, json!({"started_at": started_at, "tags": tags}))
         },
     )
+}
+
+fn erase() -> impl Strategy<Value = Value> {
+    (run(), one_of(&["old", "asked for"]))
+        .prop_map(|(run, reason)| json!({"op": "erase_run", "run_id": run, "reason": reason}))
+}
+
+/// Holds on runs and tags come and go.
+fn hold() -> impl Strategy<Value = Value> {
+    let on = prop_oneof![
+        2 => run().prop_map(|run| json!({ "run_id": run })),
+        1 => one_of(&["a", "b"]).prop_map(|tag| json!({ "tag": tag })),
+    ];
+    (one_of(&["hold", "release_hold", "release_hold"]), on, one_of(&["case", "case", "other"]))
+        .prop_map(|(op, on, reason)| with(json!({"op": op, "reason": reason}), on))
 }
 
 fn ensure() -> impl Strategy<Value = Value> {

@@ -16,6 +16,10 @@ pub type Answer = Result<(Vec<(bool, u64)>, u64, bool), &'static str>;
 pub struct Model {
     pub(super) log: Vec<Logged>,
     pub(super) runs: BTreeMap<String, RunState>,
+    /// The entries that erased runs.
+    pub(super) erased: BTreeMap<String, u64>,
+    /// What is held, or was: the latest entry that says so, and whether it holds.
+    holds: BTreeMap<String, (u64, bool)>,
     keys: BTreeMap<String, (u64, Vec<u64>)>,
     clock: i64,
 }
@@ -58,7 +62,14 @@ pub(super) struct TraceState {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { log: Vec::new(), runs: BTreeMap::new(), keys: BTreeMap::new(), clock: i64::MIN }
+        Self {
+            log: Vec::new(),
+            runs: BTreeMap::new(),
+            erased: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            clock: i64::MIN,
+        }
     }
 }
 
@@ -111,12 +122,22 @@ impl Model {
                 _ if recorded.batch_end == end => false,
                 Some("ensure_run") => op["run_id"] == recorded.op["run_id"] && is_start(&recorded.op),
                 Some("describe_run") => ["op", "run_id", "topic"].iter().all(|name| op[*name] == recorded.op[*name]),
+                Some("erase_run") => op["op"] == recorded.op["op"],
+                Some("release_hold") => ["op", "run_id", "tag"].iter().all(|name| op[*name] == recorded.op[*name]),
                 _ => false,
             };
             op["run_id"] == recorded.op["run_id"] && (first_wins || equal(op, &recorded.op))
         };
-        if ops.len() != used.len() || !ops.iter().zip(used).all(same) {
+        if ops.len() != used.len() {
             return Err("key_reused");
+        }
+        for pair in ops.iter().zip(used) {
+            if self.is_erased(*pair.1) {
+                return Err("erased");
+            }
+            if !same(pair) {
+                return Err("key_reused");
+            }
         }
         let size = used.iter().map(|at| self.entry(*at).batch_end).max().unwrap_or(0);
         Ok((used.iter().map(|at| (false, *at)).collect(), size, true))
@@ -126,7 +147,60 @@ impl Model {
         &self.log[usize::try_from(at).expect("small")]
     }
 
+    /// Whether an entry stands in front of the one that erased its run.
+    fn is_erased(&self, at: u64) -> bool {
+        let run = self.entry(at).op["run_id"].as_str();
+        run.and_then(|run| self.erased.get(run)).is_some_and(|by| at < *by)
+    }
+
+    /// Holds or lets go of a run or a tag.
+    fn hold(&mut self, op: &Value) -> Done {
+        let (run, tag) = (op["run_id"].as_str(), op["tag"].as_str());
+        if run.is_some_and(|run| !self.runs.contains_key(run)) {
+            return Err("run_not_found");
+        }
+        let on = format!("{run:?} {tag:?}");
+        let holds = op["op"] == "hold";
+        match self.holds.get(&on) {
+            Some((at, true)) if holds => return self.same(op, *at),
+            Some((at, false)) if !holds => return Ok((false, *at)),
+            None if !holds => return Err("not_held"),
+            _ => {}
+        }
+        let at = match run {
+            Some(run) => self.append(run, op),
+            None => {
+                self.log.push(Logged { op: op.clone(), batch_end: 0 });
+                self.log.len() as u64 - 1
+            }
+        };
+        self.holds.insert(on, (at, holds));
+        Ok((true, at))
+    }
+
+    fn erase(&mut self, op: &Value, run_id: &str, run: &RunState) -> Done {
+        if run.completed.is_none() {
+            return Err("run_running");
+        }
+        let none = None::<&str>;
+        let tags = words(&self.entry(run.first).op["tags"]);
+        let on = tags.iter().map(|tag| format!("{none:?} {:?}", Some(tag)));
+        if on.chain([format!("{:?} {none:?}", Some(run_id))]).any(|on| matches!(self.holds.get(&on), Some((_, true)))) {
+            return Err("held");
+        }
+        let at = self.append(run_id, op);
+        self.runs.remove(run_id);
+        self.erased.insert(run_id.to_owned(), at);
+        Ok((true, at))
+    }
+
     fn decide(&mut self, op: &Value, now: &Now) -> Done {
+        if let Some(by) = op["run_id"].as_str().and_then(|run| self.erased.get(run)) {
+            return if op["op"] == "erase_run" { Ok((false, *by)) } else { Err("erased") };
+        }
+        if op["op"] == "hold" || op["op"] == "release_hold" {
+            return self.hold(op);
+        }
         let run_id = op["run_id"].as_str().expect("a run id").to_owned();
         let known = self.runs.get(&run_id).cloned();
         match (op["op"].as_str().expect("an op"), known) {
@@ -147,6 +221,7 @@ impl Model {
             ("record_step", Some(run)) => self.step(op, &run_id, &run),
             ("record_trace", Some(run)) => self.trace(op, &run_id, &run, now),
             ("end_trace", Some(run)) => self.end(op, &run_id, &run, now),
+            ("erase_run", Some(run)) => self.erase(op, &run_id, &run),
             ("complete_run", Some(run)) => {
                 if let Some(at) = run.completed {
                     return self.same(op, at);
@@ -318,7 +393,7 @@ fn normal(op: &Value) -> Value {
     let mut members = op.as_object().expect("an op").clone();
     members.retain(|_, value| !value.is_null());
     let defaults = match op["op"].as_str() {
-        Some("start_run") => json!({"seed": 42, "source": "api"}),
+        Some("start_run") => json!({"seed": 42, "source": "api", "tags": []}),
         Some("ensure_run") => json!({"source": "api"}),
         Some("record_step") => json!({"cost_cents": "0"}),
         Some("record_trace") => json!({"tags": []}),

@@ -29,6 +29,13 @@ impl Model {
             assert_eq!(cx.run_ids(&RunQuery { filter, ..query.clone() }, 2), wanted, "by {agent}");
         }
         self.check_searches(cx);
+        for (id, by) in &self.erased {
+            let error = block_on(cx.ledger().run(&run_id(id))).expect_err("an erased run");
+            assert_eq!(
+                (error.code(), error.redaction().map(|redaction| redaction.log_index)),
+                ("run_erased", Some(*by))
+            );
+        }
         for (id, run) in &self.runs {
             self.check_run(cx, id, run);
             self.check_traces(cx, id, run);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod free;
+mod hold;
 mod op;
 mod run;
 mod step;
@@ -9,6 +10,7 @@ mod trace;
 
 pub use audit::{Ack, AckStatus, AuditStatus, Expect};
 pub use free::JsonObject;
+pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use op::{Kind, Op};
 pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, Source, StartRun, Violation};
 pub use step::{RecordStep, ReplayBehavior, StepStatus};

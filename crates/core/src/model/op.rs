@@ -7,8 +7,13 @@ use crate::hash;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{self, Json, Object, Recorded, Value};
-use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX};
-use crate::model::{CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType};
+use crate::limits::{
+    ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
+};
+use crate::model::{
+    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, HoldOn, RecordStep, RecordTrace, ReleaseHold,
+    StartRun, TraceType,
+};
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
 words! {
@@ -28,6 +33,12 @@ words! {
         Key = "key",
         /// A run was closed, with its hashes.
         Sealed = "sealed",
+        /// A run, or every run with a tag, may not be erased.
+        Hold = "hold",
+        /// It may be again.
+        HoldReleased = "hold_released",
+        /// Recorded content was erased.
+        Redaction = "redaction",
     }
 }
 
@@ -48,6 +59,12 @@ pub enum Op {
     EndTrace(EndTrace),
     /// Completes and seals a run.
     CompleteRun(CompleteRun),
+    /// Erases a run.
+    EraseRun(EraseRun),
+    /// Holds a run or a tag.
+    Hold(Hold),
+    /// Lets go of what is held.
+    ReleaseHold(ReleaseHold),
 }
 
 macro_rules! each_op {
@@ -60,6 +77,9 @@ macro_rules! each_op {
             Op::RecordTrace($op) => $body,
             Op::EndTrace($op) => $body,
             Op::CompleteRun($op) => $body,
+            Op::EraseRun($op) => $body,
+            Op::Hold($op) => $body,
+            Op::ReleaseHold($op) => $body,
         }
     };
 }
@@ -76,12 +96,15 @@ impl Op {
             Self::RecordTrace(_) => "record_trace",
             Self::EndTrace(_) => "end_trace",
             Self::CompleteRun(_) => "complete_run",
+            Self::EraseRun(_) => "erase_run",
+            Self::Hold(_) => "hold",
+            Self::ReleaseHold(_) => "release_hold",
         }
     }
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 7] {
+    pub fn shapes() -> [(&'static str, Shape); 10] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -90,10 +113,13 @@ impl Op {
             ("record_trace", Shape::of::<RecordTrace>()),
             ("end_trace", Shape::of::<EndTrace>()),
             ("complete_run", Shape::of::<CompleteRun>()),
+            ("erase_run", Shape::of::<EraseRun>()),
+            ("hold", Shape::of::<Hold>()),
+            ("release_hold", Shape::of::<ReleaseHold>()),
         ]
     }
 
-    /// The run that the op is about; `None` only for a start whose id is still to be generated.
+    /// The run that the op is about; `None` for a start whose id is still to be generated, and for what is about a tag.
     #[must_use]
     pub const fn run_id(&self) -> Option<&RunId> {
         match self {
@@ -104,6 +130,9 @@ impl Op {
             Self::RecordTrace(op) => Some(&op.run_id),
             Self::EndTrace(op) => Some(&op.run_id),
             Self::CompleteRun(op) => Some(&op.run_id),
+            Self::EraseRun(op) => Some(&op.run_id),
+            Self::Hold(op) => op.run_id.as_ref(),
+            Self::ReleaseHold(op) => op.run_id.as_ref(),
         }
     }
 
@@ -143,14 +172,18 @@ impl Op {
             "record_trace" => read_whole(value, at).map(Self::RecordTrace),
             "end_trace" => read_whole(value, at).map(Self::EndTrace),
             "complete_run" => read_whole(value, at).map(Self::CompleteRun),
+            "erase_run" => read_whole(value, at).map(Self::EraseRun),
+            "hold" => read_whole(value, at).map(Self::Hold),
+            "release_hold" => read_whole(value, at).map(Self::ReleaseHold),
             _ => Err(at.name("op").refuse(
                 InvalidCode::InvalidMember,
-                "must be one of start_run ensure_run describe_run record_step record_trace end_trace complete_run",
+                "must be one of start_run ensure_run describe_run record_step record_trace end_trace complete_run \
+                 erase_run hold release_hold",
             )),
         }
     }
 
-    /// Reads the op of a recorded body back. Of `sealed`, the computed members are left aside.
+    /// Reads the op of a recorded body back. Of `sealed` and `redaction`, the computed members are left aside.
     ///
     /// # Errors
     /// Where the body is not one that this version wrote.
@@ -159,10 +192,13 @@ impl Op {
             return Err(Path::ROOT.refuse(InvalidCode::MalformedJson, "a recorded body is an object"));
         };
         let name: String = crate::wire::take_required(&mut object, "op", &Path::ROOT)?;
-        if name == "complete_run" {
-            for computed in crate::seal::COMPUTED_ONLY {
-                object.take(computed);
-            }
+        let computed: &[&str] = match name.as_str() {
+            "complete_run" => &crate::seal::COMPUTED_ONLY,
+            "erase_run" => &crate::erasure::COMPUTED,
+            _ => &[],
+        };
+        for name in computed {
+            object.take(name);
         }
         Self::read_members(&name, object)
     }
@@ -183,7 +219,7 @@ impl Op {
             Kind::TraceEnded => in_place(body, "end_trace")
                 .map(Self::EndTrace)
                 .or_else(|| in_place(body, "record_trace").map(Self::RecordTrace)),
-            Kind::Key | Kind::Sealed => None,
+            Kind::Key | Kind::Sealed | Kind::Hold | Kind::HoldReleased | Kind::Redaction => None,
         };
         in_place.map_or_else(|| Self::from_body(body), Ok)
     }
@@ -217,7 +253,12 @@ impl Op {
             Self::RecordStep(op) => [(op.occurred_at.is_none(), "occurred_at"), (false, ""), (false, "")],
             Self::RecordTrace(op) => [(op.id.is_none(), "id"), (op.occurred_at.is_none(), "occurred_at"), (false, "")],
             Self::CompleteRun(op) => [(op.completed_at.is_none(), "completed_at"), (false, ""), (false, "")],
-            Self::EnsureRun(_) | Self::DescribeRun(_) | Self::EndTrace(_) => [(false, ""); 3],
+            Self::EnsureRun(_)
+            | Self::DescribeRun(_)
+            | Self::EndTrace(_)
+            | Self::EraseRun(_)
+            | Self::Hold(_)
+            | Self::ReleaseHold(_) => [(false, ""); 3],
         };
         absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
     }
@@ -268,6 +309,15 @@ impl Op {
                 Some(violation) => label("violation/policy_id", violation.policy_id.as_deref(), 1),
                 None => Ok(()),
             },
+            Self::EraseRun(op) => reason(&op.reason, op.by.as_deref()),
+            Self::Hold(op) => {
+                held(op.run_id.as_ref(), op.tag.as_deref())?;
+                reason(&op.reason, op.by.as_deref())
+            }
+            Self::ReleaseHold(op) => {
+                held(op.run_id.as_ref(), op.tag.as_deref())?;
+                reason(&op.reason, op.by.as_deref())
+            }
         }
     }
 }
@@ -299,23 +349,48 @@ fn label(name: &str, text: Option<&str>, bytes_min: usize) -> Result<(), Invalid
     }
 }
 
+/// Why something is done that somebody has to answer for, and on whose word.
+fn reason(reason: &str, by: Option<&str>) -> Result<(), Invalid> {
+    if reason.is_empty() {
+        return Err(refuse("/reason", InvalidCode::InvalidMember, "must not be empty"));
+    }
+    if reason.len() > REASON_BYTES_MAX as usize {
+        return Err(refuse("/reason", InvalidCode::TooLarge, format!("has at most {REASON_BYTES_MAX} bytes")));
+    }
+    label("by", by, 1)
+}
+
+/// What is held is a run or a tag, and not both.
+fn held(run_id: Option<&RunId>, named: Option<&str>) -> Result<(), Invalid> {
+    match HoldOn::of(run_id, named) {
+        Some(HoldOn::Run(_)) => Ok(()),
+        Some(HoldOn::Tag(name)) => tag("/tag", &name),
+        None if run_id.is_some() => Err(refuse("/tag", InvalidCode::InvalidMember, "stands in the place of run_id")),
+        None => Err(refuse("/run_id", InvalidCode::MissingMember, "is required, or tag in its place")),
+    }
+}
+
 fn tags(tags: &mut Vec<String>) -> Result<(), Invalid> {
     if tags.len() > TAGS_MAX as usize {
         return Err(refuse("/tags", InvalidCode::TooMany, format!("at most {TAGS_MAX} tags")));
     }
-    for (index, tag) in tags.iter().enumerate() {
-        let refuse = |code, detail: String| Err(refuse(&format!("/tags/{index}"), code, detail));
-        if tag.is_empty() {
-            return refuse(InvalidCode::InvalidMember, "must not be empty".to_owned());
-        }
-        if tag.len() > TAG_BYTES_MAX as usize {
-            return refuse(InvalidCode::TooLarge, format!("has at most {TAG_BYTES_MAX} bytes"));
-        }
+    for (index, name) in tags.iter().enumerate() {
+        tag(&format!("/tags/{index}"), name)?;
     }
     for index in (1..tags.len()).rev() {
         if tags[..index].contains(&tags[index]) {
             tags.remove(index);
         }
+    }
+    Ok(())
+}
+
+fn tag(path: &str, tag: &str) -> Result<(), Invalid> {
+    if tag.is_empty() {
+        return Err(refuse(path, InvalidCode::InvalidMember, "must not be empty"));
+    }
+    if tag.len() > TAG_BYTES_MAX as usize {
+        return Err(refuse(path, InvalidCode::TooLarge, format!("has at most {TAG_BYTES_MAX} bytes")));
     }
     Ok(())
 }

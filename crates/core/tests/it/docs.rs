@@ -9,7 +9,8 @@ use tracekeep_core::InvalidCode;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndTrace, EnsureRun, RecordStep, RecordTrace, StartRun, TraceType, Violation,
+    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, RecordStep, RecordTrace, ReleaseHold, StartRun,
+    TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -158,6 +159,9 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### record_trace", &RecordTrace::members());
     check_members("### end_trace", &EndTrace::members());
     check_members("### complete_run", &CompleteRun::members());
+    check_members("### erase_run", &EraseRun::members());
+    check_members("### hold", &Hold::members());
+    check_members("### release_hold", &ReleaseHold::members());
 }
 
 #[test]

@@ -10,8 +10,9 @@ use tracekeep_core::id::{CorrelationId, Key, RunId, TraceId};
 use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Kind, Op, RecordStep,
-    RecordTrace, ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject, Kind, Op,
+    RecordStep, RecordTrace, ReleaseHold, ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType,
+    Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -290,6 +291,22 @@ fn complete_run() -> BoxedStrategy<CompleteRun> {
         .boxed()
 }
 
+/// Erasing a run, holding it or a tag, and letting go of it.
+fn erasure(which: u8) -> BoxedStrategy<Op> {
+    let on = prop_oneof![
+        run_id().prop_map(|run_id| (Some(run_id), None)),
+        text().prop_map(|tag| (None, Some(tag))),
+        Just((None, None)),
+    ];
+    (run_id(), on, text(), of(text()))
+        .prop_map(move |(named, (run_id, tag), reason, by)| match which {
+            0 => Op::EraseRun(EraseRun { run_id: named, reason, by }),
+            1 => Op::Hold(Hold { run_id, tag, reason, by }),
+            _ => Op::ReleaseHold(ReleaseHold { run_id, tag, reason, by }),
+        })
+        .boxed()
+}
+
 fn op() -> BoxedStrategy<Op> {
     prop_oneof![
         start_run(),
@@ -299,6 +316,9 @@ fn op() -> BoxedStrategy<Op> {
         record_trace(),
         end_trace(),
         complete_run().prop_map(Op::CompleteRun),
+        erasure(0),
+        erasure(1),
+        erasure(2),
     ]
     .boxed()
 }
@@ -498,7 +518,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
             Err(error) => *refused.entry(error.code().as_str()).or_default() += 1,
         }
     }
-    assert_eq!(accepted.len(), 7, "{accepted:?}");
+    assert_eq!(accepted.len(), 10, "{accepted:?}");
     assert!(accepted.values().all(|count| *count > 100), "{accepted:?}");
     for code in ["invalid_member", "too_large", "too_deep", "too_many", "reserved_name", "number_out_of_range"] {
         assert!(refused.contains_key(code), "{code}: {refused:?}");

@@ -124,6 +124,9 @@ CREATE TABLE trace_count (
     PRIMARY KEY (run_no, kind, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Where a name is used: one that no run uses any more goes.
+CREATE INDEX trace_count_by_name ON trace_count (name) WHERE kind < 2;
+
 -- Ids that were named as parents before their trace came.
 CREATE TABLE slot (
     named_by INTEGER PRIMARY KEY,
@@ -135,6 +138,24 @@ CREATE TABLE slot (
 CREATE UNIQUE INDEX slot_by_id ON slot (run_no, id);
 CREATE INDEX slot_missing ON slot (run_no, occurred_at) WHERE filled_by IS NULL;
 CREATE INDEX slot_filled ON slot (run_no, filled_by) WHERE filled_by IS NOT NULL;
+
+-- The latest fact on whatever was ever held: a run, or a tag of runs.
+CREATE TABLE hold (
+    log_index INTEGER PRIMARY KEY,
+    run_no INTEGER,
+    tag TEXT,
+    -- 0 let go of, 1 held.
+    held INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX hold_by_run ON hold (run_no) WHERE run_no IS NOT NULL;
+CREATE UNIQUE INDEX hold_by_tag ON hold (tag) WHERE tag IS NOT NULL;
+CREATE INDEX hold_held ON hold (log_index) WHERE held = 1;
+
+-- Erased runs, and the redactions that erased them. Nothing else is left of them here.
+CREATE TABLE erased_run (
+    run_no INTEGER PRIMARY KEY,
+    log_index INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE idem_key (
     key TEXT PRIMARY KEY,

@@ -463,3 +463,119 @@ fn one_runs_indices_are_checked_and_rebuilt_while_the_ledger_is_open() {
     let reader = SqliteLedger::open(&place.path, Options { read_only: true, ..Options::default() }).unwrap();
     assert_eq!(block_on(reader.rebuild_indices(None)).unwrap_err().code(), "read_only");
 }
+
+/// A ledger with a bit of everything, of which one run is erased.
+fn erased(path: &Path) {
+    filled(path);
+    let ledger = open(path);
+    for run in ["run-0", "run-9"] {
+        let complete = format!(r#"{{"op":"complete_run","run_id":"{run}","status":"completed"}}"#);
+        drop(ledger.commit_blocking(vec![ops(&[&complete])]));
+    }
+    commit(&ledger, ops(&[r#"{"op":"erase_run","run_id":"run-0","reason":"asked for"}"#]));
+}
+
+#[test]
+fn an_erased_run_is_no_finding_and_is_rebuilt_as_it_is() {
+    let place = place();
+    erased(&place.path);
+    let report = SqliteLedger::check(&place.path, None).unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    let before = rows(&place.path);
+    assert!(SqliteLedger::rebuild(&place.path, None).unwrap().is_clean());
+    assert_eq!(rows(&place.path), before, "the same rows, byte for byte");
+    assert!(SqliteLedger::rebuild(&place.path, Some(&run_id("run-0"))).unwrap().is_clean());
+    assert!(SqliteLedger::check(&place.path, Some(&run_id("run-0"))).unwrap().is_clean());
+    assert_eq!(rows(&place.path), before, "the same rows, byte for byte");
+}
+
+/// The rows of the indices that hold no numbers of names.
+fn rows(path: &Path) -> Vec<String> {
+    let conn = Connection::open(path).unwrap();
+    let mut rows = Vec::new();
+    for table in ["run", "run_tag", "topic", "step", "child_count", "slot", "hold", "erased_run", "idem_key", "tile"] {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
+        let columns = statement.column_count();
+        let mut found = statement.query([]).unwrap();
+        while let Some(row) = found.next().unwrap() {
+            let row: Vec<_> = (0..columns).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect();
+            rows.push(format!("{table}: {}", row.join(" ")));
+        }
+    }
+    rows
+}
+
+#[test]
+fn what_an_erasure_left_undone_is_found() {
+    let among = |sql: &str, expected: &[(Wrong, &str)]| {
+        let place = place();
+        erased(&place.path);
+        tamper(&place.path, sql);
+        let report = SqliteLedger::check(&place.path, None).unwrap();
+        let found: Vec<_> = report.findings.iter().map(|found| (found.what, found.place.as_str())).collect();
+        for expected in expected {
+            assert!(found.contains(expected), "{sql}: {expected:?} is not among {found:?}");
+        }
+    };
+    let conn = |path: &Path| Connection::open(path).unwrap();
+    let place = place();
+    erased(&place.path);
+    let redaction: i64 = conn(&place.path).query_row("SELECT log_index FROM erased_run", [], |row| row.get(0)).unwrap();
+    let by = format!("log index {redaction}");
+    among(
+        "UPDATE entry SET (body, salt) = (SELECT body, salt FROM entry WHERE log_index = 2) WHERE log_index = 1",
+        &[(Wrong::Content, &by)],
+    );
+    among("DELETE FROM erased_run", &[(Wrong::RowMissing, "erased_run run_no 0")]);
+    among("INSERT INTO name (text) VALUES ('left behind')", &[(Wrong::RowExtra, "name")]);
+    among("INSERT INTO hold (log_index, run_no, held) VALUES (1, 0, 1)", &[(Wrong::RowExtra, "hold log_index 1")]);
+    // Without its redaction, nothing says why the bodies are not there.
+    let sql = format!("UPDATE entry SET body = NULL, salt = NULL WHERE log_index = {redaction}");
+    among(&sql, &[(Wrong::Content, "log index 0"), (Wrong::Content, "log index 1"), (Wrong::Content, &by)]);
+}
+
+#[test]
+fn an_erasure_that_would_miss_an_entry_changes_nothing() {
+    let place = place();
+    filled(&place.path);
+    let complete = r#"{"op":"complete_run","run_id":"run-0","status":"completed"}"#;
+    drop(open(&place.path).commit_blocking(vec![ops(&[complete])]));
+    tamper(&place.path, "DELETE FROM step WHERE run_no = 0 AND idx = (SELECT min(idx) FROM step WHERE run_no = 0)");
+    let ledger = open(&place.path);
+    let before = everything(&ledger);
+    let error = refused(&ledger, ops(&[r#"{"op":"erase_run","run_id":"run-0","reason":"asked for"}"#]));
+    assert_eq!(error.code(), "corrupt");
+    same(&everything(&ledger), &before);
+    drop(ledger);
+    SqliteLedger::rebuild(&place.path, None).unwrap();
+    let ledger = open(&place.path);
+    commit(&ledger, ops(&[r#"{"op":"erase_run","run_id":"run-0","reason":"asked for"}"#]));
+}
+
+#[test]
+fn nothing_of_an_erased_run_is_left_in_the_file() {
+    let place = place();
+    let ledger = open(&place.path);
+    let secret = "cassiopeia".to_owned();
+    let trace = format!(
+        r#"{{"op":"record_trace","run_id":"r","id":"t","tags":["tag-{secret}"],"metadata":{{"m":"{secret}"}},
+            "trace_type":{{"type":"Custom","name":"type-{secret}","data":"{}"}}}}"#,
+        format!("{secret} ").repeat(300)
+    );
+    let start =
+        format!(r#"{{"op":"start_run","run_id":"r","agent_id":"{secret}","goal":"{secret}","tags":["{secret}"]}}"#);
+    let complete = r#"{"op":"complete_run","run_id":"r","status":"completed"}"#;
+    commit(&ledger, ops(&[&start, &trace, complete]));
+    let query = TraceQuery {
+        filter: tracekeep_store::TraceFilter { text: Some(secret.clone()), ..Default::default() },
+        ..TraceQuery::default()
+    };
+    assert_eq!(block_on(ledger.traces(&run_id("r"), &query)).unwrap().items.len(), 1);
+    commit(&ledger, ops(&[r#"{"op":"erase_run","run_id":"r","reason":"asked for"}"#]));
+    ledger.close().unwrap();
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
+    for file in std::fs::read_dir(place.directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "it is gone for good");
+    }
+}

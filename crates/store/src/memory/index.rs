@@ -14,7 +14,7 @@ use tracekeep_core::{TimeRange, Timestamp};
 use crate::error::Result;
 use crate::plan::{Change, replay};
 use crate::query::{Order, RunIndex};
-use crate::rows::{Entry, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
 use crate::words::Words;
@@ -87,6 +87,10 @@ pub(super) struct Index {
     slot_ids: HashMap<(u64, TraceId), u64>,
     slots: HashMap<u64, SlotRow>,
     slot_order: BTreeSet<(u64, Position)>,
+    holds: HashMap<HoldPlace, HoldRow>,
+    hold_order: BTreeMap<u64, HoldPlace>,
+    /// The redactions of erased runs.
+    erased: HashMap<RunId, u64>,
 }
 
 impl Index {
@@ -111,6 +115,9 @@ impl Index {
             slot_ids: HashMap::new(),
             slots: HashMap::new(),
             slot_order: BTreeSet::new(),
+            holds: HashMap::new(),
+            hold_order: BTreeMap::new(),
+            erased: HashMap::new(),
         }
     }
 
@@ -145,6 +152,8 @@ impl Index {
                 "slot",
                 self.slot_ids == other.slot_ids && self.slots == other.slots && self.slot_order == other.slot_order,
             ),
+            ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
+            ("erased_run", self.erased == other.erased),
         ];
         maps.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -170,10 +179,51 @@ impl Index {
             Change::Described { run_no, topic, log_index } => {
                 self.topics.insert((run_no, topic), log_index);
             }
+            Change::Hold(row) => {
+                if let Some(before) = self.holds.get(&row.place) {
+                    self.hold_order.remove(&before.log_index);
+                }
+                if row.held {
+                    self.hold_order.insert(row.log_index, row.place.clone());
+                }
+                self.holds.insert(row.place.clone(), row);
+            }
+            Change::Erased { run_no, run_id, log_index, .. } => {
+                self.erase(run_no, &run_id);
+                let entries = self.log.iter_mut().skip(place(run_no)).take(place(log_index - run_no));
+                let own = entries.filter(|entry| entry.run.as_ref().is_some_and(|(own, _)| *own == run_no));
+                own.for_each(|entry| entry.content = None);
+                self.erased.insert(run_id, log_index);
+            }
             Change::Key { key, log_index } => {
                 self.keys.insert(key, log_index);
             }
         }
+    }
+
+    /// Takes every row of a run away.
+    fn erase(&mut self, run_no: u64, run_id: &RunId) {
+        if let Some(before) = self.runs.remove(&run_no) {
+            for place in run_places(&before) {
+                self.run_order.remove(&place);
+            }
+            self.run_counts.entry(before.status).and_modify(|count| *count -= 1);
+            self.run_counts.retain(|_, count| *count > 0);
+        }
+        self.run_nos.remove(run_id);
+        if let Some(hold) = self.holds.remove(&HoldPlace::Run(run_no)) {
+            self.hold_order.remove(&hold.log_index);
+        }
+        self.topics.retain(|(own, _), _| *own != run_no);
+        self.steps.retain(|(own, _), _| *own != run_no);
+        self.trace_ids.retain(|(own, _), _| *own != run_no);
+        self.traces.retain(|_, row| row.run_no != run_no);
+        self.trace_order.retain(|(own, _, _)| *own != run_no);
+        self.children.retain(|(own, _), _| *own != run_no);
+        self.counts.retain(|(own, _), _| *own != run_no);
+        self.slot_ids.retain(|(own, _), _| *own != run_no);
+        self.slots.retain(|_, row| row.run_no != run_no);
+        self.slot_order.retain(|(own, _)| *own != run_no);
     }
 
     fn put_run(&mut self, row: RunRow) {
@@ -376,6 +426,20 @@ impl Snapshot for Index {
         let attribute = RunAttribute::from(index);
         let positions = stretch(&self.run_order, wanted, |at| (attribute.clone(), at), |(_, at)| *at);
         Ok(positions.into_iter().filter_map(|(_, run_no)| self.runs.get(&run_no).cloned()).collect())
+    }
+
+    fn erased(&self, run_id: &RunId) -> Result<Option<u64>> {
+        Ok(self.erased.get(run_id).copied())
+    }
+
+    fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>> {
+        Ok(self.holds.get(place).cloned())
+    }
+
+    fn holds(&self, after: Option<u64>, limit: u32) -> Result<Vec<HoldRow>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let places = self.hold_order.range((from, Bound::Unbounded)).take(limit as usize);
+        Ok(places.filter_map(|(_, place)| self.holds.get(place)).cloned().collect())
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

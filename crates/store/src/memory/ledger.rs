@@ -67,8 +67,8 @@ impl MemoryLedger {
 
 fn known(index: &Index, run_id: Option<&RunId>) -> Result<()> {
     let Some(run_id) = run_id else { return Ok(()) };
-    let unknown = || Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
-    index.run(run_id)?.map(drop).ok_or_else(unknown)
+    let known = index.run(run_id)?.is_some() || index.erased(run_id)?.is_some();
+    if known { Ok(()) } else { Err(Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"))) }
 }
 
 /// The report on the whole ledger states its head.

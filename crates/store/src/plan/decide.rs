@@ -2,18 +2,18 @@
 
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId};
-use tracekeep_core::model::{CompleteRun, DescribeRun, Kind, Op, RecordStep, RunStatus, Source, StartRun};
+use tracekeep_core::model::{CompleteRun, DescribeRun, HoldOn, Kind, Op, RecordStep, RunStatus, Source, StartRun};
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
-use super::trace;
 use super::work::{Work, no_run};
+use super::{hold, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded};
-use crate::rows::{Entry, RunRow, SlotRow, StepRow, TraceRow};
+use crate::rows::{Entry, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
 /// Where the ledger stands when a batch is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,21 @@ pub enum Change {
         topic: String,
         /// The entry.
         log_index: u64,
+    },
+    /// Something is held from now on, or no longer.
+    Hold(HoldRow),
+    /// A run was erased: every row of it goes, and the content of its entries in front of the redaction.
+    Erased {
+        /// The run.
+        run_no: u64,
+        /// Its id.
+        run_id: RunId,
+        /// The redaction.
+        log_index: u64,
+        /// How many entries of the run there are in front of it.
+        entries: u64,
+        /// The run's row until now; absent where its entries were found erased already.
+        before: Option<Box<RunRow>>,
     },
     /// An idempotency key was used.
     Key {
@@ -186,6 +201,11 @@ fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
             let recorded = entry.op()?;
             matches!(recorded, Some(Op::DescribeRun(recorded)) if recorded.topic == op.topic)
         }
+        Op::EraseRun(_) => entry.kind == Kind::Redaction,
+        Op::ReleaseHold(op) => {
+            let recorded = entry.op()?;
+            matches!(recorded, Some(Op::ReleaseHold(recorded)) if recorded.run_id == op.run_id && recorded.tag == op.tag)
+        }
         _ => false,
     })
 }
@@ -229,22 +249,18 @@ pub(super) fn earlier(entry: &Entry, context: &Context) -> Done {
 fn append_key(body: KeyBody, batch: &Prepared, work: &mut Work<'_>) {
     let key = body.key.clone();
     let body = body.body();
-    let entry = Entry {
-        log_index: work.next_index(),
-        run: None,
-        seq: work.found.unowned_entries,
-        kind: Kind::Key,
-        recorded_at: work.context.recorded_at,
-        commit: body.commitment(&batch.key_salt),
-        after: 0,
-        content: Some((body, batch.key_salt)),
-    };
-    work.leaves.push(entry.leaf(work.context.ledger).hash());
-    work.changes.push(Change::Key { key, log_index: entry.log_index });
-    work.entries.push(entry);
+    let commit = body.commitment(&batch.key_salt);
+    let log_index = work.append_unowned(Kind::Key, commit, body, batch.key_salt);
+    work.changes.push(Change::Key { key, log_index });
 }
 
 fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    if let Some(redaction) = prepared.op.run_id().and_then(|run_id| work.erased(run_id)) {
+        return match &prepared.op {
+            Op::EraseRun(_) => Ok(earlier(redaction, work.context)),
+            _ => Err(erased(redaction)),
+        };
+    }
     match &prepared.op {
         Op::StartRun(op) => start_run(op, prepared, work),
         Op::EnsureRun(op) => ensure_run(&op.run_id, op.source, prepared, work),
@@ -253,7 +269,16 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::RecordTrace(op) => trace::record(op, prepared, work),
         Op::EndTrace(op) => trace::end(op, prepared, work),
         Op::CompleteRun(op) => complete_run(op, prepared, work),
+        Op::EraseRun(op) => hold::erase(op, prepared, work),
+        Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
+        Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
     }
+}
+
+/// Why nothing is written under the id of an erased run.
+fn erased(redaction: &Entry) -> Error {
+    let detail = format!("log index {} erased the run; its id is never free again", redaction.log_index);
+    Error::new(Code::Erased, detail).at("/run_id")
 }
 
 /// The entry that started the run, if it exists.

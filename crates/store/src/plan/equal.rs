@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tracekeep_core::body::Body;
+use tracekeep_core::erasure;
 use tracekeep_core::hash::sha256;
-use tracekeep_core::seal::COMPUTED;
+use tracekeep_core::seal;
 
 use crate::batch::PreparedOp;
 use crate::error::{Code, Digests, Error, Result};
@@ -20,7 +21,11 @@ fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
     if let (Some(a), Some(b)) = (sent.body.member("otel"), recorded.member("otel")) {
         return Ok(if a == b { Vec::new() } else { vec!["otel".to_owned()] });
     }
-    let completes = sent.body.member("op") == Some("\"complete_run\"");
+    let computed: &[&str] = match sent.body.member("op") {
+        Some("\"complete_run\"") => &seal::COMPUTED,
+        Some("\"erase_run\"") => &erasure::COMPUTED,
+        _ => &[],
+    };
     let sent_members: BTreeMap<_, _> = sent.body.members().collect();
     let recorded_members: BTreeMap<_, _> = recorded.members().collect();
     let mut names: Vec<_> = sent_members.keys().chain(recorded_members.keys()).collect();
@@ -28,7 +33,7 @@ fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
     names.dedup();
     let counts = |name: &str| {
         let from_record =
-            sent.generated.contains(&name) || completes && COMPUTED.contains(&name) && !sent_members.contains_key(name);
+            sent.generated.contains(&name) || computed.contains(&name) && !sent_members.contains_key(name);
         !from_record
     };
     Ok(names

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use tracekeep_core::id::{Key, RunId, TraceId};
 use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
-use tracekeep_core::model::{Kind, Op, RecordTrace};
+use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
 use tracekeep_core::{Invalid, InvalidCode};
 
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::Snapshot;
 
 /// Waiting steps that one recorded step folds beside itself, at most: so that what is folded depends on the entries so far
@@ -36,6 +36,14 @@ pub struct Needs {
     pub parents: Vec<(RunId, TraceId)>,
     /// (run, id, parent) of traces: if `id` was named before it came, the ancestors of `parent`, at most 1,000.
     pub late: Vec<(RunId, TraceId, TraceId)>,
+    /// What is held or let go of: the latest fact on it, with its entry.
+    pub holds: Vec<HoldOn>,
+    /// Runs that are erased: whether something holds them or one of their tags.
+    pub erasures: Vec<RunId>,
+    /// Tags of runs that the batch itself starts and erases: whether something holds them.
+    pub held_tags: Vec<String>,
+    /// Whether an entry of no run may be written.
+    pub unowned: bool,
     /// The batch's idempotency key.
     pub key: Option<Key>,
     /// Bytes of recorded bodies that may be looked up: twice as many as the batch has itself, so that every batch can be
@@ -47,16 +55,30 @@ pub struct Needs {
 #[must_use]
 pub fn needs(batch: &Prepared) -> Needs {
     let body_bytes_max = 2 * batch.body_bytes() + u64::from(COMPARED_BYTES_MAX);
-    let mut needs = Needs { key: batch.key.clone(), body_bytes_max, ..Needs::default() };
+    let unowned = batch.key.is_some();
+    let mut needs = Needs { key: batch.key.clone(), unowned, body_bytes_max, ..Needs::default() };
     let mut seen = HashSet::new();
+    let erases: HashSet<_> = batch.ops.iter().filter_map(|op| erases(&op.op)).collect();
     for prepared in &batch.ops {
         let op = &prepared.op;
+        if let Some(on) = holds(op) {
+            needs.unowned |= matches!(on, HoldOn::Tag(_));
+            needs.holds.push(on);
+        }
         let Some(run) = op.run_id() else { continue };
         if seen.insert(run) {
             needs.runs.push(run.clone());
         }
         match op {
-            Op::StartRun(_) | Op::EnsureRun(_) => needs.starts.push(run.clone()),
+            Op::StartRun(op) => {
+                needs.starts.push(run.clone());
+                if erases.contains(run) {
+                    needs.held_tags.extend_from_slice(&op.tags);
+                }
+            }
+            Op::EnsureRun(_) => needs.starts.push(run.clone()),
+            Op::EraseRun(_) => needs.erasures.push(run.clone()),
+            Op::Hold(_) | Op::ReleaseHold(_) => {}
             Op::DescribeRun(op) => {
                 // What the start states of the agent stands over any description.
                 needs.starts.push(run.clone());
@@ -78,11 +100,30 @@ pub fn needs(batch: &Prepared) -> Needs {
     needs
 }
 
+fn erases(op: &Op) -> Option<&RunId> {
+    match op {
+        Op::EraseRun(op) => Some(&op.run_id),
+        _ => None,
+    }
+}
+
+fn holds(op: &Op) -> Option<HoldOn> {
+    match op {
+        Op::Hold(op) => HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()),
+        Op::ReleaseHold(op) => HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()),
+        _ => None,
+    }
+}
+
 /// What was looked up: a plain value.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// The runs that exist.
     pub runs: HashMap<RunId, RunRow>,
+    /// The redactions of those that were erased.
+    pub erased: HashMap<RunId, Entry>,
+    /// The latest facts on what is held or was.
+    pub holds: HashMap<HoldOn, FoundHold>,
     /// Their first entries.
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
@@ -118,6 +159,15 @@ pub struct FoundTrace {
     pub end: Option<Entry>,
 }
 
+/// The latest fact on what may be held.
+#[derive(Clone, Debug)]
+pub struct FoundHold {
+    /// Its row.
+    pub row: HoldRow,
+    /// Its entry; only where the hold itself is written to.
+    pub entry: Option<Entry>,
+}
+
 /// An idempotency key that was used before.
 #[derive(Clone, Debug)]
 pub struct FoundKey {
@@ -138,15 +188,19 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     for run_id in &needs.runs {
         if let Some(row) = snapshot.run(run_id)? {
             found.runs.insert(run_id.clone(), row);
+        } else if let Some(log_index) = snapshot.erased(run_id)? {
+            found.erased.insert(run_id.clone(), bodies.entry(log_index)?);
         }
     }
-    if let Some(key) = &needs.key {
+    if needs.unowned {
         found.unowned_entries = snapshot.unowned_entries()?;
-        if let Some(log_index) = snapshot.key(key)? {
-            // The batch is compared with what the key was used for, and with nothing else.
-            found.key = Some(fetch_key(log_index, bodies)?);
-            return Ok(found);
-        }
+    }
+    if let Some(key) = &needs.key
+        && let Some(log_index) = snapshot.key(key)?
+    {
+        // The batch is compared with what the key was used for, and with nothing else.
+        found.key = Some(fetch_key(log_index, bodies)?);
+        return Ok(found);
     }
     for run_id in &needs.starts {
         if let Some(row) = found.runs.get(run_id).filter(|_| !found.starts.contains_key(run_id)) {
@@ -181,6 +235,7 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         }
     }
     fetch_waiting(needs, snapshot, &mut found)?;
+    fetch_holds(needs, bodies, &mut found)?;
     fetch_traces(needs, bodies, &mut found)?;
     Ok(found)
 }
@@ -203,6 +258,33 @@ fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> 
             let count = u32::try_from(indices.len()).unwrap_or(u32::MAX);
             let waiting = leaves(snapshot, row, count.saturating_mul(FOLD_MAX).min(STEP_INDEX_MAX + 1))?;
             found.step_leaves.insert(run_id.clone(), waiting);
+        }
+    }
+    Ok(())
+}
+
+fn fetch_holds(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
+    let snapshot = bodies.snapshot;
+    for on in &needs.holds {
+        let place = match on {
+            HoldOn::Run(run_id) => found.runs.get(run_id).map(|row| HoldPlace::Run(row.run_no)),
+            HoldOn::Tag(tag) => Some(HoldPlace::Tag(tag.clone())),
+        };
+        let Some(row) = place.map(|place| snapshot.hold(&place)).transpose()?.flatten() else { continue };
+        let entry = bodies.entry(row.log_index)?;
+        found.holds.insert(on.clone(), FoundHold { row, entry: Some(entry) });
+    }
+    let mut tags = needs.held_tags.clone();
+    for run_id in &needs.erasures {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        tags.extend_from_slice(&row.tags);
+        if let Some(row) = snapshot.hold(&HoldPlace::Run(row.run_no))? {
+            found.holds.entry(HoldOn::Run(run_id.clone())).or_insert(FoundHold { row, entry: None });
+        }
+    }
+    for tag in tags {
+        if let Some(row) = snapshot.hold(&HoldPlace::Tag(tag.clone()))? {
+            found.holds.entry(HoldOn::Tag(tag)).or_insert(FoundHold { row, entry: None });
         }
     }
     Ok(())

@@ -12,11 +12,12 @@
 mod decide;
 mod equal;
 mod fetch;
+mod hold;
 mod replay;
 mod trace;
 mod work;
 
 pub use decide::{Change, Context, Decision, Planned, decide};
-pub use fetch::{Found, FoundKey, FoundTrace, Needs, fetch, needs};
+pub use fetch::{Found, FoundHold, FoundKey, FoundTrace, Needs, fetch, needs};
 pub(crate) use fetch::{nowhere, recorded_trace};
 pub use replay::{Replayed, replay};

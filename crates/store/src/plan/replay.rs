@@ -1,5 +1,6 @@
 //! Deciding a recorded entry again: how the indices are rebuilt, and checked, from the log alone.
 
+use tracekeep_core::erasure::ErasedRun;
 use tracekeep_core::model::{Kind, Op};
 use tracekeep_core::seal::KeyBody;
 
@@ -33,6 +34,10 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         let key = KeyBody::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
         return Ok(Replayed { changes: vec![Change::Key { key: key.key, log_index: entry.log_index }] });
     }
+    if entry.kind == Kind::Redaction {
+        let erased = ErasedRun::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
+        return redaction(entry, &erased, snapshot).ok_or_else(|| corrupt("the redaction is not one of this run"))?;
+    }
     let op = Op::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
     let op = PreparedOp::settled(op, *salt, Vec::new()).map_err(|error| corrupt(error.detail()))?;
     let batch = Prepared { ops: vec![op], key: None, key_salt: *salt };
@@ -46,6 +51,26 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         return Err(corrupt("the entry is not what its body means here"));
     }
     Ok(Replayed { changes: planned.changes })
+}
+
+/// What erased a run is not decided again: what it was decided over is no longer there.
+fn redaction(entry: &Entry, erased: &ErasedRun, snapshot: &impl Snapshot) -> Option<Result<Replayed>> {
+    let (run_no, run_id) = entry.run.as_ref().filter(|(_, run_id)| *run_id == erased.op.run_id)?;
+    if erased.went.entries != entry.seq || entry.body().is_none_or(|body| **body != *erased.body().as_str()) {
+        return None;
+    }
+    let before = match snapshot.run(run_id) {
+        Ok(before) => before.filter(|row| row.run_no == *run_no).map(Box::new),
+        Err(error) => return Some(Err(error)),
+    };
+    let change = Change::Erased {
+        run_no: *run_no,
+        run_id: run_id.clone(),
+        log_index: entry.log_index,
+        entries: entry.seq,
+        before,
+    };
+    Some(Ok(Replayed { changes: vec![change] }))
 }
 
 fn erased(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{RunId, TraceId};
-use tracekeep_core::model::{Kind, RunStatus, Source};
+use tracekeep_core::model::{HoldOn, Kind, RunStatus, Source};
 use tracekeep_core::seal::StepLeaves;
 
 use super::decide::{Change, Context};
@@ -26,6 +26,12 @@ pub(super) struct Work<'a> {
     topics: HashMap<(RunId, String), u64>,
     traces: HashMap<(RunId, TraceId), NewTrace>,
     slots: HashMap<(RunId, TraceId), SlotRow>,
+    /// Entries of no run that this batch writes.
+    unowned: u64,
+    /// What this batch holds or lets go of.
+    holds: HashMap<HoldOn, (u64, bool)>,
+    /// The redactions of the runs that this batch erased.
+    erased: HashMap<RunId, u64>,
     /// Where the traces of this batch hang.
     hangs: HashMap<u64, Slot>,
     /// What became of the named ids that this batch touched.
@@ -38,6 +44,12 @@ struct NewTrace {
     row: TraceRow,
     entry: u64,
     end: Option<u64>,
+}
+
+/// The latest fact on what may be held, as the next op of the batch sees it.
+pub(super) struct SeenHold<'w> {
+    pub(super) entry: &'w Entry,
+    pub(super) held: bool,
 }
 
 /// A trace as the next op of the batch sees it.
@@ -61,6 +73,9 @@ impl<'a> Work<'a> {
             topics: HashMap::new(),
             traces: HashMap::new(),
             slots: HashMap::new(),
+            unowned: 0,
+            holds: HashMap::new(),
+            erased: HashMap::new(),
             hangs: HashMap::new(),
             filled: HashMap::new(),
         }
@@ -146,6 +161,55 @@ impl<'a> Work<'a> {
         self.entries.push(entry);
         self.leaves.push(leaf);
         Ok(log_index)
+    }
+
+    /// Appends an entry of no run.
+    pub(super) fn append_unowned(&mut self, kind: Kind, commit: Hash, body: Body, salt: Salt) -> u64 {
+        let entry = Entry {
+            log_index: self.next_index(),
+            run: None,
+            seq: self.found.unowned_entries + self.unowned,
+            kind,
+            recorded_at: self.context.recorded_at,
+            commit,
+            after: 0,
+            content: Some((body, salt)),
+        };
+        let log_index = entry.log_index;
+        self.unowned += 1;
+        self.leaves.push(entry.leaf(self.context.ledger).hash());
+        self.entries.push(entry);
+        log_index
+    }
+
+    /// The redaction that erased a run.
+    pub(super) fn erased(&self, run_id: &RunId) -> Option<&Entry> {
+        match self.erased.get(run_id) {
+            Some(log_index) => self.new_entry(*log_index),
+            None => self.found.erased.get(run_id),
+        }
+    }
+
+    /// The run is erased by the entry at `log_index`; nothing is written under its id any more.
+    pub(super) fn put_erased(&mut self, before: RunRow, log_index: u64) {
+        self.runs.retain(|row| row.run_no != before.run_no);
+        self.erased.insert(before.run_id.clone(), log_index);
+        self.changes.push(Change::Erased {
+            run_no: before.run_no,
+            run_id: before.run_id.clone(),
+            log_index,
+            entries: before.entries,
+            before: Some(Box::new(before)),
+        });
+    }
+
+    /// What this batch did to what may be held.
+    pub(super) fn new_hold(&self, on: &HoldOn) -> Option<(u64, bool)> {
+        self.holds.get(on).copied()
+    }
+
+    pub(super) fn put_hold(&mut self, on: HoldOn, log_index: u64, held: bool) {
+        self.holds.insert(on, (log_index, held));
     }
 
     pub(super) fn step(&self, run_id: &RunId, index: u32) -> Option<&Entry> {

@@ -23,6 +23,8 @@ use std::cell::Cell;
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
+use tracekeep_core::model::Op;
+use tracekeep_core::view::Redaction;
 
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
@@ -33,7 +35,27 @@ use crate::snapshot::{Position, Snapshot, Stretch};
 /// The run's row, or the error that names what is missing.
 fn known(snapshot: &impl Snapshot, run_id: &RunId) -> Result<RunRow> {
     let unknown = || Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
-    snapshot.run(run_id)?.ok_or_else(unknown)
+    there(snapshot, run_id)?.ok_or_else(unknown)
+}
+
+/// The run's row, `None` where the run is unknown; `run_erased` where it was erased.
+fn there(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<RunRow>> {
+    match snapshot.run(run_id)? {
+        None => match snapshot.erased(run_id)? {
+            Some(log_index) => Err(erased(snapshot, log_index)?),
+            None => Ok(None),
+        },
+        row => Ok(row),
+    }
+}
+
+/// The error that carries the redaction at `log_index`.
+fn erased(snapshot: &impl Snapshot, log_index: u64) -> Result<Error> {
+    let entry = entry(snapshot, log_index)?;
+    let Some(Op::EraseRun(op)) = entry.op()? else { return Err(nowhere(log_index)) };
+    let detail = format!("the run was erased at {} by log index {log_index}", entry.recorded_at);
+    let redaction = Redaction { log_index, recorded_at: entry.recorded_at, reason: op.reason, by: op.by };
+    Ok(Error::new(Code::RunErased, detail).with_redaction(redaction))
 }
 
 fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {

@@ -7,7 +7,7 @@ use tracekeep_core::model::{DescribeRun, Op, StartRun};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::{Run, RunCount};
 
-use super::{Meter, Walk, page};
+use super::{Meter, Walk, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, RunFilter, RunQuery, RunSort};
@@ -18,9 +18,9 @@ use crate::words::{Words, cut};
 /// One run; `None` where it is unknown.
 ///
 /// # Errors
-/// What the snapshot fails with.
+/// `run_erased`; what the snapshot fails with.
 pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
-    snapshot.run(run_id)?.map(|row| view(snapshot, row, &Meter::default())).transpose()
+    there(snapshot, run_id)?.map(|row| view(snapshot, row, &Meter::default())).transpose()
 }
 
 /// Runs by what the query sorts by, then by log index.

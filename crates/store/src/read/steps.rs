@@ -5,7 +5,7 @@ use tracekeep_core::model::Op;
 use tracekeep_core::view::Step;
 use tracekeep_core::{TimeRange, Timestamp};
 
-use super::{Walk, entry, known, page};
+use super::{Walk, entry, known, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest};
@@ -15,9 +15,9 @@ use crate::snapshot::Snapshot;
 /// One step; `None` where run or step is unknown.
 ///
 /// # Errors
-/// What the snapshot fails with.
+/// `run_erased`; what the snapshot fails with.
 pub fn step(snapshot: &impl Snapshot, run_id: &RunId, index: u32) -> Result<Option<Step>> {
-    let Some(run) = snapshot.run(run_id)? else { return Ok(None) };
+    let Some(run) = there(snapshot, run_id)? else { return Ok(None) };
     let Some(row) = snapshot.step(run.run_no, index)? else { return Ok(None) };
     view(&entry(snapshot, row.log_index)?).map(Some)
 }
@@ -25,7 +25,7 @@ pub fn step(snapshot: &impl Snapshot, run_id: &RunId, index: u32) -> Result<Opti
 /// The steps of a run by index.
 ///
 /// # Errors
-/// `run_not_found`, `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
+/// `run_not_found`, `run_erased`, `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) -> Result<Page<Step>> {
     let run = known(snapshot, run_id)?;
     // The index takes the place of the time: it is the order of steps.

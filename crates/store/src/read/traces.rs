@@ -6,7 +6,7 @@ use tracekeep_core::model::{Op, RecordTrace, TraceStatus, TraceType};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
-use super::{Meter, Walk, known, page};
+use super::{Meter, Walk, known, page, there};
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
 use crate::query::{CountsQuery, Page, TraceQuery};
@@ -16,16 +16,16 @@ use crate::snapshot::{Snapshot, TraceCounter};
 /// One trace; `None` where run or trace is unknown.
 ///
 /// # Errors
-/// What the snapshot fails with.
+/// `run_erased`; what the snapshot fails with.
 pub fn trace(snapshot: &impl Snapshot, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
-    let Some(run) = snapshot.run(run_id)? else { return Ok(None) };
+    let Some(run) = there(snapshot, run_id)? else { return Ok(None) };
     snapshot.trace(run.run_no, id)?.map(|row| view(snapshot, &row, &Meter::default())).transpose()
 }
 
 /// How many traces a run has of each type, with each tag and in each status; or the counters that are named.
 ///
 /// # Errors
-/// `run_not_found`; what the snapshot fails with.
+/// `run_not_found`, `run_erased`; what the snapshot fails with.
 pub fn trace_counts(snapshot: &impl Snapshot, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
     let run = known(snapshot, run_id)?;
     let count = |name: &str, counter| -> Result<Option<NameCount>> {
@@ -54,7 +54,7 @@ pub fn trace_counts(snapshot: &impl Snapshot, run_id: &RunId, query: &CountsQuer
 /// Traces of a run by (occurred_at, log index).
 ///
 /// # Errors
-/// `run_not_found`, `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
+/// `run_not_found`, `run_erased`, `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
     let (filter, size) = (&query.filter, snapshot.size());
     filter.check()?;

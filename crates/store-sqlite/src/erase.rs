@@ -1,0 +1,30 @@
+//! The content of an erased run: bodies and salts in the log, words in the text index.
+//!
+//! The rows of its indices go as they do when the log is walked ([`crate::index`]); what is here happens once, in the
+//! transaction that writes the redaction.
+
+use tracekeep_store::Result;
+
+use crate::error::corrupt;
+use crate::snapshot::View;
+use crate::statement::run;
+use crate::text;
+
+/// Erases the content of the entries of a run in front of its redaction, `entries` of them, while its rows still stand.
+///
+/// # Errors
+/// `corrupt` where other than so many are found: nothing may be changed then.
+pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64) -> Result<()> {
+    text::erase(view, run_no)?;
+    let sql = "UPDATE entry SET body = NULL, salt = NULL WHERE log_index < ?2 AND log_index IN ( \
+               SELECT log_index FROM step WHERE run_no = ?1 \
+               UNION ALL SELECT log_index FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 \
+               UNION ALL SELECT ended_by FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 AND ended_by IS NOT NULL \
+               UNION ALL SELECT log_index FROM entry INDEXED BY entry_of_run_rest \
+               WHERE run_no = ?1 AND run_no IS NOT NULL AND kind NOT IN (3, 4, 5))";
+    let found = run(view.conn, sql, (run_no, redaction))? as u64;
+    if found != entries {
+        return Err(corrupt(format!("the indices name {found} of the run's {entries} entries: rebuild them first")));
+    }
+    Ok(())
+}
