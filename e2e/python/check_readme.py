@@ -93,6 +93,15 @@ def check_runs_are_compared_as_written(stage):
         same("what comes of it", found, shown_below(compare))
 
 
+def check_runs_are_found_as_written(stage):
+    names = "".join(block("post()").splitlines(keepends=True)[:2])
+    record, find = block("tracekeep diff"), block("tracekeep runs --count")
+    with stage.serve() as server:
+        typed(stage, server, names + record)
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + find))
+        same("what comes of it", found, shown_below(find))
+
+
 def check_the_addresses_that_the_readme_names_answer(stage):
     text = (ROOT / "README.md").read_text()
     paths = set(re.findall(r"http://127\.0\.0\.1:4318(/[\w./]*)", text)) | set(re.findall(r"`(/[a-z]+)`", text))

@@ -1,9 +1,13 @@
-//! What is too big for every backend to do on every run, in memory: a chain of 100,000 traces on a stack of 2 MiB, and
-//! 136 MB of bodies under one batch.
+//! What is too big for every backend to do on every run, in memory: a chain of 100,000 traces on a stack of 2 MiB, 136 MB
+//! of bodies under one batch, and lists that end at their budget of rows.
 
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::model::{EndStatus, EndTrace, Op, RecordTrace, StartRun, TraceType};
-use tracekeep_store::{Batch, LedgerStore, MemoryLedger, PageRequest, Receipt, Recorded, Result, TreeQuery, block_on};
+use tracekeep_core::view::RunCount;
+use tracekeep_store::{
+    Batch, LedgerStore, MemoryLedger, Page, PageRequest, Receipt, Recorded, Result, RunFilter, RunQuery, TreeQuery,
+    block_on,
+};
 
 const TRACES: u32 = 100_000;
 
@@ -73,4 +77,43 @@ fn what_a_batch_is_compared_with_is_bounded_and_a_duplicate_of_any_size_is_one()
     for (from, to) in [(0, 17), (17, 34)] {
         assert_eq!(send(ends(from, to)).expect("recorded").outcome, Recorded::Recorded);
     }
+}
+
+/// Several attributes together are looked for in 10,000 rows a page, a goal in a third of them: whatever does not fit is
+/// passed over, the page is short and the count says that it is not whole.
+#[test]
+fn a_search_of_runs_ends_at_its_budget_and_goes_on_from_there() {
+    const RUNS: u32 = 10_050;
+    let ledger = MemoryLedger::default();
+    let run_id = |n: u32| RunId::new(format!("r{n}")).expect("an id");
+    let starts: Vec<_> = (0..RUNS)
+        .map(|n| {
+            let goal = Some(if n == 0 { "needle" } else { "hay" }.to_owned());
+            let tags = vec!["all".to_owned(), if n == 0 { "one" } else { "others" }.to_owned()];
+            Op::StartRun(StartRun { run_id: Some(run_id(n)), goal, tags, seed: n.min(1).into(), ..StartRun::default() })
+        })
+        .collect();
+    for chunk in starts.chunks(1_000) {
+        ledger.commit_blocking(vec![Batch::of(chunk.to_vec())]).remove(0).expect("recorded");
+    }
+    let all = RunFilter { tag: Some("all".to_owned()), ..RunFilter::default() };
+    let seed = RunFilter { seed: Some(0), ..all.clone() };
+    let text = RunFilter { text: Some("needle".to_owned()), ..RunFilter::default() };
+    for (filter, pages) in [(seed, 2), (text, 4)] {
+        let mut query = RunQuery { filter: filter.clone(), ..RunQuery::default() };
+        for page in 1..=pages {
+            let Page { items, next_cursor, .. } = block_on(ledger.runs(&query)).expect("a page");
+            let found: Vec<_> = items.into_iter().map(|run| run.run_id).collect();
+            let last = page == pages;
+            assert_eq!((found.as_slice(), next_cursor.is_none()), (&[run_id(0)][..usize::from(last)], last), "{page}");
+            query.page.cursor = next_cursor;
+        }
+        let count = block_on(ledger.run_count(&filter)).expect("a count");
+        assert_eq!(count, RunCount { count: 1, complete: false }, "the oldest is counted first");
+    }
+    let count = |filter: RunFilter| block_on(ledger.run_count(&filter)).expect("a count");
+    assert_eq!(count(all), RunCount { count: 10_000, complete: false });
+    let one = RunFilter { tag: Some("one".to_owned()), seed: Some(0), ..RunFilter::default() };
+    assert_eq!(count(one), RunCount { count: 1, complete: true });
+    assert_eq!(count(RunFilter::default()), RunCount { count: RUNS.into(), complete: true });
 }

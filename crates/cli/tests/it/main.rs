@@ -5,6 +5,7 @@ mod diff;
 mod help;
 mod look;
 mod record;
+mod runs;
 mod serve;
 mod traces;
 

@@ -24,6 +24,7 @@ cases!("runs":
     completing_twice_equal_is_a_duplicate_and_other_a_conflict,
     a_completed_run_says_how_it_ended,
     every_final_status,
+    a_final_status_is_final,
     a_sealed_run_refuses_steps_traces_ends_and_still_knows_its_own,
     telemetry_may_come_late,
     lists_by_each_filter_and_order,
@@ -261,13 +262,29 @@ fn every_final_status(cx: &mut Context) {
     assert!(cx.run_ids(&RunQuery { filter: running, ..RunQuery::default() }, 10).is_empty());
 }
 
+fn a_final_status_is_final(cx: &mut Context) {
+    let ends = ["completed", "failed", "aborted"];
+    let ended = |status: &str| with(complete(status), json!({ "status": status }));
+    for status in ends {
+        cx.record(&[start(status)]);
+        let receipt = cx.record(&[ended(status)]);
+        for other in ends.into_iter().filter(|other| *other != status) {
+            cx.conflict(&[with(ended(status), json!({ "status": other }))], &["status"]);
+        }
+        cx.again(&[ended(status)], &receipt);
+        assert_eq!((cx.run(status).status.as_str(), cx.run(status).seals), (status, 1));
+    }
+    cx.refuse(&[complete("nobody")], "run_not_found");
+}
+
 fn a_sealed_run_refuses_steps_traces_ends_and_still_knows_its_own(cx: &mut Context) {
     let call = crate::ops::call("r", "c");
     let open = crate::ops::call("r", "open");
     let recorded = [start("r"), step("r", 0), thought("r", "t"), call, end("r", "c"), open];
     let receipt = cx.record(&recorded);
     let completed = cx.record(&[complete("r")]);
-    for op in [step("r", 1), thought("r", "u"), end("r", "open"), span("r", "u", None)] {
+    let described = json!({"op": "describe_run", "run_id": "r", "topic": "root", "goal": "late"});
+    for op in [step("r", 1), thought("r", "u"), end("r", "open"), span("r", "u", None), described] {
         cx.refuse(&[op], "sealed");
     }
     cx.again(&recorded, &receipt);
