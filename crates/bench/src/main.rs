@@ -17,6 +17,7 @@ mod reads;
 mod records;
 mod report;
 mod rows;
+mod runs;
 mod search;
 mod server;
 mod space;
@@ -48,12 +49,13 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 8] = [
+const FIGURES: [(&str, Figure); 9] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
     ("decode", telemetry::decode),
     ("reads", reads::reads),
+    ("runs", runs::runs),
     ("start", start::start),
     ("space", space::space),
     ("cost", cost::cost),
