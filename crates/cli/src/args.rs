@@ -64,6 +64,11 @@ pub(crate) enum Command {
     /// Compare two runs: whether they did the same, and where they part
     #[command(after_help = DIFF_HELP)]
     Diff(Diff),
+    /// List the runs of the same plan and seed by how they came out, and the steps at which they differ
+    #[command(
+        after_help = "Exit codes: 0 all came out the same, 1 they did not, or the run has no plan and so matches nothing."
+    )]
+    Matches { run: RunId },
     /// Recompute a run from the log and say what was checked
     #[command(after_help = VERIFY_HELP)]
     Verify {

@@ -7,6 +7,7 @@ use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
+use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
@@ -232,6 +233,10 @@ impl LedgerStore for HttpLedger {
             .page(&query.page)
             .on(&run_path(a, &format!("/compare/{}", segment(b.as_str()))));
         self.get(&path)?.whole()
+    }
+
+    async fn matches(&self, run_id: &RunId) -> Result<Matches> {
+        self.get(&run_path(run_id, "/matches"))?.whole()
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
@@ -113,6 +114,10 @@ impl LedgerStore for FaultStore {
 
     async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
         self.inner.compare(a, b, query).await
+    }
+
+    async fn matches(&self, run_id: &RunId) -> Result<Matches> {
+        self.inner.matches(run_id).await
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -24,6 +24,7 @@ mod invalid;
 pub mod json;
 mod leaf;
 pub mod limits;
+pub mod matches;
 pub mod merkle;
 pub mod model;
 pub mod seal;

@@ -63,6 +63,15 @@ pub const SCAN_ROWS_MAX: u32 = 10_000;
 /// Steps that a page of differences between two runs passes beyond the first that differs: what a reader waits for.
 pub const COMPARED_STEPS_MAX: u32 = 100_000;
 
+/// Ways in which runs of one plan and seed came out that are listed, and compared with the most frequent.
+pub const MATCH_GROUPS_MAX: u32 = 50;
+
+/// Runs that are named for each way.
+pub const MATCH_EXAMPLES_MAX: u32 = 5;
+
+/// Places that are listed where runs of one plan and seed differ.
+pub const FLAKY_STEPS_MAX: u32 = 100;
+
 /// Traces that one query names by their ids: what fits a URL with ids of any length.
 pub const TRACE_IDS_MAX: u32 = 64;
 

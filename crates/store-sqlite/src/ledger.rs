@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
@@ -379,6 +380,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
         self.readers.read(|view| read::compare(view, a, b, query))
+    }
+
+    async fn matches(&self, run_id: &RunId) -> Result<Matches> {
+        self.readers.read(|view| read::matches(view, run_id))
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
@@ -74,6 +75,11 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// begin with; bodies are read only where leaves differ. A page ends once it has its differences, 8 MiB of bodies, or
     /// has passed [`COMPARED_STEPS_MAX`](tracekeep_core::limits::COMPARED_STEPS_MAX) steps beyond the first divergence.
     async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison>;
+
+    /// The sealed runs of a run's plan and seed by how they came out, and the places where they differ; none where it has
+    /// no plan. `run_not_found`. Looks at the latest [`SCAN_ROWS_MAX`](tracekeep_core::limits::SCAN_ROWS_MAX) of them,
+    /// and says where it stopped before it had seen everything.
+    async fn matches(&self, run_id: &RunId) -> Result<Matches>;
 
     /// A trace; `None` where run or trace is unknown.
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>>;

@@ -47,6 +47,7 @@ pub use tracekeep_core::compare::{
 pub use tracekeep_core::hash::{Hash, hash_request};
 pub use tracekeep_core::id::{CorrelationId, Key, LedgerId, RunId, TraceId};
 pub use tracekeep_core::json::{Json, canonical_json};
+pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
     ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,

@@ -6,6 +6,7 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{CorrelationId, RunId};
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::matches::Matches;
 use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, RunStatus, StartRun};
 use tracekeep_core::view::{Run, RunCount, Step};
 use tracekeep_core::{TimeRange, Timestamp};
@@ -214,6 +215,14 @@ impl RunStore {
     #[doc(alias = "get_trace_count")]
     pub fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         block_on(self.ledger.run_count(filter))
+    }
+
+    /// The runs of a run's plan and seed by how they came out: how often, which ones, and at which steps they differ.
+    ///
+    /// # Errors
+    /// `run_not_found`; failures of the storage.
+    pub fn matches(&self, run_id: &RunId) -> Result<Matches> {
+        block_on(self.ledger.matches(run_id))
     }
 
     /// Recomputes a run from its entries in the log: commitments, places in the ledger's tree, hashes, seals, indices. What

@@ -4,6 +4,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod log;
+mod matches;
 mod record;
 mod runs;
 mod serve;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Tree(args) => tree::tree(&config, args),
         Command::Traces(args) => traces::traces(&config, args),
         Command::Diff(args) => diff::diff(&config, args),
+        Command::Matches { run } => matches::matches(&config, &run),
         Command::Verify { run } => verify::verify(&config, &run),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),

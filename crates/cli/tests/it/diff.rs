@@ -212,3 +212,26 @@ fn a_run_is_recomputed_and_what_was_checked_is_said() {
     assert!(found.code(1).out().contains(": the body does not fit its commitment"), "{}", found.out());
     place.run(&["verify", "--run", "good"]).code(0);
 }
+
+#[test]
+fn matching_runs_are_listed_by_how_they_came_out() {
+    let place = recorded();
+    let planned = |id: &str, step: &str| {
+        run(id, &[FRA, step], "completed").replacen(r#""run_id":"#, r#""plan":[{"skill":"search"}],"run_id":"#, 1)
+    };
+    let lines = planned("p", FRA) + &planned("q", FRA);
+    place.run_with(&["record"], &lines).code(0);
+    let same = place.run(&["matches", "p"]);
+    assert!(same.code(0).talk().contains("2 runs of this plan and seed came out in 1 ways"), "{}", same.talk());
+    place.run_with(&["record"], &planned("s", FOUR)).code(0);
+    let found = place.run(&["matches", "s"]);
+    let out = found.code(1).out();
+    let lines: Vec<_> = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(lines[0], ["RUNS", "STATUS", "ROOT", "BEHAVIOUR", "SUCH", "AS"]);
+    assert_eq!((lines[1][0], lines[1][4..].to_vec()), ("2", vec!["q", "p"]));
+    assert_eq!((lines[2][..2].to_vec(), lines[2][5]), (vec!["1", "*"], "s"));
+    assert_eq!(lines[3].join(" "), "step 1: another output in 1 of the other ways, 1 runs");
+    assert!(place.run(&["matches", "s", "--json"]).code(1).out().starts_with(r#"{"complete":true,"flaky":[{"#));
+    assert!(place.run(&["matches", "good"]).code(1).talk().contains("no plan"));
+    place.run(&["matches", "nobody"]).code(1);
+}

@@ -20,6 +20,7 @@ mod holds;
 mod indices;
 mod keys;
 mod limits;
+mod matches;
 mod otel;
 mod proofs;
 mod queries;
@@ -45,6 +46,7 @@ pub const CASES: &[&[Case]] = &[
     indices::CASES,
     keys::CASES,
     limits::CASES,
+    matches::CASES,
     otel::CASES,
     proofs::CASES,
     queries::CASES,

@@ -173,6 +173,7 @@ const TO: Param = time("to", "occurred before this time");
 use Gives::{Object, Other};
 use Takes::{Batch, Nothing, Op, Otlp};
 use tracekeep_core::compare;
+use tracekeep_core::matches;
 use tracekeep_core::model;
 use tracekeep_core::view;
 use tracekeep_store::{Receipt, Report, RunReport};
@@ -220,6 +221,8 @@ routes! {
     GET "/api/v1/runs/{run_id}/compare/{other}" "Compare two runs: the verdict, where they part, and what differs"
         [LEVEL, boolean("proof", "true: prove the first divergence"), LIMIT, CURSOR],
         Nothing, Object(Shape::of::<compare::Comparison>) => reads::compare;
+    GET "/api/v1/runs/{run_id}/matches" "The runs of the same plan and seed by how they came out, and where they differ"
+        [], Nothing, Object(Shape::of::<matches::Matches>) => reads::matches;
     GET "/api/v1/runs/{run_id}/verify" "Recompute a run from the log: hashes, proofs, seals, indices"
         [], Nothing, Object(Shape::of::<RunReport>) => reads::verify;
     GET "/api/v1/runs/{run_id}/indices" "Compare a run's indices with its entries in the log"

@@ -156,6 +156,12 @@ pub(crate) async fn compare(call: Call) -> Result<Response, Problem> {
     Ok(view(&call.app.read(async move |store| store.compare(&a, &b, &query).await).await?))
 }
 
+pub(crate) async fn matches(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(view(&call.app.read(async move |store| store.matches(&run_id).await).await?))
+}
+
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;

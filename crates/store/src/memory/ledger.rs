@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
@@ -114,6 +115,10 @@ impl LedgerStore for MemoryLedger {
 
     async fn compare(&self, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
         read::compare(&*self.lock(), a, b, query)
+    }
+
+    async fn matches(&self, run_id: &RunId) -> Result<Matches> {
+        read::matches(&*self.lock(), run_id)
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -20,8 +20,8 @@ use crate::rows::{RunRow, StepRow};
 use crate::snapshot::Snapshot;
 
 /// Where the header stands in the order of differences; steps stand at their index, the end after all of them.
-const HEADER: i64 = -1;
-const END: i64 = STEP_INDEX_MAX as i64 + 1;
+pub(super) const HEADER: i64 = -1;
+pub(super) const END: i64 = STEP_INDEX_MAX as i64 + 1;
 
 /// Two runs beside each other, and a page of what differs.
 ///
@@ -84,7 +84,7 @@ fn shown(row: &RunRow) -> ComparedRun {
 }
 
 /// One run as its latest seal covers it.
-struct Side {
+pub(super) struct Side {
     row: RunRow,
     start: Option<StartRun>,
     end: FinalStatus,
@@ -97,7 +97,11 @@ struct Side {
 }
 
 impl Side {
-    fn of(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<std::result::Result<Self, Hindered>> {
+    pub(super) fn of(
+        snapshot: &impl Snapshot,
+        row: RunRow,
+        meter: &Meter,
+    ) -> Result<std::result::Result<Self, Hindered>> {
         let hindered = |reason| Ok(Err(Hindered { run_id: row.run_id.clone(), reason }));
         let first = meter.entry(snapshot, row.run_no)?;
         if first.content.is_none() {
@@ -176,14 +180,14 @@ impl<'a, S: Snapshot> Steps<'a, S> {
 
 /// A place at which two runs' leaves differ.
 #[derive(Clone, Copy)]
-struct Spot {
-    place: i64,
-    a: Option<StepRow>,
-    b: Option<StepRow>,
+pub(super) struct Spot {
+    pub(super) place: i64,
+    pub(super) a: Option<StepRow>,
+    pub(super) b: Option<StepRow>,
 }
 
 /// How a walk goes on.
-enum Next {
+pub(super) enum Next {
     Spot(Spot),
     /// As many steps as it may have been passed; it goes on at a place.
     Tired(i64),
@@ -191,7 +195,7 @@ enum Next {
 }
 
 /// A walk along two runs' leaves.
-struct Walk<'a, S> {
+pub(super) struct Walk<'a, S> {
     level: Level,
     a: Steps<'a, S>,
     b: Steps<'a, S>,
@@ -200,7 +204,7 @@ struct Walk<'a, S> {
 }
 
 impl<S: Snapshot> Walk<'_, S> {
-    fn next(&mut self, budget: &mut u32) -> Result<Next> {
+    pub(super) fn next(&mut self, budget: &mut u32) -> Result<Next> {
         if std::mem::take(&mut self.header) {
             return Ok(Next::Spot(Spot { place: HEADER, a: None, b: None }));
         }
@@ -229,17 +233,17 @@ impl<S: Snapshot> Walk<'_, S> {
 }
 
 /// Two sealed runs whose trees of a level differ.
-struct Pair<'a, S> {
-    snapshot: &'a S,
-    a: Side,
-    b: Side,
-    level: Level,
-    meter: Meter,
+pub(super) struct Pair<'a, S> {
+    pub(super) snapshot: &'a S,
+    pub(super) a: Side,
+    pub(super) b: Side,
+    pub(super) level: Level,
+    pub(super) meter: Meter,
 }
 
 impl<S: Snapshot> Pair<'_, S> {
     /// A walk from a place on.
-    fn walk(&self, from: i64) -> Result<Walk<'_, S>> {
+    pub(super) fn walk(&self, from: i64) -> Result<Walk<'_, S>> {
         let (a, b, level) = (&self.a, &self.b, self.level);
         let header = from <= HEADER && a.header_leaf(level) != b.header_leaf(level);
         let front = if a.folded && b.folded { a.row.fold.same_front(&b.row.fold, level) } else { 0 };

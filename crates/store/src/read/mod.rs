@@ -2,6 +2,7 @@
 
 mod compare;
 mod find;
+mod matches;
 mod proofs;
 mod runs;
 mod steps;
@@ -10,6 +11,7 @@ mod tree;
 mod verify;
 
 pub use compare::compare;
+pub use matches::matches;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
 pub use runs::{run, run_count, runs};
 pub use steps::{step, steps};
