@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::id::{Key, RunId, TraceId};
 use tracekeep_core::model::{FinalStatus, RunStatus, TraceStatus};
+use tracekeep_store::gate::{Fingerprint, Token};
 
 use tracekeep_store::RunSort;
 
@@ -93,6 +94,11 @@ pub(crate) enum Command {
         /// The indices of this run alone
         #[arg(long)]
         run: Option<RunId>,
+    },
+    /// Ask the gate whether to do something that is to happen once, and tell it how it ended
+    Idem {
+        #[command(subcommand)]
+        command: Idem,
     },
     /// Say what an error code means and what to do about it
     Explain { code: String },
@@ -313,6 +319,74 @@ pub(crate) struct Complete {
     /// Claim the root hash
     #[arg(long, value_name = "HASH")]
     pub(crate) root_hash: Option<Hash>,
+}
+
+/// What stands below the options of `idem check`.
+const IDEM_CHECK_HELP: &str = "\
+Exit codes: 0 new (the caller holds the lease: go), 1 not to be done: duplicate, in_progress, conflict or failed, which \
+the first word says; 3 the gate could not answer: never go then.
+
+With --json: one line, as the API answers.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Idem {
+    /// Ask whether to do what the request says, and hold the lease if so
+    #[command(after_help = IDEM_CHECK_HELP)]
+    Check(IdemCheck),
+    /// Say that it is done
+    Complete {
+        key: Key,
+        /// What the check gave
+        #[arg(long)]
+        token: Token,
+        /// The answer that others get: JSON, @FILE, or - for stdin
+        #[arg(long, value_name = "JSON", default_value = "null")]
+        response: String,
+    },
+    /// Say that it failed, for good unless told
+    Fail {
+        key: Key,
+        /// What the check gave
+        #[arg(long)]
+        token: Token,
+        /// Why: told to those who ask later
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        error: String,
+        /// Nothing happened: whoever asks next does it
+        #[arg(long)]
+        retryable: bool,
+    },
+    /// Hold the lease for longer
+    Renew {
+        key: Key,
+        /// What the check gave
+        #[arg(long)]
+        token: Token,
+    },
+    /// Say how a key stands
+    Status { key: Key },
+    /// Forget a key: the same request is new again
+    Rm { key: Key },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdemCheck {
+    pub(crate) key: Key,
+    /// What is to be done: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON", required_unless_present = "fingerprint")]
+    pub(crate) request: Option<String>,
+    /// SHA-256 of the request, in hex, instead of the request
+    #[arg(long, value_name = "HEX", conflicts_with = "request")]
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Milliseconds that the lease lasts without being renewed
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub(crate) lease_ms: u64,
+    /// Seconds that the answer is kept
+    #[arg(long, value_name = "S", default_value_t = 86_400)]
+    pub(crate) ttl_s: u64,
+    /// The run that asks; told to those who ask later
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<RunId>,
 }
 
 /// Reads the command line; what is wrong with it ends the process with 2.

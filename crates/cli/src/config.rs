@@ -19,8 +19,25 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 5] =
-    ["TRACEKEEP_LEDGER", "TRACEKEEP_SERVER", "TRACEKEEP_LISTEN", "TRACEKEEP_MODE", "TRACEKEEP_LOG"];
+const VARIABLES: [&str; 6] = [
+    "TRACEKEEP_LEDGER",
+    "TRACEKEEP_SERVER",
+    "TRACEKEEP_LISTEN",
+    "TRACEKEEP_MODE",
+    "TRACEKEEP_LOG",
+    "TRACEKEEP_IDEMPOTENCY_STORE",
+];
+
+/// Where the idempotency gate keeps what it knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GateStore {
+    /// In the process: gone with it.
+    Memory,
+    /// In the ledger's file.
+    #[default]
+    Sqlite,
+}
 
 /// How much safety the deployment demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -42,6 +59,7 @@ struct File {
     server: Option<String>,
     listen: Option<String>,
     mode: Option<Mode>,
+    idempotency_store: Option<GateStore>,
 }
 
 /// What holds after all layers.
@@ -51,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) server: Option<String>,
     pub(crate) listen: String,
     pub(crate) mode: Mode,
+    pub(crate) gate: GateStore,
     pub(crate) logs: EnvFilter,
     pub(crate) json: bool,
 }
@@ -73,6 +92,7 @@ impl Config {
         };
         let place = layered([flags, env, Whereabouts { ledger: file.ledger, server: file.server }]);
         let mode = variable("TRACEKEEP_MODE")?.map(|text| mode(&text)).transpose()?.or(file.mode);
+        let gate = variable("TRACEKEEP_IDEMPOTENCY_STORE")?.map(|text| gate_store(&text)).transpose()?;
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
         let logs = EnvFilter::try_new(logs.as_deref().unwrap_or("warn"))
             .map_err(|error| Failure::Usage(format!("TRACEKEEP_LOG: {error}")))?;
@@ -81,6 +101,7 @@ impl Config {
             server: place.server,
             listen: file.listen.unwrap_or_else(|| LISTEN.to_owned()),
             mode: mode.unwrap_or_default(),
+            gate: gate.or(file.idempotency_store).unwrap_or_default(),
             logs,
             json: common.json,
         })
@@ -123,6 +144,14 @@ fn mode(text: &str) -> Result<Mode, Failure> {
         "test" => Ok(Mode::Test),
         "prod" => Ok(Mode::Prod),
         _ => Err(Failure::Usage("TRACEKEEP_MODE is local, test or prod".to_owned())),
+    }
+}
+
+fn gate_store(text: &str) -> Result<GateStore, Failure> {
+    match text {
+        "memory" => Ok(GateStore::Memory),
+        "sqlite" => Ok(GateStore::Sqlite),
+        _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_STORE is memory or sqlite".to_owned())),
     }
 }
 

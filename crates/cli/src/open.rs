@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tracekeep_client::HttpLedger;
-use tracekeep_store::{Code, Error, LedgerStore};
+use tracekeep_store::{Code, Error, IdempotencyStore, LedgerStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::Config;
+use crate::config::{Config, GateStore};
 use crate::exit::Failure;
 
 /// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
@@ -35,6 +35,24 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
     writer(&config.ledger, Options::default())
 }
 
+/// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.
+pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Arc::new(HttpLedger::connect(url)?));
+    }
+    if config.is_volatile() || config.gate == GateStore::Memory {
+        let detail = "a gate in memory would be gone when this command ends; name a server, or set \
+                      TRACEKEEP_IDEMPOTENCY_STORE=sqlite and a ledger's file";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    let path = &config.ledger;
+    match SqliteLedger::open(path, Options::default()) {
+        Ok(ledger) => Ok(Arc::new(ledger)),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
+    }
+}
+
 /// A ledger to search for words in, and whether a search catches the text index up, which takes one who may write: as
 /// [`writing`], but what nobody can write to is read, and nothing is made.
 pub(crate) fn searching(config: &Config) -> Result<(Arc<dyn LedgerStore>, bool), Failure> {
@@ -55,15 +73,16 @@ const READABLE: [Code; 3] = [Code::ReadOnly, Code::LedgerLocked, Code::NewerForm
 fn writer(path: &Path, options: Options) -> Result<Arc<dyn LedgerStore>, Failure> {
     match SqliteLedger::open(path, options) {
         Ok(ledger) => Ok(Arc::new(ledger)),
-        Err(error) if error.code() == Code::LedgerLocked.as_str() => through_holder(path, error),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
         Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
 }
 
-fn through_holder(path: &Path, locked: Error) -> Result<Arc<dyn LedgerStore>, Failure> {
+/// The server that holds a ledger, where it is on loopback.
+fn holder(path: &Path, locked: Error) -> Result<HttpLedger, Failure> {
     let address = SqliteLedger::holder(path).and_then(|holder| holder.address);
     match address.and_then(|address| address.parse::<std::net::SocketAddr>().ok()) {
-        Some(address) if address.ip().is_loopback() => Ok(Arc::new(HttpLedger::connect(&format!("http://{address}"))?)),
+        Some(address) if address.ip().is_loopback() => Ok(HttpLedger::connect(&format!("http://{address}"))?),
         _ => Err(Failure::At(path.display().to_string(), locked)),
     }
 }

@@ -43,6 +43,17 @@ impl Answer {
         take_required(&mut object, name, &Path::ROOT).map_err(unreadable)
     }
 
+    /// One member of the object that the answer is, if it is there.
+    pub(crate) fn optional<T: Field>(&self, name: &str) -> Result<Option<T>> {
+        let mut object = self.object()?;
+        take_optional(&mut object, name, &Path::ROOT).map_err(unreadable)
+    }
+
+    /// The answer where it is 200; else the problem that it states.
+    pub(crate) fn accepted(self) -> Result<Self> {
+        if self.status == 200 { Ok(self) } else { Err(self.problem()) }
+    }
+
     pub(crate) fn page<T: Field>(&self) -> Result<Page<T>> {
         self.list("items")
     }
@@ -106,7 +117,7 @@ impl Answer {
             (410, _) => ErrorKind::Gone,
             (413, _) => ErrorKind::TooLarge,
             (422, _) => ErrorKind::Unprocessable,
-            (408 | 429, _) | (503, "busy" | "closed") => ErrorKind::Busy,
+            (408 | 429, _) | (503, "busy" | "closed" | "gate_full") => ErrorKind::Busy,
             (503, "commit_unknown") => ErrorKind::Unknown,
             (500.., _) => ErrorKind::Storage,
             // With them 403, 405 and 415: the same again is refused again.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::json::Json;
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
@@ -71,9 +72,22 @@ impl HttpLedger {
         &self.base
     }
 
-    fn get(&self, path: &str) -> Result<Answer> {
+    pub(crate) fn get(&self, path: &str) -> Result<Answer> {
         let answer = self.agent.get(format!("{}{path}", self.base)).call().map_err(unreachable).and_then(take)?;
         if answer.status == 200 { Ok(answer) } else { Err(answer.problem()) }
+    }
+
+    /// Sends a form, whatever its answer. Where none came, it may have been taken.
+    pub(crate) fn post(&self, path: &str, body: &Json) -> Result<Answer> {
+        let request = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let response = request.send(body.as_str().as_bytes()).map_err(|error| unknown(unreachable(error)))?;
+        take(response).map_err(unknown)
+    }
+
+    /// Deletes what stands at a path, whatever the answer. Where none came, it may have been deleted.
+    pub(crate) fn remove(&self, path: &str) -> Result<Answer> {
+        let response = self.agent.delete(format!("{}{path}", self.base)).call();
+        take(response.map_err(|error| unknown(unreachable(error)))?).map_err(unknown)
     }
 
     fn get_optional(&self, path: &str) -> Result<Option<Answer>> {

@@ -4,6 +4,7 @@
 //! `outcome()` is unknown, and sending the same again is safe. Of several batches in one call, those after it are not sent.
 
 mod answer;
+mod gate;
 mod ledger;
 mod request;
 

@@ -82,7 +82,8 @@ fn serve(folder: &TempDir, sources: &ManualSources) -> (Arc<HttpLedger>, oneshot
             let stop = async move {
                 let _ = stopped.await;
             };
-            bound.serve(App::new(Arc::new(ledger), hosts), stop).await;
+            let ledger = Arc::new(ledger);
+            bound.serve(App::new(Arc::clone(&ledger) as Arc<dyn LedgerStore>, ledger, hosts), stop).await;
         });
     });
     let address = address.recv().expect("the server says its address");

@@ -46,7 +46,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         operation["requestBody"] = body;
         let key = json!({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"},
                          "description": "names this write: the same again is answered as before, another body with 422"});
-        if !matches!(route.takes, Takes::Otlp) {
+        if !matches!(route.takes, Takes::Otlp | Takes::Form(_)) {
             parameters.push(key);
         }
     }
@@ -87,6 +87,7 @@ fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
             "additionalProperties": false,
             "properties": {"ops": {"type": "array", "minItems": 1, "maxItems": BATCH_OPS_MAX, "items": schemas.op()}},
         }}}),
+        Takes::Form(shape) => json!({"application/json": {"schema": schemas.of(&shape())}}),
         Takes::Otlp => json!({
             "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
             "application/json": {"schema": {"type": "object"}},
@@ -124,6 +125,14 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
         Takes::Op(..) | Takes::Batch => json!({
             "201": {"description": "recorded", "content": content},
             "200": {"description": "duplicate: the original receipt", "content": content},
+            "default": problem,
+        }),
+        // Those of the gate say in their summary what else they answer with.
+        Takes::Form(_) if route.path.ends_with("/{key}") => json!({
+            "201": {"description": "new: the caller is to do it", "content": content},
+            "200": {"description": "duplicate: it was done; or it failed for good", "content": content},
+            "409": {"description": "in progress: Retry-After says when to ask again", "content": problem["content"]},
+            "422": {"description": "conflict: the key stands for another request", "content": problem["content"]},
             "default": problem,
         }),
         _ => json!({"200": {"description": "ok", "content": content}, "default": problem}),

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tracekeep_core::json::Json;
+use tracekeep_core::json::{Json, Object, Value};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{Code, Error, ErrorKind, Outcome};
 
@@ -52,18 +52,23 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     error: Error,
+    /// An object whose members the problem has, too.
+    told: Option<Json>,
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: ServerCode, detail: impl Into<String>) -> Self {
         // The store's error carries text and path; the code and the status are the server's own.
-        Self { status: code.status(), code: code.as_str(), error: Error::new(Code::InvalidParameter, detail) }
+        let error = Error::new(Code::InvalidParameter, detail);
+        Self { status: code.status(), code: code.as_str(), error, told: None, retry_after_s: None }
     }
 
     /// What a request is answered with whose handler panicked: what it did before is not known.
     pub(crate) fn panicked() -> Self {
         let error = Error::new(Code::CommitUnknown, "the request could not be finished");
-        Self { status: ServerCode::Internal.status(), code: ServerCode::Internal.as_str(), error }
+        let (status, code) = (ServerCode::Internal.status(), ServerCode::Internal.as_str());
+        Self { status, code, error, told: None, retry_after_s: None }
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -81,6 +86,12 @@ impl Problem {
     /// The same, its path without `prefix`: a route that takes one op hides the batch around it.
     pub(crate) fn strip(mut self, prefix: &str) -> Self {
         self.error = self.error.strip(prefix);
+        self
+    }
+
+    /// The same, with the members of an answer, and with when to ask again.
+    pub(crate) fn telling(mut self, told: &Json, retry_after_s: Option<u64>) -> Self {
+        (self.told, self.retry_after_s) = (Some(told.clone()), retry_after_s);
         self
     }
 
@@ -105,6 +116,10 @@ impl Problem {
         if let Some(redaction) = self.error.redaction() {
             members.push(("redaction", to_json(redaction)));
         }
+        let told = self.told.as_ref().map(Json::value);
+        let told = told.as_ref().and_then(Value::as_object).into_iter().flat_map(Object::iter);
+        let told: Vec<_> = told.map(|(name, value)| (name.to_string(), value.to_json())).collect();
+        members.extend(told.iter().map(|(name, value)| (name.as_str(), value.clone())));
         object(members)
     }
 }
@@ -129,7 +144,7 @@ impl From<Error> for Problem {
             }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, code: error.code(), error }
+        Self { status, code: error.code(), error, told: None, retry_after_s: None }
     }
 }
 
@@ -147,8 +162,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, self.json().as_str().to_owned()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let busy = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after_s.or(busy) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -169,6 +185,7 @@ pages!(
     "corrupt",
     "duplicate_name",
     "effect_failed",
+    "effect_retry",
     "entry_not_found",
     "erased",
     "forbidden_host",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
-use tracekeep_store::{Batch, Code, Error, LedgerStore, Receipt, block_on};
+use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, block_on};
 
 use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
@@ -18,6 +18,7 @@ pub struct App(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn LedgerStore>,
+    gate: Arc<dyn IdempotencyStore>,
     admission: Admission,
     metrics: Metrics,
     /// The log's size after the latest commit.
@@ -29,19 +30,23 @@ struct Shared {
 }
 
 impl App {
-    /// Puts the routes over `store`. `hosts` are the names that requests may come under, for a server on loopback that
+    /// Puts the routes over a ledger and a gate. `hosts` are the names that requests may come under, for a server on loopback that
     /// asks nobody for a key: a page elsewhere could otherwise reach it under a name of its own.
     #[must_use]
-    pub fn new(store: Arc<dyn LedgerStore>, hosts: Option<Vec<String>>) -> Self {
+    pub fn new(store: Arc<dyn LedgerStore>, gate: Arc<dyn IdempotencyStore>, hosts: Option<Vec<String>>) -> Self {
         let (size, _) = watch::channel(0);
         let (stopping, _) = watch::channel(false);
-        let shared =
-            Shared { store, admission: Admission::default(), metrics: Metrics::default(), size, stopping, hosts };
+        let (admission, metrics) = (Admission::default(), Metrics::default());
+        let shared = Shared { store, gate, admission, metrics, size, stopping, hosts };
         Self(Arc::new(shared))
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn LedgerStore> {
         &self.0.store
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<dyn IdempotencyStore> {
+        &self.0.gate
     }
 
     pub(crate) fn admission(&self) -> &Admission {
@@ -108,6 +113,17 @@ impl App {
     ) -> Result<T, Problem> {
         let store = Arc::clone(&self.0.store);
         let done = tokio::task::spawn_blocking(move || block_on(call(&*store))).await;
+        let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the read did not finish"))?;
+        Ok(done?)
+    }
+
+    /// Asks the gate what only reads, on the same threads.
+    pub(crate) async fn ask_gate<T: Send + 'static>(
+        &self,
+        call: impl AsyncFnOnce(&dyn IdempotencyStore) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let gate = Arc::clone(&self.0.gate);
+        let done = tokio::task::spawn_blocking(move || block_on(call(&*gate))).await;
         let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the read did not finish"))?;
         Ok(done?)
     }

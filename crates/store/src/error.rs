@@ -119,6 +119,8 @@ codes! {
     KeyReused = "key_reused", Unprocessable;
     /// The queue is full.
     Busy = "busy", Busy;
+    /// What stands under a key at the gate failed, and may be tried again.
+    EffectRetry = "effect_retry", Busy;
     /// The gate knows as many keys as it may.
     GateFull = "gate_full", Busy;
     /// The ledger is being closed.
@@ -317,6 +319,7 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Busy | ErrorKind::Unknown)
+            || matches!(self.0.code.as_bytes(), b"in_progress")
             || (matches!(self.0.kind, ErrorKind::Storage)
                 && matches!(self.0.code.as_bytes(), b"storage_full" | b"storage_failed" | b"unreachable"))
     }

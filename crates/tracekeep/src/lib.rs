@@ -28,12 +28,14 @@
 //! Reads take microseconds and may be called from anywhere.
 
 mod batch;
+mod idempotency;
 mod open;
 mod runs;
 mod traces;
 mod tree;
 
 pub use batch::{BatchBuilder, TraceStoreExt};
+pub use idempotency::{Effect, IdempotencyGate, Once};
 pub use open::Tracekeep;
 pub use runs::RunStore;
 pub use traces::{GenerateId, TraceOptions, TraceStore};
@@ -54,6 +56,10 @@ pub use tracekeep_core::model::{
 };
 pub use tracekeep_core::view::{NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
+pub use tracekeep_store::gate::{
+    Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore,
+    MemoryIdempotencyStore, Rules, Terms, Token,
+};
 pub use tracekeep_store::{
     Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger,
     OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, RunReport,

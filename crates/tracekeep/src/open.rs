@@ -4,10 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
-use tracekeep_store::{Batch, Error, LedgerStore, MemoryLedger, Receipt, Report, Result, block_on};
+use tracekeep_store::{
+    Batch, Error, IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger, Receipt, Report, Result,
+    block_on,
+};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::batch::BatchBuilder;
+use crate::idempotency::IdempotencyGate;
 use crate::runs::RunStore;
 use crate::traces::TraceStore;
 
@@ -17,6 +21,7 @@ use crate::traces::TraceStore;
 #[derive(Clone, Debug)]
 pub struct Tracekeep {
     ledger: Arc<dyn LedgerStore>,
+    gate: Arc<dyn IdempotencyStore>,
 }
 
 impl Tracekeep {
@@ -26,7 +31,8 @@ impl Tracekeep {
     /// `ledger_locked` where another process writes to it; `not_a_ledger`, `newer_format`, `read_only`,
     /// `storage_failed`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::over(Arc::new(SqliteLedger::open(path, Options::default())?)))
+        let ledger = Arc::new(SqliteLedger::open(path, Options::default())?);
+        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger })
     }
 
     /// A ledger in memory, gone with its last clone: for tests.
@@ -35,10 +41,16 @@ impl Tracekeep {
         Self::over(Arc::new(MemoryLedger::default()))
     }
 
-    /// The handles over any ledger.
+    /// The handles over any ledger. Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
     #[must_use]
     pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
-        Self { ledger }
+        Self { ledger, gate: Arc::new(MemoryIdempotencyStore::default()) }
+    }
+
+    /// The same with another gate.
+    #[must_use]
+    pub fn with_gate(self, gate: Arc<dyn IdempotencyStore>) -> Self {
+        Self { gate, ..self }
     }
 
     /// The ledger itself.
@@ -57,6 +69,12 @@ impl Tracekeep {
     #[must_use]
     pub fn traces(&self) -> TraceStore {
         TraceStore::new(Arc::clone(&self.ledger))
+    }
+
+    /// The gate for effects of a caller's own: in the ledger's file, where it was opened from one.
+    #[must_use]
+    pub fn idempotency(&self) -> IdempotencyGate {
+        IdempotencyGate::new(Arc::clone(&self.gate))
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

@@ -3,6 +3,7 @@
 mod demo;
 mod diff;
 mod doctor;
+mod idem;
 mod log;
 mod matches;
 mod record;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
+        Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),
         Command::Demo => demo::demo(&config),

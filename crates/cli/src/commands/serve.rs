@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tracekeep_server::{App, Bound, bind};
-use tracekeep_store::{LedgerStore, MemoryLedger};
+use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, GateStore, Mode};
 use crate::exit::{Done, Failure, Outcome};
 use crate::print::{plain, talk};
 
@@ -17,6 +17,11 @@ pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
     tracing_subscriber::fmt().with_env_filter(config.logs.clone()).with_writer(std::io::stderr).init();
     if config.is_volatile() && config.mode != Mode::Local {
         return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
+    }
+    if config.gate == GateStore::Memory && config.mode != Mode::Local {
+        let detail = "modes test and prod need a durable idempotency store: set TRACEKEEP_IDEMPOTENCY_STORE=sqlite \
+                      (idempotency_store in tracekeep.toml)";
+        return Err(Failure::Usage(detail.to_owned()));
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
@@ -30,22 +35,32 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         let detail = "modes test and prod refuse to serve a network without a key: listen on a loopback address";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    let ledger: Arc<dyn LedgerStore> = if config.is_volatile() {
-        Arc::new(MemoryLedger::default())
-    } else {
-        let ledger = SqliteLedger::open(&config.ledger, Options::default());
-        let ledger = ledger.map_err(Failure::at(config.ledger.display()))?;
-        ledger.set_address(Some(bound.address().to_string()))?;
-        Arc::new(ledger)
-    };
+    let (ledger, gate) = stores(config, &bound)?;
     welcome(config, &bound);
     if !is_loopback {
         talk("warning: anyone who reaches this address can read and write the ledger");
     }
-    let app = App::new(ledger, bound.loopback_hosts());
+    let app = App::new(ledger, gate, bound.loopback_hosts());
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)
+}
+
+/// The ledger, and the gate beside it.
+type Stores = (Arc<dyn LedgerStore>, Arc<dyn IdempotencyStore>);
+
+fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
+    let in_memory = || Arc::new(MemoryIdempotencyStore::default());
+    if config.is_volatile() {
+        return Ok((Arc::new(MemoryLedger::default()), in_memory()));
+    }
+    let ledger = SqliteLedger::open(&config.ledger, Options::default());
+    let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
+    ledger.set_address(Some(bound.address().to_string()))?;
+    Ok(match config.gate {
+        GateStore::Memory => (ledger, in_memory()),
+        GateStore::Sqlite => (Arc::clone(&ledger) as Arc<dyn LedgerStore>, ledger),
+    })
 }
 
 /// Says what else can be done: the ledger may be served already.

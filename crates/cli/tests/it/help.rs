@@ -7,10 +7,16 @@ use crate::Place;
 fn the_help_is_the_one_in_the_tree() {
     let place = Place::new();
     let mut text = place.run(&["help"]).code(0).out();
-    let commands =
-        ["serve", "record", "runs", "show", "tree", "traces", "tail", "complete", "fsck", "explain", "doctor", "demo"];
+    let commands = [
+        "serve", "record", "runs", "show", "tree", "traces", "tail", "complete", "idem", "fsck", "explain", "doctor",
+        "demo",
+    ];
     for command in commands {
         text.push_str(&format!("\n--- tracekeep help {command}\n\n{}", place.run(&["help", command]).code(0).out()));
+    }
+    for command in ["check", "complete", "fail", "renew", "status", "rm"] {
+        let help = place.run(&["help", "idem", command]).code(0).out();
+        text.push_str(&format!("\n--- tracekeep help idem {command}\n\n{help}"));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.txt");
     if std::env::var_os("TRACEKEEP_WRITE_GOLDEN").is_some() {

@@ -3,6 +3,7 @@
 
 mod diff;
 mod help;
+mod idem;
 mod look;
 mod record;
 mod runs;

@@ -1,5 +1,6 @@
 //! The table of routes: what the router serves and the OpenAPI document says.
 
+mod gate;
 mod log;
 mod reads;
 mod service;
@@ -101,6 +102,8 @@ pub(crate) enum Takes {
     /// The members of an op, without those named: the path says them.
     Op(fn() -> Shape, &'static [&'static str]),
     Batch,
+    /// Members of its own: no batch, so it honours no idempotency key.
+    Form(fn() -> Shape),
     Otlp,
 }
 
@@ -171,12 +174,12 @@ const FROM: Param = time("from", "occurred at this time or later");
 const TO: Param = time("to", "occurred before this time");
 
 use Gives::{Object, Other};
-use Takes::{Batch, Nothing, Op, Otlp};
+use Takes::{Batch, Form as Members, Nothing, Op, Otlp};
 use tracekeep_core::compare;
 use tracekeep_core::matches;
 use tracekeep_core::model;
 use tracekeep_core::view;
-use tracekeep_store::{Receipt, Report, RunReport};
+use tracekeep_store::{IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport};
 
 routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
@@ -231,6 +234,21 @@ routes! {
         [], Nothing, Object(Shape::of::<Report>) => reads::rebuild;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"
         [], Op(Shape::of::<model::CompleteRun>, &["run_id"]), Gives::OpReceipt => writes::complete_run;
+    POST "/api/v1/idempotency/{key}" "Ask the gate whether to do what the request says: 201 new, 200 duplicate or failed, \
+                                      409 in progress with Retry-After, 422 conflict"
+        [], Members(Shape::of::<gate::IdempotencyCheck>), Object(Shape::of::<IdempotencyResponse>) => gate::check;
+    GET "/api/v1/idempotency/{key}" "How a key stands at the gate"
+        [], Nothing, Object(Shape::of::<IdempotencyStatus>) => gate::status;
+    DELETE "/api/v1/idempotency/{key}" "Forget a key at the gate: the same request is new again"
+        [], Nothing, Object(Shape::of::<gate::IdempotencyDeleted>) => gate::delete;
+    POST "/api/v1/idempotency/{key}/complete" "Say that it is done, with the answer that others get"
+        [], Members(Shape::of::<gate::IdempotencyComplete>), Object(Shape::of::<gate::IdempotencyEnded>)
+        => gate::complete;
+    POST "/api/v1/idempotency/{key}/fail" "Say that it failed, for good or to be tried again"
+        [], Members(Shape::of::<gate::IdempotencyFail>), Object(Shape::of::<gate::IdempotencyEnded>) => gate::fail;
+    POST "/api/v1/idempotency/{key}/renew" "Hold the lease for longer"
+        [], Members(Shape::of::<gate::IdempotencyRenew>), Object(Shape::of::<gate::IdempotencyRenewed>)
+        => gate::renew;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"
@@ -320,7 +338,7 @@ async fn guard(State(app): State<App>, request: Request<Body>, next: axum::middl
     };
     let mut response = if !request.headers().get_all(header::HOST).iter().all(ours) {
         refused("this server does not answer for that host")
-    } else if request.method() == Method::POST && !request.headers().get_all(header::ORIGIN).iter().all(from_ours) {
+    } else if !request.method().is_safe() && !request.headers().get_all(header::ORIGIN).iter().all(from_ours) {
         refused("this server takes nothing from pages of that origin")
     } else {
         next.run(request).await

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod events;
+mod gate;
 mod keys;
 mod otlp;
 mod page;
@@ -16,7 +17,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use tracekeep_core::json::{self, Json, Value};
 use tracekeep_server::{App, ConnectionLimits, bind};
-use tracekeep_store::{LedgerStore, MemoryLedger};
+use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
 
 /// A server in this process, on a port of its own; it ends with the value.
 pub(crate) struct Server {
@@ -35,6 +36,15 @@ impl Server {
     }
 
     pub(crate) fn within(limits: ConnectionLimits, ledger: Arc<dyn LedgerStore>) -> Self {
+        Self::before(limits, ledger, Arc::new(MemoryIdempotencyStore::default()))
+    }
+
+    /// A server before a gate of its own.
+    pub(crate) fn before(
+        limits: ConnectionLimits,
+        ledger: Arc<dyn LedgerStore>,
+        gate: Arc<dyn IdempotencyStore>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -46,7 +56,7 @@ impl Server {
                 let stop = async move {
                     let _ = stopped.await;
                 };
-                bound.serve(App::new(ledger, hosts), stop).await;
+                bound.serve(App::new(ledger, gate, hosts), stop).await;
             });
         });
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }

@@ -3,5 +3,6 @@
 
 mod batches;
 mod common;
+mod idempotency;
 mod runs;
 mod traces;

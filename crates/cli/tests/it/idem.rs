@@ -1,0 +1,120 @@
+//! `tracekeep idem`: in the ledger's file, and through a running server.
+
+use crate::serve::Serving;
+use crate::{Ended, Place};
+
+const REQUEST: &str = r#"{"task":"X"}"#;
+/// `printf '{"task":"X"}' | sha256sum`
+const DIGEST: &str = "887fd086fbede164a534a84726c65d12bb3889fb8b6327a5f7e7d45d4eefbc68";
+
+fn check(place: &Place, request: &str) -> Ended {
+    place.run(&["idem", "check", "pay-7", "--request", request, "--run", "run-1"])
+}
+
+#[track_caller]
+fn line(text: &str, name: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+    line[name.len()..].trim().to_owned()
+}
+
+#[test]
+fn a_payment_of_a_shell_script_is_made_once() {
+    let place = Place::new();
+    let new = check(&place, REQUEST).code(0).out();
+    assert_eq!(new.lines().next(), Some("new"));
+    assert_eq!(
+        (line(&new, "stored_hash"), line(&new, "attempt"), line(&new, "run")),
+        (DIGEST.into(), "1".into(), "run-1".into())
+    );
+    let token = line(&new, "token");
+    let meanwhile = check(&place, REQUEST).code(1).out();
+    assert!(meanwhile.starts_with("in_progress\n") && meanwhile.contains("retry_after"), "{meanwhile}");
+    assert!(place.run(&["idem", "status", "pay-7"]).code(0).out().starts_with("in_progress\n"));
+    place.run(&["idem", "renew", "pay-7", "--token", &token]).code(0);
+    let args = ["idem", "complete", "pay-7", "--token", &token, "--response", r#"{"ok": 1}"#];
+    assert_eq!(place.run(&args).code(0).out(), "recorded\n");
+    assert_eq!(place.run(&args).code(0).out(), "duplicate\n");
+    let again = check(&place, r#" {"task" : "X"} "#).code(1).out();
+    assert_eq!((again.lines().next(), line(&again, "response")), (Some("duplicate"), r#"{"ok":1}"#.into()));
+    let raw = place.run(&["idem", "check", "pay-7", "--fingerprint", DIGEST, "--json"]).code(1).out();
+    assert!(raw.contains(r#""result":"duplicate""#), "{raw}");
+    assert!(check(&place, r#"{"task":"Y"}"#).code(1).out().starts_with("conflict\n"));
+    assert!(place.run(&["idem", "status", "pay-7"]).code(0).out().starts_with("completed\n"));
+    assert_eq!(place.run(&["idem", "rm", "pay-7"]).code(0).out(), "deleted\n");
+    assert_eq!(place.run(&["idem", "rm", "pay-7"]).code(1).out(), "unknown\n");
+    assert_eq!(place.run(&["idem", "status", "pay-7", "--json"]).code(1).out(), "null\n");
+}
+
+#[test]
+fn what_failed_is_told_and_what_may_be_tried_again_is_new() {
+    let place = Place::new();
+    for (retryable, attempt) in [(true, "1"), (false, "2")] {
+        let new = check(&place, REQUEST).code(0).out();
+        assert_eq!(line(&new, "attempt"), attempt);
+        let token = line(&new, "token");
+        let mut args = vec!["idem", "fail", "pay-7", "--token", &token, "--error", "card\u{1b}[31m declined"];
+        args.extend(retryable.then_some("--retryable"));
+        place.run(&args).code(0);
+    }
+    let failed = check(&place, REQUEST).code(1).out();
+    assert_eq!((failed.lines().next(), line(&failed, "error")), (Some("failed"), "card\\u{1b}[31m declined".into()));
+    let token = "0".repeat(32);
+    let lost = place.run(&["idem", "complete", "pay-7", "--token", &token]);
+    assert!(lost.code(1).talk().contains("lease_lost"));
+    let unknown = place.run(&["idem", "complete", "pay-8", "--token", &token, "--json"]);
+    assert!(unknown.code(1).talk().contains(r#""code":"key_not_found""#));
+}
+
+#[test]
+fn the_request_comes_from_a_file_or_stdin_too() {
+    let place = Place::new();
+    std::fs::write(place.path().join("request.json"), REQUEST).unwrap();
+    check(&place, "@request.json").code(0);
+    let args = ["idem", "check", "pay-7", "--request", "-", "--json"];
+    let told = place.run_with(&args, REQUEST).code(1).out();
+    assert!(told.contains(r#""result":"in_progress""#) && told.contains(DIGEST), "{told}");
+}
+
+#[test]
+fn wrong_usage_of_idem_is_2() {
+    let place = Place::new();
+    place.run(&["idem", "check", "k"]).code(2);
+    place.run(&["idem", "check", "k", "--request", "{"]).code(2);
+    place.run(&["idem", "check", "k", "--request", "@none"]).code(2);
+    place.run(&["idem", "check", "a b", "--request", "1"]).code(2);
+    place.run(&["idem", "check", "k", "--request", "1", "--lease-ms", "0"]).code(2);
+    place.run(&["idem", "check", "k", "--request", "1", "--ledger", ":memory:"]).code(2);
+    place.run(&["idem", "complete", "k", "--token", "x"]).code(2);
+}
+
+#[test]
+fn a_gate_that_cannot_answer_is_3_and_never_new() {
+    let place = Place::new();
+    let args = ["idem", "check", "k", "--request", "1", "--server", "http://127.0.0.1:1"];
+    assert_eq!(place.run(&args).code(3).out(), "");
+}
+
+#[test]
+fn a_running_server_is_asked_through_its_lock() {
+    let place = Place::new();
+    let serving = Serving::start(&place, &[]);
+    let new = check(&place, REQUEST).code(0).out();
+    let token = line(&new, "token");
+    place.run(&["idem", "complete", "pay-7", "--token", &token, "--response", "[1]"]).code(0);
+    serving.stop();
+    assert_eq!(line(&check(&place, REQUEST).code(1).out(), "response"), "[1]", "it stands in the file");
+}
+
+#[test]
+fn test_and_prod_demand_a_gate_that_is_durable() {
+    let place = Place::new();
+    for mode in ["test", "prod"] {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let ended = command.env("TRACEKEEP_MODE", mode).env("TRACEKEEP_IDEMPOTENCY_STORE", "memory").output().unwrap();
+        assert_eq!(ended.status.code(), Some(2));
+        let talk = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(talk.contains("TRACEKEEP_IDEMPOTENCY_STORE=sqlite"), "{talk}");
+    }
+    let mut command = place.command(&["idem", "status", "k"]);
+    assert_eq!(command.env("TRACEKEEP_IDEMPOTENCY_STORE", "disk").output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,106 @@
+//! Effects that happen once, by the library's handle.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tracekeep::{Effect, GateState, IdempotencyGate, Json, Key, Once, Terms};
+
+use crate::common::on_both;
+
+fn key(text: &str) -> Key {
+    text.parse().unwrap()
+}
+
+fn json(text: &str) -> Json {
+    Json::parse(text).unwrap()
+}
+
+/// Waits for a future without a runtime.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tracekeep_store::block_on(future)
+}
+
+/// Does an effect in both ways, under a key of its own each.
+fn both(gate: &IdempotencyGate, name: &str, request: &Json, effect: impl Fn() -> Effect) -> [Result<Once, String>; 2] {
+    let said = |result: tracekeep::Result<Once>| result.map_err(|error| error.code().to_owned());
+    let blocking = gate.once_blocking(&key(&format!("{name}-b")), request, &effect);
+    let awaited = wait(gate.once(&key(&format!("{name}-a")), request, async || effect()));
+    [said(blocking), said(awaited)]
+}
+
+#[test]
+fn an_effect_happens_once_and_the_second_caller_gets_the_first_answer() {
+    on_both(|tracekeep, _| {
+        let (gate, done) = (tracekeep.idempotency(), AtomicU32::new(0));
+        let pay = || Effect::done(Json::from(u64::from(done.fetch_add(1, Ordering::SeqCst))));
+        let first = both(&gate, "k", &json("1"), pay);
+        assert_eq!(first, [Ok(Once::Done(json("0"))), Ok(Once::Done(json("1")))]);
+        let again = both(&gate, "k", &json("1"), pay);
+        assert_eq!(again, [Ok(Once::Replayed(json("0"))), Ok(Once::Replayed(json("1")))]);
+        assert_eq!(done.load(Ordering::SeqCst), 2, "once for each key");
+        let other = both(&gate, "k", &json("2"), || panic!("another request must not be done"));
+        assert_eq!(other, [Err("key_reused".to_owned()), Err("key_reused".to_owned())]);
+    });
+}
+
+#[test]
+fn an_effect_that_may_be_tried_again_is_and_one_that_failed_for_good_is_not() {
+    on_both(|tracekeep, _| {
+        let gate = tracekeep.idempotency();
+        let timeout = both(&gate, "k", &json("1"), || Effect::retry("timeout"));
+        assert_eq!(timeout, [Err("effect_retry".to_owned()), Err("effect_retry".to_owned())]);
+        let declined = both(&gate, "k", &json("1"), || Effect::failed("declined".repeat(1_000)));
+        assert_eq!(declined, [Err("effect_failed".to_owned()), Err("effect_failed".to_owned())]);
+        let again = both(&gate, "k", &json("1"), || panic!("it failed for good"));
+        assert_eq!(again, [Err("effect_failed".to_owned()), Err("effect_failed".to_owned())]);
+        let status = gate.get_status(&key("k-a")).unwrap().unwrap();
+        assert_eq!((status.state, status.attempt), (GateState::Failed, 2));
+        assert!(gate.delete(&key("k-a")).unwrap());
+        let error = gate.once_blocking(&key("k-b"), &json("1"), || panic!("no")).unwrap_err();
+        assert!(error.detail().contains("declined"), "the first one's reason is told");
+        assert!(!error.is_retryable());
+    });
+}
+
+#[test]
+fn who_comes_meanwhile_is_told_to_come_back_and_a_lost_owner_is_told_too() {
+    on_both(|tracekeep, _| {
+        let gate = tracekeep.idempotency();
+        let outcome = gate.once_blocking(&key("k"), &json("1"), || {
+            let meanwhile = gate.once_blocking(&key("k"), &json("1"), || panic!("somebody is at it")).unwrap_err();
+            assert_eq!((meanwhile.code(), meanwhile.is_retryable()), ("in_progress", true));
+            Effect::done(Json::null())
+        });
+        assert_eq!(outcome.unwrap(), Once::Done(Json::null()));
+        let lost = gate.once_blocking(&key("lost"), &json("1"), || {
+            gate.delete(&key("lost")).unwrap();
+            Effect::done(Json::null())
+        });
+        assert_eq!(lost.unwrap_err().code(), "key_not_found");
+    });
+}
+
+#[test]
+fn an_effect_whose_answer_is_too_large_is_not_done_again() {
+    on_both(|tracekeep, _| {
+        let large = both(&tracekeep.idempotency(), "k", &json("1"), || Effect::done(Json::from("x".repeat(1 << 20))));
+        assert_eq!(large, [Err("effect_failed".to_owned()), Err("effect_failed".to_owned())]);
+        let again = both(&tracekeep.idempotency(), "k", &json("1"), || panic!("it was done"));
+        assert_eq!(again, large);
+    });
+}
+
+#[test]
+fn every_call_of_the_store_is_on_the_handle() {
+    on_both(|tracekeep, _| {
+        let gate = tracekeep.idempotency();
+        let new = gate.check(&key("k"), &json("1"), &Terms::default()).unwrap();
+        let token = new.token.unwrap();
+        assert!(gate.renew(&key("k"), &token).unwrap() >= new.lease_until.unwrap());
+        gate.mark_failed(&key("k"), &token, "timeout", true).unwrap();
+        let token = gate.check(&key("k"), &json("1"), &Terms::default()).unwrap().token.unwrap();
+        gate.mark_completed(&key("k"), &token, &json("2")).unwrap();
+        let again = gate.check(&key("k"), &json("1"), &Terms::default()).unwrap();
+        assert_eq!((again.is_duplicate(), again.response), (true, Some(json("2"))));
+        assert_eq!(wait(gate.store().get_status(&key("none"))).unwrap(), None);
+    });
+}
