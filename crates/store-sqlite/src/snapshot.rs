@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
-use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
+use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use tracekeep_store::words::Words;
 use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -166,6 +166,19 @@ const TRACES_BY_TAG: Queries = stretch!(
     "g.run_no = ?4 AND g.tag = ?5 AND",
     "g.occurred_at",
     "g.log_index"
+);
+
+const MISSING: Queries = stretch!(
+    concat!("SELECT ", slot_columns!(), " FROM slot INDEXED BY slot_missing"),
+    "run_no = ?4 AND filled_by IS NULL AND",
+    "occurred_at",
+    "named_by"
+);
+const MISSING_THEN: Queries = stretch!(
+    concat!("SELECT ", slot_columns!(), " FROM slot INDEXED BY slot_filled"),
+    "run_no = ?4 AND filled_by >= ?5 AND",
+    "occurred_at",
+    "named_by"
 );
 
 /// Reads a stretch: what is at the time of the position to start after and beyond it, then what comes after that time.
@@ -437,25 +450,13 @@ impl Snapshot for View<'_> {
     }
 
     fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
-        let (time, named_by) = after.map_or((i64::MIN, -1), words);
-        let sql = concat!(
-            "SELECT ",
-            slot_columns!(),
-            " FROM slot INDEXED BY slot_missing WHERE run_no = ?1 AND filled_by IS NULL \
-             AND (occurred_at, named_by) > (?2, ?3) ORDER BY occurred_at, named_by LIMIT ?4"
-        );
-        let mut missing = many(self.conn, sql, (run_no, time, named_by, limit), rows::slot)?;
+        let wanted = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit };
+        let mut missing = stretch(self.conn, &MISSING, wanted, &[&run_no], rows::slot)?;
         if as_of >= self.size {
             return Ok(missing);
         }
         // What came since was missing then.
-        let sql = concat!(
-            "SELECT ",
-            slot_columns!(),
-            " FROM slot INDEXED BY slot_filled WHERE run_no = ?1 AND filled_by >= ?5 \
-             AND (occurred_at, named_by) > (?2, ?3) ORDER BY occurred_at, named_by LIMIT ?4"
-        );
-        missing.extend(many(self.conn, sql, (run_no, time, named_by, limit, place(as_of)), rows::slot)?);
+        missing.extend(stretch(self.conn, &MISSING_THEN, wanted, &[&run_no, &place(as_of)], rows::slot)?);
         missing.sort_unstable_by_key(|slot| (slot.occurred_at, slot.named_by));
         missing.truncate(limit as usize);
         Ok(missing)
