@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracekeep_otlp::{Encoding, decode as decode_spans};
-use tracekeep_store::Source;
+use tracekeep_store::{Redaction, Source};
 
 use crate::data::{Corpus, Size};
 use crate::measure::{Cell, Spread, ms, timed, us, whole};
@@ -166,9 +166,12 @@ pub(crate) fn decode(asked: &Asked, report: &mut Report) -> Result<()> {
             let (took, export) = timed(|| decode_spans(&request, Encoding::Protobuf));
             decoding.push(took / SPANS as f64);
             let (batches, _) = export?.into_batches();
-            let source = Source::default();
+            let (source, rules) = (Source::default(), Redaction::none());
             let (took, prepared) = timed(|| {
-                batches.into_iter().map(|batch| batch.prepare(&source)).collect::<std::result::Result<Vec<_>, _>>()
+                batches
+                    .into_iter()
+                    .map(|batch| batch.prepare(&source, &rules))
+                    .collect::<std::result::Result<Vec<_>, _>>()
             });
             preparing.push(took / SPANS as f64);
             bytes = prepared?.iter().map(tracekeep_store::Prepared::body_bytes).sum::<u64>() / SPANS;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracekeep_client::HttpLedger;
 use tracekeep_conformance::{Harness, Instance, ManualSources};
 use tracekeep_server::{App, bind};
-use tracekeep_store::{LedgerStore, Source};
+use tracekeep_store::{LedgerStore, Redaction, Source};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 fn main() -> ExitCode {
@@ -76,7 +76,8 @@ fn serve(folder: &TempDir, sources: &ManualSources) -> (Arc<HttpLedger>, oneshot
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let bound = bind("127.0.0.1:0").await.expect("a free port");
-            let ledger = SqliteLedger::open(path, Options { source, ..Options::default() }).expect("a ledger");
+            let options = Options { source, redact: Redaction::well_known(), ..Options::default() };
+            let ledger = SqliteLedger::open(path, options).expect("a ledger");
             ready.send(bound.address()).expect("the test waits for the address");
             let hosts = bound.loopback_hosts();
             let stop = async move {

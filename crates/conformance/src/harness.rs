@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
-use tracekeep_store::{LedgerStore, MemoryLedger, Source};
+use tracekeep_store::{LedgerStore, MemoryLedger, Redaction, Source};
 
 use crate::cases::CASES;
 use crate::context::Context;
@@ -14,7 +14,8 @@ use crate::sources::ManualSources;
 /// Makes fresh, empty ledgers of one backend.
 pub trait Harness: Send + Sync + 'static {
     /// A new empty ledger whose times, ids and random bytes come from `sources`. Cases run in parallel, so each gets its
-    /// own: a file, a schema, a server on its own port.
+    /// own: a file, a schema, a server on its own port. It takes the well-known secrets out at its door
+    /// ([`Redaction::well_known`]).
     fn fresh(&self, sources: ManualSources) -> Box<dyn Instance>;
 
     /// How many random sequences of batches are run against the model, and against memory.
@@ -88,7 +89,8 @@ struct OpenMemory(Arc<MemoryLedger>);
 
 impl Harness for Memory {
     fn fresh(&self, sources: ManualSources) -> Box<dyn Instance> {
-        Box::new(OpenMemory(Arc::new(MemoryLedger::new(Source::new(sources)))))
+        let ledger = MemoryLedger::new(Source::new(sources)).redacting(Redaction::well_known());
+        Box::new(OpenMemory(Arc::new(ledger)))
     }
 
     fn sequences(&self) -> u32 {

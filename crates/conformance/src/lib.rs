@@ -6,14 +6,15 @@
 //! ```no_run
 //! use std::sync::Arc;
 //! use tracekeep_conformance::{Harness, Instance, ManualSources};
-//! use tracekeep_store::{LedgerStore, MemoryLedger, Source};
+//! use tracekeep_store::{LedgerStore, MemoryLedger, Redaction, Source};
 //!
 //! struct Memory;
 //! struct Opened(Arc<MemoryLedger>);
 //!
 //! impl Harness for Memory {
 //!     fn fresh(&self, sources: ManualSources) -> Box<dyn Instance> {
-//!         Box::new(Opened(Arc::new(MemoryLedger::new(Source::new(sources)))))
+//!         let ledger = MemoryLedger::new(Source::new(sources)).redacting(Redaction::well_known());
+//!         Box::new(Opened(Arc::new(ledger)))
 //!     }
 //! }
 //! impl Instance for Opened {

@@ -6,7 +6,9 @@ use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
 use crate::id::{CorrelationId, RunId, TraceId};
 use crate::json::Json;
-use crate::model::{JsonObject, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation};
+use crate::model::{
+    JsonObject, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation,
+};
 use crate::seal::Gaps;
 use crate::time::Timestamp;
 use crate::wire::{object, object_field};
@@ -80,6 +82,8 @@ object! {
         required duration_ms: DurationMs,
         /// Tokens that the steps used, where any states them.
         optional tokens: u64,
+        /// What rules took out of its start, description and completion at the door, before it was hashed.
+        optional redacted: Redacted,
         /// The log index of its first entry.
         required log_index: u64,
         /// When its first entry was recorded.
@@ -139,6 +143,8 @@ object! {
         optional rng_state_before: String,
         /// The reasoning that led to it.
         optional trace_id: TraceId,
+        /// What rules took out of it at the door, before it was hashed.
+        optional redacted: Redacted,
         /// Its entry's log index.
         required log_index: u64,
         /// Its entry's number in the run.
@@ -173,6 +179,8 @@ object! {
         default metadata: JsonObject = JsonObject::default(),
         /// Of a span: the canonical OTLP JSON.
         optional otel: JsonObject,
+        /// What rules took out of it and of its end at the door, before it was hashed.
+        optional redacted: Redacted,
         /// Recorded after the run was sealed.
         default late: bool = false,
         /// Stands among the roots, since its parent would have closed a cycle or was too far down to tell.

@@ -63,6 +63,7 @@ impl Resource {
             started_at: None,
             ended_at: None,
             metadata: self.metadata.clone(),
+            redacted: None,
         }
     }
 }
@@ -90,6 +91,7 @@ pub(crate) fn root(
         started_at,
         ended_at: Some(ended_at),
         metadata,
+        redacted: None,
     })
 }
 

@@ -260,6 +260,7 @@ fn record(span: &Span<'_>, scope: &[u8], ids: &Ids, times: Times) -> Result<Op, 
             tags: tags(attributes),
             metadata: metadata::of(choice, attributes, marks)?,
             otel: Some(otel.clone()),
+            redacted: None,
         }))
     };
     let whole = op(true, &marks)?;

@@ -14,8 +14,8 @@ use tracekeep_core::view::{
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
-    RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery, read,
+    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Redaction, Report,
+    Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -54,6 +54,7 @@ pub struct SqliteLedger {
     path: PathBuf,
     ledger: LedgerId,
     source: Source,
+    redaction: Redaction,
     readers: Pool,
     faults: Arc<Faults>,
     rules: Rules,
@@ -110,6 +111,7 @@ impl SqliteLedger {
             path,
             ledger,
             source: options.source,
+            redaction: options.redact,
             readers,
             faults,
             rules,
@@ -127,11 +129,12 @@ impl SqliteLedger {
         schema::check(&first)?;
         let ledger = open::ledger(&first)?;
         let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first)?;
-        let source = options.source.clone();
+        let (source, redaction) = (options.source.clone(), options.redact.clone());
         Ok(Self {
             path,
             ledger,
             source,
+            redaction,
             readers,
             faults: Arc::default(),
             rules: options.gate.clone(),
@@ -230,7 +233,8 @@ impl SqliteLedger {
         let Some(group) = &self.group else {
             return Err(batches.iter().map(|_| Err(read_only())).collect());
         };
-        let ready: Batches = batches.into_iter().map(|batch| batch.prepare(&self.source).map(Ready::new)).collect();
+        let ready: Batches =
+            batches.into_iter().map(|batch| batch.prepare(&self.source, &self.redaction).map(Ready::new)).collect();
         if ready.iter().all(Result::is_err) {
             return Err(ready.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
         }

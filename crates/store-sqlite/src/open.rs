@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::gate::Rules;
-use tracekeep_store::{Code, Error, Result, Source, Sources, SystemSources};
+use tracekeep_store::{Code, Error, Redaction, Result, Source, Sources, SystemSources};
 
 use crate::error::{Said, failed, io};
 use crate::schema::{self, Holds};
@@ -23,6 +23,8 @@ pub struct Options {
     pub read_only: bool,
     /// Where times, ids and random bytes come from.
     pub source: Source,
+    /// What is taken out of every op at the door, before it is hashed. Unless told: nothing.
+    pub redact: Redaction,
     /// Connections for reading, 1 at least: reads beyond them wait for one. The first takes up to 48 MiB of pages that were
     /// read, each other one up to 4 MiB. 8 unless told.
     pub readers: u32,
@@ -42,6 +44,7 @@ impl Default for Options {
             create: true,
             read_only: false,
             source: Source::default(),
+            redact: Redaction::none(),
             readers: 8,
             queue_ops: 16_384,
             queue_bytes: 32 << 20,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tracekeep_conformance::{Harness, Instance, ManualSources};
-use tracekeep_store::{LedgerStore, Source};
+use tracekeep_store::{LedgerStore, Redaction, Source};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 fn main() -> ExitCode {
@@ -44,7 +44,8 @@ impl Instance for Opened {
 
     fn reopen(&mut self) {
         self.ledger = None;
-        let options = Options { source: Source::new(self.sources.clone()), ..Options::default() };
+        let (source, redact) = (Source::new(self.sources.clone()), Redaction::well_known());
+        let options = Options { source, redact, ..Options::default() };
         self.ledger = Some(Arc::new(SqliteLedger::open(self.path(), options).expect("the ledger opens")));
     }
 

@@ -11,6 +11,7 @@ use tracekeep_core::wire::{Path, refuse_rest, take_optional};
 use tracekeep_core::{Invalid, InvalidCode};
 
 use crate::error::{Code, Error, Result};
+use crate::redact::Redaction;
 use crate::source::Source;
 
 /// Ops that are committed together or not at all.
@@ -74,19 +75,22 @@ impl Batch {
         Op::read(value)
     }
 
-    /// Does what the caller's own thread does, once: checks the ops, fills in ids, absent times and the batch's random
-    /// bytes, makes the bodies canonical and computes the commitments.
+    /// Does what the caller's own thread does, once: checks the ops, takes out of them what `rules` find, fills in ids,
+    /// absent times and the batch's random bytes, makes the bodies canonical and computes the commitments.
+    ///
+    /// Hashes that a step claims are checked against what was sent; recorded are those over what is left of it.
     ///
     /// # Errors
     /// What is wrong with the first wrong op, its path under `/ops/INDEX`. Limits of a whole op, its bytes and its depth,
     /// come after everything else. A batch that breaks any other rule draws nothing from `source`.
-    pub fn prepare(mut self, source: &Source) -> Result<Prepared> {
+    pub fn prepare(mut self, source: &Source, rules: &Redaction) -> Result<Prepared> {
         if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
         }
         let wrong = |place: usize, invalid: Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
         for (place, op) in self.ops.iter_mut().enumerate() {
-            op.check().map_err(|invalid| wrong(place, invalid))?;
+            refuse_stated(op).and_then(|()| op.check()).map_err(|invalid| wrong(place, invalid))?;
+            rules.redact(op);
         }
         let random = source.bytes();
         let ops = self.ops.into_iter().enumerate().map(|(place, op)| {
@@ -95,6 +99,17 @@ impl Batch {
         let ops: Vec<_> = ops.collect::<Result<_>>()?;
         let key_salt = Salt::of_entry(&random, ops.len() as u64);
         Ok(Prepared { ops, key: self.key, key_salt })
+    }
+}
+
+/// What was taken out of an op is for the door to say.
+fn refuse_stated(op: &mut Op) -> std::result::Result<(), Invalid> {
+    match op.redacted_mut() {
+        Some(Some(_)) => {
+            let detail = "is not a member here: the door says it";
+            Err(Path::ROOT.name("redacted").refuse(InvalidCode::UnknownMember, detail))
+        }
+        _ => Ok(()),
     }
 }
 

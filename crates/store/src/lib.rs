@@ -25,6 +25,7 @@ pub mod plan;
 pub mod query;
 pub mod read;
 mod receipt;
+mod redact;
 mod report;
 pub mod rows;
 mod snapshot;
@@ -46,6 +47,7 @@ pub use query::{
     TraceQuery, TreeQuery,
 };
 pub use receipt::{OpReceipt, Receipt, Recorded};
+pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};
 pub use report::{Finding, Report, Wrong};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};

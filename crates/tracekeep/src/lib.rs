@@ -52,7 +52,7 @@ pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
-    ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    Redacted, RedactedCounts, ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 pub use tracekeep_core::view::{NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
@@ -61,8 +61,8 @@ pub use tracekeep_store::gate::{
     MemoryIdempotencyStore, Rules, Terms, Token,
 };
 pub use tracekeep_store::{
-    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Error, ErrorKind, LedgerStore, MemoryLedger,
-    OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Report, Result, RunFilter, RunQuery, RunReport,
-    RunSort, TraceFilter, TraceQuery, TreeQuery,
+    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, Error, ErrorKind, LedgerStore, MemoryLedger,
+    OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result,
+    RunFilter, RunQuery, RunReport, RunSort, TraceFilter, TraceQuery, TreeQuery,
 };
-pub use tracekeep_store_sqlite::SqliteLedger;
+pub use tracekeep_store_sqlite::{Options, SqliteLedger};

@@ -31,7 +31,28 @@ impl Tracekeep {
     /// `ledger_locked` where another process writes to it; `not_a_ledger`, `newer_format`, `read_only`,
     /// `storage_failed`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let ledger = Arc::new(SqliteLedger::open(path, Options::default())?);
+        Self::open_with(path, Options::default())
+    }
+
+    /// The same, otherwise than by default: with rules for what is taken out at the door, say.
+    ///
+    /// ```
+    /// use tracekeep::{Options, Redaction, StartRun, Tracekeep};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("runs.db");
+    /// let tracekeep = Tracekeep::open_with(path, Options { redact: Redaction::well_known(), ..Options::default() })?;
+    /// let goal = Some("log in with password=hunter2".to_owned());
+    /// let run = tracekeep.runs().start_run(StartRun { goal, ..StartRun::default() })?;
+    /// let run = tracekeep.runs().get_run(&run)?.expect("it was just recorded");
+    /// assert_eq!(run.goal.as_deref(), Some("log in with password=[redacted:field]"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tracekeep::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let ledger = Arc::new(SqliteLedger::open(path, options)?);
         Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger })
     }
 

@@ -13,6 +13,7 @@ macro_rules! cases {
 mod batches;
 mod compare;
 mod concurrency;
+mod door;
 mod erase;
 mod faults;
 mod find;
@@ -40,6 +41,7 @@ pub const CASES: &[&[Case]] = &[
     compare::CASES,
     concurrency::CASES,
     erase::CASES,
+    door::CASES,
     faults::CASES,
     find::CASES,
     holds::CASES,

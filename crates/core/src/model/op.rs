@@ -11,8 +11,8 @@ use crate::limits::{
     ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
-    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, HoldOn, RecordStep, RecordTrace, ReleaseHold,
-    StartRun, TraceType,
+    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, HoldOn, RecordStep, RecordTrace, Redacted,
+    ReleaseHold, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -261,6 +261,20 @@ impl Op {
             | Self::ReleaseHold(_) => [(false, ""); 3],
         };
         absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
+    }
+
+    /// What rules took out of the op at the door, for the door to state; `None` where an op holds nothing to take out of.
+    #[must_use]
+    pub const fn redacted_mut(&mut self) -> Option<&mut Option<Redacted>> {
+        match self {
+            Self::StartRun(op) => Some(&mut op.redacted),
+            Self::EnsureRun(_) | Self::EraseRun(_) | Self::Hold(_) | Self::ReleaseHold(_) => None,
+            Self::DescribeRun(op) => Some(&mut op.redacted),
+            Self::RecordStep(op) => Some(&mut op.redacted),
+            Self::RecordTrace(op) => Some(&mut op.redacted),
+            Self::EndTrace(op) => Some(&mut op.redacted),
+            Self::CompleteRun(op) => Some(&mut op.redacted),
+        }
     }
 
     /// Brings the op into the form that is recorded and checks what types do not: lengths, counts, reserved names and

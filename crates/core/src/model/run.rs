@@ -2,7 +2,7 @@
 
 use crate::hash::Hash;
 use crate::id::{CorrelationId, RunId};
-use crate::model::JsonObject;
+use crate::model::{JsonObject, Redacted};
 use crate::time::Timestamp;
 use crate::wire::{object, words};
 
@@ -83,6 +83,8 @@ object! {
         default source: Source = Source::Api,
         /// When it started; now where absent.
         generated started_at: Timestamp,
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -102,6 +104,7 @@ impl Default for StartRun {
             policy_snapshot_id: None,
             source: Source::Api,
             started_at: None,
+            redacted: None,
         }
     }
 }
@@ -133,6 +136,8 @@ object! {
         optional ended_at: Timestamp,
         /// Free members: of a telemetry resource, its attributes.
         default metadata: JsonObject = JsonObject::default(),
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -173,6 +178,8 @@ object! {
         optional root_hash: Hash,
         /// When it ended; now where absent.
         generated completed_at: Timestamp,
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -190,6 +197,7 @@ impl CompleteRun {
             behaviour_hash: None,
             root_hash: None,
             completed_at: None,
+            redacted: None,
         }
     }
 }

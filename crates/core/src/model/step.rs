@@ -4,6 +4,7 @@ use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
 use crate::id::{RunId, TraceId};
 use crate::json::Json;
+use crate::model::Redacted;
 use crate::time::Timestamp;
 use crate::wire::{object, words};
 
@@ -74,6 +75,8 @@ object! {
         optional rng_state_before: String,
         /// The reasoning that led to it.
         optional trace_id: TraceId,
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -101,6 +104,7 @@ impl RecordStep {
             output_hash: None,
             rng_state_before: None,
             trace_id: None,
+            redacted: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::amount::DurationMs;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Json, Members, Object, Recorded, Value};
-use crate::model::JsonObject;
+use crate::model::{JsonObject, Redacted};
 use crate::time::Timestamp;
 use crate::wire::{Draft, Field, Member, Path, Shape, object, refuse_rest, take_optional, take_required, words};
 
@@ -374,6 +374,8 @@ object! {
         default metadata: JsonObject = JsonObject::default(),
         /// Of a span: the canonical OTLP JSON of span and scope.
         optional otel: JsonObject,
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -392,6 +394,7 @@ impl RecordTrace {
             tags: Vec::new(),
             metadata: JsonObject::default(),
             otel: None,
+            redacted: None,
         }
     }
 
@@ -421,6 +424,8 @@ object! {
         optional results_count: u64,
         /// What went wrong.
         optional error: String,
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -428,6 +433,16 @@ impl EndTrace {
     /// Ends `id` with `status` and nothing more.
     #[must_use]
     pub const fn new(run_id: RunId, id: TraceId, status: EndStatus) -> Self {
-        Self { run_id, id, status, ended_at: None, result: None, duration_ms: None, results_count: None, error: None }
+        Self {
+            run_id,
+            id,
+            status,
+            ended_at: None,
+            result: None,
+            duration_ms: None,
+            results_count: None,
+            error: None,
+            redacted: None,
+        }
     }
 }

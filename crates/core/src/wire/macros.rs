@@ -61,7 +61,8 @@ macro_rules! words {
 ///
 /// Modes: `required`, `optional` (absent and null are the same), `default` (filled in), `generated` (an absent one is
 /// filled in from injected sources before the write, and is taken from the record when the op is compared with it),
-/// `aside` (no member: stays where it is).
+/// `door` (stated by the door alone: an optional member that stands in no description of what may be sent), `aside` (no
+/// member: stays where it is).
 #[macro_export]
 macro_rules! object {
     (
@@ -111,9 +112,11 @@ macro_rules! object {
     (@type default $type:ty) => { $type };
     (@type optional $type:ty) => { Option<$type> };
     (@type generated $type:ty) => { Option<$type> };
+    (@type door $type:ty) => { Option<$type> };
     (@type aside $type:ty) => { $type };
     (@take aside $object:ident, $name:expr, $at:ident) => { <_>::default() };
     (@member aside $name:expr, $doc:expr, $type:ty) => { None };
+    (@member door $name:expr, $doc:expr, $type:ty) => { None };
     (@member required $name:expr, $doc:expr, $type:ty) => {
         Some($crate::wire::Member::new($name, $doc, true, <$type as $crate::wire::Field>::shape()))
     };

@@ -11,8 +11,8 @@ use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject, Kind, Op,
-    RecordStep, RecordTrace, ReleaseHold, ReplayBehavior, Source, StartRun, StepStatus, TraceStatus, TraceType,
-    Violation,
+    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, Source, StartRun, StepStatus,
+    TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -167,6 +167,7 @@ fn start_run() -> BoxedStrategy<Op> {
                 policy_snapshot_id,
                 source,
                 started_at,
+                redacted: None,
             })
         })
         .boxed()
@@ -175,7 +176,16 @@ fn start_run() -> BoxedStrategy<Op> {
 fn describe_run() -> BoxedStrategy<Op> {
     (run_id(), text(), of(text()), of(text()), of(time()), of(time()), object())
         .prop_map(|(run_id, topic, agent_id, goal, started_at, ended_at, metadata)| {
-            Op::DescribeRun(DescribeRun { run_id, topic, agent_id, goal, started_at, ended_at, metadata })
+            Op::DescribeRun(DescribeRun {
+                run_id,
+                topic,
+                agent_id,
+                goal,
+                started_at,
+                ended_at,
+                metadata,
+                redacted: None,
+            })
         })
         .boxed()
 }
@@ -210,6 +220,7 @@ fn step() -> BoxedStrategy<RecordStep> {
                 output_hash: None,
                 rng_state_before,
                 trace_id,
+                redacted: None,
             }
         })
         .boxed()
@@ -251,6 +262,7 @@ fn record_trace() -> BoxedStrategy<Op> {
                 tags,
                 metadata,
                 otel,
+                redacted: None,
             })
         })
         .boxed()
@@ -262,7 +274,17 @@ fn end_trace() -> BoxedStrategy<Op> {
         (of(json()), of(duration()), of(any::<u64>()), of(text())),
     )
         .prop_map(|((run_id, id, status, ended_at), (result, duration_ms, results_count, error))| {
-            Op::EndTrace(EndTrace { run_id, id, status, ended_at, result, duration_ms, results_count, error })
+            Op::EndTrace(EndTrace {
+                run_id,
+                id,
+                status,
+                ended_at,
+                result,
+                duration_ms,
+                results_count,
+                error,
+                redacted: None,
+            })
         })
         .boxed()
 }
@@ -286,6 +308,7 @@ fn complete_run() -> BoxedStrategy<CompleteRun> {
                 behaviour_hash,
                 root_hash,
                 completed_at,
+                redacted: None,
             }
         })
         .boxed()
@@ -307,8 +330,17 @@ fn erasure(which: u8) -> BoxedStrategy<Op> {
         .boxed()
 }
 
+/// What the door states of an op.
+fn redacted() -> impl Strategy<Value = Redacted> {
+    (text(), vec(of(any::<u64>()), 5)).prop_map(|(rules, counts)| {
+        let counts =
+            RedactedCounts { card: counts[0], email: counts[1], field: counts[2], key: counts[3], token: counts[4] };
+        Redacted { rules, counts }
+    })
+}
+
 fn op() -> BoxedStrategy<Op> {
-    prop_oneof![
+    let op = prop_oneof![
         start_run(),
         (run_id(), word(Source::ALL)).prop_map(|(run_id, source)| Op::EnsureRun(EnsureRun { run_id, source })),
         describe_run(),
@@ -319,8 +351,15 @@ fn op() -> BoxedStrategy<Op> {
         erasure(0),
         erasure(1),
         erasure(2),
-    ]
-    .boxed()
+    ];
+    (op, of(redacted()))
+        .prop_map(|(mut op, said)| {
+            if let Some(redacted) = op.redacted_mut() {
+                *redacted = said;
+            }
+            op
+        })
+        .boxed()
 }
 
 /// Whether an op would be recorded; if so, that it reads back as what it was.
@@ -435,6 +474,7 @@ proptest! {
             tags: record.tags,
             metadata: record.metadata,
             otel: record.otel,
+            redacted: record.redacted,
             late: true,
             orphan: false,
             log_index: u64::MAX,
@@ -510,7 +550,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut refused = std::collections::BTreeMap::<&str, u32>::new();
     let mut accepted = std::collections::BTreeMap::<&str, u32>::new();
-    for _ in 0..3_000 {
+    for _ in 0..10_000 {
         let mut op = op().new_tree(&mut runner).unwrap().current();
         let name = op.name();
         match op.check().and_then(|()| op.body().check_limits()) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tracekeep_conformance::{Fault, FaultStore};
-use tracekeep_store::MemoryLedger;
+use tracekeep_store::{MemoryLedger, Redaction};
 
 use crate::{Answer, Server};
 
@@ -49,6 +49,22 @@ fn spans_are_recorded_once_however_often_they_are_sent() {
     assert_eq!(size(&server), before);
     let tree = server.get("/api/v1/runs/5b8efff798038103d269b633813fc60c/tree");
     assert!(tree.text().contains("eee19b7ec3c1b174"), "{}", tree.text());
+}
+
+#[test]
+fn a_span_with_secrets_is_recorded_without_them_and_once() {
+    let server = Server::over(Arc::new(MemoryLedger::default().redacting(Redaction::well_known())));
+    let attributes = r#","attributes":[{"key":"gen_ai.tool.name","value":{"stringValue":"login"}},
+        {"key":"gen_ai.tool.call.arguments","value":{"stringValue":"{\"password\":\"hunter2\",\"user\":\"bob\"}"}}]}]}]}]}"#;
+    let span = SPAN.replace("}]}]}]}", attributes);
+    assert_eq!(post(&server, "application/json", None, span.as_bytes()).text(), "{}");
+    let before = size(&server);
+    assert_eq!(post(&server, "application/json", None, span.as_bytes()).text(), "{}");
+    assert_eq!(size(&server), before);
+    let trace = server.get("/api/v1/runs/5b8efff798038103d269b633813fc60c/traces/eee19b7ec3c1b174");
+    assert!(!trace.text().contains("hunter2"), "{}", trace.text());
+    assert!(trace.text().contains(r#""arguments":{"password":"[redacted:field]","user":"bob"}"#), "{}", trace.text());
+    assert_eq!(trace.member("redacted").as_deref(), Some(r#"{"counts":{"field":2},"rules":"1"}"#));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::plan::{Context, decide, fetch, needs};
 use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::read;
 use crate::receipt::Receipt;
+use crate::redact::Redaction;
 use crate::report::{Report, Wrong};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
@@ -28,6 +29,7 @@ use crate::verification::RunReport;
 #[derive(Debug)]
 pub struct MemoryLedger {
     source: Source,
+    rules: Redaction,
     index: Mutex<Index>,
 }
 
@@ -42,7 +44,13 @@ impl MemoryLedger {
     #[must_use]
     pub fn new(source: Source) -> Self {
         let index = Index::new(source.ledger_id());
-        Self { source, index: Mutex::new(index) }
+        Self { source, rules: Redaction::none(), index: Mutex::new(index) }
+    }
+
+    /// The same, with what `rules` find taken out of every op at the door.
+    #[must_use]
+    pub fn redacting(self, rules: Redaction) -> Self {
+        Self { rules, ..self }
     }
 
     /// A batch is applied after it was decided, by steps that cannot fail: a poisoned lock guards whole rows.
@@ -88,7 +96,7 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
-        let prepared: Vec<_> = batches.into_iter().map(|batch| batch.prepare(&self.source)).collect();
+        let prepared: Vec<_> = batches.into_iter().map(|batch| batch.prepare(&self.source, &self.rules)).collect();
         let mut index = self.lock();
         prepared.into_iter().map(|prepared| self.commit_one(&prepared?, &mut index)).collect()
     }

@@ -3,7 +3,7 @@
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
-use tracekeep_core::model::{DescribeRun, Op, StartRun};
+use tracekeep_core::model::{DescribeRun, Op, Redacted, StartRun};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::{Run, RunCount};
 
@@ -132,6 +132,8 @@ fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
     let described = row.described_by.map(|at| described(&meter.entry(snapshot, at)?)).transpose()?;
     let described = described.unwrap_or_else(|| nothing(&row.run_id));
     let sealed = row.sealed_by.map(|at| sealed(&meter.entry(snapshot, at)?)).transpose()?.flatten();
+    let parts = [start.redacted, described.redacted, sealed.as_ref().and_then(|sealed| sealed.op.redacted.clone())];
+    let redacted = Redacted::of_all(parts);
     let (end, figures) = sealed.map_or((None, None), |sealed| (Some(sealed.op), Some(sealed.figures)));
     Ok(Run {
         correlation_id: start.correlation_id,
@@ -170,6 +172,7 @@ fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
         cost_cents: row.totals.cost(),
         duration_ms: row.totals.duration(),
         tokens: row.totals.tokens,
+        redacted,
         log_index: row.run_no,
         recorded_at: first.recorded_at,
         run_id: row.run_id,
@@ -202,6 +205,7 @@ fn nothing(run_id: &RunId) -> DescribeRun {
         started_at: None,
         ended_at: None,
         metadata: tracekeep_core::model::JsonObject::default(),
+        redacted: None,
     }
 }
 

@@ -73,6 +73,7 @@ fn view(entry: &Entry) -> Result<Step> {
         output_hash: op.output_hash,
         rng_state_before: op.rng_state_before,
         trace_id: op.trace_id,
+        redacted: op.redacted,
         log_index: entry.log_index,
         seq: entry.seq,
         recorded_at: entry.recorded_at,

@@ -2,7 +2,7 @@
 
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::limits::COUNTED_NAMES_MAX;
-use tracekeep_core::model::{Op, RecordTrace, TraceStatus, TraceType};
+use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
@@ -98,6 +98,7 @@ pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> R
         tags: recorded.tags,
         metadata: recorded.metadata,
         otel: recorded.otel,
+        redacted: recorded.redacted,
         late: row.late,
         orphan: row.orphan,
         log_index: row.log_index,
@@ -112,6 +113,7 @@ pub(crate) fn with_end(mut recorded: RecordTrace, ended: &Entry) -> Result<(Reco
     match ended.op().map_err(|_| nowhere(ended.log_index))? {
         Some(Op::EndTrace(end)) => {
             let error = end.error.clone();
+            recorded.redacted = Redacted::of_all([recorded.redacted, end.redacted.clone()]);
             fill_in(&mut recorded, end);
             Ok((recorded, error))
         }

@@ -1,0 +1,198 @@
+//! Fields that a text states: `password=…`, `"api_key": "…"`, `Authorization: …`, in JSON inside strings, however often
+//! escaped, in URLs, environment files, headers and code.
+
+use super::found::{Kind, Span, has_placeholder};
+use super::names::Names;
+
+/// Bytes of a name that are looked at.
+const NAME_BYTES_MAX: usize = 128;
+/// Spaces between a name, what follows it, and its value.
+const SPACES_MAX: usize = 8;
+/// Bytes of an unquoted word that is a line's value.
+const WORD_BYTES_MAX: usize = 256;
+/// Bytes of credentials without the name of a scheme.
+const CREDENTIALS_BYTES_MIN: usize = 8;
+
+/// A name before `:` or `=`.
+struct Named<'t> {
+    name: &'t [u8],
+    from: usize,
+    is_quoted: bool,
+    /// Spaces follow it.
+    is_spaced: bool,
+}
+
+/// Whether a field of the rules is named anywhere: by a member of JSON, by `key` or `name` in a pair, or in a text. What
+/// it holds is not looked at. `text` may be canonical JSON or plain.
+pub(super) fn names_any(names: &Names, text: &[u8]) -> bool {
+    memchr::memchr2_iter(b':', b'=', text).any(|at| {
+        named(names, text, at).is_some()
+            || text[at] == b':' && pair_name(text, at).is_some_and(|name| names.matches(name))
+    })
+}
+
+/// The text under `"key":` or `"name":`.
+fn pair_name(text: &[u8], at: usize) -> Option<&[u8]> {
+    let is_pair = text[..at].ends_with(b"\"key\"") || text[..at].ends_with(b"\"name\"");
+    if !is_pair || text.get(at + 1) != Some(&b'"') {
+        return None;
+    }
+    let name = &text[at + 2..];
+    Some(&name[..memchr::memchr2(b'"', b'\\', name)?])
+}
+
+/// Calls `found` for each value that a text states under a name of the rules.
+pub(super) fn each(names: &Names, text: &[u8], mut found: impl FnMut(Span)) {
+    let mut done = 0;
+    for at in memchr::memchr2_iter(b':', b'=', text) {
+        if at < done {
+            continue;
+        }
+        let value = named(names, text, at).and_then(|named| value(names, text, at, &named));
+        if let Some((from, to)) = value.filter(|(from, to)| from < to && !has_placeholder(&text[*from..*to])) {
+            found(Span { from, to, kind: Kind::Field });
+            done = to;
+        }
+    }
+}
+
+/// The name of a rule that ends before `at`.
+#[inline]
+fn named<'t>(names: &Names, text: &'t [u8], at: usize) -> Option<Named<'t>> {
+    let spaces = text[..at].iter().rev().take(SPACES_MAX).take_while(|byte| **byte == b' ').count();
+    let mut end = at - spaces;
+    let is_quoted = end > 0 && matches!(text[end - 1], b'"' | b'\'');
+    if is_quoted {
+        end -= 1;
+        end -= text[..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+    }
+    if !names.may_end(text, end) {
+        return None;
+    }
+    let is_name = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-' | b'.')
+            || !byte.is_ascii()
+            || is_quoted && byte == b' '
+    };
+    let taken = text[..end].iter().rev().take(NAME_BYTES_MAX).take_while(|byte| is_name(**byte)).count();
+    let name = &text[end - taken..end];
+    names.matches(name).then_some(Named { name, from: end - taken, is_quoted, is_spaced: spaces > 0 })
+}
+
+/// What stands under a name.
+fn value(names: &Names, text: &[u8], at: usize, named: &Named<'_>) -> Option<(usize, usize)> {
+    let sign = if text[at..].starts_with(b"=>") { at + 2 } else { at + 1 };
+    let spaces = text[sign..].iter().take(SPACES_MAX).take_while(|byte| **byte == b' ').count();
+    let from = sign + spaces;
+    if let Some(quoted) = quoted(text, from) {
+        return Some(quoted);
+    }
+    let first = *text.get(from)?;
+    if named.is_quoted {
+        return match first {
+            b'{' | b'[' => Some((from, bracket_end(text, from))),
+            b'-' | b'0'..=b'9' => Some((from, from + text[from..].iter().take_while(|byte| is_number(**byte)).count())),
+            _ => None,
+        };
+    }
+    match text[at] {
+        b'=' if !named.is_spaced && spaces == 0 => assigned(names, text, from),
+        b':' if !named.is_spaced => header(text, from, named),
+        _ => None,
+    }
+}
+
+const fn is_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-')
+}
+
+/// What stands in quotes at `from`; what has no end goes to the end of the line. The quotes may be escaped, as in JSON
+/// inside a string: within, a quote is escaped once more.
+fn quoted(text: &[u8], from: usize) -> Option<(usize, usize)> {
+    let escapes = text[from..].iter().take_while(|byte| **byte == b'\\').count();
+    let quote = *text.get(from + escapes).filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let from = from + escapes + 1;
+    let (mut run, mut at) = (0, from);
+    while let Some(byte) = text.get(at) {
+        match *byte {
+            b'\\' => run += 1,
+            b'\n' => return Some((from, at)),
+            byte if byte == quote && run % (2 * (escapes + 1)) == escapes => return Some((from, at - escapes)),
+            _ => run = 0,
+        }
+        at += 1;
+    }
+    Some((from, at))
+}
+
+/// The end of the object or list that opens at `from`; what has none goes to the end of the text.
+fn bracket_end(text: &[u8], from: usize) -> usize {
+    let (mut at, mut depth) = (from, 0usize);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' | b'\\' => {
+                at = quoted(text, at).map_or(at, |(_, end)| end);
+                at += text[at..].iter().take_while(|byte| **byte == b'\\').count();
+            }
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// What stands after `name=`, unquoted: not a variable, nor what code would look up or call.
+fn assigned(names: &Names, text: &[u8], from: usize) -> Option<(usize, usize)> {
+    let is_part = |byte: u8| !byte.is_ascii_whitespace() && !b"&;,\"'\\()[]{}<>|`=".contains(&byte);
+    let to = from + text[from..].iter().take_while(|byte| is_part(**byte)).count();
+    // The padding of base64 belongs to it.
+    let to = to + text[to..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    let value = &text[from..to];
+    let is_variable = matches!(value.first()?, b'$' | b'*' | b'=');
+    let is_code = matches!(text.get(to), Some(b'(' | b'['));
+    (!is_variable && !is_code && !names.matches(value)).then_some((from, to))
+}
+
+/// What stands after `name:`, unquoted: credentials of a header, or the one word of a line. Only the first word is looked
+/// at before it is known that the rest goes with it.
+fn header(text: &[u8], from: usize, named: &Named<'_>) -> Option<(usize, usize)> {
+    let is_line = |byte: u8| !b"\n\r\"'\\".contains(&byte);
+    let line_end = || from + text[from..].iter().take_while(|byte| is_line(**byte)).count();
+    let word = text[from..].iter().take(WORD_BYTES_MAX).take_while(|byte| is_line(**byte) && **byte != b' ').count();
+    let (first, after) = (&text[from..from + word], text.get(from + word));
+    let ends_line = after.is_none_or(|byte| !is_line(*byte));
+    let ends_in = |word: &[u8]| {
+        let tail = named.name.len().checked_sub(word.len()).map(|from| &named.name[from..]);
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(word))
+    };
+    if ends_in(b"cookie") {
+        return first.contains(&b'=').then(|| (from, line_end()));
+    }
+    if ends_in(b"authorization") {
+        return (is_scheme(first) && !ends_line || ends_line && word >= CREDENTIALS_BYTES_MIN)
+            .then(|| (from, line_end()));
+    }
+    let is_value = matches!(first.first(), Some(byte) if !b"$<{[&*|>!/".contains(byte));
+    let fits = ends_line && is_value && begins_line(&text[..named.from]) && first.iter().any(u8::is_ascii_digit);
+    fits.then_some((from, from + word))
+}
+
+/// Whether nothing but spaces stands on the line so far; a line may be one inside a string of JSON.
+fn begins_line(before: &[u8]) -> bool {
+    let spaces = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let before = &before[..before.len() - spaces];
+    before.is_empty() || before.ends_with(b"\n") || before.ends_with(b"\\n")
+}
+
+/// Schemes of HTTP authentication, as far as they are in use.
+fn is_scheme(word: &[u8]) -> bool {
+    let known: [&[u8]; 9] =
+        [b"basic", b"bearer", b"digest", b"negotiate", b"token", b"apikey", b"hmac", b"aws4-hmac-sha256", b"dpop"];
+    known.iter().any(|scheme| scheme.eq_ignore_ascii_case(word))
+}
