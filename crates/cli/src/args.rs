@@ -117,6 +117,10 @@ pub(crate) struct Serve {
     /// Where to listen; port 0 picks one and prints it [default: 127.0.0.1:4318]
     #[arg(long, value_name = "ADDR", env = "TRACEKEEP_LISTEN")]
     pub(crate) listen: Option<String>,
+    /// Take secrets out before they are recorded: off, default, or a file of rules [default: default]
+    /// [env: TRACEKEEP_REDACT]
+    #[arg(long, value_name = "RULES")]
+    pub(crate) redact: Option<String>,
 }
 
 /// What stands below the options of `runs`.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tracekeep_store::{Detector, Redaction, RedactionRules};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Common;
@@ -19,13 +20,14 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 7] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
     "TRACEKEEP_MODE",
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
+    "TRACEKEEP_REDACT",
 ];
 
 /// Where the idempotency gate keeps what it knows.
@@ -60,6 +62,21 @@ struct File {
     listen: Option<String>,
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
+    redact: Option<Redact>,
+}
+
+/// What is taken out at the door: the table `redact`, or a file of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redact {
+    /// Nothing is taken out.
+    #[serde(default)]
+    off: bool,
+    #[serde(default)]
+    fields: Vec<String>,
+    #[serde(default)]
+    keep: Vec<String>,
+    detectors: Option<Vec<String>>,
 }
 
 /// What holds after all layers.
@@ -70,6 +87,7 @@ pub(crate) struct Config {
     pub(crate) listen: String,
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
+    pub(crate) redact: Redaction,
     pub(crate) logs: EnvFilter,
     pub(crate) json: bool,
 }
@@ -82,7 +100,8 @@ struct Whereabouts {
 }
 
 impl Config {
-    pub(crate) fn load(common: &Common) -> Result<Self, Failure> {
+    /// `redact` is what the command line says of redaction.
+    pub(crate) fn load(common: &Common, redact: Option<&str>) -> Result<Self, Failure> {
         known(std::env::vars_os().map(|(name, _)| name))?;
         let file = read(Path::new(FILE))?;
         let flags = Whereabouts { ledger: common.ledger.clone(), server: common.server.clone() };
@@ -96,12 +115,20 @@ impl Config {
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
         let logs = EnvFilter::try_new(logs.as_deref().unwrap_or("warn"))
             .map_err(|error| Failure::Usage(format!("TRACEKEEP_LOG: {error}")))?;
+        let said = variable("TRACEKEEP_REDACT")?.filter(|said| !said.is_empty());
+        let redact = match redact.or(said.as_deref()) {
+            Some(said) => rules_of(said)?,
+            None => {
+                rules(file.redact.unwrap_or_default()).map_err(|detail| Failure::Usage(format!("{FILE}: {detail}")))?
+            }
+        };
         Ok(Self {
             ledger: place.ledger.unwrap_or_else(|| LEDGER.into()),
             server: place.server,
             listen: file.listen.unwrap_or_else(|| LISTEN.to_owned()),
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
+            redact,
             logs,
             json: common.json,
         })
@@ -155,6 +182,32 @@ fn gate_store(text: &str) -> Result<GateStore, Failure> {
     }
 }
 
+/// `off`, `default`, or the path of a file.
+fn rules_of(said: &str) -> Result<Redaction, Failure> {
+    match said {
+        "off" => Ok(Redaction::none()),
+        "default" => Ok(Redaction::well_known()),
+        path => {
+            let wrong = |detail: String| Failure::Usage(format!("{path}: {detail}"));
+            let text = std::fs::read_to_string(path);
+            let text =
+                text.map_err(|error| wrong(format!("{error} (redaction is off, default, or a file of rules)")))?;
+            rules(toml::from_str(&text).map_err(|error| wrong(error.to_string()))?).map_err(wrong)
+        }
+    }
+}
+
+fn rules(said: Redact) -> Result<Redaction, String> {
+    let Redact { off, fields, keep, detectors } = said;
+    let mut options = RedactionRules { fields, keep, ..RedactionRules::default() };
+    if let Some(names) = detectors {
+        let known = |name: String| name.parse().map_err(|_| "detectors are key, token, card and email".to_owned());
+        options.detectors = names.into_iter().map(known).collect::<Result<Vec<Detector>, _>>()?;
+    }
+    let rules = Redaction::new(options).map_err(|error| error.detail().to_owned())?;
+    Ok(if off { Redaction::none() } else { rules })
+}
+
 fn read(path: &Path) -> Result<File, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),
@@ -172,5 +225,20 @@ mod tests {
         assert!(toml::from_str::<File>("ledger = \"x.db\"\nmode = \"prod\"").is_ok());
         assert!(toml::from_str::<File>("legder = \"x.db\"").is_err());
         assert!(toml::from_str::<File>("mode = \"production\"").is_err());
+        assert!(toml::from_str::<File>("[redact]\nfields = [\"iban\"]\ndetectors = [\"card\"]").is_ok());
+        assert!(toml::from_str::<File>("[redact]\nfeilds = [\"iban\"]").is_err());
+    }
+
+    #[test]
+    fn redaction_is_on_unless_told() {
+        let said = |text: &str| rules(toml::from_str(text).unwrap());
+        assert_eq!(said(""), Ok(Redaction::well_known()));
+        assert_eq!(said("off = true"), Ok(Redaction::none()));
+        assert_eq!(said("detectors = [\"token\", \"key\"]"), Ok(Redaction::well_known()));
+        let all =
+            said("fields = [\"iban\"]\nkeep = [\"cookie\"]\ndetectors = [\"key\", \"token\", \"card\", \"email\"]");
+        assert!(all.unwrap().version().is_some_and(|version| version.starts_with("1-")));
+        assert_eq!(said("detectors = [\"cards\"]"), Err("detectors are key, token, card and email".to_owned()));
+        assert_eq!(said("keep = [\"iban\"]"), Err("a field to keep is none that would be redacted".to_owned()));
     }
 }

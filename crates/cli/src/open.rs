@@ -32,7 +32,7 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
         let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    writer(&config.ledger, Options::default())
+    writer(&config.ledger, Options { redact: config.redact.clone(), ..Options::default() })
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.

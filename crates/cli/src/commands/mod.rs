@@ -19,7 +19,8 @@ use crate::exit::{Done, Failure, Outcome};
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Outcome {
-    let config = Config::load(&cli.common)?;
+    let redact = if let Command::Serve(args) = &cli.command { args.redact.as_deref() } else { None };
+    let config = Config::load(&cli.common, redact)?;
     match cli.command {
         Command::Serve(args) => serve::serve(&config, args.listen.as_deref()),
         Command::Record { file } => record::record(&config, &file),

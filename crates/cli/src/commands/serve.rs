@@ -52,9 +52,10 @@ type Stores = (Arc<dyn LedgerStore>, Arc<dyn IdempotencyStore>);
 fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
     let in_memory = || Arc::new(MemoryIdempotencyStore::default());
     if config.is_volatile() {
-        return Ok((Arc::new(MemoryLedger::default()), in_memory()));
+        return Ok((Arc::new(MemoryLedger::default().redacting(config.redact.clone())), in_memory()));
     }
-    let ledger = SqliteLedger::open(&config.ledger, Options::default());
+    let options = Options { redact: config.redact.clone(), ..Options::default() };
+    let ledger = SqliteLedger::open(&config.ledger, options);
     let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
     ledger.set_address(Some(bound.address().to_string()))?;
     Ok(match config.gate {
@@ -76,12 +77,17 @@ fn cannot_listen(config: &Config, listen: &str, error: &std::io::Error) -> Failu
 fn welcome(config: &Config, bound: &Bound) {
     let (url, ledger) = (format!("http://{}", bound.address()), config.ledger.display());
     let ledger = plain(&ledger.to_string());
+    let redaction = match config.redact.version() {
+        Some(version) => format!("secrets are taken out before they are recorded (rules {version})"),
+        None => "off".to_owned(),
+    };
     talk(&format!(
         "tracekeep {} serves {ledger} at {url}\n\n  \
          page       {url}/\n  \
          telemetry  OTEL_EXPORTER_OTLP_ENDPOINT={url} in the agent\n  \
          by hand    curl {url}/api/v1/runs -H 'content-type: application/json' -d '{{\"goal\":\"try it\"}}'\n  \
-         a sample   tracekeep demo\n\nCtrl-C stops it and loses nothing.",
+         a sample   tracekeep demo\n  \
+         redaction  {redaction}\n\nCtrl-C stops it and loses nothing.",
         env!("CARGO_PKG_VERSION")
     ));
 }

@@ -62,6 +62,37 @@ fn commands_work_beside_a_running_server_and_ctrl_c_ends_it_in_order() {
 }
 
 #[test]
+fn serve_takes_secrets_out_unless_told() {
+    let line = r#"{"op":"start_run","run_id":"r","goal":"password=hunter2 4111111111111111 a@b.co"}"#;
+    let goal = |place: &Place, args: &[&str]| {
+        let server = Serving::start(place, args);
+        place.run_with(&["record"], line).code(0);
+        let shown = place.run(&["show", "r", "--json"]).code(0).out();
+        assert_eq!(server.stop(), Some(0));
+        shown
+    };
+    let place = Place::new();
+    let shown = goal(&place, &[]);
+    assert!(shown.contains(r#""goal":"password=[redacted:field] 4111111111111111 a@b.co""#), "{shown}");
+    assert!(shown.contains(r#""redacted":{"counts":{"field":1},"rules":"1"}"#), "{shown}");
+    // Written to the file itself, it is the same record.
+    assert!(place.run_with(&["record"], line).code(0).out().starts_with("duplicate"));
+
+    assert!(goal(&Place::new(), &["--redact", "off"]).contains("hunter2"));
+
+    let place = Place::new();
+    std::fs::write(place.path().join("tracekeep.toml"), "[redact]\ndetectors = [\"card\", \"email\"]\n").unwrap();
+    assert!(goal(&place, &[]).contains("[redacted:field] [redacted:card] [redacted:email]"));
+    std::fs::write(place.path().join("rules.toml"), "keep = [\"pasword\"]\n").unwrap();
+    for (said, detail) in [("rules.toml", "none that would be redacted"), ("none.toml", "off, default, or a file")] {
+        let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--redact", said]);
+        assert!(refused.code(2).talk().contains(detail), "{}", refused.talk());
+    }
+    let refused = place.command(&["runs"]).env("TRACEKEEP_REDACT", "rules.toml").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
 fn modes_refuse_what_is_not_safe() {
     let place = Place::new();
     for args in

@@ -84,16 +84,17 @@ fn card(text: &[u8], groups: &[(usize, usize)]) -> Option<usize> {
 /// Whether an issuer gives out numbers of this prefix and length.
 fn is_issued(digits: &[u8]) -> bool {
     let prefix = |count: usize| digits.iter().take(count).fold(0u32, |number, digit| number * 10 + u32::from(*digit));
-    match (prefix(1), prefix(2), prefix(4), digits.len()) {
-        (4, _, _, 13 | 16 | 19) => true,
-        (_, 51..=55, _, 16) | (_, _, 2221..=2720, 16) => true,
-        (_, 34 | 37, _, 15) => true,
-        (_, 30 | 36 | 38 | 39, _, 14) => true,
-        (_, _, 3528..=3589, 16..=19) => true,
-        (_, _, 6011, 16..=19) | (_, 62 | 64 | 65, _, 16..=19) => true,
-        (_, 50 | 56..=58 | 60 | 61 | 63 | 66..=69, _, 13..=19) => true,
-        _ => false,
-    }
+    matches!(
+        (prefix(1), prefix(2), prefix(4), digits.len()),
+        (4, _, _, 13 | 16 | 19)
+            | (_, 51..=55, _, 16)
+            | (_, _, 2221..=2720, 16)
+            | (_, 34 | 37, _, 15)
+            | (_, 30 | 36 | 38 | 39, _, 14)
+            | (_, _, 3528..=3589 | 6011, 16..=19)
+            | (_, 62 | 64 | 65, _, 16..=19)
+            | (_, 50 | 56..=58 | 60 | 61 | 63 | 66..=69, _, 13..=19)
+    )
 }
 
 /// Luhn.
@@ -102,5 +103,5 @@ fn has_right_check_digit(digits: &[u8]) -> bool {
         let digit = u32::from(*digit) << (place % 2);
         sum + if digit > 9 { digit - 9 } else { digit }
     });
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
