@@ -304,7 +304,13 @@ pub(crate) struct Traces {
 
 #[derive(Debug, Args)]
 pub(crate) struct Complete {
-    pub(crate) run: RunId,
+    #[arg(required_unless_present = "stale")]
+    pub(crate) run: Option<RunId>,
+    /// Abort every run instead that is still running although it started longer ago
+    #[arg(long, value_name = "AGE", allow_hyphen_values = true, conflicts_with_all = [
+        "run", "status", "metadata", "plan_hash", "behaviour_hash", "root_hash",
+    ])]
+    pub(crate) stale: Option<When>,
     /// completed, failed or aborted
     #[arg(long, default_value = "completed")]
     pub(crate) status: FinalStatus,

@@ -5,16 +5,18 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
+use tracekeep::RunStore;
 use tracekeep_core::json::{self, Json, Value};
-use tracekeep_core::limits::REQUEST_BYTES_MAX;
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, REQUEST_BYTES_MAX};
 use tracekeep_core::model::{CompleteRun, JsonObject, Op};
 use tracekeep_core::wire::to_json;
-use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, Error, LedgerStore, Receipt};
+use tracekeep_core::{Invalid, InvalidCode, Timestamp};
+use tracekeep_store::{Batch, Error, LedgerStore, Receipt, Source};
 
 use crate::args::Complete;
 use crate::config::Config;
 use crate::exit::{self, Done, Failure, Outcome};
+use crate::when::{self, When};
 use crate::{open, print};
 
 /// Lines that are committed together.
@@ -145,7 +147,12 @@ fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
 
 pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
     let ledger = open::writing(config)?;
-    let mut end = CompleteRun::new(args.run, args.status);
+    let run_id = match (args.run, &args.stale) {
+        (Some(run_id), _) => run_id,
+        (None, Some(age)) => return abort(config, ledger, age, args.reason.as_deref().unwrap_or("stale")),
+        (None, None) => return Err(Failure::Usage("which run?".to_owned())),
+    };
+    let mut end = CompleteRun::new(run_id, args.status);
     end.termination_reason = args.reason;
     (end.plan_hash, end.behaviour_hash, end.root_hash) = (args.plan_hash, args.behaviour_hash, args.root_hash);
     if let Some(metadata) = args.metadata {
@@ -156,5 +163,31 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
     let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
     let receipt = receipt.map_err(|error| error.strip("/ops/0"))?;
     show(config, &receipt)?;
+    Ok(Done::Yes)
+}
+
+/// Aborts what has been running for longer than an age, and says which.
+fn abort(config: &Config, ledger: Arc<dyn LedgerStore>, age: &When, reason: &str) -> Outcome {
+    let runs = RunStore::new(ledger);
+    let before = when::range(None, Some(age), Source::default().now()).to().unwrap_or(Timestamp::MAX);
+    let mut total = 0;
+    loop {
+        let aborted = runs.abort_stale_runs(before, reason, PAGE_ITEMS_MAX)?;
+        total += aborted.len();
+        for run_id in &aborted {
+            if config.json {
+                let run_id = Json::object([("run_id", Json::from(run_id.as_str()))]);
+                print::json(&run_id.expect("invariant: one plain member"))?;
+            } else {
+                print::data(run_id.as_str())?;
+            }
+        }
+        if aborted.len() < PAGE_ITEMS_MAX as usize {
+            break;
+        }
+    }
+    if !config.json {
+        print::talk(&format!("{total} aborted"));
+    }
     Ok(Done::Yes)
 }

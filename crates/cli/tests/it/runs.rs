@@ -103,3 +103,16 @@ fn a_run_ends_with_its_reason_and_claims() {
     assert!(place.run(&["complete", "old"]).code(1).talk().contains("conflict"), "terminal is final");
     assert_eq!(listed(&place, &["--status", "running"]), Vec::<String>::new());
 }
+
+#[test]
+fn what_never_ended_is_aborted() {
+    let place = three();
+    place.run(&["complete", "--stale", "9999w"]).code(0);
+    assert_eq!(place.run(&["complete", "--stale", "1h", "--reason", "silent"]).code(0).out(), "old\n");
+    assert_eq!(place.run(&["complete", "--stale", "1h", "--json"]).code(0).out(), "");
+    let shown = place.run(&["show", "old", "--json"]).code(0).out();
+    assert!(shown.contains(r#""status":"aborted""#) && shown.contains(r#""termination_reason":"silent""#), "{shown}");
+    for wrong in [&["complete"][..], &["complete", "old", "--stale", "1h"], &["complete", "--stale", "-1h"]] {
+        place.run(wrong).code(2);
+    }
+}
