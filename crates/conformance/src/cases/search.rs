@@ -19,6 +19,7 @@ cases!("search":
     by_words_of_the_goal,
     goals_are_read_within_a_budget_of_bytes,
     several_attributes_at_once,
+    an_erased_run_is_found_by_nothing,
     children_and_correlated_runs_are_in_order,
     costs_and_durations_sort_sealed_runs,
     a_range_of_values_holds_both_its_bounds,
@@ -197,12 +198,16 @@ fn varied(cx: &Context) -> Vec<Run> {
     walk(100, |page| block_on(cx.ledger().runs(&RunQuery { page, ..oldest(f()) })))
 }
 
-fn several_attributes_at_once(cx: &mut Context) {
-    let runs = varied(cx);
+/// The first run that is sealed.
+fn sealed(runs: &[Run]) -> &Run {
+    runs.iter().find(|run| run.root_hash.is_some()).expect("a sealed run")
+}
+
+/// A filter by each attribute.
+fn each_attribute(sealed: &Run) -> [RunFilter; 14] {
     let text = |text: &str| Some(text.to_owned());
-    let sealed = &runs[runs.iter().position(|run| run.root_hash.is_some()).expect("a sealed run")];
     let value = |text: &str| text.parse::<Cost>().ok();
-    let one = [
+    [
         RunFilter { status: Some(RunStatus::Failed), ..f() },
         RunFilter { agent: text("agent-1"), ..f() },
         RunFilter { correlation: text("c-2"), ..f() },
@@ -217,7 +222,53 @@ fn several_attributes_at_once(cx: &mut Context) {
         RunFilter { text: text("lisbon"), ..f() },
         RunFilter { cost: Between { least: value("1.5"), most: value("3.5") }, ..f() },
         RunFilter { duration: Between { least: None, most: DurationMs::new(2.0).ok() }, ..f() },
+    ]
+}
+
+fn exactly<T: Copy>(value: T) -> Between<T> {
+    Between { least: Some(value), most: Some(value) }
+}
+
+fn an_erased_run_is_found_by_nothing(cx: &mut Context) {
+    let runs = varied(cx);
+    let whole = |run: &&Run| run.root_hash.is_some() && run.parent_run_id.is_some() && run.plan_hash.is_some();
+    let gone = runs.iter().find(whole).expect("a run with every attribute");
+
+    let filters = [
+        f(),
+        RunFilter { status: Some(gone.status), ..f() },
+        RunFilter { agent: gone.agent_id.clone(), ..f() },
+        RunFilter { correlation: gone.correlation_id.as_ref().map(ToString::to_string), ..f() },
+        RunFilter { parent: gone.parent_run_id.as_ref().map(ToString::to_string), ..f() },
+        RunFilter { tag: gone.tags.first().cloned(), ..f() },
+        RunFilter { time: TimeRange::new(Some(gone.started_at), Some(gone.started_at.saturating_add(1))), ..f() },
+        RunFilter { plan_hash: gone.plan_hash, ..f() },
+        RunFilter { plan_hash: gone.plan_hash, seed: gone.seed, ..f() },
+        RunFilter { seed: gone.seed, ..f() },
+        RunFilter { root_hash: gone.root_hash, ..f() },
+        RunFilter { behaviour_hash: gone.behaviour_hash, ..f() },
+        RunFilter { text: gone.goal.clone(), ..f() },
+        RunFilter { cost: exactly(gone.cost_cents), ..f() },
+        RunFilter { duration: exactly(gone.duration_ms), ..f() },
     ];
+    for filter in &filters {
+        let ids = cx.run_ids(&RunQuery { filter: filter.clone(), ..RunQuery::default() }, 7);
+        assert!(ids.contains(&gone.run_id.to_string()), "{filter:?}");
+    }
+    cx.record(&[crate::ops::erase(gone.run_id.as_str())]);
+    for filter in filters {
+        for sort in [None, Some(RunSort::Start), Some(RunSort::Cost), Some(RunSort::Duration)] {
+            let ids = cx.run_ids(&RunQuery { filter: filter.clone(), sort, ..RunQuery::default() }, 7);
+            assert!(!ids.contains(&gone.run_id.to_string()), "{filter:?} {sort:?}");
+        }
+    }
+    let count = block_on(cx.ledger().run_count(&RunFilter { status: Some(gone.status), ..f() })).expect("a count");
+    assert_eq!(count.count, runs.iter().filter(|run| run.status == gone.status).count() as u64 - 1);
+}
+
+fn several_attributes_at_once(cx: &mut Context) {
+    let runs = varied(cx);
+    let one = each_attribute(sealed(&runs));
     for a in &one {
         for b in &one {
             let both = both(a, b);
@@ -305,7 +356,7 @@ fn children_and_correlated_runs_are_in_order(cx: &mut Context) {
 }
 
 /// A run that is sealed with what its one step cost and took.
-fn sealed(cx: &Context, run: &str, cost: &str, ms: f64) {
+fn seal(cx: &Context, run: &str, cost: &str, ms: f64) {
     let costly = json!({"cost_cents": cost, "duration_ms": ms});
     cx.record(&[start(run), with(step(run, 0), costly), complete(run)]);
 }
@@ -315,12 +366,12 @@ fn by(sort: RunSort) -> RunQuery {
 }
 
 fn costs_and_durations_sort_sealed_runs(cx: &mut Context) {
-    sealed(cx, "a", "2", 1.0);
-    sealed(cx, "b", "0.000001", 30.5);
-    sealed(cx, "c", "10", 0.0);
+    seal(cx, "a", "2", 1.0);
+    seal(cx, "b", "0.000001", 30.5);
+    seal(cx, "c", "10", 0.0);
     cx.record(&[start("open"), with(step("open", 0), json!({"cost_cents": "5"})), start("none"), complete("none")]);
     let largest = "9223372036854.775807";
-    sealed(cx, "most", largest, 9_223_372_036_854.773);
+    seal(cx, "most", largest, 9_223_372_036_854.773);
     assert_eq!(listed(cx, &by(RunSort::Cost)), ["none", "b", "a", "c", "most"]);
     assert_eq!(listed(cx, &by(RunSort::Duration)), ["c", "none", "a", "b", "most"]);
     assert_eq!(listed(cx, &by(RunSort::Start)), ["a", "b", "c", "open", "none", "most"]);
@@ -332,7 +383,7 @@ fn costs_and_durations_sort_sealed_runs(cx: &mut Context) {
 
 fn a_range_of_values_holds_both_its_bounds(cx: &mut Context) {
     for (run, cost, ms) in [("a", "1", 4.0), ("b", "2", 3.0), ("c", "2.5", 2.0), ("d", "3", 1.0)] {
-        sealed(cx, run, cost, ms);
+        seal(cx, run, cost, ms);
     }
     cx.record(&[start("open"), with(step("open", 0), json!({"cost_cents": "2", "duration_ms": 2}))]);
     let cost = |least: &str, most: &str| Between { least: least.parse().ok(), most: most.parse().ok() };
@@ -366,7 +417,7 @@ fn many_equal_values_are_paged_through(cx: &mut Context) {
 fn what_comes_after_the_seal_moves_no_run(cx: &mut Context) {
     let costly = |index, cost: &str| with(step("o", index), json!({ "cost_cents": cost }));
     cx.record(&[ensure_otlp("o"), costly(0, "1"), complete("o")]);
-    sealed(cx, "r", "2", 0.0);
+    seal(cx, "r", "2", 0.0);
     cx.record(&[costly(1, "5")]);
     assert_eq!(cx.run("o").cost_cents.to_string(), "6", "what a reader sees goes on");
     assert_eq!(listed(cx, &by(RunSort::Cost)), ["o", "r"], "its place is that of its first seal");
