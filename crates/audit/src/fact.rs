@@ -4,8 +4,6 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::{AckId, ExpectationId};
 use tracekeep_core::model::{AckStatus, AuditStatus, Expect};
 
-use crate::names::{FINALIZE_RUN, ORCHESTRATOR};
-
 /// An expectation with the moment by which it must be met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectationFact {
@@ -31,7 +29,7 @@ impl ExpectationFact {
     #[must_use]
     pub fn new(id: ExpectationId, expect: &Expect, recorded_at: Timestamp) -> Self {
         let nanos = i64::try_from(expect.deadline_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let liveness = expect.liveness || (expect.domain == ORCHESTRATOR && expect.action == FINALIZE_RUN);
+        let liveness = expect.is_liveness();
         Self {
             id,
             domain: expect.domain.clone(),

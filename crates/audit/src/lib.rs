@@ -22,11 +22,15 @@
 
 mod contract;
 mod fact;
+mod fold;
 pub mod names;
 mod reconcile;
 mod verdict;
+mod view;
 
-pub use contract::standard_expectations;
+pub use contract::{Contract, STANDARD, Term, standard_contract, standard_expectations};
 pub use fact::{Event, ExpectationFact, Said};
+pub use fold::{ActionFold, Last};
 pub use reconcile::{AuditReconciler, Reconciled, Standing};
 pub use verdict::{Finding, LISTED_MAX, Verdict, VerdictStatus};
+pub use view::{AuditExpectation, AuditSummary, DomainAck, PendingRun};

@@ -1,17 +1,17 @@
 //! Facts in, verdict out.
 //!
-//! Expectations and events meet by (domain, action). What was said of an action is read in order of time, then log index.
-//! Where one thing is expected once, the last attempt counts; where it is expected n times, each success counts once, a
-//! rollback takes the latest one back, and a failure takes nothing. A status set by hand stands for all that was said
-//! before it. Successes go to the expectations of an action in order of their deadlines.
+//! Expectations and events meet by (domain, action). What was said of an action is read in order of time, then log index,
+//! by the rules of [`ActionFold`]. Successes go to the expectations of an action in order of their deadlines.
 
 use std::collections::BTreeMap;
 
 use tracekeep_core::Timestamp;
-use tracekeep_core::id::{AckId, ExpectationId};
+use tracekeep_core::id::ExpectationId;
+use tracekeep_core::limits::VERDICT_BYTES_MAX;
 use tracekeep_core::model::{AckStatus, AuditStatus};
 
 use crate::fact::{Event, ExpectationFact, Said};
+use crate::fold::{ActionFold, Last};
 use crate::verdict::{Finding, LISTED_MAX, Verdict, VerdictStatus};
 
 /// The facts of one run, to be reconciled at any time.
@@ -43,17 +43,6 @@ pub struct Standing {
     pub acked_at: Option<Timestamp>,
 }
 
-/// Why an expectation that is not met is not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// Nothing was said, or not often enough.
-    Nothing,
-    Failed,
-    RolledBack,
-    /// Set by hand.
-    Missing,
-}
-
 /// All that is known of one action.
 #[derive(Default)]
 struct Action<'a> {
@@ -63,10 +52,9 @@ struct Action<'a> {
 
 /// What its events come to.
 struct Outcome {
+    fold: ActionFold,
     /// When each success that still counts was said.
     successes: Vec<Timestamp>,
-    last: Last,
-    is_acknowledged: bool,
 }
 
 impl AuditReconciler {
@@ -117,6 +105,8 @@ struct Found {
     is_stale: bool,
     is_incomplete: bool,
     is_pending: bool,
+    /// What findings may still take on the wire.
+    bytes_left: u64,
 }
 
 impl Found {
@@ -142,23 +132,23 @@ impl Found {
             is_stale: false,
             is_incomplete: false,
             is_pending: false,
+            bytes_left: VERDICT_BYTES_MAX.into(),
         }
     }
 
     fn drift(&mut self, events: &[&Event]) {
         for event in events {
-            if let Said::Ack { id, .. } = &event.said {
+            if matches!(event.said, Said::Ack { .. }) {
                 self.is_incomplete = true;
-                list(&mut self.verdict.drift, &mut self.verdict.truncated, of_event(event, Some(id), false));
+                self.list(|verdict| &mut verdict.drift, of_event(event, false));
             }
         }
     }
 
     fn action(&mut self, action: &Action<'_>) {
-        let wanted: usize = action.expectations.iter().map(|expectation| expectation.count as usize).sum();
+        let wanted = action.expectations.iter().map(|expectation| u64::from(expectation.count)).sum();
         let outcome = self.outcome(action, wanted);
-        let is_met = outcome.successes.len() >= wanted;
-        self.setbacks(&action.events, is_met);
+        self.setbacks(&action.events, outcome.fold.is_met());
         let mut successes = &outcome.successes[..];
         for expectation in &action.expectations {
             let (own, rest) = successes.split_at(successes.len().min(expectation.count as usize));
@@ -169,75 +159,43 @@ impl Found {
     }
 
     /// Reads what was said in order; what was said of something done already is a duplicate.
-    fn outcome(&mut self, action: &Action<'_>, wanted: usize) -> Outcome {
-        let mut outcome = Outcome { successes: Vec::new(), last: Last::Nothing, is_acknowledged: false };
+    fn outcome(&mut self, action: &Action<'_>, wanted: u64) -> Outcome {
+        let mut outcome = Outcome { fold: ActionFold::expecting(wanted), successes: Vec::new() };
         for event in &action.events {
-            match &event.said {
-                Said::Ack { id, status } => {
-                    outcome.is_acknowledged = true;
-                    match status {
-                        AckStatus::Success if outcome.successes.len() >= wanted => {
-                            let finding = of_event(event, Some(id), false);
-                            list(&mut self.verdict.duplicate, &mut self.verdict.truncated, finding);
-                        }
-                        AckStatus::Success => {
-                            outcome.successes.push(event.at);
-                            outcome.last = Last::Nothing;
-                        }
-                        AckStatus::Failed => {
-                            if wanted == 1 {
-                                outcome.successes.clear();
-                            }
-                            outcome.last = Last::Failed;
-                        }
-                        AckStatus::RolledBack => {
-                            outcome.successes.pop();
-                            outcome.last = Last::RolledBack;
-                        }
-                    }
-                }
-                Said::ByHand(status) => {
-                    outcome.successes.clear();
-                    outcome.last = match status {
-                        AuditStatus::Acked => {
-                            outcome.successes.resize(wanted, event.at);
-                            Last::Nothing
-                        }
-                        AuditStatus::Failed => Last::Failed,
-                        AuditStatus::Missing => Last::Missing,
-                        AuditStatus::Pending => Last::Nothing,
-                    };
-                }
+            if !outcome.fold.say(&event.said) {
+                self.list(|verdict| &mut verdict.duplicate, of_event(event, false));
             }
+            if matches!(event.said, Said::ByHand(_)) {
+                outcome.successes.clear();
+            }
+            let successes = usize::try_from(outcome.fold.successes).unwrap_or(usize::MAX);
+            outcome.successes.resize(successes, event.at);
         }
         outcome
     }
 
     /// Failures and rollbacks, marked where the action was done all the same.
     fn setbacks(&mut self, events: &[&Event], is_met: bool) {
-        let Verdict { failed, rolled_back, truncated, .. } = &mut self.verdict;
         for event in events {
             match &event.said {
-                Said::Ack { id, status: AckStatus::Failed } => {
-                    list(failed, truncated, of_event(event, Some(id), is_met));
+                Said::Ack { status: AckStatus::Failed, .. } | Said::ByHand(AuditStatus::Failed) => {
+                    self.list(|verdict| &mut verdict.failed, of_event(event, is_met));
                 }
-                Said::Ack { id, status: AckStatus::RolledBack } => {
-                    list(rolled_back, truncated, of_event(event, Some(id), is_met));
+                Said::Ack { status: AckStatus::RolledBack, .. } => {
+                    self.list(|verdict| &mut verdict.rolled_back, of_event(event, is_met));
                 }
-                Said::ByHand(AuditStatus::Failed) => list(failed, truncated, of_event(event, None, is_met)),
-                _ => {}
+                Said::Ack { status: AckStatus::Success, .. } | Said::ByHand(_) => {}
             }
         }
     }
 
     fn expectation(&mut self, expectation: &ExpectationFact, met_at: Option<Timestamp>, outcome: &Outcome) {
-        let Verdict { missing, late, pending, truncated, .. } = &mut self.verdict;
         let is_past = self.now > expectation.deadline;
         let finding = |at| of_expectation(expectation, at);
-        let status = match (met_at, outcome.last) {
+        let status = match (met_at, outcome.fold.last) {
             (Some(at), _) => {
                 if at > expectation.deadline {
-                    list(late, truncated, finding(Some(at)));
+                    self.list(|verdict| &mut verdict.late, finding(Some(at)));
                 }
                 AuditStatus::Acked
             }
@@ -247,31 +205,43 @@ impl Found {
             }
             (None, Last::Missing) => {
                 self.is_incomplete = true;
-                list(missing, truncated, finding(None));
+                self.list(|verdict| &mut verdict.missing, finding(None));
                 AuditStatus::Missing
             }
             (None, Last::Nothing) if is_past => {
                 if !expectation.optional {
                     self.is_incomplete = true;
-                    list(missing, truncated, finding(None));
+                    self.list(|verdict| &mut verdict.missing, finding(None));
                 }
                 AuditStatus::Missing
             }
             (None, Last::Nothing) => {
                 if !expectation.optional {
                     self.is_pending = true;
-                    list(pending, truncated, finding(None));
+                    self.list(|verdict| &mut verdict.pending, finding(None));
                 }
                 AuditStatus::Pending
             }
         };
-        let is_open = met_at.is_none() && expectation.liveness && !outcome.is_acknowledged;
+        let is_open = met_at.is_none() && expectation.liveness && !outcome.fold.is_acknowledged;
         self.is_stale |= is_open && is_past;
         if !is_past && (is_open || (status == AuditStatus::Pending && !expectation.optional)) {
             let earliest = self.changes_after.map_or(expectation.deadline, |at| at.min(expectation.deadline));
             self.changes_after = Some(earliest);
         }
         self.standings.push(Standing { id: expectation.id.clone(), status, acked_at: met_at });
+    }
+
+    /// Adds a finding to a list of the verdict, while there is room for it.
+    fn list(&mut self, of: impl FnOnce(&mut Verdict) -> &mut Vec<Finding>, finding: Finding) {
+        let bytes = finding.bytes_max();
+        let findings = of(&mut self.verdict);
+        if findings.len() < LISTED_MAX && bytes <= self.bytes_left {
+            findings.push(finding);
+            self.bytes_left -= bytes;
+        } else {
+            self.verdict.truncated = true;
+        }
     }
 
     fn finish(mut self) -> Reconciled {
@@ -286,15 +256,8 @@ impl Found {
     }
 }
 
-fn list(findings: &mut Vec<Finding>, truncated: &mut bool, finding: Finding) {
-    if findings.len() < LISTED_MAX {
-        findings.push(finding);
-    } else {
-        *truncated = true;
-    }
-}
-
-fn of_event(event: &Event, ack_id: Option<&AckId>, superseded: bool) -> Finding {
+fn of_event(event: &Event, superseded: bool) -> Finding {
+    let ack_id = if let Said::Ack { id, .. } = &event.said { Some(id) } else { None };
     Finding {
         domain: event.domain.clone(),
         action: event.action.clone(),

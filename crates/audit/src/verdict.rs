@@ -4,7 +4,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::{AckId, ExpectationId};
 use tracekeep_core::wire::{object, object_field, words};
 
-/// Findings that one list of a verdict holds; [`Verdict::truncated`] says where there are more.
+/// Findings that one list of a verdict holds; together they take [`tracekeep_core::limits::VERDICT_BYTES_MAX`] bytes at most.
+/// [`Verdict::truncated`] says where there are more.
 pub const LISTED_MAX: usize = 1_000;
 
 words! {
@@ -42,6 +43,25 @@ object! {
 }
 
 object_field!(Finding);
+
+impl Finding {
+    /// Bytes that it takes as canonical JSON, or a few more.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        const MEMBERS: u64 = 192;
+        let escaped = |text: &str| {
+            text.bytes()
+                .map(|byte| match byte {
+                    0..=0x1f => 6,
+                    b'"' | b'\\' => 2,
+                    _ => 1,
+                })
+                .sum::<u64>()
+        };
+        let ids = [self.expectation_id.as_ref().map(|id| id.as_str()), self.ack_id.as_ref().map(|id| id.as_str())];
+        let texts = [Some(self.domain.as_str()), Some(self.action.as_str())].into_iter().chain(ids).flatten();
+        MEMBERS + texts.map(escaped).sum::<u64>()
+    }
+}
 
 object! {
     /// What should have happened against what did. Lists are sorted by (domain, action, time, id).

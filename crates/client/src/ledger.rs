@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
@@ -108,6 +110,12 @@ impl HttpLedger {
                 }
                 Op::RecordTrace(op) => {
                     op.id.get_or_insert_with(|| self.source.trace_id());
+                }
+                Op::Expect(op) => {
+                    op.id.get_or_insert_with(|| self.source.expectation_id());
+                }
+                Op::Ack(op) => {
+                    op.id.get_or_insert_with(|| self.source.ack_id());
                 }
                 _ => {}
             }
@@ -307,6 +315,38 @@ impl LedgerStore for HttpLedger {
             .page(&query.page)
             .on(&run_path(run_id, "/tree"));
         self.get(&path)?.list("nodes")
+    }
+
+    async fn audit(&self, run_id: &RunId) -> Result<AuditSummary> {
+        Ok(from_text(&self.get(&run_path(run_id, "/audit"))?.body)?)
+    }
+
+    async fn expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        self.get(&Query::new().page(page).on(&run_path(run_id, "/expectations")))?.page()
+    }
+
+    async fn acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        self.get(&Query::new().page(page).on(&run_path(run_id, "/acks")))?.page()
+    }
+
+    /// Of the log's own body: an entry states its verdict there.
+    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+        let none = || Error::new(Code::EntryNotFound, format!("log index {log_index} states no verdict"));
+        let entry = self.entries(log_index, 1).await?.into_iter().next().ok_or_else(none)?;
+        let body = entry.body.ok_or_else(none)?;
+        match body.value().as_object().and_then(|body| body.get("verdict")) {
+            Some(verdict) => Ok(from_text(verdict.to_json().as_str().as_bytes())?),
+            None => Err(none()),
+        }
+    }
+
+    async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
+        self.get(&Query::new().page(page).on("/api/v1/audit/pending"))?.page()
+    }
+
+    async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        let path = Query::new().add("before", Some(before)).add("limit", Some(limit)).on("/api/v1/audit/due");
+        Ok(self.get(&path)?.page()?.items)
     }
 
     async fn head(&self) -> Result<Head> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tracekeep_core::view::{Head, Run, RunCount, Step, Trace, TreeNode};
 use tracekeep_store::{
-    Batch, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Recorded, Result, RunQuery, TraceFilter,
+    Batch, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Recorded, Result, RunQuery, Told, TraceFilter,
     TraceQuery, TreeQuery, block_on,
 };
 
@@ -199,6 +199,12 @@ pub(crate) fn outcome_aside(mut receipt: Receipt) -> Receipt {
     for op in &mut receipt.ops {
         op.outcome = Recorded::Duplicate;
     }
+    told_aside(receipt)
+}
+
+/// A receipt without what an embedded ledger tells beside it.
+pub(crate) fn told_aside(mut receipt: Receipt) -> Receipt {
+    receipt.ops.iter_mut().for_each(|op| op.told = Told::default());
     receipt
 }
 

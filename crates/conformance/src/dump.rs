@@ -1,12 +1,14 @@
 //! Everything that a ledger answers, checked against its own log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun};
+use tracekeep_core::Timestamp;
 use tracekeep_core::hash::{Hash, sha256};
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
-use tracekeep_core::model::RunStatus;
+use tracekeep_core::model::{AuditStatus, RunStatus};
 use tracekeep_core::view::{Head, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
 use tracekeep_store::{CountsQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
@@ -21,6 +23,8 @@ pub struct Dump {
     entries: Vec<LogEntry>,
     run_counts: Vec<RunCount>,
     runs: Vec<RunDump>,
+    pending: Vec<PendingRun>,
+    due: Vec<PendingRun>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -30,6 +34,9 @@ struct RunDump {
     traces: Vec<Trace>,
     counts: TraceCounts,
     tree: Vec<TreeNode>,
+    audit: AuditSummary,
+    expectations: Vec<AuditExpectation>,
+    acks: Vec<DomainAck>,
 }
 
 impl Dump {
@@ -49,7 +56,9 @@ impl Dump {
         let statuses = [None].into_iter().chain(RunStatus::ALL.iter().map(|status| Some(*status)));
         let count = |status| block_on(ledger.run_count(&RunFilter { status, ..RunFilter::default() }));
         let run_counts = statuses.map(|status| count(status).expect("runs are countable")).collect();
-        Self { ledger: ledger.ledger(), head, entries, run_counts, runs }
+        let pending = walk(1_000, |page| block_on(ledger.pending_runs(&page)));
+        let due = block_on(ledger.due_runs(Timestamp::MAX, 1_000)).expect("what is due is readable");
+        Self { ledger: ledger.ledger(), head, entries, run_counts, runs, pending, due }
     }
 
     /// Checks what is readable against the log: hashes, numbers, counts, trees, and the wire's form of everything.
@@ -120,6 +129,8 @@ impl Dump {
         assert_eq!(self.ledger, other.ledger, "the ledger's id stays");
         assert_eq!(self.head, other.head, "the head stays");
         same_items("entry", &self.entries, &other.entries);
+        same_items("pending run", &self.pending, &other.pending);
+        same_items("run that is due", &self.due, &other.due);
         assert_eq!(self.run_counts, other.run_counts, "the runs are as many");
         assert_eq!(self.runs.len(), other.runs.len(), "the runs are as many");
         for (a, b) in self.runs.iter().zip(&other.runs) {
@@ -128,6 +139,9 @@ impl Dump {
             same_items("trace", &a.traces, &b.traces);
             assert_eq!(a.counts, b.counts, "counters stay");
             same_items("node", &a.tree, &b.tree);
+            assert_eq!(a.audit, b.audit, "an audit reads the same");
+            same_items("expectation", &a.expectations, &b.expectations);
+            same_items("acknowledgement", &a.acks, &b.acks);
         }
     }
 }
@@ -150,12 +164,15 @@ impl RunDump {
         let tree = walk(1_000, |page| block_on(ledger.tree(&id, &TreeQuery { page, ..TreeQuery::default() })));
         let alone = block_on(ledger.run(&id)).expect("a run is readable");
         assert_eq!(alone.as_ref(), Some(&run), "a run reads alone as in a list");
-        Self { run, steps, traces, counts, tree }
+        let audit = block_on(ledger.audit(&id)).expect("an audit is readable");
+        let expectations = walk(1_000, |page| block_on(ledger.expectations(&id, &page)));
+        let acks = walk(1_000, |page| block_on(ledger.acks(&id, &page)));
+        Self { run, steps, traces, counts, tree, audit, expectations, acks }
     }
 
     #[track_caller]
     fn check(&self, log: &[LogEntry]) {
-        let Self { run, steps, traces, counts, tree } = self;
+        let Self { run, steps, traces, counts, tree, audit, expectations, acks } = self;
         reads_back(run, 0);
         assert_eq!(run.steps, steps.len() as u64, "a run counts its steps");
         assert!(steps.is_sorted_by(|a, b| a.index < b.index), "steps are by index, each once");
@@ -184,7 +201,36 @@ impl RunDump {
         );
         assert_eq!((&counts.types, &counts.tags), (&types, &tags), "the counters are of the traces");
         check_tree(traces, tree);
+        check_audit(audit, expectations, acks, log);
     }
+}
+
+/// What is said in short is what the lists say.
+#[track_caller]
+fn check_audit(audit: &AuditSummary, expectations: &[AuditExpectation], acks: &[DomainAck], log: &[LogEntry]) {
+    reads_back(audit, 0);
+    assert_eq!(audit.expectations, expectations.len() as u64, "an audit counts its expectations");
+    assert!(audit.acks >= acks.len() as u64, "an audit counts its acknowledgements and statuses");
+    let not_done = |one: &&AuditExpectation| !one.optional && one.status != AuditStatus::Acked;
+    let open: BTreeSet<_> = expectations.iter().filter(not_done).map(|one| (&one.domain, &one.action)).collect();
+    assert!(audit.open >= open.len() as u64, "what is not done is open");
+    for one in expectations {
+        reads_back(one, 0);
+        leaf_kind(log, one.log_index, "expectation");
+    }
+    for one in acks {
+        reads_back(one, 0);
+        leaf_kind(log, one.log_index, "ack");
+    }
+    if let Some(now) = &audit.now {
+        assert_eq!((now.expectations, now.acks), (audit.expectations, acks.len() as u64), "a verdict is of all of it");
+    }
+}
+
+#[track_caller]
+fn leaf_kind(log: &[LogEntry], log_index: u64, kind: &str) {
+    let leaf = leaf_members(&log[usize::try_from(log_index).expect("a log index")]);
+    assert_eq!(&*leaf["kind"], kind, "an item names its entry");
 }
 
 /// A forest in pre-order: depths rise by one at most, children are as many as said, each trace stands there once.

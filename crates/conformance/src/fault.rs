@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
@@ -146,6 +148,30 @@ impl LedgerStore for FaultStore {
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
         self.inner.tree(run_id, query).await
+    }
+
+    async fn audit(&self, run_id: &RunId) -> Result<AuditSummary> {
+        self.inner.audit(run_id).await
+    }
+
+    async fn expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        self.inner.expectations(run_id, page).await
+    }
+
+    async fn acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        self.inner.acks(run_id, page).await
+    }
+
+    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+        self.inner.verdict_at(log_index).await
+    }
+
+    async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
+        self.inner.pending_runs(page).await
+    }
+
+    async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        self.inner.due_runs(before, limit).await
     }
 
     async fn head(&self) -> Result<Head> {

@@ -108,6 +108,10 @@ id!(
     AckId
 );
 id!(
+    /// The id of a trace, an expectation or an acknowledgement, as a receipt names whatever was recorded.
+    ItemId
+);
+id!(
     /// An idempotency key: names one write, or one effect at the gate.
     Key
 );

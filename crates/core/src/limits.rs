@@ -100,3 +100,21 @@ pub const GATE_LEASE_MS_MAX: u32 = 86_400_000;
 
 /// Seconds that the gate keeps an answer, from 1 (366 days).
 pub const GATE_TTL_S_MAX: u32 = 31_622_400;
+
+/// Expectations of one run: what a verdict is computed over while others wait for the writer.
+pub const EXPECTATIONS_MAX: u32 = 1_000;
+
+/// Acknowledgements of one run, statuses set by hand included: likewise.
+pub const ACKS_MAX: u32 = 10_000;
+
+/// The longest deadline of an expectation, in milliseconds: ten years of 365 days.
+pub const DEADLINE_MS_MAX: u64 = 315_360_000_000;
+
+/// Times that one expectation may ask for.
+pub const EXPECTED_COUNT_MAX: u32 = 1_000;
+
+/// Bytes of what an acknowledgement says went wrong (4 KiB), of either member.
+pub const ACK_TEXT_BYTES_MAX: u32 = 4 << 10;
+
+/// Bytes of the findings that one verdict lists (2 MiB), so that a run whose names are long can still be sealed.
+pub const VERDICT_BYTES_MAX: u32 = 2 << 20;

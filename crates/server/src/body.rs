@@ -95,6 +95,24 @@ pub(crate) async fn write(app: &App, request: Request<Body>) -> Result<Write, Pr
     Ok(Write { app: app.clone(), bytes, key, admitted })
 }
 
+/// Takes in a write that has no members: a body may be there, and is then an empty object.
+pub(crate) async fn bare(app: &App, request: Request<Body>) -> Result<Write, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let (bytes, mut admitted) = read(app, request, BARE_BYTES_MAX).await?;
+    if !bytes.is_empty() {
+        let value = json::parse(&bytes).map_err(Invalid::from)?;
+        let Value::Object(object) = value else {
+            return Err(Invalid::new(InvalidCode::InvalidMember, "", "must be an empty object, or nothing").into());
+        };
+        tracekeep_core::wire::refuse_rest(&object, &tracekeep_core::wire::Path::ROOT)?;
+    }
+    admitted.turn().await;
+    Ok(Write { app: app.clone(), bytes: Vec::new(), key, admitted })
+}
+
+/// Bytes of a body that has nothing to say.
+const BARE_BYTES_MAX: u32 = 1_024;
+
 impl Write {
     /// Reads the body: one of many bytes where it keeps no other connection waiting.
     pub(crate) async fn read<T: Send + 'static>(

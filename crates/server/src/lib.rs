@@ -21,4 +21,4 @@ mod state;
 pub use openapi::document as openapi_document;
 pub use problem::{CODES, error_codes_of, error_page};
 pub use serve::{Bound, ConnectionLimits, bind};
-pub use state::App;
+pub use state::{App, AuditOptions};

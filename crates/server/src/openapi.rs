@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use tracekeep_core::limits::BATCH_OPS_MAX;
-use tracekeep_core::model::Op;
+use tracekeep_core::model::{Expect, Op};
 use tracekeep_core::wire::{Member, Shape};
 
 use crate::routes::{Form, Gives, Param, Route, Takes, table};
@@ -42,13 +42,16 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         .collect();
     parameters.extend(route.params.iter().map(|param| query_parameter(param, schemas)));
     let mut operation = json!({"summary": route.summary, "responses": responses(route, schemas)});
-    if let Some(body) = request_body(route, schemas) {
-        operation["requestBody"] = body;
+    let body = request_body(route, schemas);
+    if body.is_some() || matches!(route.takes, Takes::Empty) {
         let key = json!({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"},
                          "description": "names this write: the same again is answered as before, another body with 422"});
         if !matches!(route.takes, Takes::Otlp | Takes::Form(_)) {
             parameters.push(key);
         }
+    }
+    if let Some(body) = body {
+        operation["requestBody"] = body;
     }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
@@ -75,7 +78,20 @@ fn path_parts(path: &str) -> impl Iterator<Item = &str> {
 
 fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
     let content = match &route.takes {
-        Takes::Nothing => return None,
+        Takes::Nothing | Takes::Empty => return None,
+        Takes::Expectations => {
+            let Shape::Object(name, members) = Shape::of::<Expect>() else { return None };
+            let members: Vec<_> = members.into_iter().filter(|member| member.name != "run_id").collect();
+            let items = schemas.named(name, &members);
+            let list = json!({"type": "array", "minItems": 1, "maxItems": BATCH_OPS_MAX, "items": items});
+            json!({"application/json": {"schema": {"oneOf": [
+                {"type": "object", "required": ["expectations"], "additionalProperties": false,
+                 "properties": {"expectations": list}},
+                {"type": "object", "required": ["contract"], "additionalProperties": false,
+                 "properties": {"contract": {"type": "string",
+                     "description": "a contract of the server's configuration, or standard"}}},
+            ]}}})
+        }
         Takes::Op(shape, said) => {
             let Shape::Object(name, members) = shape() else { return None };
             let members: Vec<_> = members.into_iter().filter(|member| !said.contains(&member.name)).collect();
@@ -122,7 +138,7 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
             let refused = json!({"description": "refused, in the encoding of the request", "content": refused});
             json!({"200": {"description": "ok", "content": content}, "default": refused})
         }
-        Takes::Op(..) | Takes::Batch => json!({
+        Takes::Op(..) | Takes::Batch | Takes::Expectations => json!({
             "201": {"description": "recorded", "content": content},
             "200": {"description": "duplicate: the original receipt", "content": content},
             "default": problem,
@@ -231,7 +247,7 @@ impl Schemas {
             "properties": {
                 "outcome": {"enum": ["recorded", "duplicate"]},
                 "run_id": {"type": "string", "description": "The run, of an op that starts one."},
-                "id": {"type": "string", "description": "The trace, of an op that records one."},
+                "id": {"type": "string", "description": "The trace, expectation or acknowledgement, of an op that records one."},
                 "log_index": {"type": "integer"},
                 "leaf_hash": hash,
                 "tree_size": {"type": "integer"},

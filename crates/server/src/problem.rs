@@ -42,6 +42,10 @@ server_codes! {
     RequestTimeout = "request_timeout", StatusCode::REQUEST_TIMEOUT;
     /// The request names a host that this server does not answer for.
     ForbiddenHost = "forbidden_host", StatusCode::FORBIDDEN;
+    /// The audit is switched off.
+    AuditOff = "audit_off", StatusCode::SERVICE_UNAVAILABLE;
+    /// No contract of that name is configured.
+    ContractNotFound = "contract_not_found", StatusCode::NOT_FOUND;
     /// Something that should never happen did.
     Internal = "internal", StatusCode::INTERNAL_SERVER_ERROR;
 }
@@ -162,7 +166,8 @@ impl IntoResponse for Problem {
         let mut response = (self.status, self.json().as_str().to_owned()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let busy = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE && self.code != ServerCode::AuditOff.as_str();
+        let busy = is_busy.then_some(1);
         if let Some(seconds) = self.retry_after_s.or(busy) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -177,17 +182,20 @@ macro_rules! pages {
 }
 
 pages!(
+    "audit_off",
     "bad_signature",
     "busy",
     "closed",
     "commit_unknown",
     "conflict",
+    "contract_not_found",
     "corrupt",
     "duplicate_name",
     "effect_failed",
     "effect_retry",
     "entry_not_found",
     "erased",
+    "expectation_not_found",
     "forbidden_host",
     "gate_full",
     "hash_mismatch",

@@ -1,11 +1,14 @@
 //! What the routes share.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, block_on};
+use tracekeep_audit::Contract;
+use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Source, block_on};
 
 use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
@@ -27,6 +30,26 @@ struct Shared {
     stopping: watch::Sender<bool>,
     /// Hosts that a browser may name; `None` where any may.
     hosts: Option<Vec<String>>,
+    audit: AuditOptions,
+}
+
+/// How the server audits.
+#[derive(Clone, Debug)]
+pub struct AuditOptions {
+    /// Whether the audit's routes answer at all.
+    pub is_on: bool,
+    /// Contracts by name, to be declared by it.
+    pub contracts: BTreeMap<String, Contract>,
+    /// How often what is overdue is looked for; never where absent.
+    pub sweep_every: Option<Duration>,
+    /// The clock that says what is overdue.
+    pub clock: Source,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { is_on: true, contracts: BTreeMap::new(), sweep_every: None, clock: Source::default() }
+    }
 }
 
 impl App {
@@ -37,8 +60,22 @@ impl App {
         let (size, _) = watch::channel(0);
         let (stopping, _) = watch::channel(false);
         let (admission, metrics) = (Admission::default(), Metrics::default());
-        let shared = Shared { store, gate, admission, metrics, size, stopping, hosts };
-        Self(Arc::new(shared))
+        let audit = AuditOptions::default();
+        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit }))
+    }
+
+    /// The same, auditing so. To be said before the app is served.
+    ///
+    /// # Panics
+    /// Where the app is shared already.
+    #[must_use]
+    pub fn auditing(mut self, audit: AuditOptions) -> Self {
+        Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").audit = audit;
+        self
+    }
+
+    pub(crate) fn audit(&self) -> &AuditOptions {
+        &self.0.audit
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn LedgerStore> {

@@ -34,7 +34,7 @@ pub(crate) const TABLES: &[Table] = &[
         "run_no",
         &["run_no"],
         "run_no, source, started_at, status, agent, correlation, parent, seed, plan_hash, behaviour_hash, root_hash, \
-         cost, duration, state",
+         cost, duration, waits, due, state",
     ),
     table("run_count", "status", &["status"], "status, n"),
     table("run_tag", "tag, started_at, run_no", &["run_no"], "run_no, tag, started_at"),
@@ -63,6 +63,13 @@ pub(crate) const TABLES: &[Table] = &[
     table("slot", "named_by", &["named_by"], "named_by, run_no, id, occurred_at, filled_by"),
     table("hold", "log_index", &["log_index"], "log_index, run_no, tag, held"),
     table("erased_run", "run_no", &["run_no"], "run_no, log_index"),
+    table("audit_fact", "log_index", &["log_index"], "log_index, run_no, kind, id, domain, action, at, status, n"),
+    table(
+        "audit_action",
+        "run_no, domain, action",
+        &["run_no"],
+        "run_no, domain, action, wanted, successes, last, flags, expected_at, said",
+    ),
     table("idem_key", "key", &["log_index"], "log_index, key"),
 ];
 

@@ -13,6 +13,7 @@ use tracekeep_store::Result;
 use tracekeep_store::plan::Change;
 use tracekeep_store::rows::{HoldPlace, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
+use crate::audit;
 use crate::error::Said;
 use crate::rows::{flags, state};
 use crate::snapshot;
@@ -90,6 +91,8 @@ impl Index {
                 self.erase(conn, run_no, &run_id, before.as_deref())?;
                 run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
             }
+            Change::Fact(row) => audit::put_fact(conn, &row)?,
+            Change::Action(row) => audit::put_action(conn, &row)?,
             Change::Key { key, log_index } => {
                 run(conn, "INSERT INTO idem_key (key, log_index) VALUES (?1, ?2)", (key.as_str(), log_index))?;
             }
@@ -121,6 +124,8 @@ impl Index {
             "DELETE FROM trace_count WHERE run_no = ?1",
             "DELETE FROM slot WHERE run_no = ?1",
             "DELETE FROM hold WHERE run_no = ?1",
+            "DELETE FROM audit_fact WHERE run_no = ?1",
+            "DELETE FROM audit_action WHERE run_no = ?1",
         ] {
             run(conn, sql, [run_no])?;
         }
@@ -322,6 +327,7 @@ impl Index {
 
 /// Writes a run's row: of one that is stored, only the columns that changed, so that its indices are left alone.
 fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result<()> {
+    let audit = |row: &RunRow| (row.audit.waits(), row.audit.due.map(|due| due.as_nanos()));
     let indexed = |row: &RunRow| {
         (
             row.source.number(),
@@ -338,18 +344,19 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
             row.sealed_totals.map(|sealed| sealed.duration_ns),
         )
     };
-    let now = indexed(row);
-    if stored.is_some_and(|stored| indexed(stored) == now) {
+    let (now, audited) = (indexed(row), audit(row));
+    if stored.is_some_and(|stored| indexed(stored) == now && audit(stored) == audited) {
         run(conn, "UPDATE run SET state = ?2 WHERE run_no = ?1", (row.run_no, state(row)))?;
     } else {
         let sql = "INSERT INTO run (run_no, state, source, started_at, status, agent, correlation, parent, seed, \
-                   plan_hash, behaviour_hash, root_hash, cost, duration) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                   plan_hash, behaviour_hash, root_hash, cost, duration, waits, due) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
                    ON CONFLICT DO UPDATE SET state = excluded.state, source = excluded.source, \
                    started_at = excluded.started_at, status = excluded.status, agent = excluded.agent, \
                    correlation = excluded.correlation, parent = excluded.parent, seed = excluded.seed, \
                    plan_hash = excluded.plan_hash, behaviour_hash = excluded.behaviour_hash, \
-                   root_hash = excluded.root_hash, cost = excluded.cost, duration = excluded.duration";
+                   root_hash = excluded.root_hash, cost = excluded.cost, duration = excluded.duration, \
+                   waits = excluded.waits, due = excluded.due";
         let params = (
             row.run_no,
             state(row),
@@ -365,6 +372,8 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
             now.9.map(|hash| hash.to_vec()),
             now.10,
             now.11,
+            audited.0,
+            audited.1,
         );
         run(conn, sql, params)?;
     }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
@@ -15,7 +17,7 @@ use tracekeep_core::view::{
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Redaction, Report,
-    Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery, read,
+    Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery, TreeQuery, read,
 };
 
 use crate::error::io;
@@ -431,6 +433,30 @@ impl LedgerStore for SqliteLedger {
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
         self.readers.read(|view| read::tree(view, run_id, query))
+    }
+
+    async fn audit(&self, run_id: &RunId) -> Result<AuditSummary> {
+        self.readers.read(|view| read::audit(view, run_id, self.source.now().max(view.clock()?)))
+    }
+
+    async fn expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        self.readers.read(|view| read::expectations(view, run_id, page, self.source.now().max(view.clock()?)))
+    }
+
+    async fn acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        self.readers.read(|view| read::acks(view, run_id, page))
+    }
+
+    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+        self.readers.read(|view| read::verdict_at(view, log_index))
+    }
+
+    async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
+        self.readers.read(|view| read::pending(view, page))
+    }
+
+    async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        self.readers.read(|view| read::due(view, before, limit))
     }
 
     async fn head(&self) -> Result<Head> {

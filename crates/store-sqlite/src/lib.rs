@@ -7,6 +7,7 @@
 //!
 //! docs/format/sqlite.md describes the file.
 
+mod audit;
 mod codec;
 mod compare;
 mod erase;

@@ -10,7 +10,9 @@ use tracekeep_core::id::{CorrelationId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
-use tracekeep_store::rows::{Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{
+    AuditState, Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow,
+};
 
 use crate::codec;
 use crate::error::{Said, corrupt};
@@ -33,7 +35,7 @@ macro_rules! entry_columns {
 macro_rules! run_columns {
     () => {
         "r.run_no, n.run_id, r.source, r.started_at, r.status, r.agent, r.correlation, r.parent, r.seed, r.plan_hash, \
-         r.behaviour_hash, r.root_hash, r.cost, r.duration, r.state"
+         r.behaviour_hash, r.root_hash, r.cost, r.duration, r.due, r.state"
     };
 }
 /// The columns that [`trace`] reads.
@@ -56,11 +58,13 @@ pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
     row.get(column).map(Timestamp::from_nanos).said()
 }
 
-fn maybe_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+/// A time that may be absent.
+pub(crate) fn maybe_time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column).said()?.map(Timestamp::from_nanos))
 }
 
-fn word<T: Numbered>(row: &Row<'_>, column: usize) -> Result<T> {
+/// A word, stored as its number.
+pub(crate) fn word<T: Numbered>(row: &Row<'_>, column: usize) -> Result<T> {
     T::of(row.get(column).said()?).ok_or_else(|| corrupt("a stored word has an unknown number"))
 }
 
@@ -74,7 +78,7 @@ fn maybe_hash(row: &Row<'_>, column: usize) -> Result<Option<Hash>> {
 }
 
 /// An id. Ids are checked again: a row that holds anything else is damaged.
-fn id<T: for<'a> TryFrom<&'a str>>(row: &Row<'_>, column: usize) -> Result<T> {
+pub(crate) fn id<T: for<'a> TryFrom<&'a str>>(row: &Row<'_>, column: usize) -> Result<T> {
     maybe_id(row, column)?.ok_or_else(|| corrupt("a stored id is missing"))
 }
 
@@ -157,7 +161,7 @@ pub(crate) fn entry(conn: &Connection, names: &RunNames, row: &Row<'_>) -> Resul
 /// A run: [`run_columns`].
 pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
     let run_no = row.get(0).said()?;
-    let state = match row.get_ref(14).said()? {
+    let state = match row.get_ref(15).said()? {
         ValueRef::Blob(bytes) => State::read(bytes),
         _ => None,
     };
@@ -189,6 +193,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
         sealed_totals: sealed_totals(row.get(12).said()?, row.get(13).said()?),
         fold: state.fold,
         tree: state.tree,
+        audit: AuditState { due: maybe_time(row, 14)?, ..state.audit },
     })
 }
 
@@ -269,6 +274,8 @@ struct State {
     totals: Totals,
     fold: Fold,
     tree: Frontier,
+    /// All of it but `due`.
+    audit: AuditState,
     tags: Vec<String>,
 }
 
@@ -291,6 +298,14 @@ pub(crate) fn state(row: &RunRow) -> Vec<u8> {
         maybe(word.map(u64::to_be_bytes));
     }
     maybe(row.root_ended_at.map(|at| at.as_nanos().to_be_bytes()));
+    let audit = row.audit;
+    for word in [audit.cleared_by, audit.verdict_by] {
+        maybe(word.map(u64::to_be_bytes));
+    }
+    for word in [audit.expectations, audit.acks, audit.open] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out.push(u8::from(audit.is_pending));
     out.push(u8::from(row.described_by_root));
     let mut bytes = |bytes: &[u8]| {
         let length = u32::try_from(bytes.len()).expect("invariant: a part of a run's state has at most a few KiB");
@@ -317,6 +332,10 @@ impl State {
         let (sealed_by, completed_by, described_by) = (reader.maybe()?, reader.maybe()?, reader.maybe()?);
         let tokens = reader.maybe()?;
         let root_ended_at = reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed()));
+        let (cleared_by, verdict_by) = (reader.maybe()?, reader.maybe()?);
+        let (expectations, acks, open) = (reader.half()?, reader.half()?, reader.half()?);
+        let is_pending = reader.byte()? != 0;
+        let audit = AuditState { expectations, acks, open, due: None, cleared_by, verdict_by, is_pending };
         let described_by_root = reader.byte()? != 0;
         let fold = Fold::from_bytes(reader.bytes()?)?;
         let tree = Frontier::from_bytes(reader.bytes()?).ok()?;
@@ -338,6 +357,7 @@ impl State {
             totals,
             fold,
             tree,
+            audit,
             tags,
         })
     }
@@ -356,6 +376,12 @@ impl<'a> Reader<'a> {
         let (word, rest) = self.0.split_first_chunk::<8>()?;
         self.0 = rest;
         Some(u64::from_be_bytes(*word))
+    }
+
+    fn half(&mut self) -> Option<u32> {
+        let (half, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*half))
     }
 
     fn signed(&mut self) -> Option<i64> {

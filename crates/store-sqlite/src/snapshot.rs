@@ -13,10 +13,13 @@ use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
-use tracekeep_store::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{
+    ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+};
 use tracekeep_store::words::Words;
 use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
 
+use crate::audit;
 use crate::error::{Said, corrupt};
 use crate::index::{self, Index};
 use crate::rows::{
@@ -156,6 +159,8 @@ const RUNS_BY_TAG: Queries = stretch!(
     "g.started_at",
     "g.run_no"
 );
+
+const RUNS_WAITING: Queries = runs!("run_waiting", "r.waits = 1 AND");
 
 const TRACES: Queries = traces!("trace_by_time", "t.run_no = ?4 AND");
 const TRACES_AT: Queries = traces!("trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
@@ -460,6 +465,39 @@ impl Snapshot for View<'_> {
         missing.sort_unstable_by_key(|slot| (slot.occurred_at, slot.named_by));
         missing.truncate(limit as usize);
         Ok(missing)
+    }
+
+    fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>> {
+        let sql = "SELECT log_index FROM audit_fact INDEXED BY audit_fact_by_id \
+                   WHERE run_no = ?1 AND kind = ?2 AND id = ?3";
+        one(self.conn, sql, (run_no, kind.number(), id), |row| row.get(0).said())
+    }
+
+    fn facts(&self, run_no: u64, kind: FactKind, from: u64, limit: u32) -> Result<Vec<FactRow>> {
+        let sql = "SELECT log_index, run_no, kind, id, domain, action, at, status, n FROM audit_fact \
+                   INDEXED BY audit_fact_by_run WHERE run_no = ?1 AND kind = ?2 AND log_index >= ?3 \
+                   ORDER BY log_index LIMIT ?4";
+        many(self.conn, sql, (run_no, kind.number(), place(from), limit), audit::fact)
+    }
+
+    fn action(&self, run_no: u64, domain: &str, action: &str) -> Result<Option<ActionRow>> {
+        let sql = "SELECT run_no, domain, action, wanted, successes, last, flags, expected_at, said \
+                   FROM audit_action WHERE run_no = ?1 AND domain = ?2 AND action = ?3";
+        one(self.conn, sql, (run_no, domain, action), audit::action)
+    }
+
+    fn waiting_runs(&self, wanted: Stretch) -> Result<Vec<RunRow>> {
+        stretch(self.conn, &RUNS_WAITING, wanted, &[], rows::run)
+    }
+
+    fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {
+        let sql = concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run r INDEXED BY run_by_due CROSS JOIN run_name n ON n.run_no = r.run_no \
+             WHERE r.due < ?1 ORDER BY r.due, r.run_no LIMIT ?2"
+        );
+        many(self.conn, sql, (before.as_nanos(), limit), rows::run)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The numbers under which words are stored. They can never change; docs/format/sqlite.md lists them.
 
-use tracekeep_core::model::{Kind, RunStatus, Source, TraceStatus};
+use tracekeep_audit::Last;
+use tracekeep_core::model::{AckStatus, AuditStatus, Kind, RunStatus, Source, TraceStatus};
+use tracekeep_store::rows::FactKind;
 
 /// A word that is stored as a number.
 pub(crate) trait Numbered: Copy + PartialEq + 'static {
@@ -38,10 +40,15 @@ numbered!(Kind {
     Kind::Trace = 4,
     Kind::TraceEnded = 5,
     Kind::Key = 6,
+    Kind::Expectation = 7,
+    Kind::Ack = 8,
+    Kind::Status = 9,
+    Kind::Verdict = 10,
     Kind::Sealed = 11,
     Kind::Hold = 14,
     Kind::Redaction = 16,
     Kind::HoldReleased = 20,
+    Kind::AuditCleared = 19,
 });
 
 numbered!(Source { Source::Api = 0, Source::Otlp = 1, Source::Import = 2 });
@@ -54,6 +61,19 @@ numbered!(RunStatus {
 });
 
 numbered!(TraceStatus { TraceStatus::Ok = 0, TraceStatus::Error = 1, TraceStatus::Open = 2 });
+
+numbered!(FactKind { FactKind::Expectation = 0, FactKind::Ack = 1, FactKind::Status = 2 });
+
+numbered!(AckStatus { AckStatus::Success = 0, AckStatus::Failed = 1, AckStatus::RolledBack = 2 });
+
+numbered!(AuditStatus {
+    AuditStatus::Pending = 0,
+    AuditStatus::Acked = 1,
+    AuditStatus::Failed = 2,
+    AuditStatus::Missing = 3,
+});
+
+numbered!(Last { Last::Nothing = 0, Last::Failed = 1, Last::RolledBack = 2, Last::Missing = 3 });
 
 #[cfg(test)]
 mod tests {
@@ -75,5 +95,9 @@ mod tests {
         check(Source::ALL);
         check(RunStatus::ALL);
         check(TraceStatus::ALL);
+        check(&[FactKind::Expectation, FactKind::Ack, FactKind::Status]);
+        check(AckStatus::ALL);
+        check(AuditStatus::ALL);
+        check(Last::ALL);
     }
 }

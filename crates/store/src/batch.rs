@@ -166,8 +166,8 @@ impl PreparedOp {
     pub(crate) fn settled(op: Op, salt: Salt, generated: Vec<&'static str>) -> std::result::Result<Self, Invalid> {
         let body = op.body();
         body.check_limits()?;
-        // The commitment of a seal and of a redaction covers what the plan computes, so it is made there.
-        let computed = matches!(op, Op::CompleteRun(_) | Op::EraseRun(_));
+        // The commitment of a seal, a verdict and a redaction covers what the plan computes, so it is made there.
+        let computed = matches!(op, Op::CompleteRun(_) | Op::Reconcile(_) | Op::EraseRun(_));
         let commit = if computed { Hash::ZERO } else { body.commitment(&salt) };
         let step_leaves = match &op {
             Op::RecordStep(step) => Some(seal::step_leaves(step)),
@@ -194,9 +194,18 @@ fn fill_in(op: &mut Op, source: &Source) {
         Op::CompleteRun(op) => {
             op.completed_at.get_or_insert_with(|| source.now());
         }
+        Op::Expect(op) => {
+            op.id.get_or_insert_with(|| source.expectation_id());
+        }
+        Op::Ack(op) => {
+            op.id.get_or_insert_with(|| source.ack_id());
+        }
         Op::EnsureRun(_)
         | Op::DescribeRun(_)
         | Op::EndTrace(_)
+        | Op::SetExpectationStatus(_)
+        | Op::ClearAudit(_)
+        | Op::Reconcile(_)
         | Op::EraseRun(_)
         | Op::Hold(_)
         | Op::ReleaseHold(_) => {}

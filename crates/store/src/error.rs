@@ -89,6 +89,8 @@ codes! {
     StepNotFound = "step_not_found", NotFound;
     /// No trace of that id in the run.
     TraceNotFound = "trace_not_found", NotFound;
+    /// Nothing is expected of the action, or nothing at all of the run.
+    ExpectationNotFound = "expectation_not_found", NotFound;
     /// The parent that a trace names does not exist in the run.
     ParentNotFound = "parent_not_found", NotFound;
     /// No entry at that log index, or no tree of that size.
@@ -156,6 +158,8 @@ pub const SERVER_CODES: &[&str] = &[
     "otlp_malformed",
     "request_timeout",
     "forbidden_host",
+    "audit_off",
+    "contract_not_found",
     "internal",
 ];
 

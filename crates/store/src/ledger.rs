@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
@@ -109,6 +111,28 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
 
     /// The run's forest, or the tree under one trace, flat in pre-order; `run_not_found`, `trace_not_found`.
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>>;
+
+    /// A run's audit in short, as it stands now; `run_not_found`. Costs as much as the run has facts, at most 11,000 rows.
+    async fn audit(&self, run_id: &RunId) -> Result<AuditSummary>;
+
+    /// What is expected of a run, by log index, each with where it stands now; `run_not_found`. Costs as
+    /// [`LedgerStore::audit`].
+    async fn expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>>;
+
+    /// What was acknowledged in a run, by log index; `run_not_found`.
+    async fn acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>>;
+
+    /// The verdict that an entry states, of a receipt for a `reconcile` or of a seal; `entry_not_found` where it states
+    /// none.
+    async fn verdict_at(&self, log_index: u64) -> Result<Verdict>;
+
+    /// Runs that wait for something that is neither acknowledged nor cleared, overdue or not, reconciled or not, by
+    /// (started_at as first recorded, log index).
+    async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>>;
+
+    /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
+    /// returns, however many runs are pending.
+    async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
 
     /// The log's size and root.
     async fn head(&self) -> Result<Head>;

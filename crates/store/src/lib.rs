@@ -46,7 +46,7 @@ pub use query::{
     Between, CompareQuery, CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, RunSort, TraceFilter,
     TraceQuery, TreeQuery,
 };
-pub use receipt::{OpReceipt, Receipt, Recorded};
+pub use receipt::{OpReceipt, Receipt, Recorded, Told};
 pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};
 pub use report::{Finding, Report, Wrong};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};

@@ -1,7 +1,8 @@
 //! The answer to a batch.
 
+use tracekeep_audit::Verdict;
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::id::{ItemId, RunId};
 use tracekeep_core::wire::{object, object_field, words};
 
 words! {
@@ -41,9 +42,20 @@ object! {
         required leaf_hash: Hash,
         /// The run, of an op that starts one.
         optional run_id: RunId,
-        /// The trace, of an op that records one.
-        optional id: TraceId,
+        /// The trace, expectation or acknowledgement, of an op that records one.
+        optional id: ItemId,
+        /// What an embedded ledger tells beside; it never comes over a wire.
+        aside told: Told,
     }
+}
+
+/// What is known when an op of an audit is decided, for whoever counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// The verdict, of an op that asks for one or seals a run with an audit.
+    pub verdict: Option<Box<Verdict>>,
+    /// Of an acknowledgement: nanoseconds since the action was first expected; `None` where nobody expects it.
+    pub waited_ns: Option<i64>,
 }
 
 object_field!(OpReceipt);

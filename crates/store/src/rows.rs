@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tracekeep_audit::{ActionFold, Event, ExpectationFact, Said};
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{CorrelationId, LedgerId, RunId, TraceId};
@@ -123,6 +124,131 @@ pub struct RunRow {
     pub fold: Fold,
     /// The run's own tree.
     pub tree: Frontier,
+    /// Its audit.
+    pub audit: AuditState,
+}
+
+/// What is kept of a run's audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditState {
+    /// Expectations so far.
+    pub expectations: u32,
+    /// Acknowledgements so far, statuses set by hand included.
+    pub acks: u32,
+    /// Actions that are expected and not met; those that may stay undone do not count.
+    pub open: u32,
+    /// When what is overdue is next to be looked for: once the clock is past it.
+    pub due: Option<Timestamp>,
+    /// The entry that cleared the audit, unless something was expected since.
+    pub cleared_by: Option<u64>,
+    /// The entry of the latest verdict, be it a seal.
+    pub verdict_by: Option<u64>,
+    /// Whether that one said that something is still to be done.
+    pub is_pending: bool,
+}
+
+impl AuditState {
+    /// Whether there is nothing to reconcile.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.expectations == 0 && self.acks == 0
+    }
+
+    /// Whether the run waits for something that is neither acknowledged nor cleared.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.open > 0 && self.cleared_by.is_none()
+    }
+}
+
+/// What an entry of a run's audit is, as far as it has an id or is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FactKind {
+    /// Something that must happen.
+    Expectation,
+    /// Word of what did.
+    Ack,
+    /// A status set by hand.
+    Status,
+}
+
+/// A fact of a run's audit: all that a verdict looks at, so that no body is read for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactRow {
+    /// The run.
+    pub run_no: u64,
+    /// The entry.
+    pub log_index: u64,
+    /// What it says.
+    pub fact: Fact,
+}
+
+/// What a fact of a run's audit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Something must happen.
+    Expected(ExpectationFact),
+    /// Something was said to have happened.
+    Said(Event),
+}
+
+impl FactRow {
+    /// What kind of fact it is.
+    #[must_use]
+    pub const fn kind(&self) -> FactKind {
+        match &self.fact {
+            Fact::Expected(_) => FactKind::Expectation,
+            Fact::Said(Event { said: Said::Ack { .. }, .. }) => FactKind::Ack,
+            Fact::Said(Event { said: Said::ByHand(_), .. }) => FactKind::Status,
+        }
+    }
+
+    /// Its id; a status set by hand has none.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match &self.fact {
+            Fact::Expected(expectation) => Some(expectation.id.as_str()),
+            Fact::Said(Event { said: Said::Ack { id, .. }, .. }) => Some(id.as_str()),
+            Fact::Said(_) => None,
+        }
+    }
+
+    /// The part of the system, and what it does.
+    #[must_use]
+    pub fn action(&self) -> (&str, &str) {
+        match &self.fact {
+            Fact::Expected(ExpectationFact { domain, action, .. }) | Fact::Said(Event { domain, action, .. }) => {
+                (domain, action)
+            }
+        }
+    }
+}
+
+/// Where one action of a run stands, so that an acknowledgement need not read what was said before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionRow {
+    /// The run.
+    pub run_no: u64,
+    /// The part of the system.
+    pub domain: String,
+    /// What it does.
+    pub action: String,
+    /// What was said of it.
+    pub fold: ActionFold,
+    /// Whether anything that is expected of it may not stay undone.
+    pub required: bool,
+    /// When it was first expected.
+    pub expected_at: Option<Timestamp>,
+    /// Words said of it, drift included.
+    pub said: u32,
+}
+
+impl ActionRow {
+    /// Whether it keeps its run waiting.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.required && !self.fold.is_met()
+    }
 }
 
 /// What runs can be sorted by once they are sealed.

@@ -11,7 +11,7 @@ use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
 use crate::query::{Order, RunIndex};
-use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::words::Words;
 
 /// A place in an order by (time, log index).
@@ -135,4 +135,15 @@ pub trait Snapshot {
     /// Ids that are still missing when the log had `as_of` entries, by (occurred_at, named_by), ascending, after a
     /// position, at most `limit`. One that was named at or after `as_of` may be among them.
     fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>>;
+
+    /// The log index of a fact of a run's audit, by its id.
+    fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>>;
+    /// Facts of one kind with a log index of at least `from`, by log index, at most `limit`.
+    fn facts(&self, run_no: u64, kind: FactKind, from: u64, limit: u32) -> Result<Vec<FactRow>>;
+    /// Where an action stands.
+    fn action(&self, run_no: u64, domain: &str, action: &str) -> Result<Option<ActionRow>>;
+    /// Runs that wait for something ([`crate::rows::AuditState::waits`]), by (started_at, run number).
+    fn waiting_runs(&self, stretch: Stretch) -> Result<Vec<RunRow>>;
+    /// Runs with a `due` before a time, by (due, run number), at most `limit`.
+    fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>>;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracekeep_core::Timestamp;
-use tracekeep_core::id::{CorrelationId, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{AckId, CorrelationId, ExpectationId, LedgerId, RunId, TraceId};
 
 /// A source of time and randomness.
 pub trait Sources: Send + Sync + 'static {
@@ -86,6 +86,18 @@ impl Source {
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         TraceId::new(format!("trace-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
+    }
+
+    /// A new expectation's id: `exp-` + UUIDv7.
+    #[must_use]
+    pub fn expectation_id(&self) -> ExpectationId {
+        ExpectationId::new(format!("exp-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
+    }
+
+    /// A new acknowledgement's id: `ack-` + UUIDv7.
+    #[must_use]
+    pub fn ack_id(&self) -> AckId {
+        AckId::new(format!("ack-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
     }
 
     /// A new correlation id: UUIDv4.

@@ -93,7 +93,8 @@ impl TraceStore {
             ..RecordTrace::new(run_id.clone(), trace_type)
         };
         let receipt = commit(&self.ledger, Batch::one(Op::RecordTrace(trace)))?;
-        receipt.ops.into_iter().next().and_then(|op| op.id).ok_or_else(no_answer)
+        let id = receipt.ops.into_iter().next().and_then(|op| op.id).ok_or_else(no_answer)?;
+        Ok(TraceId::new(id)?)
     }
 
     /// Ends a trace once, and fills in what it left open.

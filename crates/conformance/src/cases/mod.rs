@@ -10,6 +10,7 @@ macro_rules! cases {
     };
 }
 
+mod audits;
 mod batches;
 mod compare;
 mod concurrency;
@@ -37,6 +38,7 @@ mod verify;
 
 /// Every case, by topic.
 pub const CASES: &[&[Case]] = &[
+    audits::CASES,
     batches::CASES,
     compare::CASES,
     concurrency::CASES,

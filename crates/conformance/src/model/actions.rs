@@ -76,7 +76,53 @@ fn op() -> impl Strategy<Value = Value> {
         2 => complete(),
         1 => erase(),
         1 => hold(),
+        2 => expect(),
+        3 => ack(),
+        1 => set_status(),
+        2 => plain("reconcile"),
+        1 => plain("clear_audit"),
     ]
+}
+
+fn part() -> impl Strategy<Value = Value> {
+    one_of(&["a", "b", "finalize_run"])
+}
+
+fn expect() -> impl Strategy<Value = Value> {
+    let deadline = prop_oneof![Just(500), Just(2_000), Just(60_000)];
+    let rare = |value: Value| prop_oneof![4 => Just(Value::Null), 1 => Just(value)];
+    (run(), 0..5u8, part(), deadline, rare(json!(true)), rare(json!(2)), rare(json!(true))).prop_map(
+        |(run, id, action, deadline, optional, count, liveness)| {
+            // A liveness check may not be optional.
+            let optional = if liveness == true || action == "finalize_run" { Value::Null } else { optional };
+            json!({
+                "op": "expect", "run_id": run, "id": format!("e{id}"), "domain": "orchestrator", "action": action,
+                "deadline_ms": deadline, "optional": optional, "count": count, "liveness": liveness,
+            })
+        },
+    )
+}
+
+fn ack() -> impl Strategy<Value = Value> {
+    let status = prop_oneof![3 => Just("SUCCESS"), 1 => Just("FAILED"), 1 => Just("ROLLED_BACK")];
+    (run(), 0..8u8, part(), status).prop_map(|(run, id, action, status)| {
+        json!({
+            "op": "ack", "run_id": run, "id": format!("a{id}"), "domain": "orchestrator", "action": action,
+            "status": status,
+        })
+    })
+}
+
+fn set_status() -> impl Strategy<Value = Value> {
+    (run(), part(), one_of(&["PENDING", "ACKED", "FAILED", "MISSING"])).prop_map(|(run, action, status)| {
+        json!({
+            "op": "set_expectation_status", "run_id": run, "domain": "orchestrator", "action": action, "status": status,
+        })
+    })
+}
+
+fn plain(op: &'static str) -> impl Strategy<Value = Value> {
+    run().prop_map(move |run| json!({"op": op, "run_id": run}))
 }
 
 fn start() -> impl Strategy<Value = Value> {

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+use tracekeep_core::Timestamp;
 use tracekeep_store::{
     Batch, CountsQuery, LedgerStore, Order, PageRequest, Receipt, Recorded, Result, RunQuery, Sources, TraceFilter,
     TraceQuery, TreeQuery, block_on,
@@ -10,7 +11,7 @@ use tracekeep_store::{
 
 use super::actions::{Action, actions};
 use super::decide::{Answer, Model};
-use crate::context::Context;
+use crate::context::{Context, told_aside};
 use crate::harness::Harness;
 use crate::ops::{key, ops, run_id};
 
@@ -91,7 +92,9 @@ fn told(result: &Result<Receipt>) -> Answer {
 
 /// All that a caller learns.
 fn whole(result: Result<Receipt>) -> std::result::Result<Receipt, (String, String, Option<String>)> {
-    result.map_err(|error| (error.code().to_owned(), error.detail().to_owned(), error.path().map(str::to_owned)))
+    result
+        .map(told_aside)
+        .map_err(|error| (error.code().to_owned(), error.detail().to_owned(), error.path().map(str::to_owned)))
 }
 
 /// The second page of every list, with its cursors.
@@ -100,10 +103,15 @@ fn pages(ledger: &dyn LedgerStore) -> Vec<String> {
     for order in [Order::Oldest, Order::Newest] {
         seen.push(two(|page| block_on(ledger.runs(&RunQuery { order, page, ..RunQuery::default() }))));
     }
+    seen.push(two(|page| block_on(ledger.pending_runs(&page))));
+    seen.push(format!("{:?}", block_on(ledger.due_runs(Timestamp::MAX, 2))));
     for run in ["r0", "r1", "o"].map(run_id) {
         seen.push(two(|page| block_on(ledger.steps(&run, &page))));
         seen.push(two(|page| block_on(ledger.tree(&run, &TreeQuery { page, ..TreeQuery::default() }))));
         seen.push(format!("{:?}", block_on(ledger.trace_counts(&run, &CountsQuery::default()))));
+        seen.push(format!("{:?}", block_on(ledger.audit(&run))));
+        seen.push(two(|page| block_on(ledger.expectations(&run, &page))));
+        seen.push(two(|page| block_on(ledger.acks(&run, &page))));
         for order in [Order::Oldest, Order::Newest] {
             let f = TraceFilter::default;
             let filters = [

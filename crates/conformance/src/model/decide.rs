@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tracekeep_core::Timestamp;
 
+use super::audit::AuditModel;
 use crate::ops::with;
 
 /// What a batch is answered with: per op whether it was new and its log index, the size that is stated, and whether its
@@ -43,6 +44,7 @@ pub(super) struct RunState {
     pub(super) entries: u64,
     /// The steps that the seal covers.
     pub(super) sealed_steps: Vec<Value>,
+    pub(super) audit: AuditModel,
 }
 
 #[derive(Clone, Debug)]
@@ -74,12 +76,12 @@ impl Default for Model {
 }
 
 /// What a batch is decided with.
-struct Now {
+pub(super) struct Now {
     clock: i64,
-    recorded_at: i64,
+    pub(super) recorded_at: i64,
 }
 
-type Done = Result<(bool, u64), &'static str>;
+pub(super) type Done = Result<(bool, u64), &'static str>;
 
 impl Model {
     /// Commits a batch while the injected clock shows `clock`.
@@ -119,6 +121,7 @@ impl Model {
         let same = |(op, at): (&Value, &u64)| {
             let recorded = self.entry(*at);
             let first_wins = match op["op"].as_str() {
+                Some("reconcile") => ["reconcile", "complete_run"].iter().any(|name| recorded.op["op"] == **name),
                 _ if recorded.batch_end == end => false,
                 Some("ensure_run") => op["run_id"] == recorded.op["run_id"] && is_start(&recorded.op),
                 Some("describe_run") => ["op", "run_id", "topic"].iter().all(|name| op[*name] == recorded.op[*name]),
@@ -141,6 +144,10 @@ impl Model {
         }
         let size = used.iter().map(|at| self.entry(*at).batch_end).max().unwrap_or(0);
         Ok((used.iter().map(|at| (false, *at)).collect(), size, true))
+    }
+
+    pub(super) fn clock(&self) -> i64 {
+        self.clock
     }
 
     pub(super) fn entry(&self, at: u64) -> &Logged {
@@ -227,27 +234,30 @@ impl Model {
                     return self.same(op, at);
                 }
                 let at = self.append(&run_id, op);
+                if !run.audit.facts.is_empty() {
+                    self.state(&run_id).audit.judge(at, now.recorded_at);
+                }
                 let sealed_steps = run.steps.values().map(|at| self.entry(*at).op.clone()).collect();
                 let state = self.state(&run_id);
                 state.completed = Some(at);
                 state.sealed_steps = sealed_steps;
                 Ok((true, at))
             }
-            (other, _) => panic!("the model knows no {other}"),
+            (_, Some(run)) => self.audit(op, &run_id, &run, now),
         }
     }
 
-    fn same(&self, op: &Value, at: u64) -> Done {
+    pub(super) fn same(&self, op: &Value, at: u64) -> Done {
         if equal(op, &self.entry(at).op) { Ok((false, at)) } else { Err("conflict") }
     }
 
-    fn append(&mut self, run_id: &str, op: &Value) -> u64 {
+    pub(super) fn append(&mut self, run_id: &str, op: &Value) -> u64 {
         self.log.push(Logged { op: op.clone(), batch_end: 0 });
         self.state(run_id).entries += 1;
         self.log.len() as u64 - 1
     }
 
-    fn state(&mut self, run_id: &str) -> &mut RunState {
+    pub(super) fn state(&mut self, run_id: &str) -> &mut RunState {
         self.runs.get_mut(run_id).expect("the run is known")
     }
 
@@ -397,6 +407,7 @@ fn normal(op: &Value) -> Value {
         Some("ensure_run") => json!({"source": "api"}),
         Some("record_step") => json!({"cost_cents": "0"}),
         Some("record_trace") => json!({"tags": []}),
+        Some("expect") => json!({"optional": false, "liveness": false, "count": 1}),
         _ => json!({}),
     };
     for (name, value) in defaults.as_object().expect("defaults") {

@@ -6,6 +6,7 @@
 //! `tests/*.proptest-regressions`, and is run first the next time.
 
 mod actions;
+mod audit;
 mod compare;
 mod decide;
 mod reads;

@@ -36,6 +36,7 @@ impl Model {
                 ("run_erased", Some(*by))
             );
         }
+        self.check_audits(cx);
         for (id, run) in &self.runs {
             self.check_run(cx, id, run);
             self.check_traces(cx, id, run);

@@ -1,8 +1,13 @@
 //! The audit contract: what should happen in a run, and word of what did.
 
+use super::op::{label, refuse};
+use crate::body::Body;
 use crate::id::{AckId, ExpectationId, RunId};
-use crate::model::JsonObject;
-use crate::wire::{object, words};
+use crate::invalid::{Invalid, InvalidCode};
+use crate::json::{Json, Value};
+use crate::limits::{ACK_TEXT_BYTES_MAX, DEADLINE_MS_MAX, EXPECTED_COUNT_MAX};
+use crate::model::{JsonObject, Redacted};
+use crate::wire::{Draft, Fields, Path, object, read_whole, words};
 
 words! {
     /// How an attempt went.
@@ -51,6 +56,8 @@ object! {
         default liveness: bool = false,
         /// Free members.
         default metadata: JsonObject = JsonObject::default(),
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -68,8 +75,36 @@ impl Expect {
             count: 1,
             liveness: false,
             metadata: JsonObject::default(),
+            redacted: None,
         }
     }
+
+    /// Whether it is the check that the run is alive: marked so, or `orchestrator`/`finalize_run`.
+    #[must_use]
+    pub fn is_liveness(&self) -> bool {
+        self.liveness || (self.domain == "orchestrator" && self.action == "finalize_run")
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        names(&self.domain, &self.action)?;
+        if !(1..=DEADLINE_MS_MAX).contains(&self.deadline_ms) {
+            let detail = format!("is 1 to {DEADLINE_MS_MAX}: ten years at most");
+            return Err(refuse("/deadline_ms", InvalidCode::NumberOutOfRange, detail));
+        }
+        if !(1..=EXPECTED_COUNT_MAX).contains(&self.count) {
+            return Err(refuse("/count", InvalidCode::NumberOutOfRange, format!("is 1 to {EXPECTED_COUNT_MAX}")));
+        }
+        if self.optional && self.is_liveness() {
+            return Err(refuse("/optional", InvalidCode::InvalidMember, "a liveness check may not stay undone"));
+        }
+        Ok(())
+    }
+}
+
+/// The names that both sides of a contract meet by.
+fn names(domain: &str, action: &str) -> Result<(), Invalid> {
+    label("domain", Some(domain), 1)?;
+    label("action", Some(action), 1)
 }
 
 object! {
@@ -87,12 +122,14 @@ object! {
         default status: AckStatus = AckStatus::Success,
         /// What it made, by its id; 256 bytes at most.
         optional result_id: String,
-        /// What went wrong; of FAILED and ROLLED_BACK alone.
+        /// What went wrong; of FAILED and ROLLED_BACK alone, 4 KiB at most.
         optional error: String,
-        /// Why it was undone; of ROLLED_BACK alone.
+        /// Why it was undone; of ROLLED_BACK alone, 4 KiB at most.
         optional rollback_reason: String,
         /// Free members.
         default metadata: JsonObject = JsonObject::default(),
+        /// What rules took out of it at the door, which alone states it.
+        door redacted: Redacted,
     }
 }
 
@@ -110,6 +147,97 @@ impl Ack {
             error: None,
             rollback_reason: None,
             metadata: JsonObject::default(),
+            redacted: None,
         }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        names(&self.domain, &self.action)?;
+        label("result_id", self.result_id.as_deref(), 0)?;
+        let said = [
+            ("/error", &self.error, self.status != AckStatus::Success),
+            ("/rollback_reason", &self.rollback_reason, self.status == AckStatus::RolledBack),
+        ];
+        for (path, text, fits) in said {
+            let Some(text) = text else { continue };
+            if !fits {
+                let detail = format!("is no member of an acknowledgement that says {}", self.status);
+                return Err(refuse(path, InvalidCode::InvalidMember, detail));
+            }
+            if text.len() > ACK_TEXT_BYTES_MAX as usize {
+                return Err(refuse(path, InvalidCode::TooLarge, format!("has at most {ACK_TEXT_BYTES_MAX} bytes")));
+            }
+        }
+        Ok(())
+    }
+}
+
+object! {
+    /// Sets by hand where what is expected of an action stands: a fact that holds until a later acknowledgement.
+    pub struct SetExpectationStatus {
+        /// Names the run.
+        required run_id: RunId,
+        /// The part of the system, 1 to 256 bytes.
+        required domain: String,
+        /// The action, 1 to 256 bytes: something must be expected of it.
+        required action: String,
+        /// Where it stands.
+        required status: AuditStatus,
+    }
+}
+
+impl SetExpectationStatus {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        names(&self.domain, &self.action)
+    }
+}
+
+object! {
+    /// Says that a run is no longer watched. What was recorded of its audit stays; a later expectation watches it again.
+    pub struct ClearAudit {
+        /// Names the run.
+        required run_id: RunId,
+    }
+}
+
+object! {
+    /// Asks what should have happened in a run against what did. A verdict is recorded only where it changed.
+    pub struct Reconcile {
+        /// Names the run.
+        required run_id: RunId,
+    }
+}
+
+/// The body of a `verdict` entry: the op that asked, and what the ledger computed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerdictBody {
+    /// The op.
+    pub op: Reconcile,
+    /// The verdict.
+    pub verdict: Json,
+}
+
+impl VerdictBody {
+    /// The recorded body.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        let mut draft = Draft::default();
+        draft.put("op", &"reconcile".to_owned());
+        self.op.put(&mut draft);
+        draft.put("verdict", &self.verdict);
+        draft.finish()
+    }
+
+    /// Reads a recorded body back.
+    ///
+    /// # Errors
+    /// Where the body is not one that this version wrote.
+    pub fn from_body(body: &str) -> Result<Self, Invalid> {
+        let Value::Object(mut object) = crate::json::parse(body.as_bytes())? else {
+            return Err(Path::ROOT.refuse(InvalidCode::MalformedJson, "a recorded body is an object"));
+        };
+        object.take("op");
+        let verdict = crate::wire::take_required(&mut object, "verdict", &Path::ROOT)?;
+        Ok(Self { op: read_whole(Value::Object(object), &Path::ROOT)?, verdict })
     }
 }

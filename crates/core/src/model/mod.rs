@@ -9,7 +9,7 @@ mod run;
 mod step;
 mod trace;
 
-pub use audit::{Ack, AckStatus, AuditStatus, Expect};
+pub use audit::{Ack, AckStatus, AuditStatus, ClearAudit, Expect, Reconcile, SetExpectationStatus, VerdictBody};
 pub use free::JsonObject;
 pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use op::{Kind, Op};

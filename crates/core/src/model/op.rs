@@ -11,8 +11,8 @@ use crate::limits::{
     ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
-    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, HoldOn, RecordStep, RecordTrace, Redacted,
-    ReleaseHold, StartRun, TraceType,
+    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, Reconcile,
+    RecordStep, RecordTrace, Redacted, ReleaseHold, SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -31,6 +31,14 @@ words! {
         TraceEnded = "trace_ended",
         /// A batch was sent under an idempotency key.
         Key = "key",
+        /// Something must happen.
+        Expectation = "expectation",
+        /// Something was done, failed, or was undone.
+        Ack = "ack",
+        /// A status was set by hand.
+        Status = "status",
+        /// What should have happened was compared with what did.
+        Verdict = "verdict",
         /// A run was closed, with its hashes.
         Sealed = "sealed",
         /// A run, or every run with a tag, may not be erased.
@@ -39,6 +47,8 @@ words! {
         HoldReleased = "hold_released",
         /// Recorded content was erased.
         Redaction = "redaction",
+        /// A run is no longer watched.
+        AuditCleared = "audit_cleared",
     }
 }
 
@@ -65,6 +75,16 @@ pub enum Op {
     Hold(Hold),
     /// Lets go of what is held.
     ReleaseHold(ReleaseHold),
+    /// Declares that something must happen.
+    Expect(Expect),
+    /// Acknowledges that something was done.
+    Ack(Ack),
+    /// Sets by hand where an expectation stands.
+    SetExpectationStatus(SetExpectationStatus),
+    /// Says that a run is no longer watched.
+    ClearAudit(ClearAudit),
+    /// Compares what should have happened with what did.
+    Reconcile(Reconcile),
 }
 
 macro_rules! each_op {
@@ -80,6 +100,11 @@ macro_rules! each_op {
             Op::EraseRun($op) => $body,
             Op::Hold($op) => $body,
             Op::ReleaseHold($op) => $body,
+            Op::Expect($op) => $body,
+            Op::Ack($op) => $body,
+            Op::SetExpectationStatus($op) => $body,
+            Op::ClearAudit($op) => $body,
+            Op::Reconcile($op) => $body,
         }
     };
 }
@@ -99,12 +124,17 @@ impl Op {
             Self::EraseRun(_) => "erase_run",
             Self::Hold(_) => "hold",
             Self::ReleaseHold(_) => "release_hold",
+            Self::Expect(_) => "expect",
+            Self::Ack(_) => "ack",
+            Self::SetExpectationStatus(_) => "set_expectation_status",
+            Self::ClearAudit(_) => "clear_audit",
+            Self::Reconcile(_) => "reconcile",
         }
     }
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 10] {
+    pub fn shapes() -> [(&'static str, Shape); 15] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -116,6 +146,11 @@ impl Op {
             ("erase_run", Shape::of::<EraseRun>()),
             ("hold", Shape::of::<Hold>()),
             ("release_hold", Shape::of::<ReleaseHold>()),
+            ("expect", Shape::of::<Expect>()),
+            ("ack", Shape::of::<Ack>()),
+            ("set_expectation_status", Shape::of::<SetExpectationStatus>()),
+            ("clear_audit", Shape::of::<ClearAudit>()),
+            ("reconcile", Shape::of::<Reconcile>()),
         ]
     }
 
@@ -133,6 +168,11 @@ impl Op {
             Self::EraseRun(op) => Some(&op.run_id),
             Self::Hold(op) => op.run_id.as_ref(),
             Self::ReleaseHold(op) => op.run_id.as_ref(),
+            Self::Expect(op) => Some(&op.run_id),
+            Self::Ack(op) => Some(&op.run_id),
+            Self::SetExpectationStatus(op) => Some(&op.run_id),
+            Self::ClearAudit(op) => Some(&op.run_id),
+            Self::Reconcile(op) => Some(&op.run_id),
         }
     }
 
@@ -175,15 +215,19 @@ impl Op {
             "erase_run" => read_whole(value, at).map(Self::EraseRun),
             "hold" => read_whole(value, at).map(Self::Hold),
             "release_hold" => read_whole(value, at).map(Self::ReleaseHold),
-            _ => Err(at.name("op").refuse(
-                InvalidCode::InvalidMember,
-                "must be one of start_run ensure_run describe_run record_step record_trace end_trace complete_run \
-                 erase_run hold release_hold",
-            )),
+            "expect" => read_whole(value, at).map(Self::Expect),
+            "ack" => read_whole(value, at).map(Self::Ack),
+            "set_expectation_status" => read_whole(value, at).map(Self::SetExpectationStatus),
+            "clear_audit" => read_whole(value, at).map(Self::ClearAudit),
+            "reconcile" => read_whole(value, at).map(Self::Reconcile),
+            _ => {
+                let names = Self::shapes().map(|(name, _)| name).join(" ");
+                Err(at.name("op").refuse(InvalidCode::InvalidMember, format!("must be one of {names}")))
+            }
         }
     }
 
-    /// Reads the op of a recorded body back. Of `sealed` and `redaction`, the computed members are left aside.
+    /// Reads the op of a recorded body back. Of `sealed`, `verdict` and `redaction`, the computed members are left aside.
     ///
     /// # Errors
     /// Where the body is not one that this version wrote.
@@ -195,6 +239,7 @@ impl Op {
         let computed: &[&str] = match name.as_str() {
             "complete_run" => &crate::seal::COMPUTED_ONLY,
             "erase_run" => &crate::erasure::COMPUTED,
+            "reconcile" => &["verdict"],
             _ => &[],
         };
         for name in computed {
@@ -219,7 +264,16 @@ impl Op {
             Kind::TraceEnded => in_place(body, "end_trace")
                 .map(Self::EndTrace)
                 .or_else(|| in_place(body, "record_trace").map(Self::RecordTrace)),
-            Kind::Key | Kind::Sealed | Kind::Hold | Kind::HoldReleased | Kind::Redaction => None,
+            Kind::Expectation => in_place(body, "expect").map(Self::Expect),
+            Kind::Ack => in_place(body, "ack").map(Self::Ack),
+            Kind::Status => in_place(body, "set_expectation_status").map(Self::SetExpectationStatus),
+            Kind::Key
+            | Kind::Verdict
+            | Kind::Sealed
+            | Kind::AuditCleared
+            | Kind::Hold
+            | Kind::HoldReleased
+            | Kind::Redaction => None,
         };
         in_place.map_or_else(|| Self::from_body(body), Ok)
     }
@@ -253,9 +307,14 @@ impl Op {
             Self::RecordStep(op) => [(op.occurred_at.is_none(), "occurred_at"), (false, ""), (false, "")],
             Self::RecordTrace(op) => [(op.id.is_none(), "id"), (op.occurred_at.is_none(), "occurred_at"), (false, "")],
             Self::CompleteRun(op) => [(op.completed_at.is_none(), "completed_at"), (false, ""), (false, "")],
+            Self::Expect(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
+            Self::Ack(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
             Self::EnsureRun(_)
             | Self::DescribeRun(_)
             | Self::EndTrace(_)
+            | Self::SetExpectationStatus(_)
+            | Self::ClearAudit(_)
+            | Self::Reconcile(_)
             | Self::EraseRun(_)
             | Self::Hold(_)
             | Self::ReleaseHold(_) => [(false, ""); 3],
@@ -268,7 +327,15 @@ impl Op {
     pub const fn redacted_mut(&mut self) -> Option<&mut Option<Redacted>> {
         match self {
             Self::StartRun(op) => Some(&mut op.redacted),
-            Self::EnsureRun(_) | Self::EraseRun(_) | Self::Hold(_) | Self::ReleaseHold(_) => None,
+            Self::Expect(op) => Some(&mut op.redacted),
+            Self::Ack(op) => Some(&mut op.redacted),
+            Self::EnsureRun(_)
+            | Self::EraseRun(_)
+            | Self::Hold(_)
+            | Self::ReleaseHold(_)
+            | Self::SetExpectationStatus(_)
+            | Self::ClearAudit(_)
+            | Self::Reconcile(_) => None,
             Self::DescribeRun(op) => Some(&mut op.redacted),
             Self::RecordStep(op) => Some(&mut op.redacted),
             Self::RecordTrace(op) => Some(&mut op.redacted),
@@ -289,7 +356,10 @@ impl Op {
                 label("agent_id", op.agent_id.as_deref(), 1)?;
                 label("policy_snapshot_id", op.policy_snapshot_id.as_deref(), 1)
             }
-            Self::EnsureRun(_) => Ok(()),
+            Self::EnsureRun(_) | Self::ClearAudit(_) | Self::Reconcile(_) => Ok(()),
+            Self::Expect(op) => op.check(),
+            Self::Ack(op) => op.check(),
+            Self::SetExpectationStatus(op) => op.check(),
             Self::EndTrace(op) => {
                 drop_null(&mut op.result);
                 // A reader finds it a level deeper, in the trace's type, and must be able to read it there.
@@ -346,12 +416,12 @@ fn in_place<T: Fields>(body: &Arc<str>, name: &str) -> Option<T> {
     (is_named && text.is_at_end()).then_some(op)
 }
 
-fn refuse(path: &str, code: InvalidCode, detail: impl Into<String>) -> Invalid {
+pub(super) fn refuse(path: &str, code: InvalidCode, detail: impl Into<String>) -> Invalid {
     Invalid::new(code, path, detail)
 }
 
 /// A name that an index or a list shows: at most 256 bytes.
-fn label(name: &str, text: Option<&str>, bytes_min: usize) -> Result<(), Invalid> {
+pub(super) fn label(name: &str, text: Option<&str>, bytes_min: usize) -> Result<(), Invalid> {
     match text {
         Some(text) if text.len() > NAME_BYTES_MAX as usize => {
             Err(refuse(&format!("/{name}"), InvalidCode::TooLarge, format!("has at most {NAME_BYTES_MAX} bytes")))

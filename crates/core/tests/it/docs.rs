@@ -9,8 +9,8 @@ use tracekeep_core::InvalidCode;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Hold, RecordStep, RecordTrace, ReleaseHold, StartRun,
-    TraceType, Violation,
+    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, Reconcile, RecordStep,
+    RecordTrace, ReleaseHold, SetExpectationStatus, StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -120,7 +120,8 @@ fn every_limit_is_on_its_page_with_its_value() {
     let source = read("crates/core/src/limits.rs");
     let stated: BTreeMap<_, _> = source
         .lines()
-        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": u32 = "))
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": "))
+        .filter_map(|(name, value)| Some((name, value.strip_prefix("u32 = ").or(value.strip_prefix("u64 = "))?)))
         .map(|(name, value)| (name.to_owned(), evaluate(value.trim_end_matches(';'))))
         .collect();
     assert_eq!(source.matches("pub const").count(), stated.len());
@@ -162,6 +163,11 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### erase_run", &EraseRun::members());
     check_members("### hold", &Hold::members());
     check_members("### release_hold", &ReleaseHold::members());
+    check_members("### expect", &Expect::members());
+    check_members("### ack", &Ack::members());
+    check_members("### set_expectation_status", &SetExpectationStatus::members());
+    check_members("### clear_audit", &ClearAudit::members());
+    check_members("### reconcile", &Reconcile::members());
 }
 
 #[test]

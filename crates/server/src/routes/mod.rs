@@ -1,5 +1,6 @@
 //! The table of routes: what the router serves and the OpenAPI document says.
 
+mod audit;
 mod gate;
 mod log;
 mod reads;
@@ -104,6 +105,10 @@ pub(crate) enum Takes {
     Batch,
     /// Members of its own: no batch, so it honours no idempotency key.
     Form(fn() -> Shape),
+    /// What is expected of a run: a list, or the name of a contract.
+    Expectations,
+    /// A write without members.
+    Empty,
     Otlp,
 }
 
@@ -174,7 +179,8 @@ const FROM: Param = time("from", "occurred at this time or later");
 const TO: Param = time("to", "occurred before this time");
 
 use Gives::{Object, Other};
-use Takes::{Batch, Form as Members, Nothing, Op, Otlp};
+use Takes::{Batch, Empty, Expectations, Form as Members, Nothing, Op, Otlp};
+use tracekeep_audit as audits;
 use tracekeep_core::compare;
 use tracekeep_core::matches;
 use tracekeep_core::model;
@@ -249,6 +255,28 @@ routes! {
     POST "/api/v1/idempotency/{key}/renew" "Hold the lease for longer"
         [], Members(Shape::of::<gate::IdempotencyRenew>), Object(Shape::of::<gate::IdempotencyRenewed>)
         => gate::renew;
+    POST "/api/v1/runs/{run_id}/expectations" "Declare what must happen in a run, one by one or by a contract's name"
+        [], Expectations, Object(Shape::of::<Receipt>) => audit::expect;
+    GET "/api/v1/runs/{run_id}/expectations" "Page through what is expected of a run, each with where it stands"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::AuditExpectation>)
+        => audit::list_expectations;
+    POST "/api/v1/runs/{run_id}/expectations/status" "Set by hand where what is expected of an action stands"
+        [], Op(Shape::of::<model::SetExpectationStatus>, &["run_id"]), Gives::OpReceipt => audit::set_status;
+    POST "/api/v1/runs/{run_id}/acks" "Acknowledge that something was done, failed, or was undone"
+        [], Op(Shape::of::<model::Ack>, &["run_id"]), Gives::OpReceipt => audit::ack;
+    GET "/api/v1/runs/{run_id}/acks" "Page through what was acknowledged in a run"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::DomainAck>) => audit::list_acks;
+    GET "/api/v1/runs/{run_id}/audit" "A run's audit in short: what a verdict would say now, and the latest one"
+        [], Nothing, Object(Shape::of::<audits::AuditSummary>) => audit::audit;
+    DELETE "/api/v1/runs/{run_id}/audit" "Watch a run no longer; what was recorded of its audit stays"
+        [], Empty, Gives::OpReceipt => audit::clear;
+    POST "/api/v1/runs/{run_id}/reconcile" "Compare what should have happened in a run with what did"
+        [], Empty, Object(Shape::of::<audits::Verdict>) => audit::reconcile;
+    GET "/api/v1/audit/pending" "Page through the runs that wait for something, overdue or not"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::PendingRun>) => audit::pending;
+    GET "/api/v1/audit/due" "Runs with something overdue that no verdict says yet, the earliest first"
+        [time("before", "due before this time; now unless told"), LIMIT],
+        Nothing, Gives::Page("items", Shape::of::<audits::PendingRun>) => audit::due;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"

@@ -39,11 +39,16 @@ pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
 }
 
 /// A route that takes one op: the answer is flat, and nothing of the batch around it shows.
-async fn one(name: &'static str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
+pub(super) async fn one(name: &'static str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
     let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
     let mut write = body::write(&call.app, call.request).await?;
     let op = write.read(move |bytes| body::one_op(name, bytes, &path)).await?;
     let receipt = commit(&call.app, vec![op], write).await.map_err(|problem| problem.strip("/ops/0"))?;
+    receipt_of(&receipt)
+}
+
+/// The answer for the one op of a batch.
+pub(super) fn receipt_of(receipt: &Receipt) -> Result<Response, Problem> {
     let Some(op) = receipt.ops.first() else {
         return Err(Error::new(Code::Corrupt, "the receipt has no op").into());
     };
@@ -56,16 +61,20 @@ async fn one(name: &'static str, call: Call, from_path: &[&'static str]) -> Resu
     ];
     members.extend(op.run_id.as_ref().map(|id| ("run_id", Json::from(id.as_str()))));
     members.extend(op.id.as_ref().map(|id| ("id", Json::from(id.as_str()))));
-    Ok(answer(&receipt, &object(members)))
+    Ok(answer(receipt, &object(members)))
 }
 
-async fn commit(app: &crate::App, ops: Vec<tracekeep_core::model::Op>, write: Write) -> Result<Receipt, Problem> {
+pub(super) async fn commit(
+    app: &crate::App,
+    ops: Vec<tracekeep_core::model::Op>,
+    write: Write,
+) -> Result<Receipt, Problem> {
     let batch = Batch { ops, key: write.key };
     let result = app.commit(vec![batch], write.admitted).await.pop();
     Ok(result.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the store gave no answer")))?)
 }
 
-fn answer(receipt: &Receipt, body: &Json) -> Response {
+pub(super) fn answer(receipt: &Receipt, body: &Json) -> Response {
     let status = if receipt.outcome == Recorded::Recorded { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = json(status, body);
     if receipt.replayed {

@@ -33,6 +33,9 @@ CREATE TABLE run (
     -- Micro-cents and nanoseconds of the steps at the first seal.
     cost INTEGER,
     duration INTEGER,
+    -- Of the audit: 1 while the run waits for something, and when what is overdue is next to be looked for.
+    waits INTEGER NOT NULL,
+    due INTEGER,
     state BLOB NOT NULL
 ) STRICT;
 CREATE INDEX run_by_start ON run (started_at);
@@ -53,6 +56,9 @@ CREATE TABLE run_count (
     status INTEGER PRIMARY KEY,
     n INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX run_waiting ON run (started_at) WHERE waits = 1;
+CREATE INDEX run_by_due ON run (due) WHERE due IS NOT NULL;
 
 CREATE TABLE run_tag (
     tag TEXT NOT NULL,
@@ -156,6 +162,40 @@ CREATE TABLE erased_run (
     run_no INTEGER PRIMARY KEY,
     log_index INTEGER NOT NULL
 ) STRICT;
+-- Facts of audits: all that a verdict looks at.
+CREATE TABLE audit_fact (
+    log_index INTEGER PRIMARY KEY,
+    run_no INTEGER NOT NULL,
+    -- 0 an expectation, 1 an acknowledgement, 2 a status set by hand: the last has no id.
+    kind INTEGER NOT NULL,
+    id TEXT,
+    domain TEXT NOT NULL,
+    action TEXT NOT NULL,
+    -- Of an expectation its deadline, else when it was said.
+    at INTEGER NOT NULL,
+    -- Of an expectation 1 optional, 2 liveness; else the status.
+    status INTEGER NOT NULL,
+    -- Times that it is expected; else 0.
+    n INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX audit_fact_by_id ON audit_fact (run_no, kind, id) WHERE id IS NOT NULL;
+CREATE INDEX audit_fact_by_run ON audit_fact (run_no, kind);
+
+-- Where each action stands.
+CREATE TABLE audit_action (
+    run_no INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    action TEXT NOT NULL,
+    wanted INTEGER NOT NULL,
+    successes INTEGER NOT NULL,
+    -- 0 nothing, 1 failed, 2 rolled back, 3 missing.
+    last INTEGER NOT NULL,
+    -- 1 required, 2 acknowledged.
+    flags INTEGER NOT NULL,
+    expected_at INTEGER,
+    said INTEGER NOT NULL,
+    PRIMARY KEY (run_no, domain, action)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE idem_key (
     key TEXT PRIMARY KEY,

@@ -14,7 +14,7 @@ use tracekeep_core::{TimeRange, Timestamp};
 use crate::error::Result;
 use crate::plan::{Change, replay};
 use crate::query::{Order, RunIndex};
-use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
 use crate::words::Words;
@@ -91,6 +91,13 @@ pub(super) struct Index {
     hold_order: BTreeMap<u64, HoldPlace>,
     /// The redactions of erased runs.
     erased: HashMap<RunId, u64>,
+    fact_ids: HashMap<(u64, FactKind, String), u64>,
+    facts: BTreeMap<(u64, FactKind, u64), FactRow>,
+    actions: HashMap<(u64, String, String), ActionRow>,
+    /// Runs that wait for something, by (started_at, run number).
+    waiting: BTreeSet<Position>,
+    /// Runs that something falls due of, by when.
+    due: BTreeSet<Position>,
 }
 
 impl Index {
@@ -118,6 +125,11 @@ impl Index {
             holds: HashMap::new(),
             hold_order: BTreeMap::new(),
             erased: HashMap::new(),
+            fact_ids: HashMap::new(),
+            facts: BTreeMap::new(),
+            actions: HashMap::new(),
+            waiting: BTreeSet::new(),
+            due: BTreeSet::new(),
         }
     }
 
@@ -136,7 +148,14 @@ impl Index {
     pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let maps = [
             ("key", self.keys == other.keys && self.unowned_entries == other.unowned_entries),
-            ("run", self.run_nos == other.run_nos && self.runs == other.runs && self.run_order == other.run_order),
+            (
+                "run",
+                self.run_nos == other.run_nos
+                    && self.runs == other.runs
+                    && self.run_order == other.run_order
+                    && self.waiting == other.waiting
+                    && self.due == other.due,
+            ),
             ("run_count", self.run_counts == other.run_counts),
             ("topic", self.topics == other.topics),
             ("step", self.steps == other.steps),
@@ -154,6 +173,8 @@ impl Index {
             ),
             ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
             ("erased_run", self.erased == other.erased),
+            ("audit_fact", self.facts == other.facts && self.fact_ids == other.fact_ids),
+            ("audit_action", self.actions == other.actions),
         ];
         maps.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -178,6 +199,15 @@ impl Index {
             }
             Change::Described { run_no, topic, log_index } => {
                 self.topics.insert((run_no, topic), log_index);
+            }
+            Change::Fact(row) => {
+                if let Some(id) = row.id() {
+                    self.fact_ids.insert((row.run_no, row.kind(), id.to_owned()), row.log_index);
+                }
+                self.facts.insert((row.run_no, row.kind(), row.log_index), row);
+            }
+            Change::Action(row) => {
+                self.actions.insert((row.run_no, row.domain.clone(), row.action.clone()), row);
             }
             Change::Hold(row) => {
                 if let Some(before) = self.holds.get(&row.place) {
@@ -209,6 +239,7 @@ impl Index {
             }
             self.run_counts.entry(before.status).and_modify(|count| *count -= 1);
             self.run_counts.retain(|_, count| *count > 0);
+            self.unwatch(&before);
         }
         self.run_nos.remove(run_id);
         if let Some(hold) = self.holds.remove(&HoldPlace::Run(run_no)) {
@@ -224,6 +255,17 @@ impl Index {
         self.slot_ids.retain(|(own, _), _| *own != run_no);
         self.slots.retain(|_, row| row.run_no != run_no);
         self.slot_order.retain(|(own, _)| *own != run_no);
+        self.fact_ids.retain(|(own, _, _), _| *own != run_no);
+        self.facts.retain(|(own, _, _), _| *own != run_no);
+        self.actions.retain(|(own, _, _), _| *own != run_no);
+    }
+
+    /// Takes a run out of those that wait, and of those that something falls due of.
+    fn unwatch(&mut self, row: &RunRow) {
+        self.waiting.remove(&(row.started_at, row.run_no));
+        if let Some(due) = row.audit.due {
+            self.due.remove(&(due, row.run_no));
+        }
     }
 
     fn put_run(&mut self, row: RunRow) {
@@ -231,12 +273,17 @@ impl Index {
             for place in run_places(before) {
                 self.run_order.remove(&place);
             }
-            let before = before.status;
-            self.run_counts.entry(before).and_modify(|count| *count -= 1);
+            let before = before.clone();
+            self.unwatch(&before);
+            self.run_counts.entry(before.status).and_modify(|count| *count -= 1);
             self.run_counts.retain(|_, count| *count > 0);
         }
         self.run_order.extend(run_places(&row));
         *self.run_counts.entry(row.status).or_default() += 1;
+        if row.audit.waits() {
+            self.waiting.insert((row.started_at, row.run_no));
+        }
+        self.due.extend(row.audit.due.map(|due| (due, row.run_no)));
         self.run_nos.insert(row.run_id.clone(), row.run_no);
         self.runs.insert(row.run_no, row);
     }
@@ -532,5 +579,28 @@ impl Snapshot for Index {
         let rows = slots.filter_map(|(_, (_, named_by))| self.slots.get(named_by));
         let missing = rows.filter(|row| row.filled_by.is_none_or(|filled_by| filled_by >= as_of));
         Ok(missing.take(limit as usize).cloned().collect())
+    }
+
+    fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>> {
+        Ok(self.fact_ids.get(&(run_no, kind, id.to_owned())).copied())
+    }
+
+    fn facts(&self, run_no: u64, kind: FactKind, from: u64, limit: u32) -> Result<Vec<FactRow>> {
+        let rows = self.facts.range((run_no, kind, from)..=(run_no, kind, u64::MAX));
+        Ok(rows.take(limit as usize).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn action(&self, run_no: u64, domain: &str, action: &str) -> Result<Option<ActionRow>> {
+        Ok(self.actions.get(&(run_no, domain.to_owned(), action.to_owned())).cloned())
+    }
+
+    fn waiting_runs(&self, wanted: Stretch) -> Result<Vec<RunRow>> {
+        let positions = stretch(&self.waiting, wanted, |at| at, |at| *at);
+        Ok(positions.into_iter().filter_map(|(_, run_no)| self.runs.get(&run_no).cloned()).collect())
+    }
+
+    fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {
+        let rows = self.due.range(..(before, 0)).take(limit as usize);
+        Ok(rows.filter_map(|(_, run_no)| self.runs.get(run_no).cloned()).collect())
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
@@ -169,6 +171,32 @@ impl LedgerStore for MemoryLedger {
 
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
         read::tree(&*self.lock(), run_id, query)
+    }
+
+    async fn audit(&self, run_id: &RunId) -> Result<AuditSummary> {
+        let index = self.lock();
+        read::audit(&*index, run_id, self.source.now().max(index.clock()?))
+    }
+
+    async fn expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        let index = self.lock();
+        read::expectations(&*index, run_id, page, self.source.now().max(index.clock()?))
+    }
+
+    async fn acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        read::acks(&*self.lock(), run_id, page)
+    }
+
+    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+        read::verdict_at(&*self.lock(), log_index)
+    }
+
+    async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
+        read::pending(&*self.lock(), page)
+    }
+
+    async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        read::due(&*self.lock(), before, limit)
     }
 
     async fn head(&self) -> Result<Head> {

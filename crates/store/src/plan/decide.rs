@@ -1,19 +1,20 @@
 //! Deciding a batch: entries and rows to write, or a refusal.
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{Key, LedgerId, RunId};
+use tracekeep_core::id::{ItemId, Key, LedgerId, RunId};
 use tracekeep_core::model::{CompleteRun, DescribeRun, HoldOn, Kind, Op, RecordStep, RunStatus, Source, StartRun};
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
+use tracekeep_core::wire::to_json;
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::work::{Work, no_run};
-use super::{hold, trace};
+use super::{audit, hold, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
-use crate::receipt::{OpReceipt, Receipt, Recorded};
-use crate::rows::{Entry, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
+use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
+use crate::rows::{ActionRow, AuditState, Entry, FactRow, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
 /// Where the ledger stands when a batch is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub enum Change {
         /// The run's row until now; absent where its entries were found erased already.
         before: Option<Box<RunRow>>,
     },
+    /// A fact of an audit was recorded.
+    Fact(FactRow),
+    /// Where an action stands is now this.
+    Action(ActionRow),
     /// An idempotency key was used.
     Key {
         /// The key.
@@ -118,6 +123,7 @@ pub(super) struct Done {
     pub(super) leaf_hash: Hash,
     /// `None` for what this batch writes.
     pub(super) batch_end: Option<u64>,
+    pub(super) told: Told,
 }
 
 /// Decides a batch.
@@ -159,10 +165,22 @@ fn answer<'a>(ops: impl Iterator<Item = (&'a Op, Done)>, end: u64, replayed: boo
             log_index: done.log_index,
             leaf_hash: done.leaf_hash,
             run_id: matches!(op, Op::StartRun(_) | Op::EnsureRun(_)).then(|| op.run_id().cloned()).flatten(),
-            id: if let Op::RecordTrace(op) = op { op.id.clone() } else { None },
+            id: item(op),
+            told: done.told,
         });
     }
     decision
+}
+
+/// The id of what an op records, for its receipt.
+fn item(op: &Op) -> Option<ItemId> {
+    let id = match op {
+        Op::RecordTrace(op) => op.id.as_ref()?.as_str(),
+        Op::Expect(op) => op.id.as_ref()?.as_str(),
+        Op::Ack(op) => op.id.as_ref()?.as_str(),
+        _ => return None,
+    };
+    Some(ItemId::new(id).expect("invariant: ids have one grammar"))
 }
 
 /// A batch under a key that was used before: the very same batch, or refused.
@@ -192,6 +210,10 @@ fn replay_of_key(batch: &Prepared, key: &FoundKey, context: &Context) -> Result<
 /// An op whose entry may say other things than the op: the first of its identity wins, whatever it holds. What the key's
 /// own batch recorded is still compared.
 fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
+    // A verdict that is as it was is that one's duplicate, be it a seal's, of this very batch or of another.
+    if matches!(op, Op::Reconcile(_)) {
+        return Ok(matches!(entry.kind, Kind::Verdict | Kind::Sealed));
+    }
     if entry.batch_end() == key.log_index + 1 {
         return Ok(false);
     }
@@ -224,14 +246,21 @@ fn recorded_form(op: &Op, entry: &Entry) -> Result<Op> {
 
 impl Done {
     fn take(&mut self) -> Self {
-        Self { log_index: self.log_index, leaf_hash: self.leaf_hash, batch_end: self.batch_end }
+        let told = std::mem::take(&mut self.told);
+        Self { log_index: self.log_index, leaf_hash: self.leaf_hash, batch_end: self.batch_end, told }
+    }
+
+    /// The same, with what is told beside the receipt.
+    pub(super) fn telling(mut self, told: Told) -> Self {
+        self.told = told;
+        self
     }
 
     /// What the batch itself just wrote.
     pub(super) fn now(log_index: u64, work: &Work<'_>) -> Self {
         let leaf_hash = work.leaves.last().copied().unwrap_or(Hash::ZERO);
         debug_assert_eq!(work.next_index(), log_index + 1);
-        Self { log_index, leaf_hash, batch_end: None }
+        Self { log_index, leaf_hash, batch_end: None, told: Told::default() }
     }
 }
 
@@ -243,6 +272,7 @@ pub(super) fn earlier(entry: &Entry, context: &Context) -> Done {
         log_index: entry.log_index,
         leaf_hash: entry.leaf(context.ledger).hash(),
         batch_end: Some(batch_end.unwrap_or(0)),
+        told: Told::default(),
     }
 }
 
@@ -272,6 +302,11 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::EraseRun(op) => hold::erase(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
+        Op::Expect(op) => audit::expect(op, prepared, work),
+        Op::Ack(op) => audit::ack(op, prepared, work),
+        Op::SetExpectationStatus(op) => audit::set_status(op, prepared, work),
+        Op::ClearAudit(op) => audit::clear(&op.run_id, prepared, work),
+        Op::Reconcile(op) => audit::reconcile(op, prepared, work),
     }
 }
 
@@ -349,6 +384,7 @@ fn new_run(
         sealed_totals: None,
         fold: Fold::new(plan_hash, seed),
         tree: merkle::Frontier::new(),
+        audit: AuditState::default(),
     }
 }
 
@@ -425,7 +461,9 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     }
     let row = row.clone();
     let (sealed, gaps) = (row.fold.clone(), work.waiting(&op.run_id).clone());
-    let sealed = seal(op, &row, sealed, &gaps)?;
+    let mut sealed = seal(op, &row, sealed, &gaps)?;
+    let verdict = audit::at_seal(&op.run_id, work)?;
+    sealed.figures.verdict = verdict.as_ref().map(|reconciled| to_json(&reconciled.verdict));
     let body = sealed.body();
     body.check_limits()?;
     let commit = body.commitment(&prepared.salt);
@@ -438,7 +476,9 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     row.completed_by = Some(log_index);
     row.behaviour_hash = sealed.op.behaviour_hash;
     row.root_hash = sealed.op.root_hash;
-    Ok(Done::now(log_index, work))
+    let Some(reconciled) = verdict else { return Ok(Done::now(log_index, work)) };
+    audit::judged(&reconciled, log_index, row);
+    Ok(Done::now(log_index, work).telling(audit::told(reconciled)))
 }
 
 /// Computes what the run's next seal states, and checks what the caller claims.

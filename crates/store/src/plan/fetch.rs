@@ -8,9 +8,10 @@ use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
 use tracekeep_core::{Invalid, InvalidCode};
 
+use super::audit::{self, FoundAudit};
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, HoldPlace, HoldRow, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::Snapshot;
 
 /// Waiting steps that one recorded step folds beside itself, at most: so that what is folded depends on the entries so far
@@ -44,6 +45,16 @@ pub struct Needs {
     pub held_tags: Vec<String>,
     /// Whether an entry of no run may be written.
     pub unowned: bool,
+    /// (run, kind, id) of facts of an audit.
+    pub facts: Vec<(RunId, FactKind, String)>,
+    /// (run, domain, action) of which something is said or expected.
+    pub actions: Vec<(RunId, String, String)>,
+    /// Runs that something is expected of: what was said before, where there is any.
+    pub expecting: Vec<RunId>,
+    /// Runs that a verdict is asked for: all facts, and the latest verdict.
+    pub verdicts: Vec<RunId>,
+    /// Runs whose audit is cleared: the entry that did it already.
+    pub cleared: Vec<RunId>,
     /// The batch's idempotency key.
     pub key: Option<Key>,
     /// Bytes of recorded bodies that may be looked up: twice as many as the batch has itself, so that every batch can be
@@ -86,6 +97,9 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
             Op::RecordStep(op) => needs.steps.push((run.clone(), op.index)),
             Op::CompleteRun(_) => needs.completions.push(run.clone()),
+            Op::Expect(_) | Op::Ack(_) | Op::SetExpectationStatus(_) | Op::ClearAudit(_) | Op::Reconcile(_) => {
+                audit::needs(op, run, &mut needs);
+            }
             Op::EndTrace(op) => needs.traces.push((run.clone(), op.id.clone())),
             Op::RecordTrace(op) => {
                 let Some(id) = &op.id else { continue };
@@ -142,6 +156,8 @@ pub struct Found {
     pub hangs: HashMap<u64, Slot>,
     /// For the places met on the way: what filled the id named by an entry.
     pub filled: HashMap<u64, Option<u64>>,
+    /// The audits of the runs that exist.
+    pub audits: HashMap<RunId, FoundAudit>,
     /// The batch's key, if it was used before.
     pub key: Option<FoundKey>,
     /// The next seq of an entry of no run.
@@ -237,6 +253,7 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     fetch_waiting(needs, snapshot, &mut found)?;
     fetch_holds(needs, bodies, &mut found)?;
     fetch_traces(needs, bodies, &mut found)?;
+    audit::fetch(needs, bodies, &mut found)?;
     Ok(found)
 }
 
@@ -373,13 +390,13 @@ fn leaves(snapshot: &impl Snapshot, row: &RunRow, limit: u32) -> Result<Vec<(u32
 }
 
 /// Entries whose bodies are held until the batch is decided.
-struct Bodies<'a, S> {
-    snapshot: &'a S,
+pub(super) struct Bodies<'a, S> {
+    pub(super) snapshot: &'a S,
     bytes_left: u64,
 }
 
 impl<S: Snapshot> Bodies<'_, S> {
-    fn entry(&mut self, log_index: u64) -> Result<Entry> {
+    pub(super) fn entry(&mut self, log_index: u64) -> Result<Entry> {
         let entry = self.snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))?;
         let bytes = entry.body().map_or(0, |body| body.len() as u64);
         self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {

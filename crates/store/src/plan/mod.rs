@@ -9,6 +9,7 @@
 //! The laws held here: first write wins, equal is a duplicate, different is a conflict; identity comes before state; a
 //! batch is recorded whole or not at all.
 
+mod audit;
 mod decide;
 mod equal;
 mod fetch;
@@ -17,6 +18,8 @@ mod replay;
 mod trace;
 mod work;
 
+pub use audit::FoundAudit;
+pub(crate) use audit::{all_facts, reconciler, recorded_verdict};
 pub use decide::{Change, Context, Decision, Planned, decide};
 pub use fetch::{Found, FoundHold, FoundKey, FoundTrace, Needs, fetch, needs};
 pub(crate) use fetch::{nowhere, recorded_trace};

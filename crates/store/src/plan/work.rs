@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tracekeep_audit::ActionFold;
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{RunId, TraceId};
@@ -12,7 +13,7 @@ use super::decide::{Change, Context};
 use super::fetch::{Found, FoundTrace};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{ActionRow, Entry, FactKind, FactRow, RunRow, Slot, SlotRow, TraceRow};
 
 pub(super) struct Work<'a> {
     pub(super) found: &'a Found,
@@ -36,6 +37,11 @@ pub(super) struct Work<'a> {
     hangs: HashMap<u64, Slot>,
     /// What became of the named ids that this batch touched.
     filled: HashMap<u64, Option<u64>>,
+    /// Facts that this batch recorded, in order.
+    facts: Vec<FactRow>,
+    /// Those of them that have an id: their entries.
+    fact_ids: HashMap<(u64, FactKind, String), u64>,
+    actions: BTreeMap<(u64, String, String), ActionRow>,
 }
 
 /// A trace that this batch recorded or ended.
@@ -78,11 +84,16 @@ impl<'a> Work<'a> {
             erased: HashMap::new(),
             hangs: HashMap::new(),
             filled: HashMap::new(),
+            facts: Vec::new(),
+            fact_ids: HashMap::new(),
+            actions: BTreeMap::new(),
         }
     }
 
     /// The rows and entries to write.
     pub(super) fn finish(mut self) -> (Vec<Entry>, Vec<Hash>, Vec<Change>) {
+        self.changes.extend(self.facts.into_iter().map(Change::Fact));
+        self.changes.extend(self.actions.into_values().map(Change::Action));
         self.changes.extend(self.runs.into_iter().map(|row| Change::Run(Box::new(row))));
         (self.entries, self.leaves, self.changes)
     }
@@ -193,6 +204,9 @@ impl<'a> Work<'a> {
     /// The run is erased by the entry at `log_index`; nothing is written under its id any more.
     pub(super) fn put_erased(&mut self, before: RunRow, log_index: u64) {
         self.runs.retain(|row| row.run_no != before.run_no);
+        self.facts.retain(|row| row.run_no != before.run_no);
+        self.fact_ids.retain(|(run_no, _, _), _| *run_no != before.run_no);
+        self.actions.retain(|(run_no, _, _), _| *run_no != before.run_no);
         self.erased.insert(before.run_id.clone(), log_index);
         self.changes.push(Change::Erased {
             run_no: before.run_no,
@@ -283,6 +297,48 @@ impl<'a> Work<'a> {
         });
         self.filled.insert(row.named_by, row.filled_by);
         self.slots.insert((run_id.clone(), row.id.clone()), row);
+    }
+
+    /// The entry of a fact of an audit, by its id.
+    pub(super) fn fact(&self, run_id: &RunId, kind: FactKind, id: &str) -> Option<&Entry> {
+        let run_no = self.run(run_id)?.run_no;
+        match self.fact_ids.get(&(run_no, kind, id.to_owned())) {
+            Some(log_index) => self.new_entry(*log_index),
+            None => self.found.audits.get(run_id)?.entries.get(&(kind, id.to_owned())),
+        }
+    }
+
+    pub(super) fn put_fact(&mut self, row: FactRow) {
+        if let Some(id) = row.id() {
+            self.fact_ids.insert((row.run_no, row.kind(), id.to_owned()), row.log_index);
+        }
+        self.facts.push(row);
+    }
+
+    /// The facts of a run's audit as far as they were looked up, then those of this batch: each kind in order.
+    pub(super) fn facts(&self, run_id: &RunId, run_no: u64) -> impl Iterator<Item = &FactRow> {
+        let found = self.found.audits.get(run_id).into_iter().flat_map(|audit| &audit.facts);
+        found.chain(self.facts.iter().filter(move |row| row.run_no == run_no))
+    }
+
+    /// Where an action stands; of one that nothing was said or expected of, nothing.
+    pub(super) fn action(&self, run_id: &RunId, run_no: u64, domain: &str, action: &str) -> ActionRow {
+        let at = (domain.to_owned(), action.to_owned());
+        let found = self.found.audits.get(run_id).and_then(|audit| audit.actions.get(&at));
+        let new = self.actions.get(&(run_no, at.0.clone(), at.1.clone()));
+        new.or(found).cloned().unwrap_or_else(|| ActionRow {
+            run_no,
+            domain: at.0,
+            action: at.1,
+            fold: ActionFold::expecting(0),
+            required: false,
+            expected_at: None,
+            said: 0,
+        })
+    }
+
+    pub(super) fn put_action(&mut self, row: ActionRow) {
+        self.actions.insert((row.run_no, row.domain.clone(), row.action.clone()), row);
     }
 
     /// Where the trace at `log_index` hangs, as far as was looked up.

@@ -1,5 +1,6 @@
 //! Reads, written once over a [`Snapshot`]: what every backend answers to the same question.
 
+mod audit;
 mod compare;
 mod find;
 mod matches;
@@ -10,6 +11,7 @@ mod traces;
 mod tree;
 mod verify;
 
+pub use audit::{acks, audit, due, expectations, pending, verdict_at};
 pub use compare::compare;
 pub use matches::matches;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};

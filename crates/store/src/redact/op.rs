@@ -13,7 +13,21 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
             work.object(&mut op.metadata);
         }
         // What an operator says of the record is no part of a run.
-        Op::EnsureRun(_) | Op::EraseRun(_) | Op::Hold(_) | Op::ReleaseHold(_) => {}
+        Op::EnsureRun(_)
+        | Op::EraseRun(_)
+        | Op::Hold(_)
+        | Op::ReleaseHold(_)
+        | Op::SetExpectationStatus(_)
+        | Op::ClearAudit(_)
+        | Op::Reconcile(_) => {}
+        Op::Expect(op) => {
+            work.object(&mut op.metadata);
+        }
+        Op::Ack(op) => {
+            each(&mut op.error, |error| work.string(error));
+            each(&mut op.rollback_reason, |reason| work.string(reason));
+            work.object(&mut op.metadata);
+        }
         Op::DescribeRun(op) => {
             each(&mut op.goal, |goal| work.string(goal));
             work.object(&mut op.metadata);

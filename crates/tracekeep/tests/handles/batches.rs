@@ -59,8 +59,8 @@ fn a_batch_is_committed_from_async_code_and_its_ids_are_known_before() {
         let future = batch.commit_async();
         assert_eq!(tracekeep.traces().count(run).unwrap(), 0, "a future that is not awaited does nothing");
         let receipt = block_on(future).unwrap();
-        let named: Vec<_> = receipt.ops.into_iter().map(|op| op.id.unwrap()).collect();
-        assert_eq!(named, [generated, mine]);
+        let named: Vec<_> = receipt.ops.into_iter().map(|op| op.id.unwrap().to_string()).collect();
+        assert_eq!(named, [generated.as_str(), mine.as_str()]);
         let mut bad = tracekeep.batch(run);
         bad.end(EndTrace::new(run.clone(), id("absent"), EndStatus::Ok));
         assert_eq!(block_on(bad.commit_async()).unwrap_err().code(), "trace_not_found");
