@@ -116,6 +116,19 @@ def bodies(check):
         entry(check, name, case, record.record(case["sent"], generated(case["generated"])))
 
 
+def remainders(check):
+    for name, case in cases("remainder.json", "name body salt log_index withhold withheld remainder stays commit"):
+        body, salt = jcs.read(case["body"]), bytes.fromhex(case["salt"])
+        left = record.remainder(case["log_index"], body, salt, case["withhold"])
+        check.equal(name + ", remainder", case["remainder"], jcs.write(left))
+        # From here on, from the text alone.
+        left = jcs.read(case["remainder"])
+        check.equal(name + ", withheld", case["withheld"], [part[0] for part in left["members"] if len(part) == 2])
+        check.equal(name + ", stays", case["stays"], jcs.write(record.stays(left)))
+        check.equal(name + ", commit", case["commit"], record.commit_of_remainder(left).hex())
+        check.equal(name + ", commit of the body", case["commit"], record.commit(body, salt).hex())
+
+
 def leaves(check):
     for name, case in cases("leaf.json", "ledger run seq kind recorded_at commit leaf leaf_hash"):
         recorded_at = record.time(case["recorded_at"])
@@ -229,6 +242,7 @@ FILES = {
     "hash_request.json": hash_request,
     "wire.json": wire,
     "body.json": bodies,
+    "remainder.json": remainders,
     "leaf.json": leaves,
     "steps.json": steps,
     "determinism.json": determinism,

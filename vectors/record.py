@@ -3,6 +3,7 @@
 record()     an op as sent, with what the ledger generated  → the recorded body
 members()    a body → its members, the unit of commitment
 commit()     members and a salt → the entry's commitment
+remainder()  a body, its salt and what is withheld → what is left of the entry, which gives its commitment
 leaf()       where an entry stands → its leaf
 step_texts(), fold()     steps → the leaves and the two roots of a run
 seal()       a run's bodies → the body that closes it
@@ -300,6 +301,49 @@ def member_commitment(salt, name, value):
 
 def commit(body, salt):
     return tagged("commit", *(member_commitment(salt, name, value) for name, value in members(body)))
+
+
+NEVER_WITHHELD = {"id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"}
+
+
+def remainder(log_index, body, salt, withhold):
+    """What is left of an entry: [name, value, salt of the member] of what stays, [name, m] of what is withheld."""
+    names = {name for name, _ in members(body)}
+    need(not NEVER_WITHHELD & set(withhold) and set(withhold) <= names)
+    going = set(withhold)
+    for name in withhold:
+        going |= {"params": {"input_hash"}, "outcome_data": {"output_hash"}}.get(name, set())
+        if name in ("metadata", "tags") or name.startswith("trace_type/"):
+            going.add("otel")
+
+    def left(name, value):
+        if name in going:
+            return [name, member_commitment(salt, name, value).hex()]
+        return [name, value, member_salt(salt, name).hex()]
+    return {"log_index": log_index, "members": [left(name, value) for name, value in members(body)]}
+
+
+def commit_of_remainder(left):
+    def one(part):
+        if len(part) == 2:
+            return bytes.fromhex(part[1])
+        name, value, member_salt_hex = part
+        return tagged("member", bytes.fromhex(member_salt_hex), canonical([name, value]))
+    return tagged("commit", *(one(part) for part in left["members"]))
+
+
+def stays(left):
+    """What stays, as a body: members of trace_type inside it."""
+    body = {}
+    for part in left["members"]:
+        if len(part) == 3:
+            name, value, _ = part
+            outer, _, inner = name.partition("/")
+            if inner:
+                body.setdefault(outer, {})[inner] = value
+            else:
+                body[name] = value
+    return body
 
 
 def leaf(ledger, run, seq, kind, recorded_at, commitment):

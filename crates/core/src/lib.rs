@@ -27,6 +27,7 @@ pub mod limits;
 pub mod matches;
 pub mod merkle;
 pub mod model;
+pub mod remainder;
 pub mod seal;
 mod serial;
 mod time;

@@ -29,7 +29,7 @@ impl<'a> Path<'a> {
         Path { parent: Some(self), step: Step::Name(name) }
     }
 
-    pub(super) const fn index(&'a self, index: usize) -> Path<'a> {
+    pub(crate) const fn index(&'a self, index: usize) -> Path<'a> {
         Path { parent: Some(self), step: Step::Index(index) }
     }
 

@@ -12,6 +12,7 @@ mod merkle_rfc;
 mod merkle_tiles;
 mod ops;
 mod recorded;
+mod remainder;
 mod roundtrip;
 mod vectors;
 mod views;

@@ -362,6 +362,14 @@ fn op() -> BoxedStrategy<Op> {
         .boxed()
 }
 
+/// An op that is recorded.
+pub(crate) fn recorded_op() -> impl Strategy<Value = Op> {
+    op().prop_filter_map("refused", |mut op| {
+        let is_recorded = op.check().is_ok() && op.body().check_limits().is_ok();
+        is_recorded.then_some(op)
+    })
+}
+
 /// Whether an op would be recorded; if so, that it reads back as what it was.
 #[track_caller]
 fn check_reads_back(mut op: Op) -> bool {

@@ -12,8 +12,9 @@ use tracekeep_core::hash::{self, Hash, Salt, entry_commitment, member_commitment
 use tracekeep_core::id::{Key, LedgerId, RunId};
 use tracekeep_core::json::{Json, parse};
 use tracekeep_core::model::{CompleteRun, Op, RecordStep, RecordTrace, TraceType};
+use tracekeep_core::remainder::Remainder;
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, header_leaves, step_leaves};
-use tracekeep_core::wire::{Field, Path as Place};
+use tracekeep_core::wire::{Field, Path as Place, to_json};
 use tracekeep_core::{Invalid, Leaf, Timestamp, merkle};
 
 const LEDGER: LedgerId = LedgerId::from_bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
@@ -175,6 +176,43 @@ fn body_and_commitment() {
     check_file(
         "body.json",
         &json!({"about": "an op as sent, with what the ledger generated → the recorded body → salts, member commitments and the entry's commitment; place: the op's place in its batch", "cases": cases}),
+    );
+}
+
+#[test]
+fn remainder() {
+    let of =
+        |name: &str, withhold: &[&str]| (name.to_owned(), withhold.iter().map(|name| (*name).to_owned()).collect());
+    let wanted: [(String, Vec<String>); 6] = [
+        of("record_step", &["params"]),
+        of("record_step, everything sent", &["idempotency_key", "outcome_code"]),
+        of("record_trace, an open ToolCall", &["tags", "trace_type/arguments"]),
+        of("record_trace, a Custom span", &["trace_type/data"]),
+        of("end_trace", &["result"]),
+        of("start_run, everything sent", &[]),
+    ];
+    let mut cases = Vec::new();
+    for (name, withhold) in wanted {
+        let (place, (_, sent, generated)) = (0u64..).zip(ops()).find(|(_, (known, _, _))| *known == name).unwrap();
+        let (body, salt) = (read(sent, &generated).body(), Salt::of_entry(&random(0x20), place));
+        let names: Vec<&str> = withhold.iter().map(String::as_str).collect();
+        let left = Remainder::whole(place, &body, &salt).without(&names).unwrap();
+        left.check(body.commitment(&salt)).unwrap();
+        cases.push(json!({
+            "name": name,
+            "body": body.as_str(),
+            "salt": hex(salt.as_bytes()),
+            "log_index": place,
+            "withhold": withhold,
+            "withheld": left.withheld().collect::<Vec<_>>(),
+            "remainder": to_json(&left).as_str(),
+            "stays": left.stays().as_str(),
+            "commit": left.commitment().to_string(),
+        }));
+    }
+    check_file(
+        "remainder.json",
+        &json!({"about": "a recorded body, its salt and what is to be withheld → what goes with it, the text that is left of the entry, what stays in the form of a body, and the entry's commitment, which the text alone gives", "cases": cases}),
     );
 }
 
