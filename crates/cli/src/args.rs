@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{Key, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, RunId, TraceId};
 use tracekeep_core::model::{FinalStatus, RunStatus, TraceStatus};
 use tracekeep_store::gate::{Fingerprint, Token};
 
@@ -70,6 +70,12 @@ pub(crate) enum Command {
         after_help = "Exit codes: 0 all came out the same, 1 they did not, or the run has no plan and so matches nothing."
     )]
     Matches { run: RunId },
+    /// Name runs that others are held to
+    #[command(subcommand)]
+    Baseline(Baseline),
+    /// Compare a run with a baseline: one line in CI
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
     /// Recompute a run from the log and say what was checked
     #[command(after_help = VERIFY_HELP)]
     Verify {
@@ -237,6 +243,51 @@ pub(crate) struct Diff {
     /// Go on where the differences before ended
     #[arg(long)]
     pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Baseline {
+    /// Make a sealed run the baseline of a name
+    Set {
+        run: RunId,
+        /// The name
+        #[arg(long)]
+        name: BaselineName,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// On whose word
+        #[arg(long)]
+        by: Option<String>,
+    },
+    /// List the names and what they stand for
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Go on where the list before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+}
+
+/// What stands below the options of `check`.
+const CHECK_HELP: &str = "\
+The baseline is a, the run b. Exit codes: 0 identical, 1 diverged, 2 usage, 3 unverifiable: there is no such baseline or \
+run, one of them is not sealed, or was erased. Runs with the same behaviour and other outputs are 1, with --behaviour 0.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    pub(crate) run: RunId,
+    /// The name of the baseline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) baseline: BaselineName,
+    /// Accept the same behaviour: the agent chose the same, whatever came back
+    #[arg(long)]
+    pub(crate) behaviour: bool,
+    /// At most so many differences
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
 }
 
 /// What stands below the options of `verify`.

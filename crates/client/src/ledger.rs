@@ -7,13 +7,14 @@ use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Ver
 use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{
@@ -95,7 +96,14 @@ impl HttpLedger {
     fn get_optional(&self, path: &str) -> Result<Option<Answer>> {
         match self.get(path) {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if matches!(error.code(), "run_not_found" | "step_not_found" | "trace_not_found") => Ok(None),
+            Err(error)
+                if matches!(
+                    error.code(),
+                    "run_not_found" | "step_not_found" | "trace_not_found" | "baseline_not_found"
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -259,6 +267,15 @@ impl LedgerStore for HttpLedger {
 
     async fn matches(&self, run_id: &RunId) -> Result<Matches> {
         self.get(&run_path(run_id, "/matches"))?.whole()
+    }
+
+    async fn baseline(&self, name: &BaselineName) -> Result<Option<Baseline>> {
+        let path = format!("/api/v1/baselines/{}", segment(name.as_str()));
+        self.get_optional(&path)?.map(|answer| answer.read()).transpose()
+    }
+
+    async fn baselines(&self, page: &PageRequest) -> Result<Page<Baseline>> {
+        self.get(&Query::new().page(page).on("/api/v1/baselines"))?.page()
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter,
@@ -120,6 +121,14 @@ impl LedgerStore for FaultStore {
 
     async fn matches(&self, run_id: &RunId) -> Result<Matches> {
         self.inner.matches(run_id).await
+    }
+
+    async fn baseline(&self, name: &BaselineName) -> Result<Option<Baseline>> {
+        self.inner.baseline(name).await
+    }
+
+    async fn baselines(&self, page: &PageRequest) -> Result<Page<Baseline>> {
+        self.inner.baselines(page).await
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -100,6 +100,10 @@ pub(crate) fn release_tag(tag: &str) -> Value {
     json!({"op": "release_hold", "tag": tag, "reason": "closed"})
 }
 
+pub(crate) fn baseline(name: &str, run: &str) -> Value {
+    json!({"op": "set_baseline", "name": name, "run_id": run})
+}
+
 pub(crate) fn complete(run: &str) -> Value {
     json!({"op": "complete_run", "run_id": run, "status": "completed"})
 }

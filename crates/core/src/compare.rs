@@ -98,8 +98,8 @@ object! {
     pub struct ComparedRun {
         /// Its id.
         required run_id: RunId,
-        /// Where it stands.
-        required status: RunStatus,
+        /// Where it stands; absent where it was erased.
+        optional status: RunStatus,
         /// Its steps, of a sealed run those that its seal covers.
         required steps: u64,
         /// The hash of its plan.

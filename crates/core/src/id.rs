@@ -112,6 +112,10 @@ id!(
     ItemId
 );
 id!(
+    /// Names a baseline: a run that others are held to.
+    BaselineName
+);
+id!(
     /// An idempotency key: names one write, or one effect at the gate.
     Key
 );

@@ -4,7 +4,7 @@
 
 use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
-use crate::id::{CorrelationId, RunId, TraceId};
+use crate::id::{BaselineName, CorrelationId, RunId, TraceId};
 use crate::json::Json;
 use crate::model::{
     JsonObject, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation,
@@ -259,6 +259,28 @@ object! {
 }
 
 object! {
+    /// What a name stands for: the run that others are held to.
+    pub struct Baseline {
+        /// The name.
+        required name: BaselineName,
+        /// The run.
+        required run_id: RunId,
+        /// Why.
+        optional reason: String,
+        /// On whose word.
+        optional by: String,
+        /// The run's; absent where it was erased, or where this is withheld.
+        optional behaviour_hash: Hash,
+        /// The run's; likewise.
+        optional root_hash: Hash,
+        /// The entry that says so.
+        required log_index: u64,
+        /// When, by the ledger's clock.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
     /// One counter.
     pub struct NameCount {
         /// The type or tag.
@@ -342,4 +364,4 @@ object! {
     }
 }
 
-object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Redaction, Held);
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Redaction, Held, Baseline);

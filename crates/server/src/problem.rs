@@ -184,6 +184,7 @@ macro_rules! pages {
 pages!(
     "audit_off",
     "bad_signature",
+    "baseline_not_found",
     "busy",
     "closed",
     "commit_unknown",

@@ -11,7 +11,7 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::merkle::Tile;
 use tracekeep_store::Result;
 use tracekeep_store::plan::Change;
-use tracekeep_store::rows::{HoldPlace, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{BaselineRow, HoldPlace, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
 use crate::audit;
 use crate::error::Said;
@@ -87,6 +87,7 @@ impl Index {
                 run(conn, sql, (run_no, topic, log_index))?;
             }
             Change::Hold(row) => put_hold(conn, &row)?,
+            Change::Baseline(row) => put_baseline(conn, &row)?,
             Change::Erased { run_no, run_id, log_index, before, .. } => {
                 self.erase(conn, run_no, &run_id, before.as_deref())?;
                 run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
@@ -406,6 +407,13 @@ fn put_hold(conn: &Connection, row: &HoldRow) -> Result<()> {
             run(conn, sql, (row.log_index, None::<u64>, tag, row.held))?;
         }
     }
+    Ok(())
+}
+
+fn put_baseline(conn: &Connection, row: &BaselineRow) -> Result<()> {
+    run(conn, "DELETE FROM baseline WHERE name = ?1", [row.name.as_str()])?;
+    let sql = "INSERT INTO baseline (log_index, name, run_id) VALUES (?1, ?2, ?3)";
+    run(conn, sql, (row.log_index, row.name.as_str(), row.run_id.as_str()))?;
     Ok(())
 }
 

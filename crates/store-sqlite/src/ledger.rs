@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
@@ -390,6 +391,14 @@ impl LedgerStore for SqliteLedger {
 
     async fn matches(&self, run_id: &RunId) -> Result<Matches> {
         self.readers.read(|view| read::matches(view, run_id))
+    }
+
+    async fn baseline(&self, name: &BaselineName) -> Result<Option<Baseline>> {
+        self.readers.read(|view| read::baseline(view, name))
+    }
+
+    async fn baselines(&self, page: &PageRequest) -> Result<Page<Baseline>> {
+        self.readers.read(|view| read::baselines(view, page))
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

@@ -11,7 +11,7 @@ use tracekeep_core::merkle::Frontier;
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
 use tracekeep_store::rows::{
-    AuditState, Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow,
+    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow,
 };
 
 use crate::codec;
@@ -248,6 +248,11 @@ pub(crate) fn slot(row: &Row<'_>) -> Result<SlotRow> {
         occurred_at: time(row, 3)?,
         filled_by: row.get(4).said()?,
     })
+}
+
+/// What a name stands for: log_index, name, run_id.
+pub(crate) fn baseline(row: &Row<'_>) -> Result<BaselineRow> {
+    Ok(BaselineRow { log_index: row.get(0).said()?, name: id(row, 1)?, run_id: id(row, 2)? })
 }
 
 /// What is held or was: log_index, run_no, tag, held.

@@ -8,13 +8,13 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
-    ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
 };
 use tracekeep_store::words::Words;
 use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -350,6 +350,20 @@ impl Snapshot for View<'_> {
         let sql = "SELECT log_index, run_no, tag, held FROM hold INDEXED BY hold_held \
                    WHERE held = 1 AND log_index > ?1 ORDER BY log_index LIMIT ?2";
         many(self.conn, sql, (after.map_or(-1, place), limit), rows::hold)
+    }
+
+    fn baseline(&self, name: &BaselineName) -> Result<Option<BaselineRow>> {
+        one(self.conn, "SELECT log_index, name, run_id FROM baseline WHERE name = ?1", [name.as_str()], rows::baseline)
+    }
+
+    fn baselines(&self, after: Option<u64>, limit: u32) -> Result<Vec<BaselineRow>> {
+        let sql = "SELECT log_index, name, run_id FROM baseline WHERE log_index > ?1 ORDER BY log_index LIMIT ?2";
+        many(self.conn, sql, (after.map_or(-1, place), limit), rows::baseline)
+    }
+
+    fn is_baseline(&self, run_id: &RunId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM baseline INDEXED BY baseline_by_run WHERE run_id = ?1)";
+        value(self.conn, sql, [run_id.as_str()])
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

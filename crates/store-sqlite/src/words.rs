@@ -46,6 +46,7 @@ numbered!(Kind {
     Kind::Verdict = 10,
     Kind::Sealed = 11,
     Kind::Hold = 14,
+    Kind::Baseline = 15,
     Kind::Redaction = 16,
     Kind::HoldReleased = 20,
     Kind::AuditCleared = 19,

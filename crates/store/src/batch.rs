@@ -208,6 +208,7 @@ fn fill_in(op: &mut Op, source: &Source) {
         | Op::Reconcile(_)
         | Op::EraseRun(_)
         | Op::Hold(_)
-        | Op::ReleaseHold(_) => {}
+        | Op::ReleaseHold(_)
+        | Op::SetBaseline(_) => {}
     }
 }

@@ -91,6 +91,8 @@ codes! {
     TraceNotFound = "trace_not_found", NotFound;
     /// Nothing is expected of the action, or nothing at all of the run.
     ExpectationNotFound = "expectation_not_found", NotFound;
+    /// The name stands for no run.
+    BaselineNotFound = "baseline_not_found", NotFound;
     /// The parent that a trace names does not exist in the run.
     ParentNotFound = "parent_not_found", NotFound;
     /// No entry at that log index, or no tree of that size.

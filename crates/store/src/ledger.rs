@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 
 use crate::batch::Batch;
@@ -82,6 +83,12 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// no plan. `run_not_found`. Looks at the latest [`SCAN_ROWS_MAX`](tracekeep_core::limits::SCAN_ROWS_MAX) of them,
     /// and says where it stopped before it had seen everything.
     async fn matches(&self, run_id: &RunId) -> Result<Matches>;
+
+    /// What a name stands for; `None` where it stands for nothing.
+    async fn baseline(&self, name: &BaselineName) -> Result<Option<Baseline>>;
+
+    /// What names stand for, in the order in which that was said.
+    async fn baselines(&self, page: &PageRequest) -> Result<Page<Baseline>>;
 
     /// A trace; `None` where run or trace is unknown.
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>>;

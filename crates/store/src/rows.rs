@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracekeep_audit::{ActionFold, Event, ExpectationFact, Said};
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::id::{CorrelationId, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, CorrelationId, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
 use tracekeep_core::model::{Kind, Op, RunStatus, Source, TraceStatus};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
@@ -284,6 +284,17 @@ pub struct HoldRow {
     pub log_index: u64,
     /// Whether it is held.
     pub held: bool,
+}
+
+/// The latest fact on a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaselineRow {
+    /// The name.
+    pub name: BaselineName,
+    /// The run that it stands for. It may have been erased since.
+    pub run_id: RunId,
+    /// The entry that says so.
+    pub log_index: u64,
 }
 
 /// What is kept of a step.

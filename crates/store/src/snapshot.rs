@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use tracekeep_core::TimeRange;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
 use crate::query::{Order, RunIndex};
-use crate::rows::{ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+};
 use crate::words::Words;
 
 /// A place in an order by (time, log index).
@@ -98,6 +100,12 @@ pub trait Snapshot {
     fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>>;
     /// What is held now, by log index, after one, at most `limit`.
     fn holds(&self, after: Option<u64>, limit: u32) -> Result<Vec<HoldRow>>;
+    /// What a name stands for.
+    fn baseline(&self, name: &BaselineName) -> Result<Option<BaselineRow>>;
+    /// What names stand for, by log index, after one, at most `limit`.
+    fn baselines(&self, after: Option<u64>, limit: u32) -> Result<Vec<BaselineRow>>;
+    /// Whether a name stands for the run.
+    fn is_baseline(&self, run_id: &RunId) -> Result<bool>;
     /// The entry that described a run under a topic.
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;
 

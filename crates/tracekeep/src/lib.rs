@@ -47,14 +47,15 @@ pub use tracekeep_core::compare::{
     Obstacle, Part, Verdict,
 };
 pub use tracekeep_core::hash::{Hash, hash_request};
-pub use tracekeep_core::id::{CorrelationId, Key, LedgerId, RunId, TraceId};
+pub use tracekeep_core::id::{BaselineName, CorrelationId, Key, LedgerId, RunId, TraceId};
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
-    Redacted, RedactedCounts, ReplayBehavior, RunStatus, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline, StartRun, StepStatus, TraceStatus, TraceType,
+    Violation,
 };
-pub use tracekeep_core::view::{NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::view::{Baseline, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::gate::{
     Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore,

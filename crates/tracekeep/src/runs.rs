@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{CorrelationId, RunId};
+use tracekeep_core::id::{BaselineName, CorrelationId, RunId};
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::matches::Matches;
-use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, RunStatus, StartRun};
-use tracekeep_core::view::{Run, RunCount, Step};
+use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, RunStatus, SetBaseline, StartRun};
+use tracekeep_core::view::{Baseline, Run, RunCount, Step};
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
-    Batch, CompareQuery, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result, RunFilter, RunQuery,
-    RunReport, Source, block_on,
+    Batch, Code, CompareQuery, Error, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result, RunFilter,
+    RunQuery, RunReport, Source, block_on,
 };
 
 use crate::open::{commit, no_answer};
@@ -215,6 +215,40 @@ impl RunStore {
     #[doc(alias = "get_trace_count")]
     pub fn run_count(&self, filter: &RunFilter) -> Result<RunCount> {
         block_on(self.ledger.run_count(filter))
+    }
+
+    /// Makes a sealed run the baseline of a name. A later one takes its place; the same again is a duplicate.
+    ///
+    /// # Errors
+    /// `run_not_found`; `run_running` where it has no seal yet; `erased`.
+    pub fn set_baseline(&self, baseline: SetBaseline) -> Result<Receipt> {
+        commit(&self.ledger, Batch::one(Op::SetBaseline(baseline)))
+    }
+
+    /// What a name stands for; `None` where it stands for nothing.
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn get_baseline(&self, name: &BaselineName) -> Result<Option<Baseline>> {
+        block_on(self.ledger.baseline(name))
+    }
+
+    /// A page of what names stand for, in the order in which that was said.
+    ///
+    /// # Errors
+    /// `invalid_parameter`, `invalid_cursor`.
+    pub fn list_baselines(&self, page: &PageRequest) -> Result<Page<Baseline>> {
+        block_on(self.ledger.baselines(page))
+    }
+
+    /// Compares a run with the baseline of a name, which is the first of the two.
+    ///
+    /// # Errors
+    /// `baseline_not_found`; as [`RunStore::compare`].
+    pub fn check(&self, run_id: &RunId, name: &BaselineName, query: &CompareQuery) -> Result<Comparison> {
+        let missing = || Error::new(Code::BaselineNotFound, format!("{name} stands for no run"));
+        let baseline = self.get_baseline(name)?.ok_or_else(missing)?;
+        self.compare(&baseline.run_id, run_id, query)
     }
 
     /// The runs of a run's plan and seed by how they came out: how often, which ones, and at which steps they differ.

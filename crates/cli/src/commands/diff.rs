@@ -101,7 +101,10 @@ fn verdict(compared: &Comparison) -> String {
 fn run(run: &ComparedRun) -> String {
     let root =
         run.root_hash.map_or_else(|| "no root hash".to_owned(), |root| format!("root {}", &root.to_string()[..16]));
-    format!("{}  {}, {} steps, {root}", run.run_id, run.status, run.steps)
+    match run.status {
+        Some(status) => format!("{}  {status}, {} steps, {root}", run.run_id, run.steps),
+        None => format!("{}  erased", run.run_id),
+    }
 }
 
 const fn because(obstacle: Obstacle) -> &'static str {

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod baseline;
 mod demo;
 mod diff;
 mod doctor;
@@ -13,7 +14,9 @@ mod traces;
 mod tree;
 mod verify;
 
-use crate::args::{Cli, Command};
+use tracekeep_store::PageRequest;
+
+use crate::args::{Baseline, Cli, Command};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 
@@ -30,6 +33,9 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Traces(args) => traces::traces(&config, args),
         Command::Diff(args) => diff::diff(&config, args),
         Command::Matches { run } => matches::matches(&config, &run),
+        Command::Baseline(Baseline::Set { run, name, reason, by }) => baseline::set(&config, run, name, reason, by),
+        Command::Baseline(Baseline::List { limit, cursor }) => baseline::list(&config, PageRequest { limit, cursor }),
+        Command::Check(args) => baseline::check(&config, args),
         Command::Verify { run } => verify::verify(&config, &run),
         Command::Tail { from } => log::tail(&config, from),
         Command::Complete(args) => record::complete(&config, args),

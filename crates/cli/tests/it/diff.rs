@@ -235,3 +235,42 @@ fn matching_runs_are_listed_by_how_they_came_out() {
     assert!(place.run(&["matches", "good"]).code(1).talk().contains("no plan"));
     place.run(&["matches", "nobody"]).code(1);
 }
+
+#[test]
+fn a_run_is_held_to_a_baseline() {
+    let place = recorded();
+    place.run(&["check", "again", "--baseline", "agent"]).code(3);
+    let set = place.run(&["baseline", "set", "good", "--name", "agent", "--reason", "a\u{1b}", "--by", "anna"]);
+    assert_eq!(set.code(0).out(), "agent stands for good (recorded)\n");
+    for (run, exact, behaviour) in [
+        ("again", 0, 0),
+        ("other-output", 1, 0),
+        ("other-city", 1, 1),
+        ("failed", 1, 1),
+        ("open", 3, 3),
+        ("nobody", 3, 3),
+    ] {
+        place.run(&["check", run, "--baseline", "agent"]).code(exact);
+        place.run(&["check", run, "--baseline", "agent", "--behaviour"]).code(behaviour);
+    }
+    let out = place.run(&["check", "other-city", "--baseline", "agent"]).out();
+    assert!(out.starts_with("diverged at step 1\n  a  good") && out.contains("\n    b  \"OPO\"\n"), "{out}");
+    place.run(&["baseline", "set", "open", "--name", "agent"]).code(1);
+    place.run(&["baseline", "set", "nobody", "--name", "agent"]).code(1);
+    place.run(&["baseline", "set", "good", "--name", ".."]).code(2);
+    place.run(&["baseline", "set", "failed", "--name", "other"]).code(0);
+    let list = place.run(&["baseline", "list"]).code(0).out();
+    let rows: Vec<_> = list.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>()).collect();
+    assert_eq!(rows, [["NAME", "RUN"], ["agent", "good"], ["other", "failed"]]);
+    assert!(list.contains("anna") && !list.contains('\u{1b}'), "{list:?}");
+    let page = place.run(&["baseline", "list", "--json", "--limit", "1"]).code(0).out();
+    assert!(page.starts_with(r#"{"behaviour_hash":""#) && page.lines().count() == 2, "{page}");
+    let serving = Serving::start(&place, &[]);
+    place.run(&["check", "failed", "--baseline", "other", "--server", serving.url()]).code(0);
+    // A command that writes goes through the server that holds the file.
+    place.run(&["baseline", "set", "again", "--name", "other"]).code(0);
+    place.run(&["check", "failed", "--baseline", "other", "--server", serving.url()]).code(1);
+    place.run_with(&["record"], r#"{"op":"erase_run","run_id":"again","reason":"asked for"}"#).code(0);
+    let erased = place.run(&["check", "good", "--baseline", "other"]);
+    assert!(erased.code(3).out().contains("  again: was erased"), "{}", erased.out());
+}

@@ -11,6 +11,7 @@ macro_rules! cases {
 }
 
 mod audits;
+mod baselines;
 mod batches;
 mod compare;
 mod concurrency;
@@ -39,6 +40,7 @@ mod verify;
 /// Every case, by topic.
 pub const CASES: &[&[Case]] = &[
     audits::CASES,
+    baselines::CASES,
     batches::CASES,
     compare::CASES,
     concurrency::CASES,

@@ -81,6 +81,7 @@ fn op() -> impl Strategy<Value = Value> {
         1 => set_status(),
         2 => plain("reconcile"),
         1 => plain("clear_audit"),
+        1 => baseline(),
     ]
 }
 
@@ -149,6 +150,12 @@ fn hold() -> impl Strategy<Value = Value> {
     ];
     (one_of(&["hold", "release_hold", "release_hold"]), on, one_of(&["case", "case", "other"]))
         .prop_map(|(op, on, reason)| with(json!({"op": op, "reason": reason}), on))
+}
+
+/// Names stand for one run after the other.
+fn baseline() -> impl Strategy<Value = Value> {
+    (run(), one_of(&["a", "b"]), maybe(one_of(&["good"])))
+        .prop_map(|(run, name, reason)| json!({"op": "set_baseline", "run_id": run, "name": name, "reason": reason}))
 }
 
 fn ensure() -> impl Strategy<Value = Value> {

@@ -21,6 +21,8 @@ pub struct Model {
     pub(super) erased: BTreeMap<String, u64>,
     /// What is held, or was: the latest entry that says so, and whether it holds.
     holds: BTreeMap<String, (u64, bool)>,
+    /// What names stand for: the latest entry that says so.
+    pub(super) baselines: BTreeMap<String, u64>,
     keys: BTreeMap<String, (u64, Vec<u64>)>,
     clock: i64,
 }
@@ -69,6 +71,7 @@ impl Default for Model {
             runs: BTreeMap::new(),
             erased: BTreeMap::new(),
             holds: BTreeMap::new(),
+            baselines: BTreeMap::new(),
             keys: BTreeMap::new(),
             clock: i64::MIN,
         }
@@ -156,7 +159,9 @@ impl Model {
 
     /// Whether an entry stands in front of the one that erased its run.
     fn is_erased(&self, at: u64) -> bool {
-        let run = self.entry(at).op["run_id"].as_str();
+        let entry = self.entry(at);
+        // What a name stands for is an entry of no run.
+        let run = entry.op["run_id"].as_str().filter(|_| entry.op["op"] != "set_baseline");
         run.and_then(|run| self.erased.get(run)).is_some_and(|by| at < *by)
     }
 
@@ -185,6 +190,24 @@ impl Model {
         Ok((true, at))
     }
 
+    /// Lets a name stand for a run.
+    fn baseline(&mut self, op: &Value) -> Done {
+        let (name, run) = (op["name"].as_str().expect("a name"), op["run_id"].as_str().expect("a run id"));
+        if let Some(at) = self.baselines.get(name).filter(|at| equal(op, &self.entry(**at).op)) {
+            return Ok((false, *at));
+        }
+        if self.erased.contains_key(run) {
+            return Err("erased");
+        }
+        if self.runs.get(run).ok_or("run_not_found")?.completed.is_none() {
+            return Err("run_running");
+        }
+        let at = self.log.len() as u64;
+        self.baselines.insert(name.to_owned(), at);
+        self.log.push(Logged { op: op.clone(), batch_end: 0 });
+        Ok((true, at))
+    }
+
     fn erase(&mut self, op: &Value, run_id: &str, run: &RunState) -> Done {
         if run.completed.is_none() {
             return Err("run_running");
@@ -202,6 +225,9 @@ impl Model {
     }
 
     fn decide(&mut self, op: &Value, now: &Now) -> Done {
+        if op["op"] == "set_baseline" {
+            return self.baseline(op);
+        }
         if let Some(by) = op["run_id"].as_str().and_then(|run| self.erased.get(run)) {
             return if op["op"] == "erase_run" { Ok((false, *by)) } else { Err("erased") };
         }

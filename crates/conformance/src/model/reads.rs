@@ -29,6 +29,11 @@ impl Model {
             assert_eq!(cx.run_ids(&RunQuery { filter, ..query.clone() }, 2), wanted, "by {agent}");
         }
         self.check_searches(cx);
+        for (name, at) in &self.baselines {
+            let name = tracekeep_core::id::BaselineName::new(name.as_str()).expect("a name");
+            let found = block_on(cx.ledger().baseline(&name)).expect("readable").expect("it was set");
+            assert_eq!((found.log_index, Some(found.run_id.as_str())), (*at, self.entry(*at).op["run_id"].as_str()));
+        }
         for (id, by) in &self.erased {
             let error = block_on(cx.ledger().run(&run_id(id))).expect_err("an erased run");
             assert_eq!(

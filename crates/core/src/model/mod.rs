@@ -1,6 +1,7 @@
 //! The model: runs, steps and traces, and the ops that record them.
 
 mod audit;
+mod baseline;
 mod free;
 mod hold;
 mod op;
@@ -10,6 +11,7 @@ mod step;
 mod trace;
 
 pub use audit::{Ack, AckStatus, AuditStatus, ClearAudit, Expect, Reconcile, SetExpectationStatus, VerdictBody};
+pub use baseline::SetBaseline;
 pub use free::JsonObject;
 pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use op::{Kind, Op};

@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::model::{
     Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, Reconcile,
-    RecordStep, RecordTrace, Redacted, ReleaseHold, SetExpectationStatus, StartRun, TraceType,
+    RecordStep, RecordTrace, Redacted, ReleaseHold, SetBaseline, SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -45,6 +45,8 @@ words! {
         Hold = "hold",
         /// It may be again.
         HoldReleased = "hold_released",
+        /// A name stands for a run that others are held to.
+        Baseline = "baseline",
         /// Recorded content was erased.
         Redaction = "redaction",
         /// A run is no longer watched.
@@ -85,6 +87,8 @@ pub enum Op {
     ClearAudit(ClearAudit),
     /// Compares what should have happened with what did.
     Reconcile(Reconcile),
+    /// Makes a run the baseline of a name.
+    SetBaseline(SetBaseline),
 }
 
 macro_rules! each_op {
@@ -105,6 +109,7 @@ macro_rules! each_op {
             Op::SetExpectationStatus($op) => $body,
             Op::ClearAudit($op) => $body,
             Op::Reconcile($op) => $body,
+            Op::SetBaseline($op) => $body,
         }
     };
 }
@@ -129,12 +134,13 @@ impl Op {
             Self::SetExpectationStatus(_) => "set_expectation_status",
             Self::ClearAudit(_) => "clear_audit",
             Self::Reconcile(_) => "reconcile",
+            Self::SetBaseline(_) => "set_baseline",
         }
     }
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 15] {
+    pub fn shapes() -> [(&'static str, Shape); 16] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -151,10 +157,12 @@ impl Op {
             ("set_expectation_status", Shape::of::<SetExpectationStatus>()),
             ("clear_audit", Shape::of::<ClearAudit>()),
             ("reconcile", Shape::of::<Reconcile>()),
+            ("set_baseline", Shape::of::<SetBaseline>()),
         ]
     }
 
-    /// The run that the op is about; `None` for a start whose id is still to be generated, and for what is about a tag.
+    /// The run that the op is about; `None` for a start whose id is still to be generated, for what is about a tag, and for what is said of a
+    /// name.
     #[must_use]
     pub const fn run_id(&self) -> Option<&RunId> {
         match self {
@@ -173,6 +181,7 @@ impl Op {
             Self::SetExpectationStatus(op) => Some(&op.run_id),
             Self::ClearAudit(op) => Some(&op.run_id),
             Self::Reconcile(op) => Some(&op.run_id),
+            Self::SetBaseline(_) => None,
         }
     }
 
@@ -220,6 +229,7 @@ impl Op {
             "set_expectation_status" => read_whole(value, at).map(Self::SetExpectationStatus),
             "clear_audit" => read_whole(value, at).map(Self::ClearAudit),
             "reconcile" => read_whole(value, at).map(Self::Reconcile),
+            "set_baseline" => read_whole(value, at).map(Self::SetBaseline),
             _ => {
                 let names = Self::shapes().map(|(name, _)| name).join(" ");
                 Err(at.name("op").refuse(InvalidCode::InvalidMember, format!("must be one of {names}")))
@@ -273,7 +283,8 @@ impl Op {
             | Kind::AuditCleared
             | Kind::Hold
             | Kind::HoldReleased
-            | Kind::Redaction => None,
+            | Kind::Redaction
+            | Kind::Baseline => None,
         };
         in_place.map_or_else(|| Self::from_body(body), Ok)
     }
@@ -317,7 +328,8 @@ impl Op {
             | Self::Reconcile(_)
             | Self::EraseRun(_)
             | Self::Hold(_)
-            | Self::ReleaseHold(_) => [(false, ""); 3],
+            | Self::ReleaseHold(_)
+            | Self::SetBaseline(_) => [(false, ""); 3],
         };
         absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
     }
@@ -335,7 +347,8 @@ impl Op {
             | Self::ReleaseHold(_)
             | Self::SetExpectationStatus(_)
             | Self::ClearAudit(_)
-            | Self::Reconcile(_) => None,
+            | Self::Reconcile(_)
+            | Self::SetBaseline(_) => None,
             Self::DescribeRun(op) => Some(&mut op.redacted),
             Self::RecordStep(op) => Some(&mut op.redacted),
             Self::RecordTrace(op) => Some(&mut op.redacted),
@@ -401,6 +414,12 @@ impl Op {
             Self::ReleaseHold(op) => {
                 held(op.run_id.as_ref(), op.tag.as_deref())?;
                 reason(&op.reason, op.by.as_deref())
+            }
+            Self::SetBaseline(op) => {
+                if let Some(why) = &op.reason {
+                    reason(why, None)?;
+                }
+                label("by", op.by.as_deref(), 1)
             }
         }
     }

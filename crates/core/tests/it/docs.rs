@@ -10,7 +10,7 @@ use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
     Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, Reconcile, RecordStep,
-    RecordTrace, ReleaseHold, SetExpectationStatus, StartRun, TraceType, Violation,
+    RecordTrace, ReleaseHold, SetBaseline, SetExpectationStatus, StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -168,6 +168,7 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### set_expectation_status", &SetExpectationStatus::members());
     check_members("### clear_audit", &ClearAudit::members());
     check_members("### reconcile", &Reconcile::members());
+    check_members("### set_baseline", &SetBaseline::members());
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject, Kind, Op,
-    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, Source, StartRun, StepStatus,
-    TraceStatus, TraceType, Violation,
+    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, SetBaseline, Source, StartRun,
+    StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -351,6 +351,10 @@ fn op() -> BoxedStrategy<Op> {
         erasure(0),
         erasure(1),
         erasure(2),
+        (run_id(), run_id(), of(text()), of(text())).prop_map(|(name, run_id, reason, by)| {
+            let name = name.as_str().parse().unwrap();
+            Op::SetBaseline(SetBaseline { name, run_id, reason, by })
+        }),
     ];
     (op, of(redacted()))
         .prop_map(|(mut op, said)| {
@@ -566,7 +570,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
             Err(error) => *refused.entry(error.code().as_str()).or_default() += 1,
         }
     }
-    assert_eq!(accepted.len(), 10, "{accepted:?}");
+    assert_eq!(accepted.len(), 11, "{accepted:?}");
     assert!(accepted.values().all(|count| *count > 100), "{accepted:?}");
     for code in ["invalid_member", "too_large", "too_deep", "too_many", "reserved_name", "number_out_of_range"] {
         assert!(refused.contains_key(code), "{code}: {refused:?}");

@@ -277,6 +277,12 @@ routes! {
     GET "/api/v1/audit/due" "Runs with something overdue that no verdict says yet, the earliest first"
         [time("before", "due before this time; now unless told"), LIMIT],
         Nothing, Gives::Page("items", Shape::of::<audits::PendingRun>) => audit::due;
+    GET "/api/v1/baselines" "List what names stand for, in the order in which that was said"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::Baseline>) => reads::baselines;
+    GET "/api/v1/baselines/{name}" "Read which run a name stands for"
+        [], Nothing, Object(Shape::of::<view::Baseline>) => reads::baseline;
+    PUT "/api/v1/baselines/{name}" "Make a sealed run the baseline of a name: others are held to it"
+        [], Op(Shape::of::<model::SetBaseline>, &["name"]), Gives::OpReceipt => writes::set_baseline;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::response::Response;
 use tracekeep_core::compare::Level;
-use tracekeep_core::id::TraceId;
+use tracekeep_core::id::{BaselineName, TraceId};
 use tracekeep_store::{
     Between, Code, CompareQuery, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
 };
@@ -160,6 +160,21 @@ pub(crate) async fn matches(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.matches(&run_id).await).await?))
+}
+
+pub(crate) async fn baseline(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let name = BaselineName::new(call.part("name")).map_err(|invalid| Error::from(invalid.under("/name")))?;
+    let missing = Error::new(Code::BaselineNotFound, format!("{name} stands for no run"));
+    let baseline = call.app.read(async move |store| store.baseline(&name).await).await?;
+    Ok(view(&baseline.ok_or(missing)?))
+}
+
+pub(crate) async fn baselines(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let wanted = params.page()?;
+    params.finish()?;
+    Ok(page(&call.app.read(async move |store| store.baselines(&wanted).await).await?))
 }
 
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {

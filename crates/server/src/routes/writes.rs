@@ -34,6 +34,10 @@ pub(crate) async fn end_trace(call: Call) -> Result<Response, Problem> {
     one("end_trace", call, &["run_id", "id"]).await
 }
 
+pub(crate) async fn set_baseline(call: Call) -> Result<Response, Problem> {
+    one("set_baseline", call, &["name"]).await
+}
+
 pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
     one("complete_run", call, &["run_id"]).await
 }

@@ -10,10 +10,11 @@ use tokio::sync::Semaphore;
 use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
@@ -91,6 +92,14 @@ impl LedgerStore for Odd {
     }
 
     async fn matches(&self, _: &RunId) -> Result<Matches> {
+        unreachable!("no test here asks for it")
+    }
+
+    async fn baseline(&self, _: &BaselineName) -> Result<Option<Baseline>> {
+        unreachable!("no test here asks for it")
+    }
+
+    async fn baselines(&self, _: &PageRequest) -> Result<Page<Baseline>> {
         unreachable!("no test here asks for it")
     }
 

@@ -157,6 +157,14 @@ CREATE UNIQUE INDEX hold_by_run ON hold (run_no) WHERE run_no IS NOT NULL;
 CREATE UNIQUE INDEX hold_by_tag ON hold (tag) WHERE tag IS NOT NULL;
 CREATE INDEX hold_held ON hold (log_index) WHERE held = 1;
 
+-- What names stand for: runs that others are held to, by their ids, since one may have been erased.
+CREATE TABLE baseline (
+    log_index INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    run_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX baseline_by_run ON baseline (run_id);
+
 -- Erased runs, and the redactions that erased them. Nothing else is left of them here.
 CREATE TABLE erased_run (
     run_no INTEGER PRIMARY KEY,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{MemoryTiles, TileReader};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
@@ -14,7 +14,9 @@ use tracekeep_core::{TimeRange, Timestamp};
 use crate::error::Result;
 use crate::plan::{Change, replay};
 use crate::query::{Order, RunIndex};
-use crate::rows::{ActionRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow};
+use crate::rows::{
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
 use crate::words::Words;
@@ -89,6 +91,7 @@ pub(super) struct Index {
     slot_order: BTreeSet<(u64, Position)>,
     holds: HashMap<HoldPlace, HoldRow>,
     hold_order: BTreeMap<u64, HoldPlace>,
+    baselines: HashMap<BaselineName, BaselineRow>,
     /// The redactions of erased runs.
     erased: HashMap<RunId, u64>,
     fact_ids: HashMap<(u64, FactKind, String), u64>,
@@ -124,6 +127,7 @@ impl Index {
             slot_order: BTreeSet::new(),
             holds: HashMap::new(),
             hold_order: BTreeMap::new(),
+            baselines: HashMap::new(),
             erased: HashMap::new(),
             fact_ids: HashMap::new(),
             facts: BTreeMap::new(),
@@ -171,6 +175,7 @@ impl Index {
                 "slot",
                 self.slot_ids == other.slot_ids && self.slots == other.slots && self.slot_order == other.slot_order,
             ),
+            ("baseline", self.baselines == other.baselines),
             ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
             ("erased_run", self.erased == other.erased),
             ("audit_fact", self.facts == other.facts && self.fact_ids == other.fact_ids),
@@ -217,6 +222,9 @@ impl Index {
                     self.hold_order.insert(row.log_index, row.place.clone());
                 }
                 self.holds.insert(row.place.clone(), row);
+            }
+            Change::Baseline(row) => {
+                self.baselines.insert(row.name.clone(), row);
             }
             Change::Erased { run_no, run_id, log_index, .. } => {
                 self.erase(run_no, &run_id);
@@ -487,6 +495,21 @@ impl Snapshot for Index {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let places = self.hold_order.range((from, Bound::Unbounded)).take(limit as usize);
         Ok(places.filter_map(|(_, place)| self.holds.get(place)).cloned().collect())
+    }
+
+    fn baseline(&self, name: &BaselineName) -> Result<Option<BaselineRow>> {
+        Ok(self.baselines.get(name).cloned())
+    }
+
+    fn baselines(&self, after: Option<u64>, limit: u32) -> Result<Vec<BaselineRow>> {
+        let mut rows: Vec<_> = self.baselines.values().filter(|row| Some(row.log_index) > after).cloned().collect();
+        rows.sort_unstable_by_key(|row| row.log_index);
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+
+    fn is_baseline(&self, run_id: &RunId) -> Result<bool> {
+        Ok(self.baselines.values().any(|row| row.run_id == *run_id))
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
+    TreeNode,
 };
 
 use super::index::Index;
@@ -129,6 +130,14 @@ impl LedgerStore for MemoryLedger {
 
     async fn matches(&self, run_id: &RunId) -> Result<Matches> {
         read::matches(&*self.lock(), run_id)
+    }
+
+    async fn baseline(&self, name: &BaselineName) -> Result<Option<Baseline>> {
+        read::baseline(&*self.lock(), name)
+    }
+
+    async fn baselines(&self, page: &PageRequest) -> Result<Page<Baseline>> {
+        read::baselines(&*self.lock(), page)
     }
 
     async fn trace(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {

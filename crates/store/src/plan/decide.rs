@@ -10,11 +10,11 @@ use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::work::{Work, no_run};
-use super::{audit, hold, trace};
+use super::{audit, baseline, hold, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
-use crate::rows::{ActionRow, AuditState, Entry, FactRow, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
+use crate::rows::{ActionRow, AuditState, BaselineRow, Entry, FactRow, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
 
 /// Where the ledger stands when a batch is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub enum Change {
     },
     /// Something is held from now on, or no longer.
     Hold(HoldRow),
+    /// A name stands for a run.
+    Baseline(BaselineRow),
     /// A run was erased: every row of it goes, and the content of its entries in front of the redaction.
     Erased {
         /// The run.
@@ -299,6 +301,7 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::RecordTrace(op) => trace::record(op, prepared, work),
         Op::EndTrace(op) => trace::end(op, prepared, work),
         Op::CompleteRun(op) => complete_run(op, prepared, work),
+        Op::SetBaseline(op) => baseline::set(op, prepared, work),
         Op::EraseRun(op) => hold::erase(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),

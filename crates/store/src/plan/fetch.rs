@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tracekeep_core::id::{Key, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, Key, RunId, TraceId};
 use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
@@ -43,6 +43,8 @@ pub struct Needs {
     pub erasures: Vec<RunId>,
     /// Tags of runs that the batch itself starts and erases: whether something holds them.
     pub held_tags: Vec<String>,
+    /// Names that are to stand for runs: the entry of the latest fact on each.
+    pub baselines: Vec<BaselineName>,
     /// Whether an entry of no run may be written.
     pub unowned: bool,
     /// (run, kind, id) of facts of an audit.
@@ -76,6 +78,13 @@ pub fn needs(batch: &Prepared) -> Needs {
             needs.unowned |= matches!(on, HoldOn::Tag(_));
             needs.holds.push(on);
         }
+        if let Op::SetBaseline(op) = op {
+            needs.unowned = true;
+            needs.baselines.push(op.name.clone());
+            if seen.insert(&op.run_id) {
+                needs.runs.push(op.run_id.clone());
+            }
+        }
         let Some(run) = op.run_id() else { continue };
         if seen.insert(run) {
             needs.runs.push(run.clone());
@@ -89,7 +98,7 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
             Op::EnsureRun(_) => needs.starts.push(run.clone()),
             Op::EraseRun(_) => needs.erasures.push(run.clone()),
-            Op::Hold(_) | Op::ReleaseHold(_) => {}
+            Op::Hold(_) | Op::ReleaseHold(_) | Op::SetBaseline(_) => {}
             Op::DescribeRun(op) => {
                 // What the start states of the agent stands over any description.
                 needs.starts.push(run.clone());
@@ -138,6 +147,8 @@ pub struct Found {
     pub erased: HashMap<RunId, Entry>,
     /// The latest facts on what is held or was.
     pub holds: HashMap<HoldOn, FoundHold>,
+    /// What names stand for.
+    pub baselines: HashMap<BaselineName, Entry>,
     /// Their first entries.
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
@@ -252,6 +263,11 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     }
     fetch_waiting(needs, snapshot, &mut found)?;
     fetch_holds(needs, bodies, &mut found)?;
+    for name in &needs.baselines {
+        if let Some(row) = snapshot.baseline(name)?.filter(|_| !found.baselines.contains_key(name)) {
+            found.baselines.insert(name.clone(), bodies.entry(row.log_index)?);
+        }
+    }
     fetch_traces(needs, bodies, &mut found)?;
     audit::fetch(needs, bodies, &mut found)?;
     Ok(found)

@@ -10,6 +10,7 @@
 //! batch is recorded whole or not at all.
 
 mod audit;
+mod baseline;
 mod decide;
 mod equal;
 mod fetch;

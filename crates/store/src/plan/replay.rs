@@ -8,7 +8,7 @@ use super::decide::{Change, Context, decide};
 use super::fetch::{fetch, needs};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, RunRow};
+use crate::rows::{BaselineRow, Entry, RunRow};
 use crate::snapshot::Snapshot;
 
 /// What a recorded entry means for the indices.
@@ -34,6 +34,10 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         let key = KeyBody::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
         return Ok(Replayed { changes: vec![Change::Key { key: key.key, log_index: entry.log_index }] });
     }
+    if entry.kind == Kind::Baseline {
+        let op = Op::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
+        return baseline(entry, op).ok_or_else(|| corrupt("the entry is not what its body means here"));
+    }
     if entry.kind == Kind::Redaction {
         let erased = ErasedRun::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
         return redaction(entry, &erased, snapshot).ok_or_else(|| corrupt("the redaction is not one of this run"))?;
@@ -51,6 +55,14 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         return Err(corrupt("the entry is not what its body means here"));
     }
     Ok(Replayed { changes: planned.changes })
+}
+
+/// What a name stands for is not decided again: the run may have been erased since.
+fn baseline(entry: &Entry, op: Op) -> Option<Replayed> {
+    let is_whole = entry.run.is_none() && entry.body().is_some_and(|body| **body == *op.body().as_str());
+    let Op::SetBaseline(op) = op else { return None };
+    let row = BaselineRow { name: op.name, run_id: op.run_id, log_index: entry.log_index };
+    is_whole.then(|| Replayed { changes: vec![Change::Baseline(row)] })
 }
 
 /// What erased a run is not decided again: what it was decided over is no longer there.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tracekeep_audit::ActionFold;
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::id::{BaselineName, RunId, TraceId};
 use tracekeep_core::model::{HoldOn, Kind, RunStatus, Source};
 use tracekeep_core::seal::StepLeaves;
 
@@ -29,6 +29,8 @@ pub(super) struct Work<'a> {
     slots: HashMap<(RunId, TraceId), SlotRow>,
     /// Entries of no run that this batch writes.
     unowned: u64,
+    /// What this batch lets names stand for.
+    baselines: HashMap<BaselineName, u64>,
     /// What this batch holds or lets go of.
     holds: HashMap<HoldOn, (u64, bool)>,
     /// The redactions of the runs that this batch erased.
@@ -80,6 +82,7 @@ impl<'a> Work<'a> {
             traces: HashMap::new(),
             slots: HashMap::new(),
             unowned: 0,
+            baselines: HashMap::new(),
             holds: HashMap::new(),
             erased: HashMap::new(),
             hangs: HashMap::new(),
@@ -215,6 +218,18 @@ impl<'a> Work<'a> {
             entries: before.entries,
             before: Some(Box::new(before)),
         });
+    }
+
+    /// The entry that says what a name stands for.
+    pub(super) fn baseline(&self, name: &BaselineName) -> Option<&Entry> {
+        match self.baselines.get(name) {
+            Some(log_index) => self.new_entry(*log_index),
+            None => self.found.baselines.get(name),
+        }
+    }
+
+    pub(super) fn note_baseline(&mut self, name: BaselineName, log_index: u64) {
+        self.baselines.insert(name, log_index);
     }
 
     /// What this batch did to what may be held.

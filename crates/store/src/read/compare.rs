@@ -31,7 +31,10 @@ pub(super) const END: i64 = STEP_INDEX_MAX as i64 + 1;
 pub fn compare(snapshot: &impl Snapshot, a: &RunId, b: &RunId, query: &CompareQuery) -> Result<Comparison> {
     query.page.check()?;
     let meter = Meter::default();
-    let (a, b) = (known(snapshot, a)?, known(snapshot, b)?);
+    let (a, b) = match (there(snapshot, a)?, there(snapshot, b)?) {
+        (Ok(a), Ok(b)) => (a, b),
+        (a, b) => return Ok(gone(a, b, query.level)),
+    };
     let verdict = verdict(&a, &b);
     let diverged = verdict == Verdict::Diverged && query.level == Level::Behaviour;
     let level = if diverged { Level::Behaviour } else { Level::Exact };
@@ -66,6 +69,47 @@ pub fn compare(snapshot: &impl Snapshot, a: &RunId, b: &RunId, query: &CompareQu
     }
 }
 
+/// A run's row, or what says that it was erased.
+fn there(snapshot: &impl Snapshot, run_id: &RunId) -> Result<std::result::Result<RunRow, Hindered>> {
+    match known(snapshot, run_id) {
+        Err(error) if error.code() == Code::RunErased.as_str() => {
+            Ok(Err(Hindered { run_id: run_id.clone(), reason: Obstacle::Erased }))
+        }
+        row => row.map(Ok),
+    }
+}
+
+/// What is said of two runs one of which was erased.
+fn gone(
+    a: std::result::Result<RunRow, Hindered>,
+    b: std::result::Result<RunRow, Hindered>,
+    level: Level,
+) -> Comparison {
+    let side = |row: &std::result::Result<RunRow, Hindered>| match row {
+        Ok(row) => shown(row),
+        Err(Hindered { run_id, .. }) => ComparedRun {
+            run_id: run_id.clone(),
+            status: None,
+            steps: 0,
+            plan_hash: None,
+            seed: None,
+            behaviour_hash: None,
+            root_hash: None,
+        },
+    };
+    Comparison {
+        verdict: Verdict::Unverifiable,
+        level,
+        a: side(&a),
+        b: side(&b),
+        obstacles: [a.err(), b.err()].into_iter().flatten().collect(),
+        first_divergence: None,
+        differences: Vec::new(),
+        proof: None,
+        next_cursor: None,
+    }
+}
+
 /// What the seals' hashes say.
 fn verdict(a: &RunRow, b: &RunRow) -> Verdict {
     Verdict::of((a.behaviour_hash, a.root_hash), (b.behaviour_hash, b.root_hash))
@@ -74,7 +118,7 @@ fn verdict(a: &RunRow, b: &RunRow) -> Verdict {
 fn shown(row: &RunRow) -> ComparedRun {
     ComparedRun {
         run_id: row.run_id.clone(),
-        status: row.status,
+        status: Some(row.status),
         steps: row.steps,
         plan_hash: row.plan_hash,
         seed: row.seed,

@@ -1,6 +1,7 @@
 //! Reads, written once over a [`Snapshot`]: what every backend answers to the same question.
 
 mod audit;
+mod baselines;
 mod compare;
 mod find;
 mod matches;
@@ -12,6 +13,7 @@ mod tree;
 mod verify;
 
 pub use audit::{acks, audit, due, expectations, pending, verdict_at};
+pub use baselines::{baseline, baselines};
 pub use compare::compare;
 pub use matches::matches;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};

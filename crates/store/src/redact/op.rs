@@ -19,7 +19,8 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
         | Op::ReleaseHold(_)
         | Op::SetExpectationStatus(_)
         | Op::ClearAudit(_)
-        | Op::Reconcile(_) => {}
+        | Op::Reconcile(_)
+        | Op::SetBaseline(_) => {}
         Op::Expect(op) => {
             work.object(&mut op.metadata);
         }
