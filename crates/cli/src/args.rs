@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tracekeep_core::age::Age;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, Key, RunId, TraceId};
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     },
     /// Complete, fail or abort a run: seals it
     Complete(Complete),
+    /// Hold a run, or every run with a tag: nothing held is erased
+    #[command(after_help = HOLD_HELP)]
+    Hold(Hold),
+    /// Erase the runs that ended long enough ago, or one run
+    #[command(after_help = GC_HELP)]
+    Gc(Gc),
     /// Check the log against its indices
     #[command(after_help = "With --json: a finding a line, then {\"findings\": COUNT, \"root\": …, \"tree_size\": …}.")]
     Fsck {
@@ -116,6 +123,57 @@ pub(crate) enum Command {
     },
     /// Record a believable agent run to look at
     Demo,
+}
+
+/// What stands below the options of `hold`.
+const HOLD_HELP: &str = "\
+A hold is let go of with the same RUN or --tag and --release; nothing else ends it. With --json: of --list, what is held a \
+line.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    #[arg(required_unless_present_any = ["tag", "list"])]
+    pub(crate) run: Option<RunId>,
+    /// Every run with this tag, those that come later too
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) tag: Option<String>,
+    /// Why: it stays in the log
+    #[arg(long, required_unless_present = "list")]
+    pub(crate) reason: Option<String>,
+    /// On whose word [default: the user]
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Let go of it
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// List what is held
+    #[arg(long, conflicts_with_all = ["run", "tag", "reason", "by", "release"])]
+    pub(crate) list: bool,
+}
+
+/// What stands below the options of `gc`.
+const GC_HELP: &str = "\
+A run's age is that of its seal by the ledger's own clock. Runs that have not ended, and those that are held, are passed \
+over. Content, index rows and words go for good; positions, times and hashes stay, so that every proof still holds, and the \
+redaction says who erased it and why. Ended early, the same command goes on. Exit code 1: something could not be erased.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// What ended so long ago, such as 12h, 30d, 8w [default: 30d]
+    #[arg(long, value_name = "AGE")]
+    pub(crate) older_than: Option<Age>,
+    /// Say what would be erased, and erase nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// This run alone, of any age
+    #[arg(long, conflicts_with_all = ["older_than", "dry_run"], requires = "reason")]
+    pub(crate) run: Option<RunId>,
+    /// Why: it outlives the run [default: retention: older than AGE]
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// On whose word [default: the user]
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

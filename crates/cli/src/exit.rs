@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use tracekeep_core::json::Json;
+use tracekeep_core::wire::to_json;
 use tracekeep_store::{Code, Error, ErrorKind};
 
 /// How a command ended, where it did not fail.
@@ -66,6 +67,7 @@ impl Failure {
         if let Some(error) = error {
             members.push(("detail", Json::from(error.detail())));
             members.extend(error.path().map(|path| ("path", Json::from(path))));
+            members.extend(error.redaction().map(|redaction| ("redaction", to_json(redaction))));
         }
         Json::object(members).ok()
     }
@@ -113,12 +115,19 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// Why what was asked for is gone.
+fn why(error: &Error) -> String {
+    let Some(redaction) = error.redaction() else { return String::new() };
+    let by = redaction.by.as_ref().map(|by| format!(" (by {by})")).unwrap_or_default();
+    format!(": {}{by}", redaction.reason)
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::Other(text) => f.write_str(text),
             Self::Store(error) | Self::Unverifiable(error) => {
-                write!(f, "{error} ({}: see `tracekeep explain {}`)", error.code(), error.code())
+                write!(f, "{error}{} ({}: see `tracekeep explain {}`)", why(error), error.code(), error.code())
             }
             Self::At(place, error) => {
                 write!(f, "{place}: {error} ({}: see `tracekeep explain {}`)", error.code(), error.code())

@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
+use tracekeep_core::age::Age;
 use tracekeep_core::{TimeRange, Timestamp};
-
-const SECOND: i64 = 1_000_000_000;
 
 /// A moment in RFC 3339, or an age: a whole number and `s`, `m`, `h`, `d` or `w`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +32,7 @@ impl FromStr for When {
 }
 
 fn age(text: &str) -> Option<i64> {
-    let unit = match text.bytes().last()? {
-        b's' => SECOND,
-        b'm' => 60 * SECOND,
-        b'h' => 3_600 * SECOND,
-        b'd' => 86_400 * SECOND,
-        b'w' => 7 * 86_400 * SECOND,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
-    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    // Longer ago than time goes back is its beginning.
-    plain.then(|| digits.parse::<i64>().unwrap_or(i64::MAX).saturating_mul(unit))
+    text.parse::<Age>().ok().map(Age::as_nanos)
 }
 
 impl When {
@@ -65,6 +53,8 @@ pub(crate) fn range(since: Option<&When>, until: Option<&When>, now: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
 
     #[track_caller]
     fn check(text: &str, from: Option<i64>) {

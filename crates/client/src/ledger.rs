@@ -13,13 +13,13 @@ use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    TraceCounts, TreeNode,
 };
-use tracekeep_core::wire::from_text;
+use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result,
-    RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Outcome, Page, PageRequest,
+    Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -364,6 +364,19 @@ impl LedgerStore for HttpLedger {
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         let path = Query::new().add("before", Some(before)).add("limit", Some(limit)).on("/api/v1/audit/due");
         Ok(self.get(&path)?.page()?.items)
+    }
+
+    async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
+        self.get(&Query::new().page(page).on("/api/v1/holds"))?.page()
+    }
+
+    async fn gc(&self, request: &GcRequest) -> Result<GcReport> {
+        let url = format!("{}/api/v1/gc", self.base);
+        let body = to_json(request);
+        let request = self.agent.post(url).header("content-type", "application/json");
+        let answer = request.send(body.as_str().as_bytes()).map_err(|error| unknown(unreachable(error)));
+        let answer = answer.and_then(|response| take(response).map_err(unknown))?;
+        if answer.status == 200 { Ok(from_text(&answer.body)?) } else { Err(answer.problem()) }
     }
 
     async fn head(&self) -> Result<Head> {

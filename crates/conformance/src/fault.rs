@@ -11,12 +11,12 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    TraceCounts, TreeNode,
 };
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Page, PageRequest, Receipt, Report, Result, RunFilter,
-    RunQuery, RunReport, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Page, PageRequest, Receipt,
+    Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -181,6 +181,14 @@ impl LedgerStore for FaultStore {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         self.inner.due_runs(before, limit).await
+    }
+
+    async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
+        self.inner.holds(page).await
+    }
+
+    async fn gc(&self, request: &GcRequest) -> Result<GcReport> {
+        self.inner.gc(request).await
     }
 
     async fn head(&self) -> Result<Head> {

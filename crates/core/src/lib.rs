@@ -14,6 +14,7 @@
 //! # Ok::<(), tracekeep_core::Invalid>(())
 //! ```
 
+pub mod age;
 pub mod amount;
 pub mod body;
 pub mod compare;

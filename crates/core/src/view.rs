@@ -228,7 +228,7 @@ object! {
 
 object! {
     /// What took recorded content away: of an erased run all that is left to read.
-    pub struct Redaction {
+    pub struct Erasure {
         /// Its entry.
         required log_index: u64,
         /// When, by the ledger's clock.
@@ -364,4 +364,4 @@ object! {
     }
 }
 
-object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Redaction, Held, Baseline);
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline);

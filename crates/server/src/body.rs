@@ -129,7 +129,7 @@ impl Write {
 }
 
 /// The header `Idempotency-Key`, quoted as a structured field or bare.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let invalid = |detail: &str| Problem::from(Invalid::new(InvalidCode::InvalidId, "Idempotency-Key", detail));

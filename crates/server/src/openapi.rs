@@ -138,11 +138,13 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
             let refused = json!({"description": "refused, in the encoding of the request", "content": refused});
             json!({"200": {"description": "ok", "content": content}, "default": refused})
         }
-        Takes::Op(..) | Takes::Batch | Takes::Expectations => json!({
-            "201": {"description": "recorded", "content": content},
-            "200": {"description": "duplicate: the original receipt", "content": content},
-            "default": problem,
-        }),
+        _ if matches!(route.gives, Gives::OpReceipt) || matches!(route.takes, Takes::Batch | Takes::Expectations) => {
+            json!({
+                "201": {"description": "recorded", "content": content},
+                "200": {"description": "duplicate: the original receipt", "content": content},
+                "default": problem,
+            })
+        }
         // Those of the gate say in their summary what else they answer with.
         Takes::Form(_) if route.path.ends_with("/{key}") => json!({
             "201": {"description": "new: the caller is to do it", "content": content},

@@ -129,18 +129,27 @@ impl App {
         done.await.unwrap_or_else(broken)
     }
 
+    /// Looks how far the log has come, and tells those who wait for new entries: after what writes by itself.
+    pub(crate) async fn look_again(&self) {
+        if let Ok(head) = self.read(async |store| store.head().await).await {
+            self.grown(head.tree_size);
+        }
+    }
+
     fn tell(&self, results: &[Result<Receipt, Error>]) {
         for result in results {
             self.0.metrics.batch(result);
         }
         let latest = results.iter().flatten().map(|receipt| receipt.tree_size).max();
-        if let Some(latest) = latest {
-            self.0.size.send_if_modified(|size| {
-                let grew = latest > *size;
-                *size = latest.max(*size);
-                grew
-            });
-        }
+        latest.into_iter().for_each(|latest| self.grown(latest));
+    }
+
+    fn grown(&self, latest: u64) {
+        self.0.size.send_if_modified(|size| {
+            let grew = latest > *size;
+            *size = latest.max(*size);
+            grew
+        });
     }
 
     /// Reads on the bounded pool of blocking threads.

@@ -17,8 +17,9 @@ use tracekeep_core::view::{
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Redaction, Report,
-    Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery, TreeQuery, read,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Outcome, Page, PageRequest,
+    Receipt, Redaction, Report, Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery, TreeQuery, read,
+    retention,
 };
 
 use crate::error::io;
@@ -466,6 +467,35 @@ impl LedgerStore for SqliteLedger {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         self.readers.read(|view| read::due(view, before, limit))
+    }
+
+    async fn holds(&self, page: &PageRequest) -> Result<Page<tracekeep_core::view::Held>> {
+        self.readers.read(|view| read::holds(view, page))
+    }
+
+    async fn gc(&self, request: &GcRequest) -> Result<GcReport> {
+        let now = self.source.now().max(self.readers.read(|view| view.clock())?);
+        let look = |before, from, limit| self.readers.read(|view| retention::expired(view, before, from, limit));
+        if request.dry_run {
+            return retention::gc(request, now, look, |_| Vec::new());
+        }
+        let group = self.group.as_ref().ok_or_else(read_only)?;
+        let bytes = || std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        let before = bytes();
+        let mut report = retention::gc(request, now, look, |batches| {
+            let answers = self.commit_blocking(batches);
+            group.give_way();
+            answers
+        })?;
+        while group.with_writer(Writer::merge_texts)? {
+            group.give_way();
+        }
+        while group.with_writer(Writer::give_back)? > 0 {
+            group.give_way();
+        }
+        let after = bytes();
+        (report.file_bytes, report.freed_bytes) = (Some(after), Some(before.saturating_sub(after)));
+        Ok(report)
     }
 
     async fn head(&self) -> Result<Head> {

@@ -327,6 +327,15 @@ impl Snapshot for View<'_> {
         }
     }
 
+    fn runs_from(&self, run_no: u64, limit: u32) -> Result<Vec<RunRow>> {
+        let sql = concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run r CROSS JOIN run_name n ON n.run_no = r.run_no WHERE r.run_no >= ?1 ORDER BY r.run_no LIMIT ?2"
+        );
+        many(self.conn, sql, (place(run_no), limit), rows::run)
+    }
+
     fn erased(&self, run_id: &RunId) -> Result<Option<u64>> {
         let sql = "SELECT e.log_index FROM run_name n CROSS JOIN erased_run e ON e.run_no = n.run_no \
                    WHERE n.run_id = ?1";

@@ -22,6 +22,9 @@ pub(crate) const SEARCH_ENTRIES_MAX: u64 = 50_000;
 /// Bytes of bodies after which it is enough for one search.
 pub(crate) const SEARCH_BYTES_MAX: u64 = 32 << 20;
 
+/// Pages of the index that one transaction writes anew.
+const MERGE_PAGES: i64 = 64;
+
 /// A part of the log that the index took in.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Part {
@@ -111,26 +114,37 @@ fn take_out(conn: &Connection, log_index: u64, run_word: &str, words: &str) -> R
 
 /// Takes the words of a run out of the index, while its traces can still be read. Where one cannot, nobody knows what of
 /// it the index holds, and all of the index goes: the next search builds it again.
-pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<()> {
-    let (size, rules) = match mark(view.conn)? {
-        Some(mark) => mark,
-        None => return Ok(()),
-    };
+///
+/// Gives how many traces went.
+pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<u64> {
+    let Some((size, rules)) = mark(view.conn)? else { return Ok(0) };
     if rules != RULES {
-        return clear(view.conn);
+        clear(view.conn)?;
+        return Ok(0);
     }
     let sql = "SELECT log_index, ended_by FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 AND log_index < ?2";
     let traces = many(view.conn, sql, (run_no, size), |row| {
         Ok((row.get::<_, u64>(0).said()?, row.get::<_, Option<u64>>(1).said()?))
     })?;
-    let run_word = run_word(run_no);
+    let (run_word, gone) = (run_word(run_no), traces.len() as u64);
     for (log_index, ended_by) in traces {
         let Some(words) = sound(text_at(view, log_index, ended_by.filter(|at| *at < size)))? else {
-            return clear(view.conn);
+            clear(view.conn)?;
+            return Ok(0);
         };
         take_out(view.conn, log_index, &run_word, &words)?;
     }
-    Ok(())
+    Ok(gone)
+}
+
+/// Writes a part of the index anew, without the room that words left behind which went. Whether there is more to do.
+pub(crate) fn merge(conn: &Connection, begins: bool) -> Result<bool> {
+    let changes = || one(conn, "SELECT total_changes()", [], |row| row.get::<_, i64>(0).said());
+    let before = changes()?;
+    let pages = if begins { -MERGE_PAGES } else { MERGE_PAGES };
+    run(conn, "INSERT INTO trace_text (trace_text, rank) VALUES ('merge', ?1)", [pages])?;
+    // FTS5 writes its own mark each time; more than that is work.
+    Ok(changes()?.zip(before).is_some_and(|(after, before)| after - before >= 2))
 }
 
 fn run_word(run_no: u64) -> String {

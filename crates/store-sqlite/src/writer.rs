@@ -32,7 +32,7 @@ use crate::ready::{Ready, frame_of};
 use crate::rows::{RunNames, TypeNames};
 use crate::schema::Holds;
 use crate::snapshot::{Own, View, partial_tile, unowned_entries};
-use crate::statement::{Kept, one, run, value};
+use crate::statement::{Kept, many, one, run, value};
 use crate::text::{self, Part};
 use crate::words::Numbered;
 
@@ -52,6 +52,12 @@ const RESTART_WAIT: Duration = Duration::from_millis(100);
 const WAL_BYTES: u64 = 16 << 20;
 /// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
 const WAL_GROWS_PAGES: u32 = 128;
+/// One of so many entries that the text index has taken in is a trace that is gone: then it is written anew.
+const TEXTS_GONE: u64 = 10;
+/// Free pages that go back to the file system in one transaction: others wait for it.
+const FREE_PAGES: u32 = 64;
+/// Such transactions that closing a ledger waits for.
+const CLOSE_PIECES: u32 = 1_000;
 
 /// Where the ledger stands.
 #[derive(Clone)]
@@ -75,6 +81,11 @@ pub(crate) struct Writer {
     /// Pages in the WAL at the latest checkpoint; 0 once it has begun anew.
     checkpointed_pages: u32,
     wal_grown: bool,
+    /// Something was erased since the last free page went back.
+    freed: bool,
+    /// Traces that the text index lost since it was last written anew, and whether it is being written.
+    texts_gone: u64,
+    merging: bool,
     faults: Arc<Faults>,
 }
 
@@ -99,6 +110,9 @@ impl Writer {
             wal_pages,
             checkpointed_pages: 0,
             wal_grown: false,
+            freed: false,
+            texts_gone: 0,
+            merging: false,
             faults,
         })
     }
@@ -321,7 +335,9 @@ impl Writer {
         }
         for change in planned.changes {
             if let Change::Erased { run_no, log_index, entries, .. } = &change {
-                erase::content(&self.view(), *run_no, *log_index, *entries)?;
+                let gone = erase::content(&self.view(), *run_no, *log_index, *entries)?;
+                self.texts_gone += gone;
+                self.freed = true;
             }
             self.index.apply(&self.conn, change)?;
         }
@@ -332,6 +348,14 @@ impl Writer {
     ///
     /// A failure is none of theirs: what was answered stands in the WAL, and the next time tries again.
     pub(crate) fn maintain(&mut self) {
+        if self.freed && !self.stale {
+            // It is tried again after the next group.
+            drop(self.give_back());
+        }
+        self.checkpoint_when_due();
+    }
+
+    fn checkpoint_when_due(&mut self) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
         if self.stale {
             return;
@@ -356,8 +380,58 @@ impl Writer {
         }
     }
 
+    /// Writes a part of the text index anew, once much of it is gone: its pages are otherwise never joined. Whether there is
+    /// more to do.
+    pub(crate) fn merge_texts(&mut self) -> Result<bool> {
+        if self.stale {
+            self.reload()?;
+        }
+        if !self.merging && (self.texts_gone == 0 || self.texts_gone * TEXTS_GONE < text::size(&self.conn)?) {
+            return Ok(false);
+        }
+        match text::merge(&self.conn, !self.merging) {
+            Ok(more) => {
+                self.merging = more;
+                if !more {
+                    (self.texts_gone, self.freed) = (0, true);
+                }
+                self.checkpoint_when_due();
+                Ok(more)
+            }
+            Err(error) => Err(self.unknown(error)),
+        }
+    }
+
+    /// Gives some free pages back to the file system, in a transaction of its own; gives how many are left. The file
+    /// itself is shortened when the WAL is copied into it, as it is with the last of them.
+    pub(crate) fn give_back(&mut self) -> Result<u64> {
+        if self.stale {
+            self.reload()?;
+        }
+        let free = |conn: &Connection| value::<u64>(conn, "PRAGMA freelist_count", []);
+        if free(&self.conn)? > 0 {
+            let sql = format!("PRAGMA incremental_vacuum({FREE_PAGES})");
+            if let Err(error) = many(&self.conn, &sql, [], |_| Ok(())) {
+                return Err(self.unknown(error));
+            }
+        }
+        let left = free(&self.conn)?;
+        self.freed = left > 0;
+        if left == 0 {
+            checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
+        } else {
+            self.checkpoint_when_due();
+        }
+        Ok(left)
+    }
+
     /// Copies the WAL to the database and closes the connection.
-    pub(crate) fn close(self) -> Result<()> {
+    pub(crate) fn close(mut self) -> Result<()> {
+        for _ in 0..CLOSE_PIECES {
+            if !self.freed || self.give_back().is_err() {
+                break;
+            }
+        }
         self.conn.close().map_err(|(_, error)| failed(error))
     }
 

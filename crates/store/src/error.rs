@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::view::Redaction;
+use tracekeep_core::view::Erasure;
 use tracekeep_core::{Invalid, InvalidCode};
 
 /// What kind of failure this is, by what a caller does about it.
@@ -178,7 +178,7 @@ struct Inner {
     detail: String,
     path: Option<String>,
     digests: Option<Digests>,
-    redaction: Option<Redaction>,
+    redaction: Option<Erasure>,
     outcome: Outcome,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -267,7 +267,7 @@ impl Error {
 
     /// The same error with the redaction that took what was asked for.
     #[must_use]
-    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+    pub fn with_redaction(mut self, redaction: Erasure) -> Self {
         self.0.redaction = Some(redaction);
         self
     }
@@ -311,7 +311,7 @@ impl Error {
 
     /// The redaction that took what was asked for: when, why and on whose word.
     #[must_use]
-    pub const fn redaction(&self) -> Option<&Redaction> {
+    pub const fn redaction(&self) -> Option<&Erasure> {
         self.0.redaction.as_ref()
     }
 

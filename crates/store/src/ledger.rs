@@ -9,8 +9,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    TraceCounts, TreeNode,
 };
 
 use crate::batch::Batch;
@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
 use crate::receipt::Receipt;
 use crate::report::Report;
+use crate::retention::{GcReport, GcRequest};
 use crate::verification::RunReport;
 
 /// One tenant's append-only log and the indices over it. A handle to a ledger is the only way to its data.
@@ -140,6 +141,14 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
     /// returns, however many runs are pending.
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
+    /// What is held now, in the order in which it came to be.
+    async fn holds(&self, page: &PageRequest) -> Result<Page<Held>>;
+
+    /// Erases runs that ended long enough ago by the ledger's own clock, at most as many as one call may, in the order in
+    /// which they began; gives back to the file system the room that they took. Runs that have not ended or are held are
+    /// passed over. Each run is erased whole or not at all; others write meanwhile. Where an error ends the call, what was
+    /// erased stays erased, and the same again goes on.
+    async fn gc(&self, request: &GcRequest) -> Result<GcReport>;
 
     /// The log's size and root.
     async fn head(&self) -> Result<Head>;

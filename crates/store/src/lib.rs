@@ -27,6 +27,7 @@ pub mod read;
 mod receipt;
 mod redact;
 mod report;
+pub mod retention;
 pub mod rows;
 mod snapshot;
 mod source;
@@ -49,6 +50,7 @@ pub use query::{
 pub use receipt::{OpReceipt, Receipt, Recorded, Told};
 pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};
 pub use report::{Finding, Report, Wrong};
+pub use retention::{GcReport, GcRequest};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};
 pub use verification::{Check, CheckName, RunReport};

@@ -94,6 +94,8 @@ pub trait Snapshot {
     /// Runs in the order of an index: (started_at, run number), or of one over numbers (the number, run number). There a
     /// time of the stretch is the number of its nanoseconds.
     fn runs(&self, index: RunIndex<'_>, stretch: Stretch) -> Result<Vec<RunRow>>;
+    /// Runs by number, from one on, at most `limit`.
+    fn runs_from(&self, run_no: u64, limit: u32) -> Result<Vec<RunRow>>;
     /// The log index of the redaction that erased a run; `None` of a run that is there, or that never was.
     fn erased(&self, run_id: &RunId) -> Result<Option<u64>>;
     /// The latest fact on what may be held.

@@ -30,6 +30,7 @@
 mod batch;
 mod idempotency;
 mod open;
+mod retention;
 mod runs;
 mod traces;
 mod tree;
@@ -41,6 +42,7 @@ pub use runs::RunStore;
 pub use traces::{GenerateId, TraceOptions, TraceStore};
 pub use tree::TraceTree;
 
+pub use tracekeep_core::age::Age;
 pub use tracekeep_core::amount::{Cost, DurationMs};
 pub use tracekeep_core::compare::{
     Change, ComparedRun, Comparison, Difference, DivergenceProof, FieldDifference, Hindered, LeafProof, Level,
@@ -51,19 +53,19 @@ pub use tracekeep_core::id::{BaselineName, CorrelationId, Key, LedgerId, RunId, 
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, JsonObject, Op, RecordStep, RecordTrace,
-    Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline, StartRun, StepStatus, TraceStatus, TraceType,
-    Violation,
+    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, HoldOn, JsonObject, Op, RecordStep,
+    RecordTrace, Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline, StartRun, StepStatus, TraceStatus,
+    TraceType, Violation,
 };
-pub use tracekeep_core::view::{Baseline, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::view::{Baseline, Erasure, Held, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::gate::{
     Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore,
     MemoryIdempotencyStore, Rules, Terms, Token,
 };
 pub use tracekeep_store::{
-    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, Error, ErrorKind, LedgerStore, MemoryLedger,
-    OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result,
-    RunFilter, RunQuery, RunReport, RunSort, TraceFilter, TraceQuery, TreeQuery,
+    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, Error, ErrorKind, GcReport, GcRequest,
+    LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction,
+    RedactionRules, Report, Result, RunFilter, RunQuery, RunReport, RunSort, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::{Options, SqliteLedger};

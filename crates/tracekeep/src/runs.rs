@@ -24,7 +24,7 @@ use crate::open::{commit, no_answer};
 #[doc(alias = "TraceStore")]
 #[derive(Clone, Debug)]
 pub struct RunStore {
-    ledger: Arc<dyn LedgerStore>,
+    pub(crate) ledger: Arc<dyn LedgerStore>,
 }
 
 impl RunStore {

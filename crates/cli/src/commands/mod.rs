@@ -8,6 +8,7 @@ mod idem;
 mod log;
 mod matches;
 mod record;
+mod retention;
 mod runs;
 mod serve;
 mod traces;
@@ -38,6 +39,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Check(args) => baseline::check(&config, args),
         Command::Verify { run } => verify::verify(&config, &run),
         Command::Tail { from } => log::tail(&config, from),
+        Command::Hold(args) => retention::hold(&config, args),
+        Command::Gc(args) => retention::gc(&config, args),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
         Command::Idem { command } => idem::idem(&config, command),

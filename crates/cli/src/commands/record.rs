@@ -159,7 +159,16 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
         let read = Json::parse(&metadata).map_err(Invalid::from).and_then(JsonObject::new);
         end.metadata = read.map_err(|invalid| Failure::Usage(format!("--metadata: {invalid}")))?;
     }
-    let receipt = ledger.commit_blocking(vec![Batch::one(Op::CompleteRun(end))]).pop();
+    commit_one(config, &*ledger, Op::CompleteRun(end))
+}
+
+/// Commits one op, and says what became of it.
+pub(crate) fn one(config: &Config, op: Op) -> Outcome {
+    commit_one(config, &*open::writing(config)?, op)
+}
+
+fn commit_one(config: &Config, ledger: &dyn LedgerStore, op: Op) -> Outcome {
+    let receipt = ledger.commit_blocking(vec![Batch::one(op)]).pop();
     let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
     let receipt = receipt.map_err(|error| error.strip("/ops/0"))?;
     show(config, &receipt)?;

@@ -6,6 +6,7 @@ mod help;
 mod idem;
 mod look;
 mod record;
+mod retention;
 mod runs;
 mod serve;
 mod traces;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tracekeep_core::limits::REASON_BYTES_MAX;
 use tracekeep_core::merkle::{verify_consistency, verify_inclusion};
-use tracekeep_core::view::{LogEntry, Redaction};
+use tracekeep_core::view::{Erasure, LogEntry};
 use tracekeep_store::{
     CountsQuery, Error, ErrorKind, Order, PageRequest, Recorded, RunFilter, RunQuery, Sources, TraceFilter, TraceQuery,
     TreeQuery, block_on,
@@ -85,7 +85,7 @@ fn what_went_is_in_the_redaction(cx: &mut Context) {
     );
 }
 
-fn gone(cx: &Context, error: Error) -> Redaction {
+fn gone(cx: &Context, error: Error) -> Erasure {
     assert_eq!((error.code(), error.kind()), ("run_erased", ErrorKind::Gone), "{error:?}");
     let redaction = error.redaction().expect("the redaction").clone();
     assert_eq!(redaction.log_index, of_run(cx, "r").last().expect("entries").log_index);

@@ -27,6 +27,7 @@ mod matches;
 mod otel;
 mod proofs;
 mod queries;
+mod retention;
 mod roundtrip;
 mod runs;
 pub(crate) mod seals;
@@ -56,6 +57,7 @@ pub const CASES: &[&[Case]] = &[
     otel::CASES,
     proofs::CASES,
     queries::CASES,
+    retention::CASES,
     roundtrip::CASES,
     runs::CASES,
     search::CASES,

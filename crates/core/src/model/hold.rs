@@ -62,4 +62,13 @@ impl HoldOn {
             _ => None,
         }
     }
+
+    /// The two members that say it.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<RunId>, Option<String>) {
+        match self {
+            Self::Run(run_id) => (Some(run_id), None),
+            Self::Tag(tag) => (None, Some(tag)),
+        }
+    }
 }

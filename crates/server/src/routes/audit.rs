@@ -10,7 +10,7 @@ use tracekeep_core::limits::{BATCH_OPS_MAX, PAGE_ITEMS_DEFAULT};
 use tracekeep_core::model::{ClearAudit, Op, Reconcile};
 use tracekeep_core::wire::{Path, refuse_rest, take_optional, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::Page;
+use tracekeep_store::{Batch, Page};
 
 use super::writes::{answer, commit, one, receipt_of};
 use super::{page, view};
@@ -33,7 +33,7 @@ pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
     let mut write = body::write(&call.app, call.request).await?;
     let contracts = app.clone();
     let ops = write.read(move |bytes| expectations(bytes, &run_id, &contracts)).await?;
-    let receipt = commit(&app, ops, write).await?;
+    let receipt = commit(&app, Batch { ops, key: write.key }, write.admitted).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
@@ -125,7 +125,8 @@ pub(crate) async fn reconcile(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let write = body::bare(&call.app, call.request).await?;
-    let receipt = commit(&app, vec![Op::Reconcile(Reconcile { run_id })], write).await;
+    let receipt =
+        commit(&app, Batch { ops: vec![Op::Reconcile(Reconcile { run_id })], key: write.key }, write.admitted).await;
     let receipt = receipt.map_err(|problem| problem.strip("/ops/0"))?;
     let log_index = receipt.ops.first().map_or(0, |op| op.log_index);
     let verdict = app.read(async move |store| store.verdict_at(log_index).await).await?;
@@ -138,7 +139,8 @@ pub(crate) async fn clear(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let write = body::bare(&call.app, call.request).await?;
-    let receipt = commit(&app, vec![Op::ClearAudit(ClearAudit { run_id })], write).await;
+    let receipt =
+        commit(&app, Batch { ops: vec![Op::ClearAudit(ClearAudit { run_id })], key: write.key }, write.admitted).await;
     let receipt = receipt.map_err(|problem| problem.strip("/ops/0"))?;
     let mut response = receipt_of(&receipt)?;
     *response.status_mut() = StatusCode::OK;

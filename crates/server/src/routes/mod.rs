@@ -4,6 +4,7 @@ mod audit;
 mod gate;
 mod log;
 mod reads;
+mod retention;
 mod service;
 mod writes;
 
@@ -175,6 +176,8 @@ const LEVEL: Param = of(
     "behaviour: of runs that diverged, only what of behaviour differs; exact unless told",
     <compare::Level as Field>::shape,
 );
+const REASON: Param = text("reason", "why: 1 to 1,024 bytes, which outlive the run");
+const BY: Param = text("by", "on whose word: 1 to 256 bytes");
 const FROM: Param = time("from", "occurred at this time or later");
 const TO: Param = time("to", "occurred before this time");
 
@@ -185,7 +188,7 @@ use tracekeep_core::compare;
 use tracekeep_core::matches;
 use tracekeep_core::model;
 use tracekeep_core::view;
-use tracekeep_store::{IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport};
+use tracekeep_store::{GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport};
 
 routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
@@ -283,6 +286,20 @@ routes! {
         [], Nothing, Object(Shape::of::<view::Baseline>) => reads::baseline;
     PUT "/api/v1/baselines/{name}" "Make a sealed run the baseline of a name: others are held to it"
         [], Op(Shape::of::<model::SetBaseline>, &["name"]), Gives::OpReceipt => writes::set_baseline;
+    DELETE "/api/v1/runs/{run_id}" "Erase a run that has ended: content and index rows go, proofs stay"
+        [required(REASON), BY], Nothing, Gives::OpReceipt => retention::erase_run;
+    PUT "/api/v1/runs/{run_id}/hold" "Hold a run: it is not erased"
+        [], Op(Shape::of::<model::Hold>, &["run_id", "tag"]), Gives::OpReceipt => retention::hold_run;
+    DELETE "/api/v1/runs/{run_id}/hold" "Let go of a run that is held"
+        [required(REASON), BY], Nothing, Gives::OpReceipt => retention::release_run;
+    PUT "/api/v1/holds/tags/{tag}" "Hold every run with a tag"
+        [], Op(Shape::of::<model::Hold>, &["run_id", "tag"]), Gives::OpReceipt => retention::hold_tag;
+    DELETE "/api/v1/holds/tags/{tag}" "Let go of a tag that is held"
+        [required(REASON), BY], Nothing, Gives::OpReceipt => retention::release_tag;
+    GET "/api/v1/holds" "List what is held, in the order in which it came to be"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::Held>) => retention::holds;
+    POST "/api/v1/gc" "Erase the runs that ended long enough ago, some at a time"
+        [], Members(Shape::of::<GcRequest>), Object(Shape::of::<GcReport>) => retention::gc;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"

@@ -3,18 +3,20 @@
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tracekeep_core::json::Json;
+use tracekeep_core::model::Op;
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{Batch, Code, Error, Receipt, Recorded};
 
 use super::json;
-use crate::body::{self, Write};
+use crate::admission::Admitted;
+use crate::body;
 use crate::call::Call;
 use crate::problem::{Problem, object};
 
 pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
     let mut write = body::write(&call.app, call.request).await?;
     let ops = write.read(body::ops).await?;
-    let receipt = commit(&call.app, ops, write).await?;
+    let receipt = commit(&call.app, Batch { ops, key: write.key }, write.admitted).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
@@ -42,12 +44,23 @@ pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
     one("complete_run", call, &["run_id"]).await
 }
 
+/// A route whose path and query say the whole op.
+pub(super) async fn bodiless(call: Call, op: Op) -> Result<Response, Problem> {
+    let key = body::idempotency_key(call.request.headers())?;
+    let admitted = call.app.admission().empty();
+    answer_to_one(&call.app, Batch { ops: vec![op], key }, admitted).await
+}
+
 /// A route that takes one op: the answer is flat, and nothing of the batch around it shows.
 pub(super) async fn one(name: &'static str, call: Call, from_path: &[&'static str]) -> Result<Response, Problem> {
     let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
     let mut write = body::write(&call.app, call.request).await?;
     let op = write.read(move |bytes| body::one_op(name, bytes, &path)).await?;
-    let receipt = commit(&call.app, vec![op], write).await.map_err(|problem| problem.strip("/ops/0"))?;
+    answer_to_one(&call.app, Batch { ops: vec![op], key: write.key }, write.admitted).await
+}
+
+async fn answer_to_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Response, Problem> {
+    let receipt = commit(app, batch, admitted).await.map_err(|problem| problem.strip("/ops/0"))?;
     receipt_of(&receipt)
 }
 
@@ -68,13 +81,8 @@ pub(super) fn receipt_of(receipt: &Receipt) -> Result<Response, Problem> {
     Ok(answer(receipt, &object(members)))
 }
 
-pub(super) async fn commit(
-    app: &crate::App,
-    ops: Vec<tracekeep_core::model::Op>,
-    write: Write,
-) -> Result<Receipt, Problem> {
-    let batch = Batch { ops, key: write.key };
-    let result = app.commit(vec![batch], write.admitted).await.pop();
+pub(super) async fn commit(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Receipt, Problem> {
+    let result = app.commit(vec![batch], admitted).await.pop();
     Ok(result.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the store gave no answer")))?)
 }
 

@@ -268,7 +268,7 @@ fn routes_methods_types_and_hosts_are_checked() {
 #[test]
 fn a_method_that_is_not_known_is_told_those_that_are() {
     let server = Server::start();
-    assert_eq!(server.send("PUT", "/api/v1/runs/r", &[], b"").header("allow"), Some("GET,HEAD"));
+    assert_eq!(server.send("PUT", "/api/v1/runs/r", &[], b"").header("allow"), Some("GET,HEAD,DELETE"));
 }
 
 /// A body said to be compressed was read as it stood.

@@ -7,6 +7,7 @@ mod gate;
 mod keys;
 mod otlp;
 mod page;
+mod retention;
 mod trouble;
 
 use std::io::{Read, Write};

@@ -10,6 +10,7 @@ mod file;
 mod fsck;
 mod gate;
 mod paths;
+mod space;
 mod text;
 mod together;
 mod verify;

@@ -483,6 +483,12 @@ impl Snapshot for Index {
         Ok(positions.into_iter().filter_map(|(_, run_no)| self.runs.get(&run_no).cloned()).collect())
     }
 
+    fn runs_from(&self, run_no: u64, limit: u32) -> Result<Vec<RunRow>> {
+        let mut numbers: Vec<_> = self.runs.keys().copied().filter(|number| *number >= run_no).collect();
+        numbers.sort_unstable();
+        Ok(numbers.into_iter().take(limit as usize).filter_map(|number| self.runs.get(&number).cloned()).collect())
+    }
+
     fn erased(&self, run_id: &RunId) -> Result<Option<u64>> {
         Ok(self.erased.get(run_id).copied())
     }

@@ -9,8 +9,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    TraceCounts, TreeNode,
 };
 
 use super::index::Index;
@@ -23,6 +23,7 @@ use crate::read;
 use crate::receipt::Receipt;
 use crate::redact::Redaction;
 use crate::report::{Report, Wrong};
+use crate::retention::{self, GcReport, GcRequest};
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::verification::RunReport;
@@ -206,6 +207,21 @@ impl LedgerStore for MemoryLedger {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         read::due(&*self.lock(), before, limit)
+    }
+
+    async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
+        read::holds(&*self.lock(), page)
+    }
+
+    async fn gc(&self, request: &GcRequest) -> Result<GcReport> {
+        let now = self.source.now().max(self.lock().clock()?);
+        let commit = |batches: Vec<Batch>| self.commit_blocking(batches);
+        retention::gc(
+            request,
+            now,
+            |before, from, limit| retention::expired(&*self.lock(), before, from, limit),
+            commit,
+        )
     }
 
     async fn head(&self) -> Result<Head> {

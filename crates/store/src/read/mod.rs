@@ -4,6 +4,7 @@ mod audit;
 mod baselines;
 mod compare;
 mod find;
+mod holds;
 mod matches;
 mod proofs;
 mod runs;
@@ -15,6 +16,7 @@ mod verify;
 pub use audit::{acks, audit, due, expectations, pending, verdict_at};
 pub use baselines::{baseline, baselines};
 pub use compare::compare;
+pub use holds::holds;
 pub use matches::matches;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
 pub use runs::{run, run_count, runs};
@@ -30,7 +32,7 @@ use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
 use tracekeep_core::model::Op;
-use tracekeep_core::view::Redaction;
+use tracekeep_core::view::Erasure;
 
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
@@ -60,7 +62,7 @@ fn erased(snapshot: &impl Snapshot, log_index: u64) -> Result<Error> {
     let entry = entry(snapshot, log_index)?;
     let Some(Op::EraseRun(op)) = entry.op()? else { return Err(nowhere(log_index)) };
     let detail = format!("the run was erased at {} by log index {log_index}", entry.recorded_at);
-    let redaction = Redaction { log_index, recorded_at: entry.recorded_at, reason: op.reason, by: op.by };
+    let redaction = Erasure { log_index, recorded_at: entry.recorded_at, reason: op.reason, by: op.by };
     Ok(Error::new(Code::RunErased, detail).with_redaction(redaction))
 }
 
