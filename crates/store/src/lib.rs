@@ -26,6 +26,7 @@ pub mod query;
 pub mod read;
 mod receipt;
 mod redact;
+pub mod replay;
 mod report;
 pub mod retention;
 pub mod rows;

@@ -30,6 +30,7 @@
 mod batch;
 mod idempotency;
 mod open;
+mod replay;
 mod retention;
 mod runs;
 mod traces;
@@ -38,6 +39,7 @@ mod tree;
 pub use batch::{BatchBuilder, TraceStoreExt};
 pub use idempotency::{Effect, IdempotencyGate, Once};
 pub use open::Tracekeep;
+pub use replay::{How, Replay, Replayed};
 pub use runs::RunStore;
 pub use traces::{GenerateId, TraceOptions, TraceStore};
 pub use tree::TraceTree;

@@ -12,6 +12,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::batch::BatchBuilder;
 use crate::idempotency::IdempotencyGate;
+use crate::replay::Replay;
 use crate::runs::RunStore;
 use crate::traces::TraceStore;
 
@@ -96,6 +97,12 @@ impl Tracekeep {
     #[must_use]
     pub fn idempotency(&self) -> IdempotencyGate {
         IdempotencyGate::new(Arc::clone(&self.gate))
+    }
+
+    /// A replay of a run from its record, in a session of its own.
+    #[must_use]
+    pub fn replay(&self, run_id: &RunId) -> Replay {
+        Replay::new(Arc::clone(&self.ledger), self.idempotency(), run_id.clone())
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

@@ -4,6 +4,7 @@ mod audit;
 mod gate;
 mod log;
 mod reads;
+mod replay;
 mod retention;
 mod service;
 mod writes;
@@ -188,6 +189,7 @@ use tracekeep_core::compare;
 use tracekeep_core::matches;
 use tracekeep_core::model;
 use tracekeep_core::view;
+use tracekeep_store::replay::ReplayAnswer;
 use tracekeep_store::{GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport};
 
 routes! {
@@ -239,6 +241,8 @@ routes! {
         [], Nothing, Object(Shape::of::<RunReport>) => reads::verify;
     GET "/api/v1/runs/{run_id}/indices" "Compare a run's indices with its entries in the log"
         [], Nothing, Object(Shape::of::<Report>) => reads::indices;
+    POST "/api/v1/runs/{run_id}/replay" "Claim a step of a replay: its recorded output, or the right to do it again, once in a session"
+        [], Members(Shape::of::<replay::ReplayClaim>), Object(Shape::of::<ReplayAnswer>) => replay::claim;
     POST "/api/v1/runs/{run_id}/rebuild" "Rebuild a run's indices from its entries in the log"
         [], Nothing, Object(Shape::of::<Report>) => reads::rebuild;
     POST "/api/v1/runs/{run_id}/complete" "Complete, fail or abort a run: seals it"

@@ -7,6 +7,7 @@ mod gate;
 mod keys;
 mod otlp;
 mod page;
+mod replay;
 mod retention;
 mod trouble;
 

@@ -4,5 +4,6 @@
 mod batches;
 mod common;
 mod idempotency;
+mod replay;
 mod runs;
 mod traces;
