@@ -1,4 +1,4 @@
-//! The arrows between crates (DESIGN §7): core → audit → store → (store-sqlite, otlp) → tracekeep → (client, server) → cli.
+//! The arrows between crates (DESIGN §7): core → audit → store → (store-sqlite, store-redis, otlp) → tracekeep → (client, server) → cli.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ const PLACES: &[(&str, u32)] = &[
     ("tracekeep-evidence", 1),
     ("tracekeep-store", 2),
     ("tracekeep-store-sqlite", 3),
+    ("tracekeep-store-redis", 3),
     ("tracekeep-otlp", 3),
     ("tracekeep", 4),
     ("tracekeep-client", 5),
@@ -30,6 +31,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["tracekeep-store-sqlite", "tracekeep-bench"]),
     ("libsqlite3-sys", &["tracekeep-store-sqlite", "tracekeep-bench"]),
     ("axum", &["tracekeep-server"]),
+    ("redis", &["tracekeep-store-redis", "tracekeep-bench"]),
     ("opentelemetry-proto", &["tracekeep-otlp"]),
 ];
 
@@ -39,8 +41,9 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tracekeep-evidence", &["tokio", "rusqlite", "axum", "tracekeep-store"]),
     ("tracekeep-store", &["tokio", "rusqlite", "axum", "ureq"]),
     ("tracekeep-store-sqlite", &["tokio", "axum", "ureq", "prost"]),
+    ("tracekeep-store-redis", &["rusqlite", "axum", "ureq", "prost"]),
     ("tracekeep-otlp", &["tokio", "rusqlite", "axum", "ureq"]),
-    ("tracekeep", &["tokio", "axum", "ureq"]),
+    ("tracekeep", &["tokio", "axum", "ureq", "redis"]),
     ("tracekeep-client", &["rusqlite", "axum"]),
     ("tracekeep-server", &["rusqlite", "ureq"]),
 ];

@@ -15,6 +15,7 @@ pub(crate) enum Need {
     Npm,
     Chromium,
     Curl,
+    Redis,
 }
 
 /// The oldest Node.js that the packages of e2e/js run on.
@@ -29,6 +30,7 @@ impl Need {
             Self::Npm => answers("npm", &["--version"]),
             Self::Chromium => chromium().is_some(),
             Self::Curl => answers("curl", &["--version"]),
+            Self::Redis => answers("redis-server", &["--version"]),
         }
     }
 
@@ -40,6 +42,7 @@ impl Need {
             Self::Npm => &["npm"],
             Self::Chromium => &["chromium"],
             Self::Curl => &["curl"],
+            Self::Redis => &["redis-server"],
         }
     }
 
@@ -53,6 +56,7 @@ impl Need {
                 "Chromium or Chrome as chromium, chromium-browser or google-chrome, or its path in CHROMIUM"
             }
             Self::Curl => "curl",
+            Self::Redis => "Redis 6.2 or newer as redis-server",
         }
     }
 }

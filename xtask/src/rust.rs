@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::install::{self, Need};
 use crate::sh::{Failed, Outcome, cargo, output, run};
 
 pub(crate) fn fmt() -> Outcome {
@@ -16,6 +17,7 @@ pub(crate) fn clippy() -> Outcome {
 
 /// Unit and integration tests, and the examples in the docs.
 pub(crate) fn test() -> Outcome {
+    install::ensure(&[Need::Redis])?;
     run(&mut cargo("test --workspace --quiet"))
 }
 

@@ -246,6 +246,7 @@ pages!(
     "unknown_member",
     "unknown_signer",
     "unreachable",
+    "unsafe_store",
     "unsupported_encoding",
     "unsupported_media_type",
     "weak_key",

@@ -141,6 +141,8 @@ codes! {
     Corrupt = "corrupt", Storage;
     /// The file is not a ledger.
     NotALedger = "not_a_ledger", Storage;
+    /// A store cannot be relied on as it is configured.
+    UnsafeStore = "unsafe_store", Storage;
     /// The file was written by a newer version.
     NewerFormat = "newer_format", Storage;
     /// Another process writes to the ledger.

@@ -62,21 +62,21 @@ pub struct GateCase {
     pub run: fn(&mut Gate),
 }
 
-/// The whole suite over `harness` as named tests.
-pub fn gate_trials(harness: impl GateHarness) -> Vec<Trial> {
+/// The whole suite over `harness` as tests whose names begin with `over`.
+pub fn gate_trials(over: &str, harness: impl GateHarness) -> Vec<Trial> {
     let harness: Arc<dyn GateHarness> = Arc::new(harness);
     let mut trials: Vec<Trial> = CASES
         .iter()
         .flat_map(|cases| cases.iter())
         .map(|case| {
             let harness = Arc::clone(&harness);
-            Trial::test(format!("gate::{}::{}", case.topic, case.name), move || {
+            Trial::test(format!("{over}::{}::{}", case.topic, case.name), move || {
                 (case.run)(&mut Gate::fresh(harness));
                 Ok(())
             })
         })
         .collect();
-    trials.push(Trial::test("gate::model::random_calls_do_as_the_model_says", move || {
+    trials.push(Trial::test(format!("{over}::model::random_calls_do_as_the_model_says"), move || {
         sequences::against_model(&harness).map_err(Into::into)
     }));
     trials
@@ -99,7 +99,7 @@ pub fn gate_failures(harness: impl GateHarness) -> Vec<&'static str> {
 
 /// Runs the suite with the arguments of `cargo test`: the `main` of a backend's `tests/gate.rs`.
 pub fn gate_main(harness: impl GateHarness) -> ExitCode {
-    libtest_mimic::run(&Arguments::from_args(), gate_trials(harness)).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), gate_trials("gate", harness)).exit_code()
 }
 
 /// The gate in memory.

@@ -1,0 +1,16 @@
+//! The idempotency gate in Redis: processes that share a namespace share it, with no server between.
+//!
+//! [`RedisIdempotencyStore`] implements [`tracekeep_store::IdempotencyStore`]. Each operation is one Lua script, in a file of
+//! its own under src/lua with its contract at the top: it decides as `tracekeep_store::gate::decide` does, to which the
+//! conformance suite holds it. Both keys of a decision stand in one hash slot, `tk:{<namespace>/<key>}:idem` and `…:answer`,
+//! their parts percent-encoded. If Redis cannot answer, the answer is an error that says so: never *new*.
+
+mod error;
+mod link;
+mod options;
+mod reply;
+mod script;
+mod store;
+
+pub use options::{Durability, Options};
+pub use store::RedisIdempotencyStore;

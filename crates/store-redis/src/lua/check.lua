@@ -1,0 +1,55 @@
+-- check: may the caller do what the fingerprint stands for?
+--
+-- ARGV[3] fingerprint, ARGV[4] token to give, ARGV[5] lease in ms, ARGV[6] ttl in s, ARGV[7] run or ''.
+-- Gives {word, fingerprint, run, attempt} and then: new {lease_until}; duplicate {answer or nil}; failed {error or nil};
+-- in_progress {lease_until, ms left}; conflict nothing more.
+-- The token of a call is its own: a call that is sent again after its answer got lost is given what it was given.
+
+local record = stored()
+
+local function give(before)
+    local fresh = {
+        phase = 'in_progress', fingerprint = ARGV[3], token = ARGV[4], run = ARGV[7], attempt = 1,
+        lease_ms = tonumber(ARGV[5]), ttl_s = tonumber(ARGV[6]), created = now, claimed = now,
+    }
+    if before then
+        fresh.attempt = before.attempt + 1
+        fresh.created = before.created
+        if fresh.run == '' and before.phase == 'in_progress' then
+            fresh.run = before.run
+        end
+    end
+    fresh.lease_until = now + fresh.lease_ms * 1000
+    keep(fresh)
+    return {'new', fresh.fingerprint, fresh.run, fresh.attempt, fresh.lease_until}
+end
+
+if not record or record.phase == 'released' then
+    return give(record)
+end
+local answer = {'conflict', record.fingerprint, record.run, record.attempt}
+if record.fingerprint ~= ARGV[3] then
+    return answer
+end
+if record.phase == 'completed' then
+    answer[1] = 'duplicate'
+    answer[5] = now < expires(record) and redis.call('GET', KEYS[2])
+    return answer
+end
+if record.phase == 'failed' then
+    answer[1] = 'failed'
+    answer[5] = now < expires(record) and record.error
+    return answer
+end
+if record.token == ARGV[4] then
+    answer[1] = 'new'
+    answer[5] = record.lease_until
+    return answer
+end
+if now >= record.lease_until then
+    return give(record)
+end
+answer[1] = 'in_progress'
+answer[5] = record.lease_until
+answer[6] = math.ceil((record.lease_until - now) / 1000)
+return answer

@@ -1,0 +1,54 @@
+-- What every script begins with. KEYS[1] holds what is kept of a key, packed; KEYS[2] its answer, which goes when its ttl is
+-- over. Both have one hash tag. Times are microseconds by this server's clock; ARGV[1] (0 but in tests) shifts it, in
+-- milliseconds, ARGV[2] is how many seconds a key is remembered beyond its ttl.
+--
+-- A script reads and decides first and writes last, the record after the answer: a script that was refused has written
+-- nothing, and one that ends between the two has left an answer that no record names.
+
+local shift_us = tonumber(ARGV[1]) * 1000
+local remember_us = tonumber(ARGV[2]) * 1000000
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2]) + shift_us
+
+local function expires(record)
+    return (record.ended or record.lease_until) + record.ttl_s * 1000000
+end
+
+-- What is kept; nil where nothing is, or it is forgotten.
+local function stored()
+    local packed = redis.call('GET', KEYS[1])
+    if not packed then
+        return nil
+    end
+    local record = cmsgpack.unpack(packed)
+    if record.v ~= 1 then
+        return error('the record has a newer form')
+    end
+    if now >= expires(record) + remember_us then
+        return nil
+    end
+    return record
+end
+
+-- Milliseconds of this server's own clock, rounded up.
+local function at_ms(us)
+    return string.format('%.0f', math.ceil((us - shift_us) / 1000))
+end
+
+local function keep(record)
+    record.v = 1
+    local forgotten = expires(record) + remember_us
+    redis.call('SET', KEYS[1], cmsgpack.pack(record), 'PXAT', at_ms(forgotten))
+end
+
+-- The record that the token's bearer may act on, or the word that says why there is none.
+local function held(token)
+    local record = stored()
+    if record and record.token == token then
+        return record, nil
+    end
+    if record and record.phase ~= 'released' then
+        return nil, 'lease_lost'
+    end
+    return nil, 'key_not_found'
+end

@@ -1,0 +1,147 @@
+//! What the scripts answer, read.
+
+use redis::Value;
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::RunId;
+use tracekeep_core::json::Json;
+use tracekeep_store::gate::{
+    Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, Token, lease_lost, not_known,
+};
+use tracekeep_store::{Code, Error, Recorded, Result};
+
+/// An answer that no script gives.
+fn strange() -> Error {
+    Error::new(Code::Corrupt, "the gate in Redis answered something else")
+}
+
+/// The items of an answer: a word, and what belongs to it.
+pub(crate) struct Reply {
+    items: Vec<Value>,
+}
+
+impl Reply {
+    pub(crate) fn read(value: Value) -> Result<Self> {
+        match value {
+            Value::Array(items) => Ok(Self { items }),
+            _ => Err(strange()),
+        }
+    }
+
+    fn text(&self, at: usize) -> Result<&str> {
+        self.optional_text(at)?.ok_or_else(strange)
+    }
+
+    fn optional_text(&self, at: usize) -> Result<Option<&str>> {
+        match self.items.get(at) {
+            Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| strange()),
+            Some(Value::SimpleString(text)) => Ok(Some(text)),
+            None | Some(Value::Nil | Value::Boolean(false)) => Ok(None),
+            Some(_) => Err(strange()),
+        }
+    }
+
+    fn integer(&self, at: usize) -> Result<i64> {
+        match self.items.get(at) {
+            Some(Value::Int(integer)) => Ok(*integer),
+            _ => Err(strange()),
+        }
+    }
+
+    fn unsigned(&self, at: usize) -> Result<u64> {
+        self.integer(at)?.try_into().map_err(|_| strange())
+    }
+
+    /// A time: the scripts count microseconds.
+    fn time(&self, at: usize) -> Result<Timestamp> {
+        Ok(Timestamp::from_nanos(self.integer(at)?.checked_mul(1_000).ok_or_else(strange)?))
+    }
+
+    fn fingerprint(&self, at: usize) -> Result<Fingerprint> {
+        self.text(at)?.parse().map_err(|_| strange())
+    }
+
+    fn run(&self, at: usize) -> Result<Option<RunId>> {
+        let run = Some(self.text(at)?).filter(|run| !run.is_empty());
+        run.map(RunId::new).transpose().map_err(|_| strange())
+    }
+
+    pub(crate) fn checked(&self, token: &Token) -> Result<IdempotencyResponse> {
+        let result: IdempotencyResult = self.text(0)?.parse().map_err(|_| strange())?;
+        let mut answer = IdempotencyResponse {
+            result,
+            stored_hash: self.fingerprint(1)?,
+            stored_trace_id: self.run(2)?,
+            response: None,
+            expired: false,
+            token: None,
+            attempt: self.unsigned(3)?,
+            lease_until: None,
+            retry_after_ms: None,
+            error: None,
+        };
+        match result {
+            IdempotencyResult::New => {
+                (answer.token, answer.lease_until) = (Some(*token), Some(self.time(4)?));
+            }
+            IdempotencyResult::Duplicate => {
+                let kept = self.optional_text(4)?.map(Json::parse).transpose();
+                answer.response = kept.map_err(|_| strange())?;
+                answer.expired = answer.response.is_none();
+            }
+            IdempotencyResult::Failed => {
+                answer.error = self.optional_text(4)?.map(str::to_owned);
+                answer.expired = answer.error.is_none();
+            }
+            IdempotencyResult::InProgress => {
+                (answer.lease_until, answer.retry_after_ms) = (Some(self.time(4)?), Some(self.unsigned(5)?));
+            }
+            IdempotencyResult::Conflict => {}
+        }
+        Ok(answer)
+    }
+
+    fn refused(&self) -> Result<Error> {
+        Ok(match self.text(0)? {
+            "key_not_found" => not_known(),
+            "lease_lost" => lease_lost(),
+            "conflict" => Error::new(Code::Conflict, "the key was completed with another answer"),
+            _ => strange(),
+        })
+    }
+
+    pub(crate) fn marked(&self) -> Result<Recorded> {
+        match self.text(0)?.parse() {
+            Ok(outcome) => Ok(outcome),
+            Err(_) => Err(self.refused()?),
+        }
+    }
+
+    pub(crate) fn renewed(&self) -> Result<Timestamp> {
+        if self.text(0)? == "renewed" { self.time(1) } else { Err(self.refused()?) }
+    }
+
+    pub(crate) fn deleted(&self) -> Result<bool> {
+        if self.text(0)? == "deleted" { Ok(self.integer(1)? == 1) } else { Err(strange()) }
+    }
+
+    pub(crate) fn status(&self) -> Result<Option<IdempotencyStatus>> {
+        let state = match self.text(0)? {
+            "unknown" => return Ok(None),
+            word => word.parse().map_err(|_| strange())?,
+        };
+        let ended = state != GateState::InProgress;
+        Ok(Some(IdempotencyStatus {
+            state,
+            stored_hash: self.fingerprint(1)?,
+            run_id: self.run(2)?,
+            attempt: self.unsigned(3)?,
+            created_at: self.time(4)?,
+            claimed_at: self.time(5)?,
+            lease_until: if ended { None } else { Some(self.time(6)?) },
+            ended_at: if ended { Some(self.time(7)?) } else { None },
+            expires_at: if ended { Some(self.time(8)?) } else { None },
+            expired: ended && self.integer(9)? == 1,
+            error: self.optional_text(10)?.map(str::to_owned),
+        }))
+    }
+}

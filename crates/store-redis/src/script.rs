@@ -1,0 +1,30 @@
+//! The scripts: one for each operation, in a file of its own.
+
+/// One operation as the server runs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    /// Whether the same call may be sent again where its answer got lost: nobody else's call can have come between that would
+    /// make the second answer another. (A retryable failure frees the key for others.)
+    pub(crate) is_repeatable: bool,
+}
+
+macro_rules! operation {
+    ($name:literal, $is_repeatable:literal) => {
+        Operation {
+            name: $name,
+            text: concat!(include_str!("lua/common.lua"), "\n", include_str!(concat!("lua/", $name, ".lua"))),
+            is_repeatable: $is_repeatable,
+        }
+    };
+}
+
+pub(crate) const CHECK: Operation = operation!("check", true);
+pub(crate) const COMPLETE: Operation = operation!("complete", true);
+pub(crate) const FAIL: Operation = operation!("fail", false);
+pub(crate) const RENEW: Operation = operation!("renew", true);
+pub(crate) const STATUS: Operation = operation!("status", true);
+pub(crate) const DELETE: Operation = operation!("delete", false);
+
+pub(crate) const ALL: &[Operation] = &[CHECK, COMPLETE, FAIL, RENEW, STATUS, DELETE];

@@ -1,0 +1,206 @@
+//! The gate over the scripts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::runtime::Runtime;
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::Key;
+use tracekeep_core::json::Json;
+use tracekeep_store::gate::{Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Terms, Token};
+use tracekeep_store::{Code, Error, Recorded, Result};
+
+use crate::error::failed;
+use crate::link::{Call, Link};
+use crate::options::{Durability, Options, demand};
+use crate::reply::Reply;
+use crate::script::{self, Operation};
+
+/// All but the characters that RFC 3986 leaves unreserved, so that no part of a key can close its hash tag.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The gate in Redis, 6.2 or newer: processes that share a namespace share it, with no server between.
+///
+/// What it promises is the server's to keep: [`durability`](Self::durability) says whether the append-only file is on. A
+/// replica that is promoted may lack what its primary acknowledged, and would then give a key out again: where that must not
+/// be, use the ledger's own gate. The clock is the server's, which may be set back.
+///
+/// Calls work from any thread and any runtime; the connection lives on a thread of its own.
+///
+/// ```no_run
+/// use tracekeep_store::gate::{Fingerprint, IdempotencyStore, Terms};
+/// use tracekeep_store_redis::RedisIdempotencyStore;
+///
+/// let gate = RedisIdempotencyStore::connect("redis://127.0.0.1:6379", "payments")?;
+/// let request = Fingerprint::of(&tracekeep_core::json::Json::from("order 7"));
+/// let answer = gate.check_blocking(&"pay-7".parse()?, &request, &Terms::default())?;
+/// assert!(answer.is_new() || answer.is_duplicate() || answer.retry_after_ms.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RedisIdempotencyStore {
+    /// `None` once it is dropped.
+    runtime: Option<Runtime>,
+    link: Link,
+    namespace: String,
+    options: Options,
+    durability: Durability,
+    digests: BTreeMap<&'static str, Arc<str>>,
+    shift_ms: AtomicI64,
+}
+
+impl fmt::Debug for RedisIdempotencyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisIdempotencyStore").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RedisIdempotencyStore {
+    fn drop(&mut self) {
+        // It may be dropped inside another runtime, which must not be blocked.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl RedisIdempotencyStore {
+    /// Connects to `redis://[user:password@]host:port[/db]`, or to `redis+cluster://host:port,host:port`. The namespace is 1 to
+    /// 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// `unreachable`; `unsafe_store` where the server is older than 6.2 or its `maxmemory-policy` forgets keys;
+    /// `invalid_parameter`, `invalid_id`.
+    pub fn connect(url: &str, namespace: &str) -> Result<Self> {
+        Self::connect_with(url, namespace, Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with(url: &str, namespace: &str, options: Options) -> Result<Self> {
+        let namespace = Key::new(namespace).map_err(|invalid| Error::from(invalid.under("/namespace")))?;
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("tracekeep-redis")
+            .enable_all()
+            .build();
+        let runtime = threads.map_err(|error| {
+            Error::new(Code::StorageFailed, "the connection's thread cannot be started").because(error)
+        })?;
+        let (told, opened) = std::sync::mpsc::channel();
+        let (url, timeout) = (url.to_owned(), options.timeout);
+        runtime.spawn(async move {
+            let open = async {
+                let mut link = Link::open(&url, timeout).await?;
+                let mut info = Vec::new();
+                for section in ["server", "memory", "persistence"] {
+                    info.push(link.send(redis::cmd("INFO").arg(section)).await?);
+                }
+                Ok((link, redis::Value::Array(info)))
+            };
+            // Nobody may be waiting any more.
+            let _ = told.send(open.await);
+        });
+        let opened = opened.recv().map_err(|_| Error::new(Code::Unreachable, "the connection was not opened"));
+        let (link, info) = match opened.and_then(|opened| opened.map_err(|error| failed(error, false))) {
+            Ok(opened) => opened,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let mut store = Self {
+            runtime: Some(runtime),
+            link,
+            namespace: part(namespace.as_str()),
+            options,
+            durability: Durability::Volatile,
+            digests: script::ALL.iter().map(|operation| (operation.name, digest(*operation))).collect(),
+            shift_ms: AtomicI64::new(0),
+        };
+        store.durability = demand(&info)?;
+        Ok(store)
+    }
+
+    /// Whether what was acknowledged outlives the server, as it said when it was connected to.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Shifts the server's clock as this handle sees it, for tests.
+    #[doc(hidden)]
+    pub fn shift_clock_ms(&self, ms: i64) {
+        self.shift_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    fn keys(&self, key: &Key) -> [String; 2] {
+        let tag = format!("tk:{{{}/{}}}", self.namespace, part(key.as_str()));
+        [format!("{tag}:idem"), format!("{tag}:answer")]
+    }
+
+    async fn ask(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<Reply> {
+        let shift_ms = self.shift_ms.load(Ordering::SeqCst);
+        let mut arguments =
+            vec![shift_ms.to_string().into_bytes(), self.options.rules.remember.as_secs().to_string().into_bytes()];
+        arguments.extend(given);
+        let digest = self.digests.get(operation.name).cloned().unwrap_or_else(|| digest(operation));
+        let call = Call { operation, digest, keys: self.keys(key), arguments };
+        let Some(runtime) = &self.runtime else { return Err(Error::new(Code::Closed, "the gate is closed")) };
+        let mut link = self.link.clone();
+        // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
+        let answer = runtime.spawn(async move { link.run(&call).await }).await;
+        let lost = |_| Error::new(Code::CommitUnknown, "the call did not finish");
+        Reply::read(answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))?)
+    }
+}
+
+fn digest(operation: Operation) -> Arc<str> {
+    Arc::from(redis::Script::new(operation.text).get_hash())
+}
+
+fn part(text: &str) -> String {
+    utf8_percent_encode(text, PART).to_string()
+}
+
+fn text(value: impl ToString) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+#[async_trait]
+impl IdempotencyStore for RedisIdempotencyStore {
+    async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        terms.check()?;
+        let token = Token::random(&self.options.source);
+        let run = terms.run_id.as_ref().map_or("", |run| run.as_str());
+        let given = vec![text(request), text(token), text(terms.lease_ms), text(terms.ttl_s), text(run)];
+        self.ask(script::CHECK, key, given).await?.checked(&token)
+    }
+
+    async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
+        Ask::Complete { token: *token, response: response.clone() }.check()?;
+        self.ask(script::COMPLETE, key, vec![text(token), text(response)]).await?.marked()
+    }
+
+    async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
+        Ask::Fail { token: *token, error: error.to_owned(), retryable }.check()?;
+        self.ask(script::FAIL, key, vec![text(token), text(error), text(u8::from(retryable))]).await?.marked()
+    }
+
+    async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.ask(script::RENEW, key, vec![text(token)]).await?.renewed()
+    }
+
+    async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        self.ask(script::STATUS, key, Vec::new()).await?.status()
+    }
+
+    async fn delete(&self, key: &Key) -> Result<bool> {
+        self.ask(script::DELETE, key, Vec::new()).await?.deleted()
+    }
+}

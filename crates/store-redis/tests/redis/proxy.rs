@@ -1,0 +1,75 @@
+//! A proxy that cuts connections, before a request reaches the server or before its answer reaches the caller.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// What is cut: each counts down what still passes; below zero everything passes.
+#[derive(Debug)]
+struct Cuts {
+    requests: AtomicI64,
+    answers: AtomicI64,
+}
+
+/// A proxy on a port of its own.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    port: u16,
+    cuts: Arc<Cuts>,
+}
+
+const EVERYTHING_PASSES: i64 = -1;
+
+impl Proxy {
+    /// Passes everything on to `port`.
+    pub(crate) fn start(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let own = listener.local_addr().expect("an address").port();
+        let cuts =
+            Arc::new(Cuts { requests: AtomicI64::new(EVERYTHING_PASSES), answers: AtomicI64::new(EVERYTHING_PASSES) });
+        let shared = Arc::clone(&cuts);
+        std::thread::spawn(move || {
+            for caller in listener.incoming() {
+                let (Ok(caller), Ok(server)) = (caller, TcpStream::connect(("127.0.0.1", port))) else { continue };
+                let ends = [(&caller, &server), (&server, &caller)];
+                for (place, (from, to)) in ends.into_iter().enumerate() {
+                    let (from, to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+                    let cuts = Arc::clone(&shared);
+                    std::thread::spawn(move || {
+                        pass(from, to, if place == 0 { &cuts.requests } else { &cuts.answers });
+                    });
+                }
+            }
+        });
+        Self { port: own, cuts }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Cuts the connection instead of passing the next request on.
+    pub(crate) fn cut_before(&self) {
+        self.cuts.requests.store(0, Ordering::SeqCst);
+    }
+
+    /// Cuts the connection instead of passing the next answer on.
+    pub(crate) fn cut_after(&self) {
+        self.cuts.answers.store(0, Ordering::SeqCst);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, left: &AtomicI64) {
+    let mut bytes = [0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        // Whoever finds nothing left to pass cuts, once.
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left >= 0).then_some(left - 1)) == Ok(0)
+            || to.write_all(&bytes[..count]).is_err()
+        {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
