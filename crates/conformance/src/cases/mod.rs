@@ -26,6 +26,7 @@ mod limits;
 mod matches;
 mod otel;
 mod proofs;
+mod properties;
 mod queries;
 mod retention;
 mod roundtrip;
@@ -56,6 +57,7 @@ pub const CASES: &[&[Case]] = &[
     matches::CASES,
     otel::CASES,
     proofs::CASES,
+    properties::CASES,
     queries::CASES,
     retention::CASES,
     roundtrip::CASES,
