@@ -158,14 +158,32 @@ pub(crate) fn otlp(asked: &Asked, report: &mut Report) -> Result<()> {
 pub(crate) fn decode(asked: &Asked, report: &mut Report) -> Result<()> {
     let corpus = Corpus::load()?;
     let rounds = if asked.quick { 10 } else { 30 };
-    let columns = ["span", "decode and map µs a span", "bar", "canonical, commitments µs a span", "body B a span"];
+    let columns = [
+        "span",
+        "decode and map µs a span",
+        "bar",
+        "redaction at the door µs a span",
+        "to decode and map",
+        "spans that lost something",
+        "canonical, commitments µs a span",
+        "body B a span",
+    ];
     report.table("OTLP: before the ledger, one thread", &columns);
     for size in Size::ALL {
         let (mut decoding, mut preparing, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut redacting, mut redacted, mut spans) = (Vec::new(), 0, 0);
+        let well_known = Redaction::well_known();
         for request in requests(&corpus, rounds, SPANS, size, 3) {
             let (took, export) = timed(|| decode_spans(&request, Encoding::Protobuf));
             decoding.push(took / SPANS as f64);
             let (batches, _) = export?.into_batches();
+            let mut left = batches.clone();
+            let (took, ()) =
+                timed(|| left.iter_mut().flat_map(|batch| &mut batch.ops).for_each(|op| well_known.redact(op)));
+            redacting.push(took / SPANS as f64);
+            spans += SPANS;
+            let said = left.iter_mut().flat_map(|batch| &mut batch.ops).filter_map(|op| op.redacted_mut()?.clone());
+            redacted += said.count() as u64;
             let (source, rules) = (Source::default(), Redaction::none());
             let (took, prepared) = timed(|| {
                 batches
@@ -178,8 +196,18 @@ pub(crate) fn decode(asked: &Asked, report: &mut Report) -> Result<()> {
         }
         let decoding = Spread::of(decoding);
         let bar = report.judge(&format!("decode and map, {}", size.name()), decoding.median, Bar::AtMost(12.0), us);
-        let preparing = Spread::of(preparing).show(us);
-        report.row(&[size.name().to_owned(), decoding.show(us), bar, preparing, bytes.to_string()]);
+        let redacting = Spread::of(redacting);
+        let cells = [
+            size.name().to_owned(),
+            decoding.show(us),
+            bar,
+            redacting.show(us),
+            format!("{:.2}", redacting.median / decoding.median),
+            format!("{redacted} of {spans}"),
+            Spread::of(preparing).show(us),
+            bytes.to_string(),
+        ];
+        report.row(&cells);
     }
     Ok(())
 }

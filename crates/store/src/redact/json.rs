@@ -1,7 +1,7 @@
 //! Free JSON: values under the names of secrets, and what its strings hold.
 
 use tracekeep_core::json::{Json, Object, Value, write_string};
-use tracekeep_core::limits::JSON_DEPTH_MAX;
+use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX};
 use tracekeep_core::model::JsonObject;
 
 use super::Work;
@@ -29,8 +29,9 @@ impl Work<'_> {
 
     /// Takes out of a document what is to be taken out; whether there was anything.
     pub(super) fn json(&mut self, json: &mut Json) -> bool {
-        // What is deeper is refused later; it is not walked here.
-        if !self.rules.touches(json.as_str().as_bytes()) || json.depth() > JSON_DEPTH_MAX {
+        // What is larger or deeper is refused later; it is not read here.
+        let is_refused = |json: &Json| json.as_str().len() > OP_BYTES_MAX as usize || json.depth() > JSON_DEPTH_MAX;
+        if !self.rules.touches(json.as_str().as_bytes()) || is_refused(json) {
             return false;
         }
         let before = self.counts;

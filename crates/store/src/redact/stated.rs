@@ -25,15 +25,13 @@ struct Named<'t> {
 /// Whether a field of the rules is named anywhere: by a member of JSON, by `key` or `name` in a pair, or in a text. What
 /// it holds is not looked at. `text` may be canonical JSON or plain.
 pub(super) fn names_any(names: &Names, text: &[u8]) -> bool {
-    memchr::memchr2_iter(b':', b'=', text).any(|at| {
-        named(names, text, at).is_some()
-            || text[at] == b':' && pair_name(text, at).is_some_and(|name| names.matches(name))
-    })
+    memchr::memchr2_iter(b':', b'=', text)
+        .any(|at| named(names, text, at).is_some() || pair_name(text, at).is_some_and(|name| names.matches(name)))
 }
 
 /// The text under `"key":` or `"name":`.
 fn pair_name(text: &[u8], at: usize) -> Option<&[u8]> {
-    let is_pair = text[..at].ends_with(b"\"key\"") || text[..at].ends_with(b"\"name\"");
+    let is_pair = matches!(text[..at], [.., b'"', b'k', b'e', b'y', b'"'] | [.., b'"', b'n', b'a', b'm', b'e', b'"']);
     if !is_pair || text.get(at + 1) != Some(&b'"') {
         return None;
     }
@@ -59,10 +57,16 @@ pub(super) fn each(names: &Names, text: &[u8], mut found: impl FnMut(Span)) {
 /// The name of a rule that ends before `at`.
 #[inline]
 fn named<'t>(names: &Names, text: &'t [u8], at: usize) -> Option<Named<'t>> {
-    let spaces = text[..at].iter().rev().take(SPACES_MAX).take_while(|byte| **byte == b' ').count();
-    let mut end = at - spaces;
-    let is_quoted = end > 0 && matches!(text[end - 1], b'"' | b'\'');
-    if is_quoted {
+    let (mut end, mut spaces, mut is_quoted) = (at, 0, false);
+    // Mostly the name stands right before it.
+    let mut last = *text.get(end.checked_sub(1)?)?;
+    if last == b' ' {
+        spaces = text[..at].iter().rev().take(SPACES_MAX).take_while(|byte| **byte == b' ').count();
+        end -= spaces;
+        last = *text.get(end.checked_sub(1)?)?;
+    }
+    if matches!(last, b'"' | b'\'') {
+        is_quoted = true;
         end -= 1;
         end -= text[..end].iter().rev().take_while(|byte| **byte == b'\\').count();
     }
