@@ -130,11 +130,21 @@ fn what_the_ledger_could_not_do_is_for_the_whole_request() {
                 | Code::RunNotFound
                 | Code::StepNotFound
                 | Code::TraceNotFound
+                | Code::ExpectationNotFound
+                | Code::BaselineNotFound
                 | Code::ParentNotFound
                 | Code::EntryNotFound
                 | Code::Conflict
                 | Code::Sealed
+                | Code::RunRunning
+                | Code::Held
+                | Code::NotHeld
+                | Code::RunErased
                 | Code::Erased
+                | Code::KeyNotFound
+                | Code::LeaseLost
+                | Code::InProgress
+                | Code::EffectFailed
                 | Code::KeyReused
         );
         let results = [ok.clone(), result(Code::Conflict), result(*code)];
