@@ -14,6 +14,7 @@ mod log;
 mod proof;
 mod random;
 mod request;
+mod retention;
 mod round;
 mod server;
 mod tamper;
@@ -124,6 +125,8 @@ fn table(figures: &Figures, seed: u64) -> String {
         ("inclusion proofs verified", figures.inclusion),
         ("runs of fsck without findings", figures.fsck),
         ("tamperings with copies, all found", figures.tamperings),
+        ("SIGKILL while old runs were erased", figures.kills_erasing),
+        ("of them with some runs erased since the kill before, and others whole", figures.between),
     ];
     for (what, count) in rows {
         out.push_str(&format!("| {what} | {count} |\n"));

@@ -41,6 +41,8 @@ pub(crate) struct Figures {
     pub(crate) inclusion: u64,
     pub(crate) fsck: u64,
     pub(crate) tamperings: u64,
+    pub(crate) kills_erasing: u64,
+    pub(crate) between: u64,
     pub(crate) elapsed: Duration,
 }
 
@@ -78,7 +80,23 @@ impl Campaign {
             self.life(of_ledger, self_check || left == of_ledger)?;
             left -= of_ledger;
         }
+        if self.findings.is_empty() {
+            self.retention(kills.div_ceil(10).clamp(2, 20))?;
+        }
         self.figures.elapsed = began.elapsed();
+        Ok(())
+    }
+
+    /// Kills so many times while old runs are erased.
+    fn retention(&mut self, kills: u64) -> Result<()> {
+        let directory = self.directory.join("retention");
+        std::fs::create_dir_all(&directory)?;
+        let setup = Setup { binary: self.binary.clone(), ledger: directory.join("ledger.db") };
+        let counted = super::retention::run(&setup, &mut self.random, kills)?;
+        self.figures.kills_erasing += counted.kills;
+        self.figures.between += counted.between;
+        self.figures.fsck += counted.fsck;
+        counted.findings.into_iter().for_each(|finding| self.find(finding));
         Ok(())
     }
 

@@ -32,6 +32,8 @@ struct Item {
     leaf: Leaf,
     #[serde(deserialize_with = "hash")]
     leaf_hash: Hash,
+    /// Absent where it was erased.
+    #[serde(default)]
     body: Value,
 }
 
