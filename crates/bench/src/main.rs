@@ -6,6 +6,7 @@
 mod cost;
 mod data;
 mod disk;
+mod gc;
 mod large;
 mod machine;
 mod measure;
@@ -49,7 +50,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 9] = [
+const FIGURES: [(&str, Figure); 10] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -58,6 +59,7 @@ const FIGURES: [(&str, Figure); 9] = [
     ("runs", runs::runs),
     ("start", start::start),
     ("space", space::space),
+    ("gc", gc::gc),
     ("cost", cost::cost),
 ];
 
