@@ -1,6 +1,6 @@
 //! Reconciliation: what should have happened in a run, against what did.
 //!
-//! Pure: facts and a time go in, a [`Verdict`] comes out. Facts are never changed; where an expectation stands is derived
+//! Pure: facts and a time go in, a [`AuditVerdict`] comes out. Facts are never changed; where an expectation stands is derived
 //! from them each time, so the same facts at the same time give the same verdict, in whatever order they are handed over.
 //!
 //! ```
@@ -32,5 +32,5 @@ pub use contract::{Contract, STANDARD, Term, standard_contract, standard_expecta
 pub use fact::{Event, ExpectationFact, Said};
 pub use fold::{ActionFold, Last};
 pub use reconcile::{AuditReconciler, Reconciled, Standing};
-pub use verdict::{Finding, LISTED_MAX, Verdict, VerdictStatus};
+pub use verdict::{AuditFinding, AuditVerdict, LISTED_MAX, VerdictStatus};
 pub use view::{AuditExpectation, AuditSummary, DomainAck, PendingRun};

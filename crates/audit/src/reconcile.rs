@@ -12,7 +12,7 @@ use tracekeep_core::model::{AckStatus, AuditStatus};
 
 use crate::fact::{Event, ExpectationFact, Said};
 use crate::fold::{ActionFold, Last};
-use crate::verdict::{Finding, LISTED_MAX, Verdict, VerdictStatus};
+use crate::verdict::{AuditFinding, AuditVerdict, LISTED_MAX, VerdictStatus};
 
 /// The facts of one run, to be reconciled at any time.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ pub struct AuditReconciler {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reconciled {
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: AuditVerdict,
     /// Where each expectation stands, sorted by id.
     pub standings: Vec<Standing>,
     /// Until then, that moment included, the same facts give the same verdict; `None` where no time will change it.
@@ -98,7 +98,7 @@ impl AuditReconciler {
 
 /// The verdict in the making.
 struct Found {
-    verdict: Verdict,
+    verdict: AuditVerdict,
     standings: Vec<Standing>,
     changes_after: Option<Timestamp>,
     now: Timestamp,
@@ -111,7 +111,7 @@ struct Found {
 
 impl Found {
     fn new(expectations: usize, acks: usize, now: Timestamp) -> Self {
-        let verdict = Verdict {
+        let verdict = AuditVerdict {
             status: VerdictStatus::Complete,
             expectations: expectations as u64,
             acks: acks as u64,
@@ -233,7 +233,7 @@ impl Found {
     }
 
     /// Adds a finding to a list of the verdict, while there is room for it.
-    fn list(&mut self, of: impl FnOnce(&mut Verdict) -> &mut Vec<Finding>, finding: Finding) {
+    fn list(&mut self, of: impl FnOnce(&mut AuditVerdict) -> &mut Vec<AuditFinding>, finding: AuditFinding) {
         let bytes = finding.bytes_max();
         let findings = of(&mut self.verdict);
         if findings.len() < LISTED_MAX && bytes <= self.bytes_left {
@@ -256,9 +256,9 @@ impl Found {
     }
 }
 
-fn of_event(event: &Event, superseded: bool) -> Finding {
+fn of_event(event: &Event, superseded: bool) -> AuditFinding {
     let ack_id = if let Said::Ack { id, .. } = &event.said { Some(id) } else { None };
-    Finding {
+    AuditFinding {
         domain: event.domain.clone(),
         action: event.action.clone(),
         expectation_id: None,
@@ -269,8 +269,8 @@ fn of_event(event: &Event, superseded: bool) -> Finding {
     }
 }
 
-fn of_expectation(expectation: &ExpectationFact, at: Option<Timestamp>) -> Finding {
-    Finding {
+fn of_expectation(expectation: &ExpectationFact, at: Option<Timestamp>) -> AuditFinding {
+    AuditFinding {
         domain: expectation.domain.clone(),
         action: expectation.action.clone(),
         expectation_id: Some(expectation.id.clone()),

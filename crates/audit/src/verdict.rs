@@ -5,7 +5,7 @@ use tracekeep_core::id::{AckId, ExpectationId};
 use tracekeep_core::wire::{object, object_field, words};
 
 /// Findings that one list of a verdict holds; together they take [`tracekeep_core::limits::VERDICT_BYTES_MAX`] bytes at most.
-/// [`Verdict::truncated`] says where there are more.
+/// [`AuditVerdict::truncated`] says where there are more.
 pub const LISTED_MAX: usize = 1_000;
 
 words! {
@@ -24,7 +24,7 @@ words! {
 
 object! {
     /// One thing that was found, of an expectation or of an acknowledgement.
-    pub struct Finding {
+    pub struct AuditFinding {
         /// The part of the system.
         required domain: String,
         /// What it should have done, or did.
@@ -42,9 +42,9 @@ object! {
     }
 }
 
-object_field!(Finding);
+object_field!(AuditFinding);
 
-impl Finding {
+impl AuditFinding {
     /// Bytes that it takes as canonical JSON, or a few more.
     pub(crate) fn bytes_max(&self) -> u64 {
         const MEMBERS: u64 = 192;
@@ -65,7 +65,7 @@ impl Finding {
 
 object! {
     /// What should have happened against what did. Lists are sorted by (domain, action, time, id).
-    pub struct Verdict {
+    pub struct AuditVerdict {
         /// Of the run as a whole.
         required status: VerdictStatus,
         /// Expectations that were looked at.
@@ -73,32 +73,32 @@ object! {
         /// Acknowledgements that were looked at.
         required acks: u64,
         /// Expectations past their deadline of which nothing was said; none that are optional.
-        required missing: Vec<Finding>,
+        required missing: Vec<AuditFinding>,
         /// Failed attempts; those that a later one made up for are marked.
-        required failed: Vec<Finding>,
+        required failed: Vec<AuditFinding>,
         /// What was undone; likewise.
-        required rolled_back: Vec<Finding>,
+        required rolled_back: Vec<AuditFinding>,
         /// Expectations that were met after their deadline.
-        required late: Vec<Finding>,
+        required late: Vec<AuditFinding>,
         /// Expectations inside their deadline; none that are optional.
-        required pending: Vec<Finding>,
+        required pending: Vec<AuditFinding>,
         /// Acknowledgements that no expectation asked for.
-        required drift: Vec<Finding>,
+        required drift: Vec<AuditFinding>,
         /// Acknowledgements of what had been done already.
-        required duplicate: Vec<Finding>,
+        required duplicate: Vec<AuditFinding>,
         /// A list has more findings than are shown.
         default truncated: bool = false,
     }
 }
 
-object_field!(Verdict);
+object_field!(AuditVerdict);
 
-impl Verdict {
+impl AuditVerdict {
     /// Whether there is nothing to look into: the run is complete, in time, and nothing was said twice or without having
     /// been asked for. Failures that were made up for do not count.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let made_up = |findings: &[Finding]| findings.iter().all(|finding| finding.superseded);
+        let made_up = |findings: &[AuditFinding]| findings.iter().all(|finding| finding.superseded);
         self.status == VerdictStatus::Complete
             && self.late.is_empty()
             && self.drift.is_empty()

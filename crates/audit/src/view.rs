@@ -5,7 +5,7 @@ use tracekeep_core::id::{AckId, ExpectationId, RunId};
 use tracekeep_core::model::{AckStatus, AuditStatus, JsonObject};
 use tracekeep_core::wire::{object, object_field};
 
-use crate::verdict::Verdict;
+use crate::verdict::AuditVerdict;
 
 object! {
     /// An expectation, and where it stands at the time of reading.
@@ -85,9 +85,9 @@ object! {
         /// When the sweeper looks next: once the ledger's clock is past it.
         optional due: Timestamp,
         /// What a verdict would say now; absent while there is nothing to reconcile.
-        optional now: Verdict,
+        optional now: AuditVerdict,
         /// The latest verdict that was recorded.
-        optional verdict: Verdict,
+        optional verdict: AuditVerdict,
         /// Its entry: a verdict, or a seal.
         optional verdict_log_index: u64,
         /// When it was recorded.

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use tracekeep_core::age::Age;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{BaselineName, Key, RunId, TraceId};
-use tracekeep_core::model::{FinalStatus, RunStatus, TraceStatus};
+use tracekeep_core::id::{AckId, BaselineName, ExpectationId, Key, RunId, TraceId};
+use tracekeep_core::model::{AckStatus, FinalStatus, RunStatus, TraceStatus};
 use tracekeep_store::gate::{Fingerprint, Token};
 
 use tracekeep_store::RunSort;
@@ -107,6 +107,12 @@ pub(crate) enum Command {
         /// The indices of this run alone
         #[arg(long)]
         run: Option<RunId>,
+    },
+    /// Declare what must happen in a run, acknowledge what did, and see what is missing
+    #[command(after_help = AUDIT_HELP)]
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
     },
     /// Ask the gate whether to do something that is to happen once, and tell it how it ended
     Idem {
@@ -506,6 +512,91 @@ pub(crate) struct IdemCheck {
     /// The run that asks; told to those who ask later
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<RunId>,
+}
+
+/// What stands below the commands of `audit`.
+const AUDIT_HELP: &str = "\
+Exit codes of show, reconcile and watch: 0 clean (show: or pending), 1 findings, 2 usage. Of pending: 1 where a run waits.
+
+With --json: show gives the audit in short, then an expectation a line; reconcile and watch the verdict; pending a run a \
+line, then {\"next_cursor\": …} if there are more; expect and ack the receipt.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Declare what must happen: one thing, or a contract of the configuration
+    Expect(AuditExpect),
+    /// Acknowledge that something was done, failed, or was undone
+    Ack(AuditAck),
+    /// Show what is expected and where it stands
+    Show { run: RunId },
+    /// Compare what should have happened with what did, and record the verdict if it changed
+    Reconcile { run: RunId },
+    /// List the runs that wait for something, overdue or not
+    Pending {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Go on where the list before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Wait until nothing of a run is pending, then as reconcile
+    Watch { run: RunId },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditExpect {
+    pub(crate) run: RunId,
+    /// A contract of tracekeep.toml, or standard
+    #[arg(long, value_name = "NAME", conflicts_with_all = [
+        "domain", "action", "deadline_ms", "optional", "count", "liveness", "id",
+    ])]
+    pub(crate) contract: Option<String>,
+    /// The part of the system that must act
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// What it must do
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// Milliseconds that it has from now
+    #[arg(long, value_name = "MS")]
+    pub(crate) deadline_ms: Option<u64>,
+    /// It may stay undone
+    #[arg(long)]
+    pub(crate) optional: bool,
+    /// How many times it must happen
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) count: u32,
+    /// The run counts as dead when nobody has acted in time
+    #[arg(long)]
+    pub(crate) liveness: bool,
+    /// An id of its own; the same again is a duplicate
+    #[arg(long)]
+    pub(crate) id: Option<ExpectationId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditAck {
+    pub(crate) run: RunId,
+    /// The part of the system that acted
+    pub(crate) domain: String,
+    /// What it did
+    pub(crate) action: String,
+    /// SUCCESS, FAILED or ROLLED_BACK
+    #[arg(long, default_value = "SUCCESS")]
+    pub(crate) status: AckStatus,
+    /// What it made, by its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) result_id: Option<String>,
+    /// What went wrong
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+    /// Why it was undone
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) rollback_reason: Option<String>,
+    /// An id of its own; the same again is a duplicate
+    #[arg(long)]
+    pub(crate) id: Option<AckId>,
 }
 
 /// Reads the command line; what is wrong with it ends the process with 2.

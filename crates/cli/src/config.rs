@@ -1,9 +1,11 @@
 //! Configuration: flags over `TRACEKEEP_*` over `tracekeep.toml` over defaults. Unknown keys are errors.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tracekeep::{Contract, StoreDurabilityMode, Term};
 use tracekeep_store::{Detector, Redaction, RedactionRules};
 use tracing_subscriber::EnvFilter;
 
@@ -20,7 +22,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 9] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -28,6 +30,8 @@ const VARIABLES: [&str; 7] = [
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
     "TRACEKEEP_REDACT",
+    "TRACEKEEP_AUDIT",
+    "TRACEKEEP_AUDIT_STORE",
 ];
 
 /// Where the idempotency gate keeps what it knows.
@@ -63,6 +67,64 @@ struct File {
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
     redact: Option<Redact>,
+    audit: Option<Switch>,
+    audit_store: Option<AuditBackend>,
+    #[serde(default)]
+    contracts: BTreeMap<String, Vec<TermOfFile>>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Switch {
+    #[default]
+    On,
+    Off,
+}
+
+/// Where an audit is kept: as entries of the ledger, wherever that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AuditBackend {
+    Memory,
+    Sqlite,
+}
+
+/// One thing that a contract expects: `[[contracts.NAME]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TermOfFile {
+    domain: String,
+    action: String,
+    deadline_ms: u64,
+    #[serde(default)]
+    optional: bool,
+    #[serde(default = "once")]
+    count: u32,
+    #[serde(default)]
+    liveness: bool,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+fn contracts(file: BTreeMap<String, Vec<TermOfFile>>) -> Result<BTreeMap<String, Contract>, Failure> {
+    let contract = |(name, terms): (String, Vec<TermOfFile>)| {
+        let terms = terms.into_iter().map(|term| Term {
+            domain: term.domain,
+            action: term.action,
+            deadline_ms: term.deadline_ms,
+            optional: term.optional,
+            count: term.count,
+            liveness: term.liveness,
+        });
+        match Contract::new(name.clone(), terms.collect()) {
+            Ok(contract) => Ok((name, contract)),
+            Err(error) => Err(Failure::Usage(format!("{FILE}: contracts.{name}: {error}"))),
+        }
+    };
+    file.into_iter().map(contract).collect()
 }
 
 /// What is taken out at the door: the table `redact`, or a file of its own.
@@ -88,6 +150,9 @@ pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
     pub(crate) redact: Redaction,
+    pub(crate) audit: Switch,
+    audit_store: Option<AuditBackend>,
+    pub(crate) contracts: BTreeMap<String, Contract>,
     pub(crate) logs: EnvFilter,
     pub(crate) json: bool,
 }
@@ -112,6 +177,8 @@ impl Config {
         let place = layered([flags, env, Whereabouts { ledger: file.ledger, server: file.server }]);
         let mode = variable("TRACEKEEP_MODE")?.map(|text| mode(&text)).transpose()?.or(file.mode);
         let gate = variable("TRACEKEEP_IDEMPOTENCY_STORE")?.map(|text| gate_store(&text)).transpose()?;
+        let audit = variable("TRACEKEEP_AUDIT")?.map(|text| switch(&text)).transpose()?;
+        let audit_store = variable("TRACEKEEP_AUDIT_STORE")?.map(|text| audit_backend(&text)).transpose()?;
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
         let logs = EnvFilter::try_new(logs.as_deref().unwrap_or("warn"))
             .map_err(|error| Failure::Usage(format!("TRACEKEEP_LOG: {error}")))?;
@@ -129,9 +196,25 @@ impl Config {
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
             redact,
+            audit: audit.or(file.audit).unwrap_or_default(),
+            audit_store: audit_store.or(file.audit_store),
+            contracts: contracts(file.contracts)?,
             logs,
             json: common.json,
         })
+    }
+
+    /// Where facts of audits are kept: in the ledger, which the setting must fit.
+    pub(crate) fn audit_mode(&self) -> Result<StoreDurabilityMode, Failure> {
+        let refuse = |text: &str| Err(Failure::Usage(format!("TRACEKEEP_AUDIT_STORE is {text}")));
+        match (self.audit_store, self.is_volatile()) {
+            (None | Some(AuditBackend::Memory), true) => Ok(StoreDurabilityMode::Memory),
+            (None | Some(AuditBackend::Sqlite), false) => Ok(StoreDurabilityMode::Sqlite),
+            (Some(AuditBackend::Sqlite), true) => refuse("sqlite, but the ledger is in memory: name a file"),
+            (Some(AuditBackend::Memory), false) => {
+                refuse("memory, but audits are kept in the ledger: memory is for --ledger :memory: alone")
+            }
+        }
     }
 
     /// Whether the ledger is to be kept in memory.
@@ -171,6 +254,25 @@ fn mode(text: &str) -> Result<Mode, Failure> {
         "test" => Ok(Mode::Test),
         "prod" => Ok(Mode::Prod),
         _ => Err(Failure::Usage("TRACEKEEP_MODE is local, test or prod".to_owned())),
+    }
+}
+
+fn switch(text: &str) -> Result<Switch, Failure> {
+    match text {
+        "on" => Ok(Switch::On),
+        "off" => Ok(Switch::Off),
+        _ => Err(Failure::Usage("TRACEKEEP_AUDIT is on or off".to_owned())),
+    }
+}
+
+fn audit_backend(text: &str) -> Result<AuditBackend, Failure> {
+    match text {
+        "memory" => Ok(AuditBackend::Memory),
+        "sqlite" => Ok(AuditBackend::Sqlite),
+        "redis" => {
+            Err(Failure::Usage("TRACEKEEP_AUDIT_STORE=redis is not there yet: it is memory or sqlite".to_owned()))
+        }
+        _ => Err(Failure::Usage("TRACEKEEP_AUDIT_STORE is memory or sqlite".to_owned())),
     }
 }
 
@@ -225,6 +327,13 @@ mod tests {
         assert!(toml::from_str::<File>("ledger = \"x.db\"\nmode = \"prod\"").is_ok());
         assert!(toml::from_str::<File>("legder = \"x.db\"").is_err());
         assert!(toml::from_str::<File>("mode = \"production\"").is_err());
+        assert!(toml::from_str::<File>("audit_store = \"redis\"").is_err());
+        let term = "[[contracts.c]]\ndomain = \"d\"\naction = \"a\"\n";
+        let file = |deadline: &str| toml::from_str::<File>(&format!("{term}{deadline}")).map(|file| file.contracts);
+        let read = contracts(file("deadline_ms = 5").unwrap()).unwrap();
+        assert_eq!(read["c"].expectations(&"r".parse().unwrap())[0].count, 1);
+        assert!(file("").is_err(), "a term without a deadline is none");
+        assert!(contracts(file("deadline_ms = 0").unwrap()).is_err());
         assert!(toml::from_str::<File>("[redact]\nfields = [\"iban\"]\ndetectors = [\"card\"]").is_ok());
         assert!(toml::from_str::<File>("[redact]\nfeilds = [\"iban\"]").is_err());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
@@ -347,7 +347,7 @@ impl LedgerStore for HttpLedger {
     }
 
     /// Of the log's own body: an entry states its verdict there.
-    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+    async fn verdict_at(&self, log_index: u64) -> Result<AuditVerdict> {
         let none = || Error::new(Code::EntryNotFound, format!("log index {log_index} states no verdict"));
         let entry = self.entries(log_index, 1).await?.into_iter().next().ok_or_else(none)?;
         let body = entry.body.ok_or_else(none)?;

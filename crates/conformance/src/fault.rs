@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
@@ -171,7 +171,7 @@ impl LedgerStore for FaultStore {
         self.inner.acks(run_id, page).await
     }
 
-    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+    async fn verdict_at(&self, log_index: u64) -> Result<AuditVerdict> {
         self.inner.verdict_at(log_index).await
     }
 

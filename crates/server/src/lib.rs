@@ -4,6 +4,7 @@
 //! routes stand in one table (`routes`), from which both the router and the OpenAPI document are made.
 
 mod admission;
+mod audited;
 mod body;
 mod call;
 mod events;
@@ -17,6 +18,7 @@ mod routes;
 mod serve;
 mod stall;
 mod state;
+mod sweep;
 
 pub use openapi::document as openapi_document;
 pub use problem::{CODES, error_codes_of, error_page};

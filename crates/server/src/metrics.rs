@@ -10,6 +10,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracekeep_store::{Error, Receipt, Recorded};
 
+use crate::audited::AuditMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -30,6 +32,7 @@ pub(crate) struct Metrics {
     requests: Family<Answer, Counter>,
     seconds: Histogram,
     spans: Family<Outcome, Counter>,
+    audits: AuditMetrics,
 }
 
 impl Default for Metrics {
@@ -49,7 +52,8 @@ impl Default for Metrics {
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Time to answer", seconds.clone());
         registry.register("otlp_spans", "Spans by outcome: accepted or rejected", spans.clone());
-        Self { registry, batches, ops, requests, seconds, spans }
+        let audits = AuditMetrics::new(&mut registry);
+        Self { registry, batches, ops, requests, seconds, spans, audits }
     }
 }
 
@@ -63,6 +67,7 @@ impl Metrics {
         self.batches.get_or_create(&Outcome { outcome }).inc();
         if let Ok(receipt) = result {
             self.ops.inc_by(receipt.ops.len() as u64);
+            receipt.ops.iter().for_each(|op| self.audits.op(op));
         }
     }
 

@@ -92,6 +92,7 @@ impl Bound {
         let Self { listener, limits, .. } = self;
         let router = router(app.clone());
         let mut open = JoinSet::new();
+        let watching = tokio::spawn(crate::sweep::watch(app.clone()));
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -109,7 +110,10 @@ impl Bound {
         }
         drop(listener);
         app.stop();
-        let ended = async { while open.join_next().await.is_some() {} };
+        let ended = async {
+            while open.join_next().await.is_some() {}
+            drop(watching.await);
+        };
         if tokio::time::timeout(limits.drain, ended).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut off");
         }

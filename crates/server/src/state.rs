@@ -174,6 +174,16 @@ impl App {
         Ok(done?)
     }
 
+    /// The same for what answers no request.
+    pub(crate) async fn read_plain<T: Send + 'static>(
+        &self,
+        call: impl AsyncFnOnce(&dyn LedgerStore) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = Arc::clone(&self.0.store);
+        let done = tokio::task::spawn_blocking(move || block_on(call(&*store))).await;
+        done.unwrap_or_else(|_| Err(Error::new(Code::StorageFailed, "the read did not finish")))
+    }
+
     /// The same future, but that it is polled for the first time by one of the blocking threads.
     async fn begun_aside<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
         let mut future = Box::pin(future);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
@@ -457,7 +457,7 @@ impl LedgerStore for SqliteLedger {
         self.readers.read(|view| read::acks(view, run_id, page))
     }
 
-    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+    async fn verdict_at(&self, log_index: u64) -> Result<AuditVerdict> {
         self.readers.read(|view| read::verdict_at(view, log_index))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
@@ -132,7 +132,7 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
 
     /// The verdict that an entry states, of a receipt for a `reconcile` or of a seal; `entry_not_found` where it states
     /// none.
-    async fn verdict_at(&self, log_index: u64) -> Result<Verdict>;
+    async fn verdict_at(&self, log_index: u64) -> Result<AuditVerdict>;
 
     /// Runs that wait for something that is neither acknowledged nor cleared, overdue or not, reconciled or not, by
     /// (started_at as first recorded, log index).

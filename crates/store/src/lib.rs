@@ -15,6 +15,7 @@
 //! # Ok::<(), tracekeep_store::Error>(())
 //! ```
 
+mod audit;
 mod batch;
 mod block_on;
 mod error;
@@ -36,6 +37,7 @@ pub mod text;
 mod verification;
 pub mod words;
 
+pub use audit::{AuditStore, DurabilityError, LedgerAudit, StoreDurabilityMode};
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};

@@ -1,6 +1,7 @@
 //! The answer to a batch.
 
-use tracekeep_audit::Verdict;
+use tracekeep_audit::{AuditVerdict, VerdictStatus};
+use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{ItemId, RunId};
 use tracekeep_core::wire::{object, object_field, words};
@@ -53,7 +54,9 @@ object! {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     /// The verdict, of an op that asks for one or seals a run with an audit.
-    pub verdict: Option<Box<Verdict>>,
+    pub verdict: Option<Box<AuditVerdict>>,
+    /// What the run's verdict before that one said, and when it was recorded.
+    pub before: Option<(VerdictStatus, Timestamp)>,
     /// Of an acknowledgement: nanoseconds since the action was first expected; `None` where nobody expects it.
     pub waited_ns: Option<i64>,
 }

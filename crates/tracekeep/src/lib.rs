@@ -27,6 +27,7 @@
 //! Several things at once, all or nothing: [`Tracekeep::batch`]. From async code, await [`BatchBuilder::commit_async`].
 //! Reads take microseconds and may be called from anywhere.
 
+mod audit;
 mod batch;
 mod idempotency;
 mod open;
@@ -36,6 +37,7 @@ mod runs;
 mod traces;
 mod tree;
 
+pub use audit::Audit;
 pub use batch::{BatchBuilder, TraceStoreExt};
 pub use idempotency::{Effect, IdempotencyGate, Once};
 pub use open::Tracekeep;
@@ -44,6 +46,10 @@ pub use runs::RunStore;
 pub use traces::{GenerateId, TraceOptions, TraceStore};
 pub use tree::TraceTree;
 
+pub use tracekeep_audit::{
+    AuditExpectation, AuditFinding, AuditReconciler, AuditSummary, AuditVerdict, Contract, DomainAck, PendingRun, Term,
+    VerdictStatus, names as audit_names, standard_contract, standard_expectations,
+};
 pub use tracekeep_core::age::Age;
 pub use tracekeep_core::amount::{Cost, DurationMs};
 pub use tracekeep_core::compare::{
@@ -51,13 +57,13 @@ pub use tracekeep_core::compare::{
     Obstacle, Part, Verdict,
 };
 pub use tracekeep_core::hash::{Hash, hash_request};
-pub use tracekeep_core::id::{BaselineName, CorrelationId, Key, LedgerId, RunId, TraceId};
+pub use tracekeep_core::id::{AckId, BaselineName, CorrelationId, ExpectationId, Key, LedgerId, RunId, TraceId};
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, FinalStatus, HoldOn, JsonObject, Op, RecordStep,
-    RecordTrace, Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline, StartRun, StepStatus, TraceStatus,
-    TraceType, Violation,
+    Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, Expect, FinalStatus, HoldOn,
+    JsonObject, Op, RecordStep, RecordTrace, Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline,
+    StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 pub use tracekeep_core::view::{Baseline, Erasure, Held, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
@@ -66,8 +72,9 @@ pub use tracekeep_store::gate::{
     MemoryIdempotencyStore, Rules, Terms, Token,
 };
 pub use tracekeep_store::{
-    Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, Error, ErrorKind, GcReport, GcRequest,
-    LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction,
-    RedactionRules, Report, Result, RunFilter, RunQuery, RunReport, RunSort, TraceFilter, TraceQuery, TreeQuery,
+    AuditStore, Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, DurabilityError, Error,
+    ErrorKind, GcReport, GcRequest, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page,
+    PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result, RunFilter, RunQuery, RunReport, RunSort,
+    StoreDurabilityMode, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::{Options, SqliteLedger};

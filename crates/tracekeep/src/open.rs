@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
 use tracekeep_store::{
-    Batch, Error, IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger, Receipt, Report, Result,
-    block_on,
+    Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryLedger, Receipt, Report,
+    Result, StoreDurabilityMode, block_on,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
+use crate::audit::Audit;
 use crate::batch::BatchBuilder;
 use crate::idempotency::IdempotencyGate;
 use crate::replay::Replay;
@@ -23,6 +24,7 @@ use crate::traces::TraceStore;
 pub struct Tracekeep {
     ledger: Arc<dyn LedgerStore>,
     gate: Arc<dyn IdempotencyStore>,
+    durability: StoreDurabilityMode,
 }
 
 impl Tracekeep {
@@ -54,7 +56,8 @@ impl Tracekeep {
     /// As [`Tracekeep::open`].
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let ledger = Arc::new(SqliteLedger::open(path, options)?);
-        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger })
+        let durability = StoreDurabilityMode::Sqlite;
+        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger, durability })
     }
 
     /// A ledger in memory, gone with its last clone: for tests.
@@ -63,10 +66,11 @@ impl Tracekeep {
         Self::over(Arc::new(MemoryLedger::default()))
     }
 
-    /// The handles over any ledger. Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
+    /// The handles over any ledger, which counts as volatile ([`Audit::durability_mode`]). Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
     #[must_use]
     pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
-        Self { ledger, gate: Arc::new(MemoryIdempotencyStore::default()) }
+        let gate = Arc::new(MemoryIdempotencyStore::default());
+        Self { ledger, gate, durability: StoreDurabilityMode::Memory }
     }
 
     /// The same with another gate.
@@ -103,6 +107,12 @@ impl Tracekeep {
     #[must_use]
     pub fn replay(&self, run_id: &RunId) -> Replay {
         Replay::new(Arc::clone(&self.ledger), self.idempotency(), run_id.clone())
+    }
+
+    /// What should happen in runs, and word of what did.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(Arc::new(LedgerAudit::new(Arc::clone(&self.ledger), self.durability)))
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

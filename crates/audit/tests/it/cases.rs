@@ -1,6 +1,8 @@
 //! What a verdict says of the cases that matter, those that earlier systems got wrong among them.
 
-use tracekeep_audit::{AuditReconciler, Event, ExpectationFact, Verdict, VerdictStatus, names, standard_expectations};
+use tracekeep_audit::{
+    AuditReconciler, AuditVerdict, Event, ExpectationFact, VerdictStatus, names, standard_expectations,
+};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::ExpectationId;
 use tracekeep_core::model::{AckStatus, AuditStatus, Expect};
@@ -28,8 +30,8 @@ fn said(events: &[(AckStatus, i64)]) -> AuditReconciler {
 }
 
 /// The lists of a verdict, short: status, then how many are missing, failed, rolled back, late, pending, drift, duplicate.
-fn short(verdict: &Verdict) -> (VerdictStatus, [usize; 7]) {
-    let Verdict { missing, failed, rolled_back, late, pending, drift, duplicate, .. } = verdict;
+fn short(verdict: &AuditVerdict) -> (VerdictStatus, [usize; 7]) {
+    let AuditVerdict { missing, failed, rolled_back, late, pending, drift, duplicate, .. } = verdict;
     let lists = [missing, failed, rolled_back, late, pending, drift, duplicate];
     (verdict.status, lists.map(Vec::len))
 }

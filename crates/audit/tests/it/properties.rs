@@ -79,7 +79,7 @@ proptest! {
         prop_assert_eq!(reconciled.standings.len(), expectations.len());
         for (standing, expectation) in reconciled.standings.iter().zip(&expectations) {
             prop_assert_eq!(&standing.id, &expectation.id);
-            let listed = |findings: &[tracekeep_audit::Finding]| {
+            let listed = |findings: &[tracekeep_audit::AuditFinding]| {
                 findings.iter().any(|finding| finding.expectation_id.as_ref() == Some(&standing.id))
             };
             let is_late = standing.acked_at.is_some_and(|at| at > expectation.deadline);

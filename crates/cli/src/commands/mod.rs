@@ -1,5 +1,6 @@
 //! The commands.
 
+mod audit;
 mod baseline;
 mod demo;
 mod diff;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Gc(args) => retention::gc(&config, args),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
+        Command::Audit { command } => audit::audit(&config, command),
         Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),

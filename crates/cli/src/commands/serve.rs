@@ -1,17 +1,21 @@
 //! `tracekeep serve`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tracekeep_server::{App, Bound, bind};
+use tracekeep_server::{App, AuditOptions, Bound, bind};
 use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::{Config, GateStore, Mode};
+use crate::config::{Config, GateStore, Mode, Switch};
 use crate::exit::{Done, Failure, Outcome};
 use crate::print::{plain, talk};
 
 /// Threads that reads may block at once.
 const BLOCKING_THREADS_MAX: usize = 16;
+
+/// How often what is overdue is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
     tracing_subscriber::fmt().with_env_filter(config.logs.clone()).with_writer(std::io::stderr).init();
@@ -22,6 +26,11 @@ pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
         let detail = "modes test and prod need a durable idempotency store: set TRACEKEEP_IDEMPOTENCY_STORE=sqlite \
                       (idempotency_store in tracekeep.toml)";
         return Err(Failure::Usage(detail.to_owned()));
+    }
+    let audit = config.audit_mode()?;
+    if config.audit == Switch::On && config.mode != Mode::Local {
+        let setting = "TRACEKEEP_AUDIT_STORE=sqlite with a ledger in a file (--ledger PATH), or TRACEKEEP_AUDIT=off";
+        audit.demand(setting).map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
@@ -40,7 +49,13 @@ async fn run(config: &Config, listen: &str) -> Outcome {
     if !is_loopback {
         talk("warning: anyone who reaches this address can read and write the ledger");
     }
-    let app = App::new(ledger, gate, bound.loopback_hosts());
+    let audit = AuditOptions {
+        is_on: config.audit == Switch::On,
+        contracts: config.contracts.clone(),
+        sweep_every: Some(SWEEP_EVERY),
+        ..AuditOptions::default()
+    };
+    let app = App::new(ledger, gate, bound.loopback_hosts()).auditing(audit);
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)

@@ -1,6 +1,7 @@
 //! The binary, as its users run it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
+mod audit;
 mod diff;
 mod help;
 mod idem;

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use tracekeep_audit::{
-    AuditExpectation, AuditSummary, DomainAck, Verdict, VerdictStatus, names, standard_expectations,
+    AuditExpectation, AuditSummary, AuditVerdict, DomainAck, VerdictStatus, names, standard_expectations,
 };
 use tracekeep_core::Timestamp;
 use tracekeep_core::limits::{ACKS_MAX, DEADLINE_MS_MAX, EXPECTATIONS_MAX};
@@ -91,7 +91,7 @@ impl Context {
 
     /// The verdict that a reconciliation gives, whether it is new.
     #[track_caller]
-    fn judge(&self, run: &str) -> (Recorded, Verdict) {
+    fn judge(&self, run: &str) -> (Recorded, AuditVerdict) {
         let receipt = self.send(&[reconcile(run)]).unwrap_or_else(|error| panic!("refused: {error:?}"));
         let verdict = block_on(self.ledger().verdict_at(receipt.ops[0].log_index)).expect("a verdict is readable");
         let audit = self.audit(run);
@@ -115,7 +115,7 @@ impl Context {
 }
 
 /// (domain/action) of findings.
-fn named(findings: &[tracekeep_audit::Finding]) -> Vec<&str> {
+fn named(findings: &[tracekeep_audit::AuditFinding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.action.as_str()).collect()
 }
 

@@ -1,7 +1,9 @@
 //! The model's audits: every verdict from all the facts, by the reconciler alone.
 
 use serde_json::Value;
-use tracekeep_audit::{ActionFold, AuditReconciler, Event, ExpectationFact, Reconciled, Said, Verdict, VerdictStatus};
+use tracekeep_audit::{
+    ActionFold, AuditReconciler, AuditVerdict, Event, ExpectationFact, Reconciled, Said, VerdictStatus,
+};
 use tracekeep_core::Timestamp;
 use tracekeep_core::model::{AuditStatus, Op};
 
@@ -16,7 +18,7 @@ pub(super) struct AuditModel {
     /// Facts with their entries, in order.
     pub(super) facts: Vec<(u64, Fact)>,
     cleared: Option<u64>,
-    verdict: Option<(u64, Verdict)>,
+    verdict: Option<(u64, AuditVerdict)>,
     due: Option<i64>,
 }
 
@@ -99,7 +101,7 @@ impl AuditModel {
             let is_done = |one: &&ExpectationFact| {
                 standings.iter().any(|standing| standing.id == one.id && standing.status == AuditStatus::Acked)
             };
-            own.clone().any(|one| !one.optional) && !own.all(|one| is_done(&one))
+            own.clone().any(|one| !one.optional) && !own.all(is_done)
         };
         actions.iter().filter(|action| is_open(action)).count()
     }

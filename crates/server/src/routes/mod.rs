@@ -278,7 +278,7 @@ routes! {
     DELETE "/api/v1/runs/{run_id}/audit" "Watch a run no longer; what was recorded of its audit stays"
         [], Empty, Gives::OpReceipt => audit::clear;
     POST "/api/v1/runs/{run_id}/reconcile" "Compare what should have happened in a run with what did"
-        [], Empty, Object(Shape::of::<audits::Verdict>) => audit::reconcile;
+        [], Empty, Object(Shape::of::<audits::AuditVerdict>) => audit::reconcile;
     GET "/api/v1/audit/pending" "Page through the runs that wait for something, overdue or not"
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::PendingRun>) => audit::pending;
     GET "/api/v1/audit/due" "Runs with something overdue that no verdict says yet, the earliest first"

@@ -1,6 +1,7 @@
 //! The server over HTTP, as its clients see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
+mod audit;
 mod bad_input;
 mod events;
 mod gate;
@@ -18,7 +19,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 use tracekeep_core::json::{self, Json, Value};
-use tracekeep_server::{App, ConnectionLimits, bind};
+use tracekeep_server::{App, AuditOptions, ConnectionLimits, bind};
 use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
 
 /// A server in this process, on a port of its own; it ends with the value.
@@ -47,6 +48,20 @@ impl Server {
         ledger: Arc<dyn LedgerStore>,
         gate: Arc<dyn IdempotencyStore>,
     ) -> Self {
+        Self::with(limits, ledger, gate, AuditOptions::default())
+    }
+
+    /// A server that audits so.
+    pub(crate) fn auditing(ledger: Arc<dyn LedgerStore>, audit: AuditOptions) -> Self {
+        Self::with(ConnectionLimits::default(), ledger, Arc::new(MemoryIdempotencyStore::default()), audit)
+    }
+
+    fn with(
+        limits: ConnectionLimits,
+        ledger: Arc<dyn LedgerStore>,
+        gate: Arc<dyn IdempotencyStore>,
+        audit: AuditOptions,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -58,7 +73,7 @@ impl Server {
                 let stop = async move {
                     let _ = stopped.await;
                 };
-                bound.serve(App::new(ledger, gate, hosts), stop).await;
+                bound.serve(App::new(ledger, gate, hosts).auditing(audit), stop).await;
             });
         });
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
@@ -143,7 +143,7 @@ impl LedgerStore for Odd {
         unreachable!("no test here asks for it")
     }
 
-    async fn verdict_at(&self, _: u64) -> Result<Verdict> {
+    async fn verdict_at(&self, _: u64) -> Result<AuditVerdict> {
         unreachable!("no test here asks for it")
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
@@ -197,7 +197,7 @@ impl LedgerStore for MemoryLedger {
         read::acks(&*self.lock(), run_id, page)
     }
 
-    async fn verdict_at(&self, log_index: u64) -> Result<Verdict> {
+    async fn verdict_at(&self, log_index: u64) -> Result<AuditVerdict> {
         read::verdict_at(&*self.lock(), log_index)
     }
 

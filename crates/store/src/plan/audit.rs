@@ -84,13 +84,12 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
     }
     for run_id in &needs.verdicts {
         fetch_facts(run_id, &[FactKind::Expectation, FactKind::Ack, FactKind::Status], snapshot, found)?;
-        let verdict_by = found.runs.get(run_id).and_then(|row| row.audit.verdict_by);
-        let verdict = verdict_by.map(|log_index| bodies.entry(log_index)).transpose()?;
-        found.audits.entry(run_id.clone()).or_default().verdict = verdict;
+        fetch_verdict(run_id, bodies, found)?;
     }
     for run_id in &needs.completions {
         if found.runs.get(run_id).is_some_and(|row| row.completed_by.is_none()) {
             fetch_facts(run_id, &[FactKind::Expectation, FactKind::Ack, FactKind::Status], snapshot, found)?;
+            fetch_verdict(run_id, bodies, found)?;
         }
     }
     for run_id in &needs.expecting {
@@ -104,6 +103,14 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
             let entry = bodies.entry(log_index)?;
             found.audits.entry(run_id.clone()).or_default().cleared = Some(entry);
         }
+    }
+    Ok(())
+}
+
+fn fetch_verdict(run_id: &RunId, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
+    if let Some(log_index) = found.runs.get(run_id).and_then(|row| row.audit.verdict_by) {
+        let entry = bodies.entry(log_index)?;
+        found.audits.entry(run_id.clone()).or_default().verdict = Some(entry);
     }
     Ok(())
 }
@@ -279,19 +286,18 @@ pub(super) fn reconcile(op: &Reconcile, prepared: &PreparedOp, work: &mut Work<'
     let is_due = row.audit.due.is_some_and(|due| due < now);
     let reconciled = verdict(&op.run_id, row, now, work);
     let verdict = to_json(&reconciled.verdict);
-    if let Some(log_index) = row.audit.verdict_by.filter(|_| !is_due) {
-        let found = work.found.audits.get(&op.run_id).and_then(|audit| audit.verdict.as_ref());
-        let last = work.new_entry(log_index).or(found).ok_or_else(|| nowhere(log_index))?;
-        if recorded_verdict(last)?.is_some_and(|last| last == verdict) {
-            return Ok(earlier(last, work.context).telling(told(reconciled)));
-        }
+    let before = before(&op.run_id, work)?;
+    if let Some(last) = latest(&op.run_id, row, work)?.filter(|_| !is_due)
+        && recorded_verdict(last)?.is_some_and(|last| last == verdict)
+    {
+        return Ok(earlier(last, work.context).telling(told(reconciled, before)));
     }
     let body = VerdictBody { op: op.clone(), verdict }.body();
     body.check_limits()?;
     let commit = body.commitment(&prepared.salt);
     let log_index = work.append_content(&op.run_id, Kind::Verdict, commit, body, prepared.salt)?;
     judged(&reconciled, log_index, work.run_mut(&op.run_id)?);
-    Ok(Done::now(log_index, work).telling(told(reconciled)))
+    Ok(Done::now(log_index, work).telling(told(reconciled, before)))
 }
 
 /// The verdict that an entry states, a seal's too; `None` where it was erased, or states none.
@@ -318,8 +324,25 @@ pub(super) fn judged(reconciled: &Reconciled, log_index: u64, row: &mut RunRow) 
     audit.due = reconciled.changes_after.filter(|_| audit.cleared_by.is_none());
 }
 
-pub(super) fn told(reconciled: Reconciled) -> Told {
-    Told { verdict: Some(Box::new(reconciled.verdict)), ..Told::default() }
+pub(super) fn told(reconciled: Reconciled, before: Option<(VerdictStatus, Timestamp)>) -> Told {
+    Told { verdict: Some(Box::new(reconciled.verdict)), before, waited_ns: None }
+}
+
+/// The entry of the latest verdict, where there is one.
+fn latest<'w>(run_id: &RunId, row: &RunRow, work: &'w Work<'_>) -> Result<Option<&'w Entry>> {
+    let Some(log_index) = row.audit.verdict_by else { return Ok(None) };
+    let found = work.found.audits.get(run_id).and_then(|audit| audit.verdict.as_ref());
+    work.new_entry(log_index).or(found).map(Some).ok_or_else(|| nowhere(log_index))
+}
+
+/// What the verdict before the next one says of the run as a whole, and when it was recorded.
+pub(super) fn before(run_id: &RunId, work: &Work<'_>) -> Result<Option<(VerdictStatus, Timestamp)>> {
+    let row = work.run(run_id).ok_or_else(no_run)?;
+    let Some(entry) = latest(run_id, row, work)? else { return Ok(None) };
+    let verdict = recorded_verdict(entry)?;
+    let status =
+        verdict.as_ref().and_then(|verdict| verdict.value().as_object()?.get("status")?.as_str()?.parse().ok());
+    Ok(status.map(|status| (status, entry.recorded_at)))
 }
 
 fn verdict(run_id: &RunId, row: &RunRow, now: Timestamp, work: &Work<'_>) -> Reconciled {

@@ -465,7 +465,7 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     let row = row.clone();
     let (sealed, gaps) = (row.fold.clone(), work.waiting(&op.run_id).clone());
     let mut sealed = seal(op, &row, sealed, &gaps)?;
-    let verdict = audit::at_seal(&op.run_id, work)?;
+    let (verdict, before) = (audit::at_seal(&op.run_id, work)?, audit::before(&op.run_id, work)?);
     sealed.figures.verdict = verdict.as_ref().map(|reconciled| to_json(&reconciled.verdict));
     let body = sealed.body();
     body.check_limits()?;
@@ -481,7 +481,7 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     row.root_hash = sealed.op.root_hash;
     let Some(reconciled) = verdict else { return Ok(Done::now(log_index, work)) };
     audit::judged(&reconciled, log_index, row);
-    Ok(Done::now(log_index, work).telling(audit::told(reconciled)))
+    Ok(Done::now(log_index, work).telling(audit::told(reconciled, before)))
 }
 
 /// Computes what the run's next seal states, and checks what the caller claims.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tracekeep_audit::{AuditExpectation, AuditSummary, DomainAck, PendingRun, Standing, Verdict};
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun, Standing};
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{Kind, Op};
@@ -47,7 +47,7 @@ pub fn audit(snapshot: &impl Snapshot, run_id: &RunId, now: Timestamp) -> Result
 }
 
 /// The verdict that an entry states; `None` where it was erased.
-fn verdict(entry: &Entry) -> Result<Option<Verdict>> {
+fn verdict(entry: &Entry) -> Result<Option<AuditVerdict>> {
     let text = recorded_verdict(entry)?;
     Ok(text.map(|text| from_text(text.as_str().as_bytes())).transpose()?)
 }
@@ -56,7 +56,7 @@ fn verdict(entry: &Entry) -> Result<Option<Verdict>> {
 ///
 /// # Errors
 /// `entry_not_found` where there is no such entry, it states none, or it was erased; what the snapshot fails with.
-pub fn verdict_at(snapshot: &impl Snapshot, log_index: u64) -> Result<Verdict> {
+pub fn verdict_at(snapshot: &impl Snapshot, log_index: u64) -> Result<AuditVerdict> {
     let none = || Error::new(Code::EntryNotFound, format!("log index {log_index} states no verdict"));
     let entry = snapshot.entry(log_index)?.filter(|entry| matches!(entry.kind, Kind::Verdict | Kind::Sealed));
     let entry = entry.ok_or_else(none)?;

@@ -1,0 +1,70 @@
+//! `tracekeep audit`, as an operator types it.
+
+use crate::Place;
+
+fn started() -> Place {
+    let place = Place::new();
+    place.run_with(&["record"], "{\"op\":\"start_run\",\"run_id\":\"r\"}\n").code(0);
+    place
+}
+
+const EXPECT: [&str; 11] =
+    ["audit", "expect", "r", "--domain", "ledger", "--action", "book", "--deadline-ms", "3600000", "--id", "e-1"];
+
+#[test]
+fn what_is_expected_is_shown_acknowledged_and_judged() {
+    let place = started();
+    place.run(&["audit", "pending"]).code(0);
+    let expected = place.run(&EXPECT);
+    assert_eq!(expected.code(0).out(), "recorded  e-1  log index 1\n");
+    assert!(place.run(&EXPECT).out().starts_with("duplicate  e-1"));
+    let shown = place.run(&["audit", "show", "r"]);
+    shown.code(0);
+    assert!(shown.out().contains("PENDING") && shown.out().contains("ledger"), "{}", shown.out());
+    let judged = place.run(&["audit", "reconcile", "r"]);
+    judged.code(1);
+    assert!(judged.out().starts_with("PENDING\n  pending  ledger/book  by "), "{}", judged.out());
+    let pending = place.run(&["audit", "pending"]);
+    assert!(pending.code(1).out().contains("\nr "), "{}", pending.out());
+    place.run(&["audit", "ack", "r", "ledger", "book", "--status", "FAILED", "--error", "full"]).code(0);
+    place.run(&["audit", "show", "r"]).code(1);
+    place.run(&["audit", "ack", "r", "ledger", "book", "--result-id", "b-9"]).code(0);
+    let judged = place.run(&["audit", "watch", "r"]);
+    judged.code(0);
+    assert!(judged.out().contains("failed (made up for)"), "{}", judged.out());
+    let json = place.run(&["audit", "show", "r", "--json"]);
+    assert!(json.out().lines().count() == 2 && json.out().contains(r#""verdict":{"acks":2"#), "{}", json.out());
+}
+
+#[test]
+fn a_contract_of_the_configuration_is_declared_by_its_name() {
+    let place = started();
+    let file = "[[contracts.payments]]\ndomain = \"ledger\"\naction = \"book\"\ndeadline_ms = 5000\n";
+    std::fs::write(place.path().join("tracekeep.toml"), file).unwrap();
+    let declared = place.run(&["audit", "expect", "r", "--contract", "payments"]);
+    assert!(declared.out().starts_with("recorded  payments-0"), "{}", declared.out());
+    assert!(place.run(&["audit", "expect", "r", "--contract", "payments"]).out().starts_with("duplicate"));
+    assert_eq!(place.run(&["audit", "expect", "r", "--contract", "standard"]).out().lines().count(), 5);
+    let unknown = place.run(&["audit", "expect", "r", "--contract", "other"]);
+    unknown.code(2);
+    assert!(unknown.talk().contains("there are payments, standard"), "{}", unknown.talk());
+    std::fs::write(place.path().join("tracekeep.toml"), file.replace("5000", "0")).unwrap();
+    place.run(&["audit", "pending"]).code(2);
+}
+
+#[test]
+fn what_is_asked_wrongly_or_of_nothing_says_so() {
+    let place = started();
+    place.run(&["audit", "expect", "r", "--domain", "ledger"]).code(2);
+    place.run(&["audit", "reconcile", "r"]).code(1);
+    place.run(&["audit", "show", "unknown"]).code(1);
+    for (name, value, said) in [
+        ("TRACEKEEP_AUDIT_STORE", "redis", "not there yet"),
+        ("TRACEKEEP_AUDIT_STORE", "memory", "--ledger :memory: alone"),
+        ("TRACEKEEP_AUDIT", "maybe", "on or off"),
+    ] {
+        let ended = place.command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value).output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(2) && err.contains(said), "{err}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Watching deadlines: what is overdue is found through its index and judged, without anybody asking.
+
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::model::{Op, Reconcile};
+use tracekeep_store::{Batch, Error};
+
+use crate::state::App;
+
+/// Verdicts asked for in one transaction: one run's facts are looked at after another's, and writers wait meanwhile.
+const TOGETHER: usize = 8;
+
+impl App {
+    /// Asks for the verdict of every run that something is overdue of, a thousand at most, and gives their number.
+    ///
+    /// Any number of servers may do so at once: a verdict that another has recorded meanwhile is a duplicate.
+    ///
+    /// # Errors
+    /// Where what is due cannot be read. A run whose verdict is refused is left for the next time.
+    pub async fn sweep(&self) -> Result<usize, Error> {
+        let now = self.audit().clock.now();
+        let due = self.read_plain(async move |store| store.due_runs(now, PAGE_ITEMS_MAX).await).await?;
+        let count = due.len();
+        for runs in due.chunks(TOGETHER) {
+            let verdict = |run_id| Batch::one(Op::Reconcile(Reconcile { run_id }));
+            let batches = runs.iter().map(|run| verdict(run.run_id.clone())).collect();
+            for refused in self.commit(batches, self.admission().empty()).await.into_iter().filter_map(Result::err) {
+                tracing::warn!(code = refused.code(), "a run that is overdue could not be judged");
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Sweeps again and again, until the server stops.
+pub(crate) async fn watch(app: App) {
+    let Some(every) = app.audit().sweep_every.filter(|_| app.audit().is_on) else { return };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = app.stopping() => return,
+        }
+        if let Err(error) = app.sweep().await {
+            tracing::warn!(code = error.code(), "what is overdue could not be read");
+        }
+    }
+}

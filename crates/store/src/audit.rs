@@ -1,0 +1,209 @@
+//! The audit contract as a store of its own: what a hot path in front of the ledger implements, too.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::RunId;
+use tracekeep_core::model::{Ack, AuditStatus, ClearAudit, Expect, Op, Reconcile, SetExpectationStatus};
+
+use crate::batch::Batch;
+use crate::error::{Code, Error, Result};
+use crate::ledger::LedgerStore;
+use crate::query::{Page, PageRequest};
+use crate::receipt::Receipt;
+
+/// Where an audit is kept, and so what it survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreDurabilityMode {
+    /// In the process: gone with it.
+    Memory,
+    /// In the ledger's file: what was acknowledged survives kill -9 and power loss.
+    Sqlite,
+    /// In Redis, until it is moved into the ledger.
+    Redis,
+}
+
+impl StoreDurabilityMode {
+    /// Whether what was acknowledged survives the process. Of Redis its own settings decide; whoever opens it asks.
+    #[must_use]
+    pub const fn is_durable(self) -> bool {
+        !matches!(self, Self::Memory)
+    }
+
+    /// Demands a durable store.
+    ///
+    /// # Errors
+    /// What is not durable; it names the setting.
+    #[doc(alias = "RACDurabilityError")]
+    pub const fn demand(self, setting: &'static str) -> std::result::Result<(), DurabilityError> {
+        if self.is_durable() { Ok(()) } else { Err(DurabilityError { setting }) }
+    }
+}
+
+/// A deployment demands a durable store and has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurabilityError {
+    /// The setting to change.
+    pub setting: &'static str,
+}
+
+impl fmt::Display for DurabilityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the audit would be gone with the process: set {}", self.setting)
+    }
+}
+
+impl std::error::Error for DurabilityError {}
+
+/// What should happen in runs, and word of what did.
+///
+/// # Contract
+///
+/// Everything is append-only: an expectation, an acknowledgement and a status are facts, and where an expectation stands is
+/// derived from them. The same id again with the same content is a duplicate, with other content a `conflict`. Several
+/// writers at once lose nothing. When a write returns `Ok` its fact survives as [`AuditStore::durability_mode`] says. What
+/// is returned are copies. Lists are bounded and paged as those of [`LedgerStore`] are. An unknown run is `run_not_found`.
+#[async_trait]
+pub trait AuditStore: Debug + Send + Sync + 'static {
+    /// Where facts are kept.
+    fn durability_mode(&self) -> StoreDurabilityMode;
+
+    /// Whether they survive the process.
+    fn is_durable(&self) -> bool {
+        self.durability_mode().is_durable()
+    }
+
+    /// Declares what must happen: all of it, or nothing. 1 to 1,000 at once.
+    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Receipt>;
+
+    /// What is expected of a run, each with where it stands now.
+    async fn get_expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>>;
+
+    /// Says by hand where an action stands, until a later acknowledgement; `false` where nothing is expected of it.
+    async fn update_expectation_status(
+        &self,
+        run_id: &RunId,
+        domain: &str,
+        action: &str,
+        status: AuditStatus,
+    ) -> Result<bool>;
+
+    /// Acknowledges that something was done, failed, or was undone.
+    async fn add_ack(&self, ack: Ack) -> Result<Receipt>;
+
+    /// What was acknowledged in a run.
+    async fn get_acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>>;
+
+    /// Watches a run no longer, and drops copies outside the ledger; what stands in the ledger stays.
+    async fn clear_run(&self, run_id: &RunId) -> Result<Receipt>;
+
+    /// Runs with an expectation that is neither acknowledged nor cleared, overdue or not, reconciled or not.
+    async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>>;
+
+    /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000).
+    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
+
+    /// Compares what should have happened in a run with what did: facts outside the ledger are moved into it first.
+    /// `expectation_not_found` where there is nothing to compare. Recorded only where it changed.
+    async fn reconcile(&self, run_id: &RunId) -> Result<AuditVerdict>;
+
+    /// A run's audit in short.
+    async fn summary(&self, run_id: &RunId) -> Result<AuditSummary>;
+
+    /// Moves what Redis holds of a run into the ledger; whether there was any.
+    async fn load_from_redis(&self, run_id: &RunId) -> Result<bool>;
+}
+
+/// The audit over any ledger: its facts are entries.
+#[derive(Clone, Debug)]
+pub struct LedgerAudit {
+    ledger: Arc<dyn LedgerStore>,
+    mode: StoreDurabilityMode,
+}
+
+impl LedgerAudit {
+    /// Over `ledger`, of which the caller knows what it survives.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn LedgerStore>, mode: StoreDurabilityMode) -> Self {
+        Self { ledger, mode }
+    }
+
+    async fn commit(&self, ops: Vec<Op>) -> Result<Receipt> {
+        let answer = self.ledger.commit(vec![Batch::of(ops)]).await.pop();
+        answer.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch")))
+    }
+}
+
+#[async_trait]
+impl AuditStore for LedgerAudit {
+    fn durability_mode(&self) -> StoreDurabilityMode {
+        self.mode
+    }
+
+    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Receipt> {
+        self.commit(expectations.into_iter().map(Op::Expect).collect()).await
+    }
+
+    async fn get_expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        self.ledger.expectations(run_id, page).await
+    }
+
+    async fn update_expectation_status(
+        &self,
+        run_id: &RunId,
+        domain: &str,
+        action: &str,
+        status: AuditStatus,
+    ) -> Result<bool> {
+        let (run_id, domain, action) = (run_id.clone(), domain.to_owned(), action.to_owned());
+        let set = SetExpectationStatus { run_id, domain, action, status };
+        match self.commit(vec![Op::SetExpectationStatus(set)]).await {
+            Ok(_) => Ok(true),
+            Err(none) if none.code() == Code::ExpectationNotFound.as_str() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn add_ack(&self, ack: Ack) -> Result<Receipt> {
+        self.commit(vec![Op::Ack(ack)]).await
+    }
+
+    async fn get_acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        self.ledger.acks(run_id, page).await
+    }
+
+    async fn clear_run(&self, run_id: &RunId) -> Result<Receipt> {
+        self.commit(vec![Op::ClearAudit(ClearAudit { run_id: run_id.clone() })]).await
+    }
+
+    async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>> {
+        let page = self.ledger.pending_runs(page).await?;
+        Ok(Page::of(page.items.into_iter().map(|run| run.run_id).collect(), page.next_cursor))
+    }
+
+    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        self.ledger.due_runs(before, limit).await
+    }
+
+    async fn reconcile(&self, run_id: &RunId) -> Result<AuditVerdict> {
+        let receipt = self.commit(vec![Op::Reconcile(Reconcile { run_id: run_id.clone() })]).await?;
+        let op = receipt.ops.into_iter().next();
+        let op = op.ok_or_else(|| Error::new(Code::StorageFailed, "the ledger gave no receipt for an op"))?;
+        match op.told.verdict {
+            Some(verdict) => Ok(*verdict),
+            None => self.ledger.verdict_at(op.log_index).await,
+        }
+    }
+
+    async fn summary(&self, run_id: &RunId) -> Result<AuditSummary> {
+        self.ledger.audit(run_id).await
+    }
+
+    /// There is no Redis in front of it.
+    async fn load_from_redis(&self, _: &RunId) -> Result<bool> {
+        Ok(false)
+    }
+}
