@@ -3,6 +3,7 @@
 //! docs/benchmarks.md says how, and keeps the tables.
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
+mod compare;
 mod cost;
 mod data;
 mod disk;
@@ -57,6 +58,7 @@ const FIGURES: [(&str, Figure); 10] = [
     ("decode", telemetry::decode),
     ("reads", reads::reads),
     ("runs", runs::runs),
+    ("compare", compare::compare),
     ("start", start::start),
     ("space", space::space),
     ("gc", gc::gc),
