@@ -167,6 +167,36 @@ def determinism(check):
         check.equal(name + ", root_hash", case["root_hash"], root)
 
 
+def compare(check):
+    runs = {}
+    for case in load("determinism.json")["cases"]:
+        plan = None if case["plan"] is None else jcs.read(case["plan"])
+        run = [step_of(sent) for sent in case["steps"]]
+        _, header, end, behaviour, root = record.fold(plan, case["seed"], run, case["status"])
+        texts = [record.leaf_text("exact", header), *(record.step_texts(step)[1] for step in run),
+                 record.leaf_text("exact", end)]
+        runs[case["name"]] = (behaviour, root, [text.encode() for text in texts], [int(step["index"]) for step in run])
+
+    def proof(run, place):
+        _, root, texts, _ = run
+        return {"leaf": json.loads(texts[place].split(b"\n", 1)[1]), "leaf_hash": merkle.leaf_hash(texts[place]).hex(),
+                "tree_size": len(texts), "root": root, "hashes": [hash.hex() for hash in merkle.path(place, texts)]}
+
+    for name, case in cases("compare.json", "a b verdict part step leaf_index a_proof b_proof"):
+        a, b = runs[case["a"]], runs[case["b"]]
+        verdict = "identical" if a[1] == b[1] else "same_behaviour" if a[0] == b[0] else "diverged"
+        place = next(place for place, (one, other) in enumerate(zip(a[2], b[2])) if one != other)
+        # The lowest index of the two leaves, where one of them is a step.
+        indices = [run[3][place - 1] for run in (a, b) if 0 < place <= len(run[3])]
+        part = "header" if place == 0 else "step" if indices else "end"
+        check.equal(name + ", verdict", case["verdict"], verdict)
+        check.equal(name + ", part", case["part"], part)
+        check.equal(name + ", step", case["step"], min(indices, default=None))
+        check.equal(name + ", leaf_index", case["leaf_index"], place)
+        check.equal(name + ", a_proof", case["a_proof"], proof(a, place))
+        check.equal(name + ", b_proof", case["b_proof"], proof(b, place))
+
+
 KINDS = {"start_run": "run_started", "ensure_run": "run_started", "describe_run": "run_described", "record_step": "step",
          "record_trace": "trace", "end_trace": "trace_ended", "complete_run": "sealed", "key": "key"}
 
@@ -246,6 +276,7 @@ FILES = {
     "leaf.json": leaves,
     "steps.json": steps,
     "determinism.json": determinism,
+    "compare.json": compare,
     "seal.json": seal,
     "receipt.json": receipt,
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tracekeep_core::Timestamp;
-use tracekeep_core::id::Key;
+use tracekeep_core::compare::Comparison;
+use tracekeep_core::id::{Key, RunId};
 use tracekeep_core::json::{Json, Value, parse};
-use tracekeep_core::model::Op;
+use tracekeep_core::model::{CompleteRun, EnsureRun, JsonObject, Op, StartRun};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{Batch, LedgerStore, MemoryLedger, Receipt, Source, Sources, block_on};
+use tracekeep_store::{Batch, CompareQuery, LedgerStore, MemoryLedger, Receipt, Source, Sources, block_on};
 
 /// A clock and random bytes that the test sets.
 #[derive(Clone, Default)]
@@ -111,4 +112,76 @@ fn the_plan_writes_the_worked_log_and_answers_with_its_receipts() {
         assert_eq!(entry.body.as_ref().unwrap().as_str(), text(stated, "body"));
         assert_eq!(entry.salt.unwrap().to_string(), text(stated, "salt"));
     }
+}
+
+/// The runs of vectors/determinism.json in one ledger, by the names of their cases.
+fn runs_of_the_vectors(ledger: &MemoryLedger) -> Vec<(String, RunId)> {
+    let file = file("determinism.json");
+    let file = file.value();
+    let runs = items(&file, "cases").iter().enumerate().map(|(place, case)| {
+        let run_id: RunId = format!("run-{place}").parse().unwrap();
+        let seed = member(case, "seed").to_json().as_str().parse::<i64>();
+        let plan = member(case, "plan").as_str().map(|plan| {
+            let plan = Json::parse(plan).unwrap();
+            let plan = plan.value();
+            let items = plan.as_array().unwrap().iter().map(|item| JsonObject::new(item.to_json()).unwrap());
+            items.collect()
+        });
+        let source = tracekeep_core::model::Source::Otlp;
+        let start = match seed {
+            Ok(seed) => Op::StartRun(StartRun { run_id: Some(run_id.clone()), plan, seed, ..StartRun::default() }),
+            Err(_) => Op::EnsureRun(EnsureRun { run_id: run_id.clone(), source }),
+        };
+        let steps = items(case, "steps").iter().map(|sent| {
+            let mut op = Op::read(parse(sent.as_str().unwrap().as_bytes()).unwrap()).unwrap();
+            if let Op::RecordStep(step) = &mut op {
+                step.run_id = run_id.clone();
+            }
+            op
+        });
+        let end = CompleteRun::new(run_id.clone(), text(case, "status").parse().unwrap());
+        commit(ledger, Batch::of([start].into_iter().chain(steps).chain([Op::CompleteRun(end)]).collect()));
+        (text(case, "name").to_owned(), run_id)
+    });
+    runs.collect()
+}
+
+/// A comparison as a vector: verdict, place and proof; who runs is not in it.
+fn compared(a: &str, b: &str, comparison: &Comparison) -> Json {
+    let proof = comparison.proof.as_ref().unwrap();
+    let first = comparison.first_divergence.as_ref().unwrap();
+    let step = first.step.map_or_else(Json::null, |step| Json::from(u64::from(step)));
+    let members = [
+        ("a", Json::from(a)),
+        ("b", Json::from(b)),
+        ("verdict", Json::from(comparison.verdict.as_str())),
+        ("part", Json::from(first.part.as_str())),
+        ("step", step),
+        ("leaf_index", Json::from(proof.leaf_index)),
+        ("a_proof", to_json(&proof.a)),
+        ("b_proof", to_json(&proof.b)),
+    ];
+    Json::object(members).unwrap()
+}
+
+/// Written anew with `TRACEKEEP_WRITE_VECTORS=1`.
+#[test]
+fn comparisons_part_and_are_proved_as_the_vectors_say() {
+    let ledger = MemoryLedger::default();
+    let runs = runs_of_the_vectors(&ledger);
+    let query = CompareQuery { proof: true, ..CompareQuery::default() };
+    let back = [runs[8].clone(), runs[5].clone()];
+    let pairs = runs.windows(2).chain([&back[..]]).map(|pair| {
+        let [(a, a_id), (b, b_id)] = pair else { panic!("a pair") };
+        compared(a, b, &block_on(ledger.compare(a_id, b_id, &query)).unwrap())
+    });
+    let about = "two runs of determinism.json → the verdict, where they part, and its proof in the exact trees";
+    let members = [("about", Json::from(about)), ("cases", Json::array(pairs))];
+    let computed = Json::object(members).unwrap();
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/compare.json"));
+    if std::env::var_os("TRACEKEEP_WRITE_VECTORS").is_some() {
+        let text = computed.as_str().replace("{\"a\":", "\n{\"a\":").replace("}],\"", "}],\n\"");
+        std::fs::write(path, text + "\n").unwrap();
+    }
+    assert_eq!(file("compare.json"), computed);
 }
