@@ -109,13 +109,14 @@ impl Runs<'_> {
     }
 }
 
-/// Tries a property on generated runs; the same ones every time.
+/// Tries a property on generated runs; the same ones every time, and few: every backend records and reads all of them.
 fn holds<T: std::fmt::Debug>(
     cx: &Context,
+    cases: u32,
     runs: impl Strategy<Value = T>,
     property: impl Fn(&Runs<'_>, T) -> Result<(), TestCaseError>,
 ) {
-    let config = Config { cases: 24, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     let all = Runs { cx };
     match TestRunner::new_with_rng(config, rng).run(&runs, |run| property(&all, run)) {
@@ -127,7 +128,7 @@ fn holds<T: std::fmt::Debug>(
 
 fn the_order_of_arrival_changes_no_hash(cx: &mut Context) {
     let shuffled = a_run().prop_flat_map(|run| (Just(run.steps.clone()).prop_shuffle(), Just(run), 1usize..8));
-    holds(cx, shuffled, |runs, (steps, run, size)| {
+    holds(cx, 16, shuffled, |runs, (steps, run, size)| {
         let (_, in_order) = runs.record(&run, 1);
         prop_assert_eq!(in_order, expected(&run.start, &run.steps, run.end["status"].as_str().unwrap_or("")));
         // Other runs come in between.
@@ -170,7 +171,7 @@ fn change(run: &mut Generated, step: Index, which: usize) -> bool {
 
 fn a_change_of_any_hashed_member_changes_the_hashes_that_cover_it(cx: &mut Context) {
     for which in 0..14 {
-        holds(cx, (a_run(), any::<Index>()), |runs, (run, step)| {
+        holds(cx, 3, (a_run(), any::<Index>()), |runs, (run, step)| {
             let (a, before) = runs.record(&run, 100);
             let mut changed = run.clone();
             let chosen = change(&mut changed, step, which);
@@ -207,7 +208,7 @@ fn a_change_of_any_other_member_changes_none(cx: &mut Context) {
     };
     let (starts, steps, ends) = (each(&of_start), each(&of_step), each(&of_end));
     let pick = (any::<Index>(), any::<Index>(), any::<Index>(), any::<Index>());
-    holds(cx, (a_run(), pick), |runs, (run, (at, of_start, of_step, of_end))| {
+    holds(cx, 16, (a_run(), pick), |runs, (run, (at, of_start, of_step, of_end))| {
         let (a, before) = runs.record(&run, 100);
         let mut changed = run.clone();
         let at = at.index(changed.steps.len());
