@@ -22,13 +22,14 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
     "TRACEKEEP_MODE",
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
+    "TRACEKEEP_REDIS_URL",
     "TRACEKEEP_REDACT",
     "TRACEKEEP_AUDIT",
     "TRACEKEEP_AUDIT_STORE",
@@ -43,6 +44,8 @@ pub(crate) enum GateStore {
     /// In the ledger's file.
     #[default]
     Sqlite,
+    /// In the Redis that `TRACEKEEP_REDIS_URL` names.
+    Redis,
 }
 
 /// How much safety the deployment demands.
@@ -66,6 +69,7 @@ struct File {
     listen: Option<String>,
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
+    redis_url: Option<String>,
     redact: Option<Redact>,
     audit: Option<Switch>,
     audit_store: Option<AuditBackend>,
@@ -149,6 +153,7 @@ pub(crate) struct Config {
     pub(crate) listen: String,
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
+    pub(crate) redis_url: Option<String>,
     pub(crate) redact: Redaction,
     pub(crate) audit: Switch,
     audit_store: Option<AuditBackend>,
@@ -195,6 +200,7 @@ impl Config {
             listen: file.listen.unwrap_or_else(|| LISTEN.to_owned()),
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
+            redis_url: variable("TRACEKEEP_REDIS_URL")?.filter(|url| !url.is_empty()).or(file.redis_url),
             redact,
             audit: audit.or(file.audit).unwrap_or_default(),
             audit_store: audit_store.or(file.audit_store),
@@ -280,7 +286,8 @@ fn gate_store(text: &str) -> Result<GateStore, Failure> {
     match text {
         "memory" => Ok(GateStore::Memory),
         "sqlite" => Ok(GateStore::Sqlite),
-        _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_STORE is memory or sqlite".to_owned())),
+        "redis" => Ok(GateStore::Redis),
+        _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_STORE is memory, sqlite or redis".to_owned())),
     }
 }
 

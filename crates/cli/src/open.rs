@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tracekeep_client::HttpLedger;
+use tracekeep_core::id::LedgerId;
 use tracekeep_store::{Code, Error, IdempotencyStore, LedgerStore};
+use tracekeep_store_redis::{Durability, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::{Config, GateStore};
+use crate::config::{Config, GateStore, Mode};
 use crate::exit::Failure;
 
 /// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
@@ -45,12 +47,29 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
                       TRACEKEEP_IDEMPOTENCY_STORE=sqlite and a ledger's file";
         return Err(Failure::Usage(detail.to_owned()));
     }
+    if config.gate == GateStore::Redis {
+        return Ok(Arc::new(redis(config, reading(config)?.ledger())?));
+    }
     let path = &config.ledger;
     match SqliteLedger::open(path, Options::default()) {
         Ok(ledger) => Ok(Arc::new(ledger)),
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
         Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
+}
+
+/// The gate of a ledger in the Redis that is configured: the ledger's id is its namespace.
+pub(crate) fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Failure> {
+    let unnamed = || Failure::Usage("an idempotency store in Redis needs TRACEKEEP_REDIS_URL".to_owned());
+    let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
+    // The address may hold a password: it is not shown.
+    let store = RedisIdempotencyStore::connect(url, &ledger.to_string()).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
+    if store.durability() == Durability::Volatile && config.mode != Mode::Local {
+        let detail = "modes test and prod need a durable idempotency store: set appendonly yes in that Redis, or \
+                      TRACEKEEP_IDEMPOTENCY_STORE=sqlite";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    Ok(store)
 }
 
 /// A ledger to search for words in, and whether a search catches the text index up, which takes one who may write: as

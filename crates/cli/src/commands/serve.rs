@@ -9,6 +9,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Config, GateStore, Mode, Switch};
 use crate::exit::{Done, Failure, Outcome};
+use crate::open;
 use crate::print::{plain, talk};
 
 /// Threads that reads may block at once.
@@ -67,6 +68,10 @@ type Stores = (Arc<dyn LedgerStore>, Arc<dyn IdempotencyStore>);
 fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
     let in_memory = || Arc::new(MemoryIdempotencyStore::default());
     if config.is_volatile() {
+        if config.gate == GateStore::Redis {
+            let detail = "a ledger in memory has no name that lasts: a gate in Redis needs --ledger PATH";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
         return Ok((Arc::new(MemoryLedger::default().redacting(config.redact.clone())), in_memory()));
     }
     let options = Options { redact: config.redact.clone(), ..Options::default() };
@@ -76,6 +81,10 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
     Ok(match config.gate {
         GateStore::Memory => (ledger, in_memory()),
         GateStore::Sqlite => (Arc::clone(&ledger) as Arc<dyn LedgerStore>, ledger),
+        GateStore::Redis => {
+            let gate = open::redis(config, ledger.ledger())?;
+            (ledger, Arc::new(gate))
+        }
     })
 }
 

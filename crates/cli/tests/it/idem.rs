@@ -118,3 +118,50 @@ fn test_and_prod_demand_a_gate_that_is_durable() {
     let mut command = place.command(&["idem", "status", "k"]);
     assert_eq!(command.env("TRACEKEEP_IDEMPOTENCY_STORE", "disk").output().unwrap().status.code(), Some(2));
 }
+
+/// A real redis-server on a free port, volatile or with an append-only file.
+struct Redis(std::process::Child, String);
+
+impl Redis {
+    fn start(place: &Place, appendonly: &str) -> Self {
+        use std::io::BufRead;
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let mut command = std::process::Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", appendonly]);
+        command.arg("--dir").arg(place.path()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("redis-server is installed (Debian: apt-get install redis-server)");
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.by_ref().any(|line| line.unwrap().contains("eady to accept connections")));
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child, format!("redis://127.0.0.1:{port}"))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_gate_in_redis_is_shared_and_prod_demands_that_it_is_durable() {
+    let place = Place::new();
+    let (volatile, durable) = (Redis::start(&place, "no"), Redis::start(&place, "yes"));
+    place.run(&["demo"]).code(0);
+    let ask = |url: &str, mode: &str| {
+        let mut command = place.command(&["idem", "check", "pay-7", "--request", REQUEST]);
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_MODE", mode);
+        Ended(command.env("TRACEKEEP_REDIS_URL", url).output().unwrap())
+    };
+    let refused = ask(&volatile.1, "prod");
+    assert!(refused.code(2).talk().contains("appendonly yes"), "{}", refused.talk());
+    ask("", "prod").code(2);
+    assert!(ask(&durable.1, "prod").code(0).out().starts_with("new\n"));
+    assert!(ask(&durable.1, "prod").code(1).out().starts_with("in_progress\n"));
+    assert!(ask(&volatile.1, "local").code(0).out().starts_with("new\n"), "another Redis is another gate");
+    assert!(check(&place, REQUEST).code(0).out().starts_with("new\n"), "and so is the ledger's file");
+    drop(durable);
+    let gone = ask("redis://127.0.0.1:1", "local");
+    assert_eq!(gone.code(3).out(), "");
+}
