@@ -32,6 +32,7 @@ cases!("audits":
     an_optional_expectation_keeps_nobody_waiting,
     a_status_set_by_hand_holds_until_a_later_acknowledgement,
     a_verdict_is_recorded_only_where_it_changed,
+    a_deadline_that_moves_nothing_in_the_verdict_is_passed_all_the_same,
     two_sweepers_record_one_verdict,
     what_is_due_is_found_in_order_and_moves_on,
     a_clock_that_goes_back_loses_no_deadline,
@@ -353,6 +354,19 @@ fn a_verdict_is_recorded_only_where_it_changed(cx: &mut Context) {
     cx.again(&[reconcile("r")], &second);
     let both = cx.send(&[ack("r", "b", "x", "SUCCESS"), reconcile("r"), reconcile("r")]).expect("in one batch");
     assert_eq!(both.ops[1].log_index, both.ops[2].log_index, "the second finds the first's");
+}
+
+fn a_deadline_that_moves_nothing_in_the_verdict_is_passed_all_the_same(cx: &mut Context) {
+    let alive = |id, action, deadline_ms| with(expect("r", id, action, deadline_ms), json!({"liveness": true}));
+    cx.record(&[start("r"), alive("e", "x", 5), alive("f", "y", 10), by_hand("r", "y", "FAILED")]);
+    cx.sources.advance(6 * MS);
+    assert_eq!(cx.judge("r").1.status, VerdictStatus::Stale);
+    cx.sources.advance(5 * MS);
+    assert_eq!(cx.overdue(), ["r"], "its second deadline");
+    // The run was stale before: the same verdict once more, so that the log alone says that nothing is due any more.
+    let again = cx.judge("r");
+    assert_eq!((again.0, cx.overdue()), (Recorded::Recorded, vec![]));
+    assert_eq!(cx.judge("r"), (Recorded::Duplicate, again.1));
 }
 
 fn two_sweepers_record_one_verdict(cx: &mut Context) {
