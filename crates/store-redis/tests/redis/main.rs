@@ -1,5 +1,6 @@
-//! The gate's suite over a real redis-server, and what it answers when that server fails.
+//! The gate's suite over a real redis-server and a real cluster, and what it answers when that server fails.
 
+mod cluster;
 mod faults;
 mod proxy;
 mod real;
@@ -9,44 +10,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
+use cluster::Cluster;
 use real::Server;
 use tracekeep_conformance::{GateHarness, GateInstance};
 use tracekeep_store::gate::{IdempotencyStore, Rules};
 use tracekeep_store_redis::{Options, RedisIdempotencyStore};
 
 fn main() -> ExitCode {
-    let redis = Redis { server: Arc::new(Server::start(&[])), namespaces: AtomicU32::new(0) };
-    let mut trials = tracekeep_conformance::gate_trials("redis", redis);
+    let (server, cluster) = (Server::start(&[]), Cluster::start());
+    let over = |url: String| Redis { url, namespaces: AtomicU32::new(0) };
+    let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
+    trials.extend(tracekeep_conformance::gate_trials("cluster", over(cluster.url())));
     trials.extend(faults::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 
-/// One server; each gate has a namespace of its own, some of which begin like others.
+/// One server, or one cluster; each gate has a namespace of its own, some of which begin like others.
 struct Redis {
-    server: Arc<Server>,
+    url: String,
     namespaces: AtomicU32,
 }
 
 struct Opened {
-    server: Arc<Server>,
+    url: String,
     namespace: String,
     rules: Rules,
     shift_ms: AtomicI64,
     store: Arc<RedisIdempotencyStore>,
 }
 
-fn connect(server: &Server, namespace: &str, rules: &Rules) -> Arc<RedisIdempotencyStore> {
+fn connect(url: &str, namespace: &str, rules: &Rules) -> Arc<RedisIdempotencyStore> {
     // Long, so that a busy machine makes no answer unknown: what a timeout does is tested by itself.
     let options = Options { rules: rules.clone(), timeout: Duration::from_secs(60), ..Options::default() };
-    let store = RedisIdempotencyStore::connect_with(&server.url(), namespace, options);
+    let store = RedisIdempotencyStore::connect_with(url, namespace, options);
     Arc::new(store.expect("the server answers"))
 }
 
 impl GateHarness for Redis {
     fn fresh(&self, rules: Rules) -> Box<dyn GateInstance> {
         let namespace = format!("a/{{b}}:{}", self.namespaces.fetch_add(1, Ordering::SeqCst));
-        let store = connect(&self.server, &namespace, &rules);
-        Box::new(Opened { server: Arc::clone(&self.server), namespace, rules, shift_ms: AtomicI64::new(0), store })
+        let store = connect(&self.url, &namespace, &rules);
+        Box::new(Opened { url: self.url.clone(), namespace, rules, shift_ms: AtomicI64::new(0), store })
     }
 
     fn counts_keys(&self) -> bool {
@@ -60,7 +64,7 @@ impl GateInstance for Opened {
     }
 
     fn reopen(&mut self) {
-        self.store = connect(&self.server, &self.namespace, &self.rules);
+        self.store = connect(&self.url, &self.namespace, &self.rules);
         self.store.shift_clock_ms(self.shift_ms.load(Ordering::SeqCst));
     }
 

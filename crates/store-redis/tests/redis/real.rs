@@ -74,8 +74,13 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on just now.
+/// A port that nobody listens on just now, and low enough for a cluster's own port 10,000 above it.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        if port < 55_000 {
+            return port;
+        }
+    }
 }
