@@ -77,7 +77,7 @@ pub fn gate_trials(over: &str, harness: impl GateHarness) -> Vec<Trial> {
         })
         .collect();
     trials.push(Trial::test(format!("{over}::model::random_calls_do_as_the_model_says"), move || {
-        sequences::against_model(&harness).map_err(Into::into)
+        sequences::against_model(&harness, Some("tests/gate.proptest-regressions")).map_err(Into::into)
     }));
     trials
 }
@@ -91,7 +91,7 @@ pub fn gate_failures(harness: impl GateHarness) -> Vec<&'static str> {
         played.is_err()
     };
     let mut failed: Vec<_> = CASES.iter().flat_map(|cases| cases.iter()).filter(fails).map(|case| case.name).collect();
-    if sequences::against_model(&harness).is_err() {
+    if sequences::against_model(&harness, None).is_err() {
         failed.push("random_calls_do_as_the_model_says");
     }
     failed

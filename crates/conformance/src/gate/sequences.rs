@@ -45,12 +45,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// Runs random sequences over `harness` and the model.
+/// Runs random sequences over `harness` and the model. What fails is kept in the file `keep`, where one is named.
 ///
 /// # Errors
 /// The smallest sequence found that they disagree over.
-pub(super) fn against_model(harness: &Arc<dyn GateHarness>) -> Result<(), String> {
-    let persistence = Box::new(FileFailurePersistence::Direct("tests/gate.proptest-regressions"));
+pub(super) fn against_model(harness: &Arc<dyn GateHarness>, keep: Option<&'static str>) -> Result<(), String> {
+    let persistence = Box::new(keep.map_or(FileFailurePersistence::Off, FileFailurePersistence::Direct));
     let config = Config { cases: harness.sequences(), failure_persistence: Some(persistence), ..Config::default() };
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let played = catch_unwind(AssertUnwindSafe(|| play(harness, &steps)));
