@@ -14,7 +14,7 @@ use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode,
+    TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
@@ -359,6 +359,11 @@ impl LedgerStore for HttpLedger {
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
         self.get(&Query::new().page(page).on("/api/v1/audit/pending"))?.page()
+    }
+
+    async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {
+        let path = Query::new().add("before", Some(before)).add("limit", Some(limit)).on("/api/v1/telemetry/unsealed");
+        Ok(self.get(&path)?.page()?.items)
     }
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {

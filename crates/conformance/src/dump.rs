@@ -9,7 +9,7 @@ use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
 use tracekeep_core::model::{AuditStatus, RunStatus};
-use tracekeep_core::view::{Head, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{Head, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun};
 use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
 use tracekeep_store::{CountsQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
 
@@ -25,6 +25,7 @@ pub struct Dump {
     runs: Vec<RunDump>,
     pending: Vec<PendingRun>,
     due: Vec<PendingRun>,
+    unsealed: Vec<UnsealedRun>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -58,7 +59,9 @@ impl Dump {
         let run_counts = statuses.map(|status| count(status).expect("runs are countable")).collect();
         let pending = walk(1_000, |page| block_on(ledger.pending_runs(&page)));
         let due = block_on(ledger.due_runs(Timestamp::MAX, 1_000)).expect("what is due is readable");
-        Self { ledger: ledger.ledger(), head, entries, run_counts, runs, pending, due }
+        let unsealed =
+            block_on(ledger.unsealed_runs(Timestamp::MAX, 1_000)).expect("what waits for a seal is readable");
+        Self { ledger: ledger.ledger(), head, entries, run_counts, runs, pending, due, unsealed }
     }
 
     /// Checks what is readable against the log: hashes, numbers, counts, trees, and the wire's form of everything.

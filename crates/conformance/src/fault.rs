@@ -12,7 +12,7 @@ use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode,
+    TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Page, PageRequest, Receipt,
@@ -177,6 +177,10 @@ impl LedgerStore for FaultStore {
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
         self.inner.pending_runs(page).await
+    }
+
+    async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {
+        self.inner.unsealed_runs(before, limit).await
     }
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {

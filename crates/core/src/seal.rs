@@ -14,7 +14,7 @@ use crate::json::{Json, Value};
 use crate::limits::GAP_RANGES_MAX;
 use crate::merkle::{self, Frontier};
 use crate::model::{CompleteRun, FinalStatus, RecordStep, StepStatus};
-use crate::wire::{Draft, Field, Fields, Path, Shape, object, read_whole};
+use crate::wire::{Draft, Field, Fields, Path, Shape, object, read_whole, take_required};
 
 /// The members of `sealed` that are no members of the op.
 pub(crate) const COMPUTED_ONLY: [&str; 8] =
@@ -344,8 +344,11 @@ impl Field for Totals {
 /// The body of a `sealed` entry: the completing op, its claims replaced by what was computed, and the run's figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sealed {
-    /// The completing op; its three hashes are the computed ones.
+    /// The completing op; its three hashes are the computed ones. Of a telemetry run that its server sealed, what `seal_run`
+    /// says stands in it.
     pub op: CompleteRun,
+    /// Whether the server sealed it, by `seal_run`.
+    pub is_own: bool,
     /// The figures.
     pub figures: Figures,
 }
@@ -372,11 +375,27 @@ object! {
     }
 }
 
+/// The op by which a server seals telemetry.
+const SEAL_RUN: &str = "seal_run";
+
 impl Sealed {
     /// The recorded body.
     #[must_use]
     pub fn body(&self) -> Body {
-        let mut draft = crate::model::Op::CompleteRun(self.op.clone()).draft();
+        let op = &self.op;
+        let mut draft = if self.is_own {
+            let mut draft = Draft::default();
+            draft.put("op", &SEAL_RUN.to_owned());
+            draft.put("run_id", &op.run_id);
+            draft.put("status", &op.status);
+            draft.put_optional("completed_at", op.completed_at.as_ref());
+            draft.put_optional("plan_hash", op.plan_hash.as_ref());
+            draft.put_optional("behaviour_hash", op.behaviour_hash.as_ref());
+            draft.put_optional("root_hash", op.root_hash.as_ref());
+            draft
+        } else {
+            crate::model::Op::CompleteRun(op.clone()).draft()
+        };
         self.figures.put(&mut draft);
         draft.finish()
     }
@@ -389,9 +408,9 @@ impl Sealed {
         let Value::Object(mut object) = crate::json::parse(body.as_bytes())? else {
             return Err(Path::ROOT.refuse(InvalidCode::MalformedJson, "a recorded body is an object"));
         };
-        object.take("op");
+        let name: String = take_required(&mut object, "op", &Path::ROOT)?;
         let figures = Figures::take(&mut object, &Path::ROOT)?;
-        Ok(Self { op: read_whole(Value::Object(object), &Path::ROOT)?, figures })
+        Ok(Self { op: read_whole(Value::Object(object), &Path::ROOT)?, is_own: name == SEAL_RUN, figures })
     }
 }
 

@@ -103,6 +103,22 @@ object! {
 }
 
 object! {
+    /// A run from telemetry whose root span has ended and that waits for a seal.
+    pub struct UnsealedRun {
+        /// Its id.
+        required run_id: RunId,
+        /// Its seals so far: the number of the next one.
+        required seals: u64,
+        /// Where it stands.
+        required status: RunStatus,
+        /// When its root span ended.
+        required root_ended_at: Timestamp,
+        /// When something last came that no seal covers.
+        required unsealed_at: Timestamp,
+    }
+}
+
+object! {
     /// One step as it reads now.
     pub struct Step {
         /// The run.
@@ -364,4 +380,4 @@ object! {
     }
 }
 
-object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline);
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline, UnsealedRun);

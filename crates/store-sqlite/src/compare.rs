@@ -37,6 +37,7 @@ pub(crate) const TABLES: &[Table] = &[
          cost, duration, waits, due, state",
     ),
     table("run_count", "status", &["status"], "status, n"),
+    table("run_unsealed", "at, run_no", &["run_no"], "run_no, at"),
     table("run_tag", "tag, started_at, run_no", &["run_no"], "run_no, tag, started_at"),
     table("topic", "run_no, topic", &["run_no"], "run_no, topic, log_index"),
     table("step", "run_no, idx", &["run_no", "idx"], "run_no, idx, log_index, behaviour, exact"),

@@ -106,6 +106,7 @@ impl Index {
         self.runs.get_mut().remove(run_id);
         // What other runs use is told by their counters.
         self.flush_counts(conn)?;
+        put_unsealed(conn, before, None)?;
         for tag in before.iter().flat_map(|row| &row.tags) {
             let sql = "DELETE FROM run_tag WHERE tag = ?1 AND started_at = ?2 AND run_no = ?3";
             run(conn, sql, (tag, before.map(|row| row.started_at.as_nanos()), run_no))?;
@@ -378,6 +379,7 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
         );
         run(conn, sql, params)?;
     }
+    put_unsealed(conn, stored, Some(row))?;
     let at = |row: &RunRow| (row.started_at, row.tags.clone());
     if stored.is_some_and(|stored| at(stored) == at(row)) {
         return Ok(());
@@ -391,6 +393,22 @@ fn write_run(conn: &Connection, stored: Option<&RunRow>, row: &RunRow) -> Result
     for tag in &row.tags {
         let sql = "INSERT INTO run_tag (tag, started_at, run_no) VALUES (?1, ?2, ?3)";
         run(conn, sql, (tag, row.started_at.as_nanos(), row.run_no))?;
+    }
+    Ok(())
+}
+
+/// Keeps since when a run waits for a seal.
+fn put_unsealed(conn: &Connection, stored: Option<&RunRow>, row: Option<&RunRow>) -> Result<()> {
+    let of = |row: Option<&RunRow>| row.and_then(|row| Some((row.unsealed_at?.as_nanos(), row.run_no)));
+    let (stored, now) = (of(stored), of(row));
+    if stored == now {
+        return Ok(());
+    }
+    if let Some(place) = stored {
+        run(conn, "DELETE FROM run_unsealed WHERE at = ?1 AND run_no = ?2", place)?;
+    }
+    if let Some(place) = now {
+        run(conn, "INSERT INTO run_unsealed (at, run_no) VALUES (?1, ?2)", place)?;
     }
     Ok(())
 }

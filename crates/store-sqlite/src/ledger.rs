@@ -13,7 +13,7 @@ use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode,
+    TreeNode, UnsealedRun,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
@@ -463,6 +463,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
         self.readers.read(|view| read::pending(view, page))
+    }
+
+    async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {
+        self.readers.read(|view| read::unsealed(view, before, limit))
     }
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {

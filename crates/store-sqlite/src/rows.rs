@@ -189,6 +189,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
         described_by: state.described_by,
         described_by_root: state.described_by_root,
         root_ended_at: state.root_ended_at,
+        unsealed_at: state.unsealed_at,
         totals: state.totals,
         sealed_totals: sealed_totals(row.get(12).said()?, row.get(13).said()?),
         fold: state.fold,
@@ -276,6 +277,7 @@ struct State {
     described_by: Option<u64>,
     described_by_root: bool,
     root_ended_at: Option<Timestamp>,
+    unsealed_at: Option<Timestamp>,
     totals: Totals,
     fold: Fold,
     tree: Frontier,
@@ -302,7 +304,9 @@ pub(crate) fn state(row: &RunRow) -> Vec<u8> {
     for word in [row.sealed_by, row.completed_by, row.described_by, row.totals.tokens] {
         maybe(word.map(u64::to_be_bytes));
     }
-    maybe(row.root_ended_at.map(|at| at.as_nanos().to_be_bytes()));
+    for at in [row.root_ended_at, row.unsealed_at] {
+        maybe(at.map(|at| at.as_nanos().to_be_bytes()));
+    }
     let audit = row.audit;
     for word in [audit.cleared_by, audit.verdict_by] {
         maybe(word.map(u64::to_be_bytes));
@@ -336,7 +340,8 @@ impl State {
         let (cost_micro_cents, duration_ns) = (reader.signed()?, reader.signed()?);
         let (sealed_by, completed_by, described_by) = (reader.maybe()?, reader.maybe()?, reader.maybe()?);
         let tokens = reader.maybe()?;
-        let root_ended_at = reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed()));
+        let mut time = || Some(reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed())));
+        let (root_ended_at, unsealed_at) = (time()?, time()?);
         let (cleared_by, verdict_by) = (reader.maybe()?, reader.maybe()?);
         let (expectations, acks, open) = (reader.half()?, reader.half()?, reader.half()?);
         let is_pending = reader.byte()? != 0;
@@ -359,6 +364,7 @@ impl State {
             described_by,
             described_by_root,
             root_ended_at,
+            unsealed_at,
             totals,
             fold,
             tree,

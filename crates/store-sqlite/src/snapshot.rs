@@ -513,6 +513,16 @@ impl Snapshot for View<'_> {
         stretch(self.conn, &RUNS_WAITING, wanted, &[], rows::run)
     }
 
+    fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {
+        let sql = concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run_unsealed u CROSS JOIN run r ON r.run_no = u.run_no CROSS JOIN run_name n ON n.run_no = r.run_no \
+             WHERE u.at < ?1 ORDER BY u.at, u.run_no LIMIT ?2"
+        );
+        many(self.conn, sql, (before.as_nanos(), limit), rows::run)
+    }
+
     fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {
         let sql = concat!(
             "SELECT ",

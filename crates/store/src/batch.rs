@@ -167,7 +167,7 @@ impl PreparedOp {
         let body = op.body();
         body.check_limits()?;
         // The commitment of a seal, a verdict and a redaction covers what the plan computes, so it is made there.
-        let computed = matches!(op, Op::CompleteRun(_) | Op::Reconcile(_) | Op::EraseRun(_));
+        let computed = matches!(op, Op::CompleteRun(_) | Op::SealRun(_) | Op::Reconcile(_) | Op::EraseRun(_));
         let commit = if computed { Hash::ZERO } else { body.commitment(&salt) };
         let step_leaves = match &op {
             Op::RecordStep(step) => Some(seal::step_leaves(step)),
@@ -201,6 +201,7 @@ fn fill_in(op: &mut Op, source: &Source) {
             op.id.get_or_insert_with(|| source.ack_id());
         }
         Op::EnsureRun(_)
+        | Op::SealRun(_)
         | Op::DescribeRun(_)
         | Op::EndTrace(_)
         | Op::SetExpectationStatus(_)

@@ -10,7 +10,7 @@ use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode,
+    TraceCounts, TreeNode, UnsealedRun,
 };
 
 use crate::batch::Batch;
@@ -137,6 +137,10 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Runs that wait for something that is neither acknowledged nor cleared, overdue or not, reconciled or not, by
     /// (started_at as first recorded, log index).
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>>;
+
+    /// Telemetry that waits for a seal and of which nothing came since `before`, the longest quiet first, at most `limit` (1 to
+    /// 1,000). Costs what it returns.
+    async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>>;
 
     /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
     /// returns, however many runs are pending.

@@ -116,6 +116,8 @@ pub struct RunRow {
     pub described_by_root: bool,
     /// Of telemetry: when its root span ended.
     pub root_ended_at: Option<Timestamp>,
+    /// Of telemetry whose root span has ended: when something last came that no seal covers.
+    pub unsealed_at: Option<Timestamp>,
     /// What the steps add up to.
     pub totals: Totals,
     /// What they added up to at the first seal. It stays, so that no run moves in a list that is sorted by it.

@@ -154,6 +154,8 @@ pub trait Snapshot {
     fn action(&self, run_no: u64, domain: &str, action: &str) -> Result<Option<ActionRow>>;
     /// Runs that wait for something ([`crate::rows::AuditState::waits`]), by (started_at, run number).
     fn waiting_runs(&self, stretch: Stretch) -> Result<Vec<RunRow>>;
+    /// Telemetry with an `unsealed_at` before a time, by (that time, run number), at most `limit`.
+    fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>>;
     /// Runs with a `due` before a time, by (due, run number), at most `limit`.
     fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>>;
 }

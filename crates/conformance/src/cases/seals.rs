@@ -22,7 +22,86 @@ cases!("seals":
     wrong_claims_are_refused_and_right_ones_accepted,
     a_gap_of_thousands_that_closes_late,
     telemetry_has_no_seed_to_hash,
+    telemetry_is_sealed_as_it_stands_and_again_after_late_spans,
+    telemetry_waits_for_a_seal_once_its_root_has_ended,
+    only_telemetry_is_sealed_as_it_stands,
+    a_completion_and_seals_of_the_server_agree_on_the_status,
 );
+
+/// A span that has ended.
+fn ended(run: &str, id: &str, parent: Option<&str>) -> Value {
+    with(span(run, id, parent), json!({"ended_at": "2026-01-01T00:00:05Z"}))
+}
+
+fn seal(run: &str, n: u64) -> Value {
+    json!({"op": "seal_run", "run_id": run, "n": n, "status": "completed", "completed_at": "2026-01-01T00:00:05Z"})
+}
+
+fn unsealed(cx: &Context) -> Vec<String> {
+    let runs = block_on(cx.ledger().unsealed_runs(tracekeep_core::Timestamp::MAX, 100)).expect("who waits");
+    runs.into_iter().map(|run| format!("{} {}", run.run_id, run.seals)).collect()
+}
+
+fn telemetry_is_sealed_as_it_stands_and_again_after_late_spans(cx: &mut Context) {
+    cx.record(&[ensure_otlp("o"), ended("o", "child", Some("root")), ended("o", "root", None)]);
+    let first = cx.record(&[seal("o", 0)]);
+    let run = cx.run("o");
+    assert_eq!((run.status.as_str(), run.seals, run.entries), ("completed", 1, 4));
+    assert!(run.root_hash.is_some() && run.run_root.is_some());
+    cx.again(&[seal("o", 0)], &first);
+    // Late spans are recorded, and the run is sealed again over them.
+    cx.record(&[ended("o", "late", Some("root"))]);
+    assert!(cx.trace("o", "late").late);
+    let second = cx.record(&[seal("o", 1)]);
+    assert!(second.ops[0].log_index > first.ops[0].log_index);
+    let again = cx.run("o");
+    assert_eq!((again.seals, again.traces, again.completed_at), (2, 3, run.completed_at));
+    assert_ne!(again.run_root, run.run_root);
+    assert_eq!(again.root_hash, run.root_hash, "the hashes are over steps, and there are none");
+    cx.refuse(&[seal("o", 0)], "conflict");
+    cx.refuse(&[seal("o", 3)], "conflict");
+}
+
+fn telemetry_waits_for_a_seal_once_its_root_has_ended(cx: &mut Context) {
+    cx.record(&[ensure_otlp("a"), ended("a", "child", Some("root")), ensure_otlp("b"), ended("b", "root", None)]);
+    assert_eq!(unsealed(cx), ["b 0"], "nobody knows when the first one ends");
+    cx.record(&[ended("a", "root", None)]);
+    // Of one moment, by their place in the log.
+    assert_eq!(unsealed(cx), ["a 0", "b 0"]);
+    cx.record(&[seal("b", 0), start("r"), thought("r", "t"), complete("r")]);
+    assert_eq!(unsealed(cx), ["a 0"]);
+    cx.record(&[ended("b", "late", Some("root"))]);
+    assert_eq!(unsealed(cx), ["a 0", "b 1"]);
+    // What is no part of what a seal covers makes nobody wait.
+    cx.record(&[seal("a", 0), seal("b", 1)]);
+    cx.record(&[json!({"op": "hold", "run_id": "a", "reason": "asked"})]);
+    assert_eq!(unsealed(cx), [""; 0]);
+    // In one batch with its seal, it is covered or not by its place.
+    cx.record(&[ended("a", "x", Some("root")), seal("a", 1)]);
+    assert_eq!(unsealed(cx), [""; 0]);
+    cx.record(&[ended("a", "y", Some("root")), seal("a", 2), ended("a", "z", Some("root"))]);
+    assert_eq!(unsealed(cx), ["a 3"]);
+    let quiet = block_on(cx.ledger().unsealed_runs(tracekeep_core::Timestamp::MIN, 100)).expect("who waits");
+    assert_eq!(quiet, []);
+}
+
+fn only_telemetry_is_sealed_as_it_stands(cx: &mut Context) {
+    cx.refuse(&[seal("nobody", 0)], "run_not_found");
+    cx.record(&[start("r")]);
+    cx.refuse(&[seal("r", 0)], "conflict");
+    assert_eq!(cx.run("r").seals, 0);
+}
+
+fn a_completion_and_seals_of_the_server_agree_on_the_status(cx: &mut Context) {
+    cx.record(&[ensure_otlp("o"), ended("o", "root", None), with(complete("o"), json!({"status": "failed"}))]);
+    cx.record(&[ended("o", "late", Some("root"))]);
+    cx.refuse(&[seal("o", 1)], "conflict");
+    cx.record(&[with(seal("o", 1), json!({"status": "failed"}))]);
+    cx.record(&[ensure_otlp("p"), ended("p", "root", None), seal("p", 0)]);
+    cx.refuse(&[with(complete("p"), json!({"status": "failed"}))], "conflict");
+    cx.record(&[complete("p")]);
+    assert_eq!((cx.run("p").status.as_str(), cx.run("p").seals), ("completed", 2));
+}
 
 fn leaf(tag: &str, value: &Value) -> Hash {
     let text = canonical_json(value.to_string().as_bytes()).expect("JSON");

@@ -16,6 +16,6 @@ pub use free::JsonObject;
 pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use op::{Kind, Op};
 pub use redacted::{Redacted, RedactedCounts};
-pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, Source, StartRun, Violation};
+pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation};
 pub use step::{RecordStep, ReplayBehavior, StepStatus};
 pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

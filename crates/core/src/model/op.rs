@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::model::{
     Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, Reconcile,
-    RecordStep, RecordTrace, Redacted, ReleaseHold, SetBaseline, SetExpectationStatus, StartRun, TraceType,
+    RecordStep, RecordTrace, Redacted, ReleaseHold, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -71,6 +71,8 @@ pub enum Op {
     EndTrace(EndTrace),
     /// Completes and seals a run.
     CompleteRun(CompleteRun),
+    /// Seals a telemetry run.
+    SealRun(SealRun),
     /// Erases a run.
     EraseRun(EraseRun),
     /// Holds a run or a tag.
@@ -101,6 +103,7 @@ macro_rules! each_op {
             Op::RecordTrace($op) => $body,
             Op::EndTrace($op) => $body,
             Op::CompleteRun($op) => $body,
+            Op::SealRun($op) => $body,
             Op::EraseRun($op) => $body,
             Op::Hold($op) => $body,
             Op::ReleaseHold($op) => $body,
@@ -126,6 +129,7 @@ impl Op {
             Self::RecordTrace(_) => "record_trace",
             Self::EndTrace(_) => "end_trace",
             Self::CompleteRun(_) => "complete_run",
+            Self::SealRun(_) => "seal_run",
             Self::EraseRun(_) => "erase_run",
             Self::Hold(_) => "hold",
             Self::ReleaseHold(_) => "release_hold",
@@ -140,7 +144,7 @@ impl Op {
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 16] {
+    pub fn shapes() -> [(&'static str, Shape); 17] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -149,6 +153,7 @@ impl Op {
             ("record_trace", Shape::of::<RecordTrace>()),
             ("end_trace", Shape::of::<EndTrace>()),
             ("complete_run", Shape::of::<CompleteRun>()),
+            ("seal_run", Shape::of::<SealRun>()),
             ("erase_run", Shape::of::<EraseRun>()),
             ("hold", Shape::of::<Hold>()),
             ("release_hold", Shape::of::<ReleaseHold>()),
@@ -173,6 +178,7 @@ impl Op {
             Self::RecordTrace(op) => Some(&op.run_id),
             Self::EndTrace(op) => Some(&op.run_id),
             Self::CompleteRun(op) => Some(&op.run_id),
+            Self::SealRun(op) => Some(&op.run_id),
             Self::EraseRun(op) => Some(&op.run_id),
             Self::Hold(op) => op.run_id.as_ref(),
             Self::ReleaseHold(op) => op.run_id.as_ref(),
@@ -221,6 +227,7 @@ impl Op {
             "record_trace" => read_whole(value, at).map(Self::RecordTrace),
             "end_trace" => read_whole(value, at).map(Self::EndTrace),
             "complete_run" => read_whole(value, at).map(Self::CompleteRun),
+            "seal_run" => read_whole(value, at).map(Self::SealRun),
             "erase_run" => read_whole(value, at).map(Self::EraseRun),
             "hold" => read_whole(value, at).map(Self::Hold),
             "release_hold" => read_whole(value, at).map(Self::ReleaseHold),
@@ -248,6 +255,7 @@ impl Op {
         let name: String = crate::wire::take_required(&mut object, "op", &Path::ROOT)?;
         let computed: &[&str] = match name.as_str() {
             "complete_run" => &crate::seal::COMPUTED_ONLY,
+            "seal_run" => &crate::seal::COMPUTED[1..],
             "erase_run" => &crate::erasure::COMPUTED,
             "reconcile" => &["verdict"],
             _ => &[],
@@ -321,6 +329,7 @@ impl Op {
             Self::Expect(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
             Self::Ack(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
             Self::EnsureRun(_)
+            | Self::SealRun(_)
             | Self::DescribeRun(_)
             | Self::EndTrace(_)
             | Self::SetExpectationStatus(_)
@@ -342,6 +351,7 @@ impl Op {
             Self::Expect(op) => Some(&mut op.redacted),
             Self::Ack(op) => Some(&mut op.redacted),
             Self::EnsureRun(_)
+            | Self::SealRun(_)
             | Self::EraseRun(_)
             | Self::Hold(_)
             | Self::ReleaseHold(_)
@@ -369,7 +379,7 @@ impl Op {
                 label("agent_id", op.agent_id.as_deref(), 1)?;
                 label("policy_snapshot_id", op.policy_snapshot_id.as_deref(), 1)
             }
-            Self::EnsureRun(_) | Self::ClearAudit(_) | Self::Reconcile(_) => Ok(()),
+            Self::EnsureRun(_) | Self::SealRun(_) | Self::ClearAudit(_) | Self::Reconcile(_) => Ok(()),
             Self::Expect(op) => op.check(),
             Self::Ack(op) => op.check(),
             Self::SetExpectationStatus(op) => op.check(),

@@ -183,6 +183,21 @@ object! {
     }
 }
 
+object! {
+    /// Seals a telemetry run as it stands, for the nth time: what its server does once it has been quiet. Late spans may follow,
+    /// and another seal after them.
+    pub struct SealRun {
+        /// Names the run.
+        required run_id: RunId,
+        /// Which seal of the run it is to be, from 0: the same again is a duplicate.
+        required n: u64,
+        /// How the run ended, by its root span.
+        required status: FinalStatus,
+        /// When its root span ended.
+        optional completed_at: Timestamp,
+    }
+}
+
 impl CompleteRun {
     /// Ends `run_id` with `status`, claiming nothing.
     #[must_use]

@@ -10,7 +10,7 @@ use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
     Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, Reconcile, RecordStep,
-    RecordTrace, ReleaseHold, SetBaseline, SetExpectationStatus, StartRun, TraceType, Violation,
+    RecordTrace, ReleaseHold, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -160,6 +160,7 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### record_trace", &RecordTrace::members());
     check_members("### end_trace", &EndTrace::members());
     check_members("### complete_run", &CompleteRun::members());
+    check_members("### seal_run", &SealRun::members());
     check_members("### erase_run", &EraseRun::members());
     check_members("### hold", &Hold::members());
     check_members("### release_hold", &ReleaseHold::members());

@@ -84,6 +84,7 @@ fn a_member_that_nobody_knows_is_refused_in_every_op() {
         ("record_trace", r#","run_id":"r","trace_type":{"type":"Thought","content":"c"}"#),
         ("end_trace", r#","run_id":"r","id":"t","status":"ok""#),
         ("complete_run", r#","run_id":"r","status":"completed""#),
+        ("seal_run", r#","run_id":"r","n":0,"status":"completed""#),
     ] {
         let op = |more: &str| format!("{{\"op\":\"{name}\"{required}{more}}}");
         assert!(accept(&op("")).is_ok(), "{name}");

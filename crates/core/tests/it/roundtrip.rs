@@ -11,8 +11,8 @@ use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
     CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject, Kind, Op,
-    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, SetBaseline, Source, StartRun,
-    StepStatus, TraceStatus, TraceType, Violation,
+    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, SealRun, SetBaseline, Source,
+    StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -348,6 +348,8 @@ fn op() -> BoxedStrategy<Op> {
         record_trace(),
         end_trace(),
         complete_run().prop_map(Op::CompleteRun),
+        (run_id(), any::<u64>(), word(FinalStatus::ALL), of(time()))
+            .prop_map(|(run_id, n, status, completed_at)| { Op::SealRun(SealRun { run_id, n, status, completed_at }) }),
         erasure(0),
         erasure(1),
         erasure(2),
@@ -508,7 +510,7 @@ proptest! {
         }
         let Op::CompleteRun(op) = &checked else { unreachable!("the op was made above") };
         let verdict = figures.verdict.clone().filter(|verdict| !verdict.is_null());
-        let sealed = Sealed { op: op.clone(), figures: Figures { verdict, ..figures } };
+        let sealed = Sealed { op: op.clone(), is_own: false, figures: Figures { verdict, ..figures } };
         let body = sealed.body();
         check_body(&body);
         if body.check_limits().is_err() {
@@ -570,7 +572,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
             Err(error) => *refused.entry(error.code().as_str()).or_default() += 1,
         }
     }
-    assert_eq!(accepted.len(), 11, "{accepted:?}");
+    assert_eq!(accepted.len(), 12, "{accepted:?}");
     assert!(accepted.values().all(|count| *count > 100), "{accepted:?}");
     for code in ["invalid_member", "too_large", "too_deep", "too_many", "reserved_name", "number_out_of_range"] {
         assert!(refused.contains_key(code), "{code}: {refused:?}");

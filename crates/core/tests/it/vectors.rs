@@ -472,7 +472,7 @@ impl Log {
             totals,
             verdict: None,
         };
-        Sealed { op, figures }
+        Sealed { op, is_own: false, figures }
     }
 }
 

@@ -318,6 +318,9 @@ routes! {
     GET "/api/v1/events" "New entries as server-sent events, from the head or from Last-Event-ID"
         [], Nothing, Other("text/event-stream", "id: the log index; data: {log_index, run, seq, kind, recorded_at}")
         => crate::events::events;
+    GET "/api/v1/telemetry/unsealed" "Runs from telemetry whose root span has ended and that wait for a seal, the longest quiet first"
+        [time("before", "quiet since before this time; now unless told"), LIMIT],
+        Nothing, Gives::Page("items", Shape::of::<view::UnsealedRun>) => reads::unsealed;
     POST "/v1/traces" "OTLP/HTTP: export spans, as protobuf or JSON"
         [], Otlp, Gives::Otlp => crate::otlp::traces;
     GET "/healthz" "Whether the process is alive"

@@ -3,10 +3,13 @@
 use std::str::FromStr;
 
 use axum::response::Response;
+use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Level;
 use tracekeep_core::id::{BaselineName, TraceId};
+use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
 use tracekeep_store::{
-    Between, Code, CompareQuery, CountsQuery, Error, Order, RunFilter, RunQuery, TraceFilter, TraceQuery, TreeQuery,
+    Between, Code, CompareQuery, CountsQuery, Error, Order, Page, RunFilter, RunQuery, TraceFilter, TraceQuery,
+    TreeQuery,
 };
 
 use super::{list, page, searched, view};
@@ -193,4 +196,14 @@ pub(crate) async fn rebuild(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.rebuild_indices(Some(&run_id)).await).await?))
+}
+
+pub(crate) async fn unsealed(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let before = params.parse::<Timestamp>("before", "is RFC 3339")?;
+    let limit = params.parse("limit", "is a number of runs, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
+    params.finish()?;
+    let before = before.unwrap_or_else(|| call.app.audit().clock.now());
+    let items = call.app.read(async move |store| store.unsealed_runs(before, limit).await).await?;
+    Ok(page(&Page::of(items, None)))
 }

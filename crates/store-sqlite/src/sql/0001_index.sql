@@ -60,6 +60,13 @@ CREATE TABLE run_count (
 CREATE INDEX run_waiting ON run (started_at) WHERE waits = 1;
 CREATE INDEX run_by_due ON run (due) WHERE due IS NOT NULL;
 
+-- Telemetry that waits for a seal, by when something last came that none covers.
+CREATE TABLE run_unsealed (
+    at INTEGER NOT NULL,
+    run_no INTEGER NOT NULL,
+    PRIMARY KEY (at, run_no)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE run_tag (
     tag TEXT NOT NULL,
     started_at INTEGER NOT NULL,

@@ -99,6 +99,8 @@ pub(super) struct Index {
     actions: HashMap<(u64, String, String), ActionRow>,
     /// Runs that wait for something, by (started_at, run number).
     waiting: BTreeSet<Position>,
+    /// Telemetry that waits for a seal, by when something last came.
+    unsealed: BTreeSet<Position>,
     /// Runs that something falls due of, by when.
     due: BTreeSet<Position>,
 }
@@ -133,6 +135,7 @@ impl Index {
             facts: BTreeMap::new(),
             actions: HashMap::new(),
             waiting: BTreeSet::new(),
+            unsealed: BTreeSet::new(),
             due: BTreeSet::new(),
         }
     }
@@ -158,6 +161,7 @@ impl Index {
                     && self.runs == other.runs
                     && self.run_order == other.run_order
                     && self.waiting == other.waiting
+                    && self.unsealed == other.unsealed
                     && self.due == other.due,
             ),
             ("run_count", self.run_counts == other.run_counts),
@@ -268,9 +272,12 @@ impl Index {
         self.actions.retain(|(own, _, _), _| *own != run_no);
     }
 
-    /// Takes a run out of those that wait, and of those that something falls due of.
+    /// Takes a run out of those that wait for something, or for a seal, and of those that something falls due of.
     fn unwatch(&mut self, row: &RunRow) {
         self.waiting.remove(&(row.started_at, row.run_no));
+        if let Some(at) = row.unsealed_at {
+            self.unsealed.remove(&(at, row.run_no));
+        }
         if let Some(due) = row.audit.due {
             self.due.remove(&(due, row.run_no));
         }
@@ -291,6 +298,7 @@ impl Index {
         if row.audit.waits() {
             self.waiting.insert((row.started_at, row.run_no));
         }
+        self.unsealed.extend(row.unsealed_at.map(|at| (at, row.run_no)));
         self.due.extend(row.audit.due.map(|due| (due, row.run_no)));
         self.run_nos.insert(row.run_id.clone(), row.run_no);
         self.runs.insert(row.run_no, row);
@@ -626,6 +634,11 @@ impl Snapshot for Index {
     fn waiting_runs(&self, wanted: Stretch) -> Result<Vec<RunRow>> {
         let positions = stretch(&self.waiting, wanted, |at| at, |at| *at);
         Ok(positions.into_iter().filter_map(|(_, run_no)| self.runs.get(&run_no).cloned()).collect())
+    }
+
+    fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {
+        let rows = self.unsealed.range(..(before, 0)).take(limit as usize);
+        Ok(rows.filter_map(|(_, run_no)| self.runs.get(run_no)).cloned().collect())
     }
 
     fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<RunRow>> {

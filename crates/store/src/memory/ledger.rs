@@ -10,7 +10,7 @@ use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode,
+    TraceCounts, TreeNode, UnsealedRun,
 };
 
 use super::index::Index;
@@ -203,6 +203,10 @@ impl LedgerStore for MemoryLedger {
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
         read::pending(&*self.lock(), page)
+    }
+
+    async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {
+        read::unsealed(&*self.lock(), before, limit)
     }
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {

@@ -2,7 +2,9 @@
 
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{ItemId, Key, LedgerId, RunId};
-use tracekeep_core::model::{CompleteRun, DescribeRun, HoldOn, Kind, Op, RecordStep, RunStatus, Source, StartRun};
+use tracekeep_core::model::{
+    CompleteRun, DescribeRun, HoldOn, Kind, Op, RecordStep, RunStatus, SealRun, Source, StartRun,
+};
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
 use tracekeep_core::wire::to_json;
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
@@ -301,6 +303,7 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::RecordTrace(op) => trace::record(op, prepared, work),
         Op::EndTrace(op) => trace::end(op, prepared, work),
         Op::CompleteRun(op) => complete_run(op, prepared, work),
+        Op::SealRun(op) => seal_run(op, prepared, work),
         Op::SetBaseline(op) => baseline::set(op, prepared, work),
         Op::EraseRun(op) => hold::erase(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
@@ -383,6 +386,7 @@ fn new_run(
         described_by: None,
         described_by_root: false,
         root_ended_at: None,
+        unsealed_at: None,
         totals: Totals::default(),
         sealed_totals: None,
         fold: Fold::new(plan_hash, seed),
@@ -462,9 +466,42 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
         demand(prepared, entry, work.context.ledger)?;
         return Ok(earlier(entry, work.context));
     }
-    let row = row.clone();
-    let (sealed, gaps) = (row.fold.clone(), work.waiting(&op.run_id).clone());
-    let mut sealed = seal(op, &row, sealed, &gaps)?;
+    if row.status != RunStatus::Running && row.status != op.status.into() {
+        return Err(Error::new(Code::Conflict, "the run was sealed with another status"));
+    }
+    let done = append_seal(op, false, prepared, work)?;
+    work.run_mut(&op.run_id)?.completed_by = Some(done.log_index);
+    Ok(done)
+}
+
+/// Seals a telemetry run as it stands.
+fn seal_run(op: &SealRun, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    let row = work.run(&op.run_id).ok_or_else(no_run)?;
+    if row.source != Source::Otlp {
+        return Err(Error::new(Code::Conflict, "only a run from telemetry is sealed as it stands"));
+    }
+    let refuse = |detail| Err(Error::new(Code::Conflict, detail).at("/n"));
+    if op.n + 1 == row.seals {
+        let entry = row.sealed_by.and_then(|log_index| work.new_entry(log_index));
+        let entry = entry.or_else(|| work.found.seals.get(&op.run_id));
+        let entry = entry.ok_or_else(|| Error::new(Code::Corrupt, "the run's latest seal is not there"))?;
+        return Ok(earlier(entry, work.context));
+    }
+    if op.n != row.seals {
+        return refuse("the run has another number of seals");
+    }
+    if row.completed_by.is_some() && row.status != op.status.into() {
+        return Err(Error::new(Code::Conflict, "the run was completed with another status").at("/status"));
+    }
+    let end = CompleteRun { completed_at: op.completed_at, ..CompleteRun::new(op.run_id.clone(), op.status) };
+    append_seal(&end, true, prepared, work)
+}
+
+/// Appends the next seal of a run.
+fn append_seal(op: &CompleteRun, is_own: bool, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    let row = work.run(&op.run_id).ok_or_else(no_run)?.clone();
+    let (fold, gaps) = (row.fold.clone(), work.waiting(&op.run_id).clone());
+    let mut sealed = Sealed { is_own, ..seal(op, &row, fold, &gaps)? };
     let (verdict, before) = (audit::at_seal(&op.run_id, work)?, audit::before(&op.run_id, work)?);
     sealed.figures.verdict = verdict.as_ref().map(|reconciled| to_json(&reconciled.verdict));
     let body = sealed.body();
@@ -475,8 +512,8 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     row.status = op.status.into();
     row.seals += 1;
     row.sealed_by = Some(log_index);
+    row.unsealed_at = None;
     row.sealed_totals.get_or_insert(row.totals.into());
-    row.completed_by = Some(log_index);
     row.behaviour_hash = sealed.op.behaviour_hash;
     row.root_hash = sealed.op.root_hash;
     let Some(reconciled) = verdict else { return Ok(Done::now(log_index, work)) };
@@ -518,7 +555,7 @@ fn seal(
         totals: row.totals,
         verdict: None,
     };
-    Ok(Sealed { op: sealed, figures })
+    Ok(Sealed { op: sealed, is_own: false, figures })
 }
 
 fn claim(name: &str, claimed: &mut Option<Hash>, computed: Option<Hash>) -> Result<()> {

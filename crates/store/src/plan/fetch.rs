@@ -27,6 +27,8 @@ pub struct Needs {
     pub starts: Vec<RunId>,
     /// Runs whose completion is compared, if there is one; else the leaves of their steps beyond the folded prefix.
     pub completions: Vec<RunId>,
+    /// Runs that are sealed as they stand: their latest seal, and the leaves of their steps beyond the folded prefix.
+    pub seals: Vec<RunId>,
     /// (run, topic) of descriptions.
     pub topics: Vec<(RunId, String)>,
     /// (run, index) of steps.
@@ -106,6 +108,7 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
             Op::RecordStep(op) => needs.steps.push((run.clone(), op.index)),
             Op::CompleteRun(_) => needs.completions.push(run.clone()),
+            Op::SealRun(_) => needs.seals.push(run.clone()),
             Op::Expect(_) | Op::Ack(_) | Op::SetExpectationStatus(_) | Op::ClearAudit(_) | Op::Reconcile(_) => {
                 audit::needs(op, run, &mut needs);
             }
@@ -153,6 +156,8 @@ pub struct Found {
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
     pub completions: HashMap<RunId, Entry>,
+    /// The latest seals of those that are sealed as they stand.
+    pub seals: HashMap<RunId, Entry>,
     /// Leaves of steps beyond the folded prefix, by index: all of them for a completion, else what the batch may fold.
     pub step_leaves: HashMap<RunId, Vec<(u32, StepLeaves)>>,
     /// Descriptions that exist.
@@ -239,6 +244,16 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         if let Some(log_index) = row.completed_by {
             found.completions.insert(run_id.clone(), bodies.entry(log_index)?);
         } else if row.steps > row.fold.steps() {
+            let leaves = leaves(snapshot, row, STEP_INDEX_MAX + 1)?;
+            found.step_leaves.insert(run_id.clone(), leaves);
+        }
+    }
+    for run_id in &needs.seals {
+        let Some(row) = found.runs.get(run_id) else { continue };
+        if let Some(log_index) = row.sealed_by {
+            found.seals.insert(run_id.clone(), bodies.entry(log_index)?);
+        }
+        if row.steps > row.fold.steps() {
             let leaves = leaves(snapshot, row, STEP_INDEX_MAX + 1)?;
             found.step_leaves.insert(run_id.clone(), leaves);
         }

@@ -95,10 +95,30 @@ impl<'a> Work<'a> {
 
     /// The rows and entries to write.
     pub(super) fn finish(mut self) -> (Vec<Entry>, Vec<Hash>, Vec<Change>) {
+        self.note_unsealed();
         self.changes.extend(self.facts.into_iter().map(Change::Fact));
         self.changes.extend(self.actions.into_values().map(Change::Action));
         self.changes.extend(self.runs.into_iter().map(|row| Change::Run(Box::new(row))));
         (self.entries, self.leaves, self.changes)
+    }
+
+    /// Telemetry is sealed once it has been quiet after its root span ended; what comes later makes it wait anew.
+    fn note_unsealed(&mut self) {
+        for row in &mut self.runs {
+            if row.source != Source::Otlp || row.root_ended_at.is_none() {
+                continue;
+            }
+            let is_covered = |entry: &Entry| row.sealed_by.is_some_and(|seal| entry.log_index < seal);
+            let is_new = self.entries.iter().any(|entry| {
+                let is_sealable =
+                    matches!(entry.kind, Kind::RunDescribed | Kind::Step | Kind::Trace | Kind::TraceEnded);
+                let is_own = entry.run.as_ref().is_some_and(|(run_no, _)| *run_no == row.run_no);
+                is_sealable && is_own && !is_covered(entry)
+            });
+            if is_new {
+                row.unsealed_at = Some(self.context.recorded_at);
+            }
+        }
     }
 
     pub(super) fn next_index(&self) -> u64 {

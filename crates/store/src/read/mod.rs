@@ -19,7 +19,7 @@ pub use compare::compare;
 pub use holds::holds;
 pub use matches::matches;
 pub use proofs::{consistency, entries, events, head, inclusion, root_at};
-pub use runs::{run, run_count, runs};
+pub use runs::{run, run_count, runs, unsealed};
 pub use steps::{step, steps};
 pub(crate) use traces::with_end;
 pub use traces::{trace, trace_counts, traces};

@@ -5,12 +5,12 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
 use tracekeep_core::model::{DescribeRun, Op, Redacted, StartRun};
 use tracekeep_core::seal::Sealed;
-use tracekeep_core::view::{Run, RunCount};
+use tracekeep_core::view::{Run, RunCount, UnsealedRun};
 
 use super::{Meter, Walk, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
-use crate::query::{Order, Page, RunFilter, RunQuery, RunSort};
+use crate::query::{Order, Page, PageRequest, RunFilter, RunQuery, RunSort};
 use crate::rows::{Entry, RunRow, SealedTotals};
 use crate::snapshot::{Position, Snapshot, Stretch};
 use crate::words::{Words, cut};
@@ -76,6 +76,21 @@ pub fn run_count(snapshot: &impl Snapshot, filter: &RunFilter) -> Result<RunCoun
             return Ok(RunCount { count, complete: true });
         }
     }
+}
+
+/// Telemetry that waits for a seal and of which nothing came since `before`, the longest quiet first; at most `limit`, 1 to
+/// 1,000.
+///
+/// # Errors
+/// `invalid_parameter`; what the snapshot fails with.
+pub fn unsealed(snapshot: &impl Snapshot, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {
+    PageRequest::first(limit).check()?;
+    let rows = snapshot.unsealed_runs(before, limit)?;
+    let each = rows.into_iter().filter_map(|row| {
+        let (unsealed_at, root_ended_at) = (row.unsealed_at?, row.root_ended_at?);
+        Some(UnsealedRun { run_id: row.run_id, seals: row.seals, status: row.status, root_ended_at, unsealed_at })
+    });
+    Ok(each.collect())
 }
 
 /// A filter, made ready for a walk over rows.

@@ -203,7 +203,7 @@ impl<S: Snapshot> Verifying<'_, S> {
     }
 
     fn seal(&mut self, sealed: &Sealed, place: &str) {
-        let Sealed { op, figures } = sealed;
+        let Sealed { op, figures, .. } = sealed;
         let n = self.report.seals;
         self.report.seals += 1;
         let header = self.header.filter(|_| !self.withheld.start);

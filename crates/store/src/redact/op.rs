@@ -14,6 +14,7 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
         }
         // What an operator says of the record is no part of a run.
         Op::EnsureRun(_)
+        | Op::SealRun(_)
         | Op::EraseRun(_)
         | Op::Hold(_)
         | Op::ReleaseHold(_)
