@@ -14,6 +14,7 @@ mod otlp;
 mod page;
 mod params;
 mod problem;
+mod quiet;
 mod routes;
 mod serve;
 mod stall;
@@ -22,5 +23,6 @@ mod sweep;
 
 pub use openapi::document as openapi_document;
 pub use problem::{CODES, error_codes_of, error_page};
+pub use quiet::SealOptions;
 pub use serve::{Bound, ConnectionLimits, bind};
 pub use state::{App, AuditOptions};

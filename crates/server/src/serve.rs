@@ -93,6 +93,7 @@ impl Bound {
         let router = router(app.clone());
         let mut open = JoinSet::new();
         let watching = tokio::spawn(crate::sweep::watch(app.clone()));
+        let sealing = tokio::spawn(crate::quiet::watch(app.clone()));
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -112,7 +113,7 @@ impl Bound {
         app.stop();
         let ended = async {
             while open.join_next().await.is_some() {}
-            drop(watching.await);
+            drop((watching.await, sealing.await));
         };
         if tokio::time::timeout(limits.drain, ended).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut off");

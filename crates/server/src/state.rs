@@ -13,6 +13,7 @@ use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt
 use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ServerCode};
+use crate::quiet::SealOptions;
 
 /// The ledger behind the routes, with what surrounds it: admission, metrics, and word of new entries.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ struct Shared {
     /// Hosts that a browser may name; `None` where any may.
     hosts: Option<Vec<String>>,
     audit: AuditOptions,
+    sealing: SealOptions,
 }
 
 /// How the server audits.
@@ -60,8 +62,8 @@ impl App {
         let (size, _) = watch::channel(0);
         let (stopping, _) = watch::channel(false);
         let (admission, metrics) = (Admission::default(), Metrics::default());
-        let audit = AuditOptions::default();
-        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit }))
+        let (audit, sealing) = (AuditOptions::default(), SealOptions::default());
+        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit, sealing }))
     }
 
     /// The same, auditing so. To be said before the app is served.
@@ -72,6 +74,20 @@ impl App {
     pub fn auditing(mut self, audit: AuditOptions) -> Self {
         Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").audit = audit;
         self
+    }
+
+    /// The same, sealing telemetry so. To be said before the app is served.
+    ///
+    /// # Panics
+    /// Where the app is shared already.
+    #[must_use]
+    pub fn sealing_telemetry(mut self, sealing: SealOptions) -> Self {
+        Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").sealing = sealing;
+        self
+    }
+
+    pub(crate) fn sealing(&self) -> SealOptions {
+        self.0.sealing
     }
 
     pub(crate) fn audit(&self) -> &AuditOptions {

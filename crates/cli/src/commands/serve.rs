@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracekeep_server::{App, AuditOptions, Bound, bind};
+use tracekeep_server::{App, AuditOptions, Bound, SealOptions, bind};
 use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -15,7 +15,7 @@ use crate::print::{plain, talk};
 /// Threads that reads may block at once.
 const BLOCKING_THREADS_MAX: usize = 16;
 
-/// How often what is overdue is looked for.
+/// How often what is overdue, or quiet, is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
@@ -56,7 +56,8 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         sweep_every: Some(SWEEP_EVERY),
         ..AuditOptions::default()
     };
-    let app = App::new(ledger, gate, bound.loopback_hosts()).auditing(audit);
+    let sealing = SealOptions { every: Some(SWEEP_EVERY), ..SealOptions::default() };
+    let app = App::new(ledger, gate, bound.loopback_hosts()).auditing(audit).sealing_telemetry(sealing);
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)

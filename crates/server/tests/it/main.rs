@@ -8,6 +8,7 @@ mod gate;
 mod keys;
 mod otlp;
 mod page;
+mod quiet;
 mod replay;
 mod retention;
 mod trouble;
