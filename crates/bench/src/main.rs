@@ -3,6 +3,7 @@
 //! docs/benchmarks.md says how, and keeps the tables.
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
+mod audits;
 mod compare;
 mod cost;
 mod data;
@@ -51,7 +52,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 10] = [
+const FIGURES: [(&str, Figure); 12] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -63,6 +64,7 @@ const FIGURES: [(&str, Figure); 10] = [
     ("space", space::space),
     ("gc", gc::gc),
     ("cost", cost::cost),
+    ("audits", audits::audits),
 ];
 
 fn main() -> ExitCode {
