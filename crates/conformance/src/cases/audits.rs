@@ -40,6 +40,7 @@ cases!("audits":
     pending_runs_are_those_that_wait,
     the_seal_carries_the_verdict,
     what_comes_after_the_seal_gives_a_new_verdict,
+    a_seal_of_telemetry_carries_the_verdict_too,
     several_writers_that_acknowledge_one_run_at_once_lose_nothing,
     a_run_has_a_bounded_number_of_facts,
     long_names_never_keep_a_run_from_being_sealed,
@@ -482,6 +483,16 @@ fn the_seal_carries_the_verdict(cx: &mut Context) {
     cx.again(&[expect("r", "f", "y", 9), complete("r")], &sealed);
     let plain = cx.record(&[start("plain"), complete("plain")]);
     assert_eq!(sealed_verdict(cx, plain.ops[1].log_index), Value::Null);
+}
+
+fn a_seal_of_telemetry_carries_the_verdict_too(cx: &mut Context) {
+    let seal = |n: u32| json!({"op": "seal_run", "run_id": "o", "n": n, "status": "completed"});
+    cx.record(&[crate::ops::ensure_otlp("o"), expect("o", "e", "x", 5)]);
+    let first = cx.record(&[seal(0)]);
+    assert_eq!(sealed_verdict(cx, first.ops[0].log_index)["pending"][0]["action"], "x");
+    cx.record(&[ack("o", "a", "x", "SUCCESS"), crate::ops::span("o", "late", None)]);
+    let second = cx.record(&[seal(1)]);
+    assert_eq!(sealed_verdict(cx, second.ops[0].log_index)["status"], "COMPLETE");
 }
 
 fn what_comes_after_the_seal_gives_a_new_verdict(cx: &mut Context) {
