@@ -15,4 +15,5 @@ mod recorded;
 mod remainder;
 mod roundtrip;
 mod vectors;
+mod vectors_wire;
 mod views;

@@ -141,7 +141,7 @@ fn a_run_is_held_to_its_baseline() {
 }
 
 #[path = "../../examples/replay.rs"]
-#[expect(dead_code, clippy::print_stdout, reason = "its main is for who runs it by hand")]
+#[expect(dead_code, reason = "its main is for who runs it by hand")]
 mod example;
 
 #[test]
