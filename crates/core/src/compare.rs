@@ -66,6 +66,8 @@ words! {
         Erased = "erased",
         /// A member that its hashes cover was redacted.
         Redacted = "redacted",
+        /// It has neither steps nor a plan: its hashes cover no more than its seed and how it ended.
+        NothingHashed = "nothing_hashed",
     }
 }
 

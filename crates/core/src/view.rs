@@ -111,6 +111,8 @@ object! {
         required seals: u64,
         /// Where it stands.
         required status: RunStatus,
+        /// Whether a caller said how it ended: then that stays.
+        required completed: bool,
         /// When its root span ended.
         required root_ended_at: Timestamp,
         /// When something last came that no seal covers.

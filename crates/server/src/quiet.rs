@@ -44,7 +44,7 @@ impl App {
         let count = runs.len();
         for runs in runs.chunks(TOGETHER) {
             let runs = runs.to_vec();
-            let seals = self.read_plain(async move |store| seals(store, runs).await).await?;
+            let seals = self.read_plain(async move |store| Ok(seals(store, runs).await)).await?;
             let batches = seals.into_iter().map(|seal| Batch::one(Op::SealRun(seal))).collect();
             for refused in self.commit(batches, self.admission().empty()).await.into_iter().filter_map(Result::err) {
                 tracing::warn!(code = refused.code(), "a quiet run could not be sealed");
@@ -54,26 +54,40 @@ impl App {
     }
 }
 
-async fn seals(store: &dyn LedgerStore, runs: Vec<UnsealedRun>) -> Result<Vec<SealRun>, Error> {
+async fn seals(store: &dyn LedgerStore, runs: Vec<UnsealedRun>) -> Vec<SealRun> {
     let mut seals = Vec::with_capacity(runs.len());
-    for UnsealedRun { run_id, seals: n, status, root_ended_at, .. } in runs {
+    for UnsealedRun { run_id, seals: n, status, completed, root_ended_at, .. } in runs {
         let status = match status {
-            RunStatus::Completed => FinalStatus::Completed,
-            RunStatus::Failed => FinalStatus::Failed,
-            RunStatus::Aborted => FinalStatus::Aborted,
-            RunStatus::Running if has_failed(store, &run_id).await? => FinalStatus::Failed,
-            RunStatus::Running => FinalStatus::Completed,
+            RunStatus::Completed if completed => FinalStatus::Completed,
+            RunStatus::Failed if completed => FinalStatus::Failed,
+            RunStatus::Aborted if completed => FinalStatus::Aborted,
+            _ => match has_failed(store, &run_id).await {
+                Ok(true) => FinalStatus::Failed,
+                Ok(false) => FinalStatus::Completed,
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "a quiet run could not be read");
+                    continue;
+                }
+            },
         };
         seals.push(SealRun { run_id, n, status, completed_at: Some(root_ended_at) });
     }
-    Ok(seals)
+    seals
 }
 
 /// Whether a root of the run states an error.
 async fn has_failed(store: &dyn LedgerStore, run_id: &RunId) -> Result<bool, Error> {
     let filter = TraceFilter { roots: true, status: Some(TraceStatus::Error), ..TraceFilter::default() };
-    let query = TraceQuery { filter, order: Order::Oldest, page: PageRequest::first(1) };
-    Ok(!store.traces(run_id, &query).await?.items.is_empty())
+    let mut query = TraceQuery { filter, order: Order::Oldest, page: PageRequest::first(1) };
+    loop {
+        let page = store.traces(run_id, &query).await?;
+        if !page.items.is_empty() {
+            return Ok(true);
+        }
+        // A page may end at its budget of rows before it found any.
+        let Some(cursor) = page.next_cursor else { return Ok(false) };
+        query.page.cursor = Some(cursor);
+    }
 }
 
 /// Looks again and again, until the server stops.

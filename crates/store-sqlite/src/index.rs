@@ -103,10 +103,12 @@ impl Index {
 
     /// Takes every row of a run away, and the names that it alone used.
     fn erase(&mut self, conn: &Connection, run_no: u64, run_id: &RunId, before: Option<&RunRow>) -> Result<()> {
-        self.runs.get_mut().remove(run_id);
+        let kept = self.runs.get_mut().remove(run_id);
+        // The plan's row may be ahead of the stored one, by what the same group did before.
+        let stored = kept.as_ref().map_or(before, |kept| kept.stored.as_deref());
         // What other runs use is told by their counters.
         self.flush_counts(conn)?;
-        put_unsealed(conn, before, None)?;
+        put_unsealed(conn, stored, None)?;
         for tag in before.iter().flat_map(|row| &row.tags) {
             let sql = "DELETE FROM run_tag WHERE tag = ?1 AND started_at = ?2 AND run_no = ?3";
             run(conn, sql, (tag, before.map(|row| row.started_at.as_nanos()), run_no))?;

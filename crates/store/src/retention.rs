@@ -143,7 +143,9 @@ pub fn expired(snapshot: &impl Snapshot, before: Timestamp, from: u64, limit: u3
             if recorded_at(snapshot, row.run_no)? >= before {
                 return Ok(found);
             }
-            match row.sealed_by.filter(|_| row.status != RunStatus::Running) {
+            // Telemetry that came after the seal waits for the next one.
+            let is_over = row.status != RunStatus::Running && row.unsealed_at.is_none();
+            match row.sealed_by.filter(|_| is_over) {
                 None => found.running += 1,
                 Some(sealed_by) if recorded_at(snapshot, sealed_by)? >= before => {}
                 Some(_) if is_held(snapshot, &row)? => found.held += 1,

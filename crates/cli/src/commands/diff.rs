@@ -111,6 +111,7 @@ const fn because(obstacle: Obstacle) -> &'static str {
     match obstacle {
         Obstacle::NotSealed => "is not sealed: complete it first",
         Obstacle::Erased => "was erased",
+        Obstacle::NothingHashed => "has neither steps nor a plan, so that nothing it did is compared",
         Obstacle::Redacted => "something that its hashes cover was redacted",
     }
 }

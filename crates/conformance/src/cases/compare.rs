@@ -11,6 +11,8 @@ use crate::ops::{complete, ensure_otlp, run_id, span, start, step, with};
 
 cases!("compare":
     runs_that_did_the_same_are_identical,
+    runs_of_which_nothing_is_hashed_are_not_called_the_same,
+    a_walk_goes_on_however_large_the_first_divergence_is,
     a_run_equals_itself,
     a_failed_run_never_equals_a_good_one,
     other_outputs_are_the_same_behaviour,
@@ -86,9 +88,42 @@ fn runs_that_did_the_same_are_identical(cx: &mut Context) {
     nothing_differs(&compared, Verdict::Identical);
     assert_eq!((compared.a.run_id.as_str(), compared.b.run_id.as_str()), ("a", "b"));
     assert_eq!((compared.a.steps, compared.a.root_hash), (5, cx.run("b").root_hash));
-    good(cx, "none", &[]);
-    good(cx, "empty", &[]);
+    let plan = json!({"plan": []});
+    sealed(cx, "none", plan.clone(), &[], "completed");
+    sealed(cx, "empty", plan, &[], "completed");
     nothing_differs(&whole(cx, "none", "empty"), Verdict::Identical);
+}
+
+/// Telemetry has traces alone: any two runs of it that ended alike have the same hashes.
+fn runs_of_which_nothing_is_hashed_are_not_called_the_same(cx: &mut Context) {
+    good(cx, "a", &[]);
+    cx.record(&[
+        start("b"),
+        json!({"op": "record_trace", "run_id": "b", "trace_type": {"type": "Thought", "content": "x"}}),
+    ]);
+    cx.record(&[complete("b")]);
+    assert_eq!(cx.run("a").root_hash, cx.run("b").root_hash);
+    let compared = compare(cx, "a", "b", &CompareQuery::default());
+    assert_eq!(compared.verdict, Verdict::Unverifiable);
+    let reasons: Vec<_> = compared.obstacles.iter().map(|one| (one.run_id.as_str(), one.reason)).collect();
+    assert_eq!(reasons, [("a", Obstacle::NothingHashed), ("b", Obstacle::NothingHashed)]);
+    sealed(cx, "failed", json!({}), &[], "failed");
+    assert_eq!(compare(cx, "a", "failed", &CompareQuery::default()).verdict, Verdict::Diverged);
+}
+
+/// Both starts, both seals and the first divergence stand on every page: with large ones, a walk never went on.
+fn a_walk_goes_on_however_large_the_first_divergence_is(cx: &mut Context) {
+    for run in ["a", "b"] {
+        cx.record(&[start(run)]);
+        let params = json!({"text": format!("{run}{}", "x".repeat(4_100_000))});
+        cx.record(&[with(step(run, 0), json!({ "params": params }))]);
+        cx.record(&[
+            with(step(run, 1), json!({"params": {"of": run}})),
+            with(step(run, 2), json!({"params": {"of": run}})),
+        ]);
+        cx.record(&[complete(run)]);
+    }
+    assert_eq!(walk(cx, "a", "b", 50).len(), 3);
 }
 
 fn a_run_equals_itself(cx: &mut Context) {

@@ -12,6 +12,7 @@ cases!("retention":
     old_runs_go_and_young_ones_stay,
     age_is_by_the_ledgers_own_clock,
     a_late_seal_makes_a_run_young,
+    telemetry_that_waits_for_its_next_seal_is_passed_over,
     running_and_held_runs_are_passed_over,
     a_baseline_is_passed_over,
     a_question_changes_nothing,
@@ -79,6 +80,20 @@ fn a_late_seal_makes_a_run_young(cx: &mut Context) {
     let report = done(cx, &GcRequest::default());
     assert_eq!((report.erased, report.running), (1, 0));
     assert_eq!(listed(cx), ["a"]);
+}
+
+/// Spans that came a moment ago are no more than a moment old, however old the seal before them is.
+fn telemetry_that_waits_for_its_next_seal_is_passed_over(cx: &mut Context) {
+    let span = |id: &str| with(span("o", id, None), json!({"ended_at": "2026-01-01T00:00:05Z"}));
+    let seal = |n: u64| json!({"op": "seal_run", "run_id": "o", "n": n, "status": "completed"});
+    cx.record(&[ensure_otlp("o"), span("root"), seal(0)]);
+    cx.sources.advance(31 * DAY);
+    cx.record(&[span("late")]);
+    let report = done(cx, &GcRequest::default());
+    assert_eq!((report.erased, report.running), (0, 1));
+    cx.record(&[seal(1)]);
+    cx.sources.advance(31 * DAY);
+    assert_eq!(done(cx, &GcRequest::default()).erased, 1);
 }
 
 fn running_and_held_runs_are_passed_over(cx: &mut Context) {

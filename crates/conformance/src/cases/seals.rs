@@ -60,6 +60,11 @@ fn telemetry_is_sealed_as_it_stands_and_again_after_late_spans(cx: &mut Context)
     assert_eq!(again.root_hash, run.root_hash, "the hashes are over steps, and there are none");
     cx.refuse(&[seal("o", 0)], "conflict");
     cx.refuse(&[seal("o", 3)], "conflict");
+    cx.refuse(&[with(seal("o", 0), json!({"n": u64::MAX}))], "conflict");
+    cx.record(&[ended("o", "later", Some("root"))]);
+    let keyed = cx.send_under("k", &[seal("o", 2)]).expect("a third seal");
+    let again = cx.send_under("k", &[seal("o", 2)]).expect("the same again");
+    assert_eq!((again.ops[0].log_index, again.replayed), (keyed.ops[0].log_index, true));
 }
 
 fn telemetry_waits_for_a_seal_once_its_root_has_ended(cx: &mut Context) {
@@ -93,10 +98,22 @@ fn only_telemetry_is_sealed_as_it_stands(cx: &mut Context) {
 }
 
 fn a_completion_and_seals_of_the_server_agree_on_the_status(cx: &mut Context) {
-    cx.record(&[ensure_otlp("o"), ended("o", "root", None), with(complete("o"), json!({"status": "failed"}))]);
+    cx.record(&[
+        ensure_otlp("o"),
+        ended("o", "root", None),
+        with(complete("o"), json!({"status": "failed", "termination_reason": "gave up"})),
+    ]);
+    let said = cx.run("o");
     cx.record(&[ended("o", "late", Some("root"))]);
     cx.refuse(&[seal("o", 1)], "conflict");
     cx.record(&[with(seal("o", 1), json!({"status": "failed"}))]);
+    let again = cx.run("o");
+    assert_eq!(
+        again.termination_reason.as_deref(),
+        Some("gave up"),
+        "a later seal takes back nothing that a caller said"
+    );
+    assert_eq!((again.completed_at, again.completion_metadata), (said.completed_at, said.completion_metadata));
     cx.record(&[ensure_otlp("p"), ended("p", "root", None), seal("p", 0)]);
     cx.refuse(&[with(complete("p"), json!({"status": "failed"}))], "conflict");
     cx.record(&[complete("p")]);

@@ -96,10 +96,6 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
         fetch_facts(run_id, &[FactKind::Expectation, FactKind::Ack, FactKind::Status], snapshot, found)?;
         fetch_verdict(run_id, bodies, found)?;
     }
-    for run_id in &needs.seals {
-        fetch_facts(run_id, &[FactKind::Expectation, FactKind::Ack, FactKind::Status], snapshot, found)?;
-        fetch_verdict(run_id, bodies, found)?;
-    }
     for run_id in &needs.expecting {
         let Some(audit) = found.audits.get(run_id) else { continue };
         if audit.actions.values().any(|action| action.said > 0) {

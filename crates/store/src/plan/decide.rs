@@ -228,6 +228,7 @@ fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
             matches!(recorded, Some(Op::DescribeRun(recorded)) if recorded.topic == op.topic)
         }
         Op::EraseRun(_) => entry.kind == Kind::Redaction,
+        Op::SealRun(_) => entry.kind == Kind::Sealed,
         Op::ReleaseHold(op) => {
             let recorded = entry.op()?;
             matches!(recorded, Some(Op::ReleaseHold(recorded)) if recorded.run_id == op.run_id && recorded.tag == op.tag)
@@ -481,7 +482,7 @@ fn seal_run(op: &SealRun, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<
         return Err(Error::new(Code::Conflict, "only a run from telemetry is sealed as it stands"));
     }
     let refuse = |detail| Err(Error::new(Code::Conflict, detail).at("/n"));
-    if op.n + 1 == row.seals {
+    if op.n.checked_add(1) == Some(row.seals) {
         let entry = row.sealed_by.and_then(|log_index| work.new_entry(log_index));
         let entry = entry.or_else(|| work.found.seals.get(&op.run_id));
         let entry = entry.ok_or_else(|| Error::new(Code::Corrupt, "the run's latest seal is not there"))?;

@@ -26,6 +26,7 @@ fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
     }
     let computed: &[&str] = match sent.body.member("op") {
         Some("\"complete_run\"") => &seal::COMPUTED,
+        Some("\"seal_run\"") => &seal::COMPUTED[1..],
         Some("\"erase_run\"") => &erasure::COMPUTED,
         Some("\"reconcile\"") => &["verdict"],
         _ => &[],

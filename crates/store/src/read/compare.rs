@@ -57,6 +57,14 @@ pub fn compare(snapshot: &impl Snapshot, a: &RunId, b: &RunId, query: &CompareQu
             return Ok(comparison);
         }
     };
+    // Runs of traces alone, as telemetry brings them, would all be the same.
+    if verdict == Verdict::Identical && side_a.says_nothing() && side_b.says_nothing() {
+        comparison.verdict = Verdict::Unverifiable;
+        comparison.obstacles = [&side_a, &side_b]
+            .map(|side| Hindered { run_id: side.row.run_id.clone(), reason: Obstacle::NothingHashed })
+            .into();
+        return Ok(comparison);
+    }
     comparison.a.steps = side_a.steps;
     comparison.b.steps = side_b.steps;
     let pair = Pair { snapshot, a: side_a, b: side_b, level, meter };
@@ -165,6 +173,11 @@ impl Side {
         let steps = sealed.figures.steps;
         let folded = steps == row.steps;
         Ok(Ok(Self { row, start, end: sealed.op.status, steps, before, folded }))
+    }
+
+    /// Whether its hashes cover no more than its seed and its end.
+    fn says_nothing(&self) -> bool {
+        self.steps == 0 && self.row.plan_hash.is_none()
     }
 
     fn header(&self) -> (Option<StartRun>, Option<i64>) {
@@ -326,7 +339,9 @@ impl<S: Snapshot> Pair<'_, S> {
         }
         let mut budget = COMPARED_STEPS_MAX;
         let on = loop {
-            let full = comparison.differences.len() == query.page.limit as usize || self.meter.is_full();
+            // What stands on every page may fill it: one more is shown all the same, or a walk would never end.
+            let shown = comparison.differences.len();
+            let full = shown == query.page.limit as usize || shown > 0 && self.meter.is_full();
             match walk.next(&mut budget)? {
                 Next::Done => break None,
                 Next::Tired(place) => break Some(place),

@@ -88,7 +88,14 @@ pub fn unsealed(snapshot: &impl Snapshot, before: Timestamp, limit: u32) -> Resu
     let rows = snapshot.unsealed_runs(before, limit)?;
     let each = rows.into_iter().filter_map(|row| {
         let (unsealed_at, root_ended_at) = (row.unsealed_at?, row.root_ended_at?);
-        Some(UnsealedRun { run_id: row.run_id, seals: row.seals, status: row.status, root_ended_at, unsealed_at })
+        Some(UnsealedRun {
+            run_id: row.run_id,
+            seals: row.seals,
+            status: row.status,
+            completed: row.completed_by.is_some(),
+            root_ended_at,
+            unsealed_at,
+        })
     });
     Ok(each.collect())
 }
@@ -150,6 +157,11 @@ fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
     let parts = [start.redacted, described.redacted, sealed.as_ref().and_then(|sealed| sealed.op.redacted.clone())];
     let redacted = Redacted::of_all(parts);
     let (end, figures) = sealed.map_or((None, None), |sealed| (Some(sealed.op), Some(sealed.figures)));
+    // A later seal of late spans does not take back what a caller said of the end.
+    let end = match row.completed_by.filter(|at| row.sealed_by != Some(*at)) {
+        Some(at) => self::sealed(&meter.entry(snapshot, at)?)?.map(|sealed| sealed.op),
+        None => end,
+    };
     Ok(Run {
         correlation_id: start.correlation_id,
         agent_id: start.agent_id.or(described.agent_id),

@@ -51,6 +51,10 @@ pub fn verify_run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<RunReport>
             run.entry(header)?;
         }
     }
+    if run.report.entries != row.entries {
+        let detail = format!("the log has {} entries of the run, its row says {}", run.report.entries, row.entries);
+        run.report.note(CheckName::Order, Wrong::Seq, Some((row.run_id.to_string(), detail)));
+    }
     Ok(run.report)
 }
 
