@@ -11,15 +11,14 @@ use crate::statement::run;
 use crate::text;
 
 /// Erases the content of the entries of a run in front of its redaction, `entries` of them, while its rows still stand.
-/// Gives how many traces the text index lost.
 ///
 /// That the log index is set, too, to what it is, makes SQLite take each row out and put it in again: one that only
 /// became shorter would stay where it is, and pages would stay almost empty without ever being joined.
 ///
 /// # Errors
 /// `corrupt` where other than so many are found: nothing may be changed then.
-pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64) -> Result<u64> {
-    let traces = text::erase(view, run_no)?;
+pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64) -> Result<()> {
+    text::erase(view, run_no)?;
     let sql = "UPDATE entry SET log_index = log_index, body = NULL, salt = NULL WHERE log_index < ?2 AND log_index IN ( \
                SELECT log_index FROM step WHERE run_no = ?1 \
                UNION ALL SELECT log_index FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 \
@@ -30,5 +29,5 @@ pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64
     if found != entries {
         return Err(corrupt(format!("the indices name {found} of the run's {entries} entries: rebuild them first")));
     }
-    Ok(traces)
+    Ok(())
 }

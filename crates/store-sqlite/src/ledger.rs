@@ -491,9 +491,6 @@ impl LedgerStore for SqliteLedger {
             group.give_way();
             answers
         })?;
-        while group.with_writer(Writer::merge_texts)? {
-            group.give_way();
-        }
         while group.with_writer(Writer::give_back)? > 0 {
             group.give_way();
         }

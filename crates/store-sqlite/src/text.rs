@@ -2,10 +2,10 @@
 //!
 //! It lags behind the log: the first search builds it, each later one takes in what was recorded since, a bounded part at
 //! a time, in transactions of the one writer. How far it has come is kept in its own transaction, so that index and mark
-//! never part. Text that goes is handed to FTS5 as it went in, which removes it for good (`secure-delete`).
+//! never part. An erasure empties it.
 
 use rusqlite::Connection;
-use tracekeep_store::text::{TextChange, text_at, text_change};
+use tracekeep_store::text::{TextChange, text_change};
 use tracekeep_store::words::{RULES, Words};
 use tracekeep_store::{Code, Report, Result, Snapshot, Wrong};
 
@@ -21,9 +21,6 @@ const PART_BYTES: u64 = 1 << 20;
 pub(crate) const SEARCH_ENTRIES_MAX: u64 = 50_000;
 /// Bytes of bodies after which it is enough for one search.
 pub(crate) const SEARCH_BYTES_MAX: u64 = 32 << 20;
-
-/// Pages of the index that one transaction writes anew.
-const MERGE_PAGES: i64 = 64;
 
 /// A part of the log that the index took in.
 #[derive(Clone, Copy, Default)]
@@ -112,39 +109,13 @@ fn take_out(conn: &Connection, log_index: u64, run_word: &str, words: &str) -> R
     Ok(())
 }
 
-/// Takes the words of a run out of the index, while its traces can still be read. Where one cannot, nobody knows what of
-/// it the index holds, and all of the index goes: the next search builds it again.
-///
-/// Gives how many traces went.
-pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<u64> {
-    let Some((size, rules)) = mark(view.conn)? else { return Ok(0) };
-    if rules != RULES {
-        clear(view.conn)?;
-        return Ok(0);
-    }
-    let sql = "SELECT log_index, ended_by FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 AND log_index < ?2";
-    let traces = many(view.conn, sql, (run_no, size), |row| {
-        Ok((row.get::<_, u64>(0).said()?, row.get::<_, Option<u64>>(1).said()?))
-    })?;
-    let (run_word, gone) = (run_word(run_no), traces.len() as u64);
-    for (log_index, ended_by) in traces {
-        let Some(words) = sound(text_at(view, log_index, ended_by.filter(|at| *at < size)))? else {
-            clear(view.conn)?;
-            return Ok(0);
-        };
-        take_out(view.conn, log_index, &run_word, &words)?;
-    }
-    Ok(gone)
-}
-
-/// Writes a part of the index anew, without the room that words left behind which went. Whether there is more to do.
-pub(crate) fn merge(conn: &Connection, begins: bool) -> Result<bool> {
-    let changes = || one(conn, "SELECT total_changes()", [], |row| row.get::<_, i64>(0).said());
-    let before = changes()?;
-    let pages = if begins { -MERGE_PAGES } else { MERGE_PAGES };
-    run(conn, "INSERT INTO trace_text (trace_text, rank) VALUES ('merge', ?1)", [pages])?;
-    // FTS5 writes its own mark each time; more than that is work.
-    Ok(changes()?.zip(before).is_some_and(|(after, before)| after - before >= 2))
+/// Takes the words of a run out of the index, and all others with them, where it has taken in any trace of the run: FTS5
+/// takes single words from its leaves alone, and what it keeps to tell those apart holds whole words. The next search
+/// builds it again. Others that are erased before then cost nothing here.
+pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<()> {
+    let Some((size, _)) = mark(view.conn)? else { return Ok(()) };
+    let sql = "SELECT 1 FROM trace INDEXED BY trace_by_time WHERE run_no = ?1 AND log_index < ?2 LIMIT 1";
+    if one(view.conn, sql, (run_no, size), |_| Ok(()))?.is_some() { clear(view.conn) } else { Ok(()) }
 }
 
 fn run_word(run_no: u64) -> String {

@@ -52,8 +52,6 @@ const RESTART_WAIT: Duration = Duration::from_millis(100);
 const WAL_BYTES: u64 = 16 << 20;
 /// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
 const WAL_GROWS_PAGES: u32 = 128;
-/// One of so many entries that the text index has taken in is a trace that is gone: then it is written anew.
-const TEXTS_GONE: u64 = 10;
 /// Free pages that go back to the file system in one transaction: others wait for it.
 const FREE_PAGES: u32 = 64;
 /// Such transactions that closing a ledger waits for.
@@ -83,9 +81,6 @@ pub(crate) struct Writer {
     wal_grown: bool,
     /// Something was erased since the last free page went back.
     freed: bool,
-    /// Traces that the text index lost since it was last written anew, and whether it is being written.
-    texts_gone: u64,
-    merging: bool,
     faults: Arc<Faults>,
 }
 
@@ -111,8 +106,6 @@ impl Writer {
             checkpointed_pages: 0,
             wal_grown: false,
             freed: false,
-            texts_gone: 0,
-            merging: false,
             faults,
         })
     }
@@ -335,8 +328,7 @@ impl Writer {
         }
         for change in planned.changes {
             if let Change::Erased { run_no, log_index, entries, .. } = &change {
-                let gone = erase::content(&self.view(), *run_no, *log_index, *entries)?;
-                self.texts_gone += gone;
+                erase::content(&self.view(), *run_no, *log_index, *entries)?;
                 self.freed = true;
             }
             self.index.apply(&self.conn, change)?;
@@ -377,28 +369,6 @@ impl Writer {
         } else if self.conn.busy_timeout(RESTART_WAIT).is_ok() {
             drop(checkpoint(&self.conn, "PRAGMA wal_checkpoint(RESTART)"));
             drop(self.conn.busy_timeout(open::BUSY_TIMEOUT));
-        }
-    }
-
-    /// Writes a part of the text index anew, once much of it is gone: its pages are otherwise never joined. Whether there is
-    /// more to do.
-    pub(crate) fn merge_texts(&mut self) -> Result<bool> {
-        if self.stale {
-            self.reload()?;
-        }
-        if !self.merging && (self.texts_gone == 0 || self.texts_gone * TEXTS_GONE < text::size(&self.conn)?) {
-            return Ok(false);
-        }
-        match text::merge(&self.conn, !self.merging) {
-            Ok(more) => {
-                self.merging = more;
-                if !more {
-                    (self.texts_gone, self.freed) = (0, true);
-                }
-                self.checkpoint_when_due();
-                Ok(more)
-            }
-            Err(error) => Err(self.unknown(error)),
         }
     }
 

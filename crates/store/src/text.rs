@@ -67,7 +67,7 @@ pub fn text_now(snapshot: &impl Snapshot, row: &TraceRow) -> Result<String> {
 ///
 /// # Errors
 /// What the snapshot fails with.
-pub fn text_at(snapshot: &impl Snapshot, log_index: u64, ended_by: Option<u64>) -> Result<String> {
+fn text_at(snapshot: &impl Snapshot, log_index: u64, ended_by: Option<u64>) -> Result<String> {
     let entry = |log_index| snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index));
     let Some(recorded) = recorded_trace(&entry(log_index)?)? else { return Ok(String::new()) };
     let Some(ended_by) = ended_by else { return Ok(text_of(&recorded, None)) };

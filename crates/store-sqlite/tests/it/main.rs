@@ -5,6 +5,7 @@ mod bodies;
 mod common;
 mod damage;
 mod equals_memory;
+mod erased;
 mod faults;
 mod file;
 mod fsck;

@@ -112,8 +112,9 @@ fn page<R, T>(
 ) -> Result<Page<T>> {
     let meter = Meter::default();
     let start = start_of(request, query)?;
-    // A walk that began over a part of the log goes on over that part.
-    let (as_of, partial) = start.map_or((size, partial), |cursor| (cursor.as_of, cursor.depth == PARTIAL));
+    // A walk that began over a part of the log goes on over that part; a text index that was emptied sees less than it did.
+    let (as_of, partial) = start
+        .map_or((size, partial), |cursor| (cursor.as_of, cursor.depth == PARTIAL || (partial && size < cursor.as_of)));
     let done = |items, next: Option<Option<Position>>| {
         let next_cursor = next.map(|after| go_on(as_of, after, partial, query));
         Ok(Page { items, next_cursor, complete: !partial })
