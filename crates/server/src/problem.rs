@@ -194,6 +194,7 @@ pages!(
     "duplicate_name",
     "effect_failed",
     "effect_retry",
+    "effect_unrecorded",
     "entry_not_found",
     "erased",
     "expectation_not_found",

@@ -119,6 +119,8 @@ codes! {
     InProgress = "in_progress", Conflict;
     /// What stands under a key at the gate failed for good.
     EffectFailed = "effect_failed", Unprocessable;
+    /// An effect was done, and the gate could not be told.
+    EffectUnrecorded = "effect_unrecorded", Unknown;
     /// An idempotency key was used with another request.
     KeyReused = "key_reused", Unprocessable;
     /// The queue is full.
@@ -327,6 +329,7 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Busy | ErrorKind::Unknown)
+            && !matches!(self.0.code.as_bytes(), b"effect_unrecorded")
             || matches!(self.0.code.as_bytes(), b"in_progress")
             || (matches!(self.0.kind, ErrorKind::Storage)
                 && matches!(self.0.code.as_bytes(), b"storage_full" | b"storage_failed" | b"unreachable"))

@@ -285,7 +285,14 @@ impl End {
     }
 
     fn told(self, marked: Result<Recorded>) -> Result<Once> {
-        marked?;
+        match (&self, marked) {
+            // Whoever tried again would do it a second time once the lease is over.
+            (Self::Done(_), Err(error)) if error.is_retryable() => {
+                let detail = "it was done, and the gate could not be told: do not do it again before that is mended";
+                return Err(Error::new(Code::EffectUnrecorded, detail).because(error));
+            }
+            (_, marked) => drop(marked?),
+        }
         match self {
             Self::Done(answer) => Ok(Once::Done(answer)),
             Self::Failed { why, retryable: true } => {

@@ -1,8 +1,14 @@
 //! Effects that happen once, by the library's handle.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tracekeep::{Effect, GateState, IdempotencyGate, Json, Key, Once, Terms};
+use tracekeep::{Effect, GateState, IdempotencyGate, Json, Key, Once, Terms, Timestamp, Tracekeep};
+use tracekeep_store::gate::{Fingerprint, Token};
+use tracekeep_store::{
+    Code, Error, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore, MemoryLedger,
+    Recorded, Result,
+};
 
 use crate::common::on_both;
 
@@ -20,7 +26,12 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Does an effect in both ways, under a key of its own each.
-fn both(gate: &IdempotencyGate, name: &str, request: &Json, effect: impl Fn() -> Effect) -> [Result<Once, String>; 2] {
+fn both(
+    gate: &IdempotencyGate,
+    name: &str,
+    request: &Json,
+    effect: impl Fn() -> Effect,
+) -> [std::result::Result<Once, String>; 2] {
     let said = |result: tracekeep::Result<Once>| result.map_err(|error| error.code().to_owned());
     let blocking = gate.once_blocking(&key(&format!("{name}-b")), request, &effect);
     let awaited = wait(gate.once(&key(&format!("{name}-a")), request, async || effect()));
@@ -103,4 +114,43 @@ fn every_call_of_the_store_is_on_the_handle() {
         assert_eq!((again.is_duplicate(), again.response), (true, Some(json("2"))));
         assert_eq!(wait(gate.store().get_status(&key("none"))).unwrap(), None);
     });
+}
+
+/// A gate that answers, and can no longer be told anything.
+#[derive(Debug, Default)]
+struct Deaf(MemoryIdempotencyStore);
+
+#[async_trait::async_trait]
+impl IdempotencyStore for Deaf {
+    async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        self.0.check(key, request, terms).await
+    }
+    async fn mark_completed(&self, _: &Key, _: &Token, _: &Json) -> Result<Recorded> {
+        Err(Error::new(Code::Unreachable, "gone"))
+    }
+    async fn mark_failed(&self, _: &Key, _: &Token, _: &str, _: bool) -> Result<Recorded> {
+        Err(Error::new(Code::Unreachable, "gone"))
+    }
+    async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.0.renew(key, token).await
+    }
+    async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        self.0.get_status(key).await
+    }
+    async fn delete(&self, key: &Key) -> Result<bool> {
+        self.0.delete(key).await
+    }
+}
+
+/// Told as any outage, it was tried again after the lease, and paid twice.
+#[test]
+fn an_effect_that_was_done_and_could_not_be_told_is_not_to_be_tried_again() {
+    let tracekeep = Tracekeep::over(Arc::new(MemoryLedger::default())).with_gate(Arc::new(Deaf::default()));
+    let gate = tracekeep.idempotency();
+    let done = both(&gate, "k", &json("1"), || Effect::done(json("1")));
+    assert_eq!(done, [Err("effect_unrecorded".to_owned()), Err("effect_unrecorded".to_owned())]);
+    let error = gate.once_blocking(&key("other"), &json("1"), || Effect::done(json("1"))).unwrap_err();
+    assert_eq!((error.is_retryable(), error.outcome()), (false, tracekeep_store::Outcome::Unknown));
+    let not_done = both(&gate, "again", &json("1"), || Effect::retry("timeout"));
+    assert_eq!(not_done, [Err("unreachable".to_owned()), Err("unreachable".to_owned())], "it was not done");
 }
