@@ -18,15 +18,19 @@ def block(word):
     return found[0]
 
 
-def typed(stage, server, text):
-    """Types it into bash, against a server on a free port; gives the lines that came back."""
+def typed(stage, server, text, talk=()):
+    """Types it into bash, against a server on a free port; gives the lines that came back. `talk` is what each line on
+    stderr says something of, in order."""
     holds("the README says where the server is", URL in text, text)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text.replace(URL, server.url)], stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=PATIENCE_S, cwd=stage.folder,
         env=environment(TRACEKEEP_LEDGER=str(server.ledger), PATH=f"{Path(stage.binary).parent}:{environment()['PATH']}"))
     same(f"the exit code; it said:\n{done.stdout}{done.stderr}", done.returncode, 0)
-    same("on stderr", done.stderr, "")
+    said = done.stderr.splitlines()
+    same(f"lines on stderr: {done.stderr}", len(said), len(talk))
+    for line, word in zip(said, talk):
+        holds(f"stderr says {word!r}", word in line, line)
     return done.stdout.splitlines()
 
 
@@ -98,7 +102,7 @@ def check_runs_are_found_as_written(stage):
     record, find = block("tracekeep diff"), block("tracekeep runs --count")
     with stage.serve() as server:
         typed(stage, server, names + record)
-        found = "".join(f"{line}\n" for line in typed(stage, server, names + find))
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + find, ("no runs", "conflict")))
         same("what comes of it", found, shown_below(find))
 
 
@@ -115,7 +119,7 @@ def check_runs_are_held_and_erased_as_written(stage):
     names = "".join(block("post()").splitlines(keepends=True)[:2])
     text = block("tracekeep gc")
     with stage.serve() as server:
-        found = "".join(f"{line}\n" for line in typed(stage, server, names + text))
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + text, ("held",)))
         same("what comes of it", found, shown_below(text))
 
 

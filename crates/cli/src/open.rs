@@ -27,6 +27,15 @@ pub(crate) fn reading(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
 
 /// A ledger to write to: the server that was named, else the file, else the server that holds the file.
 pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
+    to_write(config, true)
+}
+
+/// As [`writing`], but of a ledger that is there already: in the wrong folder, nothing is made.
+pub(crate) fn writing_what_is_there(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
+    to_write(config, false)
+}
+
+fn to_write(config: &Config, create: bool) -> Result<Arc<dyn LedgerStore>, Failure> {
     if let Some(url) = &config.server {
         return Ok(Arc::new(HttpLedger::connect(url)?));
     }
@@ -34,7 +43,7 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
         let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    writer(&config.ledger, Options { redact: config.redact.clone(), ..Options::default() })
+    writer(&config.ledger, Options { create, redact: config.redact.clone(), ..Options::default() })
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.

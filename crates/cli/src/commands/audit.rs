@@ -39,7 +39,7 @@ fn store(ledger: Arc<dyn LedgerStore>) -> LedgerAudit {
 }
 
 fn writing(config: &Config) -> Result<LedgerAudit, Failure> {
-    open::writing(config).map(store)
+    open::writing_what_is_there(config).map(store)
 }
 
 fn expect(config: &Config, args: AuditExpect) -> Outcome {

@@ -146,7 +146,7 @@ fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
 }
 
 pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
-    let ledger = open::writing(config)?;
+    let ledger = open::writing_what_is_there(config)?;
     let run_id = match (args.run, &args.stale) {
         (Some(run_id), _) => run_id,
         (None, Some(age)) => return abort(config, ledger, age, args.reason.as_deref().unwrap_or("stale")),
@@ -164,7 +164,7 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
 
 /// Commits one op, and says what became of it.
 pub(crate) fn one(config: &Config, op: Op) -> Outcome {
-    commit_one(config, &*open::writing(config)?, op)
+    commit_one(config, &*open::writing_what_is_there(config)?, op)
 }
 
 fn commit_one(config: &Config, ledger: &dyn LedgerStore, op: Op) -> Outcome {

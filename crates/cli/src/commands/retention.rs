@@ -67,7 +67,7 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
         let reason = args.reason.ok_or_else(|| Failure::Usage("say why with --reason".to_owned()))?;
         return record::one(config, Op::EraseRun(EraseRun { run_id, reason, by }));
     }
-    let ledger = if args.dry_run { open::reading(config)? } else { open::writing(config)? };
+    let ledger = if args.dry_run { open::reading(config)? } else { open::writing_what_is_there(config)? };
     let mut request = GcRequest {
         older_than: args.older_than,
         dry_run: args.dry_run,

@@ -62,8 +62,13 @@ fn line(node: &TreeNode) -> String {
     )
 }
 
-/// What a trace says, in a few words.
+/// What a trace says, in a few words, and what went wrong.
 pub(super) fn summary(trace: &Trace) -> String {
+    let error = trace.error.as_ref().map(|error| format!(" ! {}", brief(error, 80)));
+    format!("{}{}", said(trace), error.unwrap_or_default())
+}
+
+fn said(trace: &Trace) -> String {
     match &trace.trace_type {
         TraceType::ToolCall { tool_name, arguments, .. } => {
             format!("{}({})", brief(tool_name, 40), brief(arguments.as_str(), 60))

@@ -143,3 +143,34 @@ fn doctor_says_no_where_serve_could_not_start() {
     let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "127.0.0.1:0")]);
     assert!(code == Some(1) && said.contains("NO  writable"), "{said}");
 }
+
+/// In the wrong folder a `gc` of a cron job succeeded for ever.
+#[test]
+fn what_works_on_runs_makes_no_ledger() {
+    let place = Place::new();
+    for args in
+        [&["gc"][..], &["complete", "r"], &["hold", "r", "--reason", "x"], &["baseline", "set", "r", "--name", "n"]]
+    {
+        let ended = place.run(args);
+        assert!(ended.code(3).talk().contains("there is no ledger"), "{args:?}: {}", ended.talk());
+    }
+    assert!(!place.path().join("tracekeep.db").exists());
+}
+
+#[test]
+fn a_tree_and_a_list_say_what_went_wrong() {
+    let place = Place::new();
+    let ops = concat!(
+        r#"{"op":"start_run","run_id":"r"}"#,
+        "\n",
+        r#"{"op":"record_trace","run_id":"r","id":"t","trace_type":{"type":"ToolCall","tool_name":"fetch","arguments":{}}}"#,
+        "\n",
+        r#"{"op":"end_trace","run_id":"r","id":"t","status":"error","error":"connection refused"}"#,
+    );
+    fs::write(place.path().join("ops.jsonl"), ops).unwrap();
+    place.run(&["record", "ops.jsonl"]).code(0);
+    for command in ["tree", "traces"] {
+        let out = place.run(&[command, "r"]).code(0).out();
+        assert!(out.contains("fetch({}) ! connection refused"), "{out}");
+    }
+}

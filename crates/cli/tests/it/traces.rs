@@ -64,7 +64,7 @@ fn a_line_says_when_how_what_and_which() {
     let out = place.run(&["traces", "r"]).code(0).out();
     let lines = [
         "2026-01-01T00:00:00.000Z  ok     Decision which way? → left [a] d",
-        "2026-01-01T00:00:01.000Z  error  ToolCall web_search({\"q\":\"航班\"}) [a, b] c",
+        "2026-01-01T00:00:01.000Z  error  ToolCall web_search({\"q\":\"航班\"}) ! socket closed [a, b] c",
         "2026-01-01T00:00:02.000Z  ok     Thought  again\\u{1b}[2J [b, c] t",
         "2026-01-01T00:00:03.000Z  ok     note     n",
     ];
