@@ -25,6 +25,8 @@ const GROUP_OPS: u64 = 4_000;
 /// How often whoever gives way looks whether nobody commits any more, and how long it waits between.
 const GIVE_WAY_LOOKS: u32 = 20;
 const GIVE_WAY_PAUSE: Duration = Duration::from_micros(500);
+/// How long the writer's thread leaves what can wait, while nobody commits.
+const RESTLESS_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of the bodies of a group.
 const GROUP_BYTES: u64 = 16 << 20;
 
@@ -59,6 +61,8 @@ struct Queue {
     led: bool,
     /// The writer's thread was told to lead.
     thread_leads: bool,
+    /// The writer has something to do that can wait, and that nobody waits for.
+    restless: bool,
     closed: bool,
 }
 
@@ -85,7 +89,9 @@ fn closed() -> Error {
 
 impl Group {
     pub(crate) fn new(writer: Writer, ops_max: u64, bytes_max: u64) -> Arc<Self> {
-        let queue = Queue { calls: VecDeque::new(), ops: 0, bytes: 0, led: false, thread_leads: false, closed: false };
+        let restless = writer.is_restless();
+        let calls = VecDeque::new();
+        let queue = Queue { calls, ops: 0, bytes: 0, led: false, thread_leads: false, restless, closed: false };
         Arc::new(Self {
             queue: Mutex::new(queue),
             room: Condvar::new(),
@@ -112,6 +118,17 @@ impl Group {
                 queue = lock(&self.queue);
             } else if queue.closed && !queue.led {
                 return;
+            } else if queue.restless && !queue.closed {
+                let (woken, pause) =
+                    self.thread.wait_timeout(queue, RESTLESS_PAUSE).unwrap_or_else(PoisonError::into_inner);
+                queue = woken;
+                if pause.timed_out() && !queue.thread_leads && !queue.closed {
+                    queue.restless = false;
+                    drop(queue);
+                    let restless = self.maintain();
+                    queue = lock(&self.queue);
+                    queue.restless |= restless;
+                }
             } else {
                 queue = self.thread.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
@@ -189,11 +206,22 @@ impl Group {
         for (ticket, done) in tickets.iter().zip(done) {
             ticket.answer(done);
         }
+        let mut restless = false;
         if let Some(writer) = writer.as_mut() {
             writer.maintain();
+            restless = writer.is_restless();
         }
         drop(writer);
-        self.hand_on();
+        self.hand_on(restless);
+    }
+
+    /// What can wait, while nobody commits; whether something is left of it.
+    fn maintain(&self) -> bool {
+        let maintained = self.with_writer(|writer| {
+            writer.maintain();
+            Ok(writer.is_restless())
+        });
+        maintained.unwrap_or(false)
     }
 
     fn take(&self) -> (Vec<Job>, Vec<Arc<Ticket>>) {
@@ -216,8 +244,11 @@ impl Group {
         (jobs, tickets)
     }
 
-    fn hand_on(&self) {
+    fn hand_on(&self, restless: bool) {
         let mut queue = lock(&self.queue);
+        if restless && !std::mem::replace(&mut queue.restless, true) {
+            self.thread.notify_all();
+        }
         match queue.calls.front() {
             None => {
                 queue.led = false;

@@ -494,6 +494,10 @@ impl LedgerStore for SqliteLedger {
         while group.with_writer(Writer::give_back)? > 0 {
             group.give_way();
         }
+        group.with_writer(|writer| {
+            writer.empty_wal();
+            Ok(())
+        })?;
         let after = bytes();
         (report.file_bytes, report.freed_bytes) = (Some(after), Some(before.saturating_sub(after)));
         Ok(report)

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tracekeep_core::Timestamp;
@@ -52,6 +52,10 @@ const RESTART_WAIT: Duration = Duration::from_millis(100);
 const WAL_BYTES: u64 = 16 << 20;
 /// Pages in the WAL from which that pays: a process that writes a few entries and ends is spared it.
 const WAL_GROWS_PAGES: u32 = 128;
+/// How long it is until the WAL is emptied again, which costs its room anew. Where a reader kept it from being so it is
+/// doubled each time, so that what waits for such a reader is little of all the time.
+const EMPTY_AGAIN: Duration = Duration::from_secs(1);
+const EMPTY_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// Free pages that go back to the file system in one transaction: others wait for it.
 const FREE_PAGES: u32 = 64;
 /// Such transactions that closing a ledger waits for.
@@ -79,6 +83,10 @@ pub(crate) struct Writer {
     /// Pages in the WAL at the latest checkpoint; 0 once it has begun anew.
     checkpointed_pages: u32,
     wal_grown: bool,
+    /// The WAL may hold what was erased: when it is to be emptied, and how long it is until the next time.
+    wal_tells: Option<(Instant, Duration)>,
+    /// When it may be emptied again.
+    wal_rests: Instant,
     /// Something was erased since the last free page went back.
     freed: bool,
     faults: Arc<Faults>,
@@ -87,6 +95,8 @@ pub(crate) struct Writer {
 impl Writer {
     /// Opens the writing connection, and makes the ledger where the file holds nothing.
     pub(crate) fn open(path: PathBuf, options: Options, holds: Holds, faults: Arc<Faults>) -> Result<Self> {
+        // Whoever left it may have been killed between an erasure and emptying it.
+        let left = std::fs::metadata(wal_of(&path)).is_ok_and(|wal| wal.len() > 0);
         let mut conn = open::writer(&path, &options, holds)?;
         let ledger = open::ledger(&conn)?;
         let wal_pages = Arc::new(AtomicU32::new(0));
@@ -105,6 +115,8 @@ impl Writer {
             wal_pages,
             checkpointed_pages: 0,
             wal_grown: false,
+            wal_tells: left.then(|| (Instant::now(), EMPTY_AGAIN)),
+            wal_rests: Instant::now(),
             freed: false,
             faults,
         })
@@ -330,6 +342,7 @@ impl Writer {
             if let Change::Erased { run_no, log_index, entries, .. } = &change {
                 erase::content(&self.view(), *run_no, *log_index, *entries)?;
                 self.freed = true;
+                self.wal_tells.get_or_insert((self.wal_rests, EMPTY_AGAIN));
             }
             self.index.apply(&self.conn, change)?;
         }
@@ -344,7 +357,31 @@ impl Writer {
             // It is tried again after the next group.
             drop(self.give_back());
         }
+        if self.wal_tells.is_some_and(|(at, _)| at <= Instant::now()) {
+            self.empty_wal();
+        }
         self.checkpoint_when_due();
+    }
+
+    /// Whether [`Writer::maintain`] is to be called again although nobody commits.
+    pub(crate) const fn is_restless(&self) -> bool {
+        !self.stale && (self.freed || self.wal_tells.is_some())
+    }
+
+    /// Empties the WAL, if it may hold what was erased: the database itself no longer does, once all is copied. Readers
+    /// of an older state are waited for, for a moment, and else keep it.
+    pub(crate) fn empty_wal(&mut self) {
+        let Some((_, again)) = self.wal_tells.filter(|_| !self.stale) else { return };
+        let emptied = self.conn.busy_timeout(RESTART_WAIT).is_ok()
+            && checkpoint(&self.conn, "PRAGMA wal_checkpoint(TRUNCATE)").is_ok_and(|(busy, ..)| !busy);
+        drop(self.conn.busy_timeout(open::BUSY_TIMEOUT));
+        if emptied {
+            (self.wal_tells, self.wal_grown, self.checkpointed_pages) = (None, false, 0);
+            self.wal_pages.store(0, Ordering::Relaxed);
+            self.wal_rests = Instant::now() + EMPTY_AGAIN;
+        } else {
+            self.wal_tells = Some((Instant::now() + again, (again * 2).min(EMPTY_AGAIN_MAX)));
+        }
     }
 
     fn checkpoint_when_due(&mut self) {

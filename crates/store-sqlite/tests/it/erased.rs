@@ -1,9 +1,10 @@
 //! Nothing of an erased run can be read in the ledger's files.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use tracekeep_store::{Batch, LedgerStore, PageRequest, TraceFilter, TraceQuery, block_on};
+use tracekeep_store::{Batch, GcRequest, LedgerStore, PageRequest, TraceFilter, TraceQuery, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::common::{commit, op, open, ops, place, run_id};
@@ -82,4 +83,93 @@ fn law_7_a_search_that_goes_on_after_an_erasure_says_what_it_no_longer_sees() {
     erase(&ledger, "gone");
     assert!(!page(&reader, cursor.clone()).1);
     assert_eq!(page(&ledger, cursor).0, 1);
+}
+
+const MARKER: &str = "marker-of-what-must-go";
+
+/// The files of the ledger in which the marker stands, by their suffixes.
+fn marked(path: &Path) -> Vec<&'static str> {
+    let read = |suffix: &str| std::fs::read(path.with_extension(format!("db{suffix}"))).unwrap_or_default();
+    ["", "-wal"].into_iter().filter(|suffix| holds(&read(suffix), MARKER)).collect()
+}
+
+fn marked_run(ledger: &SqliteLedger) {
+    let marked = format!(r#"{{"op":"start_run","run_id":"r","goal":"{MARKER}"}}"#);
+    commit(ledger, ops(&[&marked, r#"{"op":"complete_run","run_id":"r","status":"completed"}"#]));
+}
+
+fn reader_of_an_older_state(path: &Path) -> Connection {
+    let reader = Connection::open(path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM entry").unwrap();
+    reader
+}
+
+/// Erased bodies once stayed in the write-ahead log for as long as the ledger was open.
+#[test]
+fn what_was_erased_can_be_read_in_no_file_while_the_ledger_is_open() {
+    let place = place();
+    let ledger = open(&place.path);
+    marked_run(&ledger);
+    assert_eq!(marked(&place.path), ["-wal"]);
+    erase(&ledger, "r");
+    assert_eq!(marked(&place.path), [""; 0]);
+    ended(&ledger, "next", 40);
+    assert_eq!(marked(&place.path), [""; 0]);
+    let gone = block_on(ledger.run(&run_id("r"))).unwrap_err();
+    assert_eq!(gone.code(), "run_erased");
+}
+
+/// It is tried again without anybody's doing, and neither the reader nor who commits beside it suffers.
+#[test]
+fn what_a_reader_keeps_goes_once_it_has_ended() {
+    let place = place();
+    let ledger = open(&place.path);
+    marked_run(&ledger);
+    let reader = reader_of_an_older_state(&place.path);
+    erase(&ledger, "r");
+    ended(&ledger, "next", 4);
+    assert!(marked(&place.path).contains(&"-wal"));
+    let seen: i64 = reader.query_row("SELECT count(*) FROM entry WHERE body IS NULL", [], |row| row.get(0)).unwrap();
+    assert_eq!(seen, 0, "it still reads what it began with");
+    reader.execute_batch("COMMIT").unwrap();
+    let looks = 300;
+    let gone = (0..looks).any(|_| {
+        std::thread::park_timeout(Duration::from_millis(10));
+        marked(&place.path).is_empty()
+    });
+    assert!(gone);
+    commit(&ledger, ops(&[r#"{"op":"start_run","run_id":"more"}"#]));
+}
+
+#[test]
+fn gc_ends_with_an_empty_write_ahead_log() {
+    let place = place();
+    let ledger = open(&place.path);
+    marked_run(&ledger);
+    let reader = reader_of_an_older_state(&place.path);
+    erase(&ledger, "r");
+    reader.execute_batch("COMMIT").unwrap();
+    let all = GcRequest { older_than: Some("0s".parse().unwrap()), ..GcRequest::default() };
+    block_on(ledger.gc(&all)).unwrap();
+    assert_eq!(marked(&place.path), [""; 0]);
+}
+
+/// A process that was killed in between leaves it behind.
+#[test]
+fn what_another_process_left_in_the_write_ahead_log_goes_too() {
+    let (place, other) = (place(), crate::common::place());
+    let ledger = open(&place.path);
+    ended(&ledger, "before", 40);
+    marked_run(&ledger);
+    let reader = reader_of_an_older_state(&place.path);
+    erase(&ledger, "r");
+    for suffix in ["", "-wal"] {
+        let of = |path: &Path| path.with_extension(format!("db{suffix}"));
+        std::fs::copy(of(&place.path), of(&other.path)).unwrap();
+    }
+    drop(reader);
+    assert!(marked(&other.path).contains(&"-wal"));
+    let ledger = open(&other.path);
+    commit(&ledger, ops(&[r#"{"op":"start_run","run_id":"more"}"#]));
+    assert_eq!(marked(&other.path), [""; 0]);
 }
