@@ -1,7 +1,7 @@
 //! Payment card numbers: digits of an issuer's length and prefix, in the groups in which they are printed, with a right
 //! check digit (ISO/IEC 7812-1).
 
-use super::found::{Kind, Span, is_word};
+use super::found::{Kind, Span, after_escape, escaped, is_word};
 
 /// Digits of a card number.
 const DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
@@ -13,11 +13,14 @@ pub(super) fn each(text: &[u8], mut found: impl FnMut(Span) -> bool) {
     let mut at = 0;
     while let Some(digit) = text.get(at) {
         if !digit.is_ascii_digit() {
-            at += 1;
+            // The digits of an escape are none of a number's.
+            at += escaped(text, at).max(1);
             continue;
         }
         let groups = groups(text, at);
-        let stands_alone = at == 0 || !is_part(text[at - 1]) && !is_fraction(&text[..at]);
+        let before = &text[..at];
+        let stands_alone =
+            before.last().is_none_or(|byte| !is_part(*byte)) && !is_fraction(before) || after_escape(before);
         let mut from = usize::from(!stands_alone);
         while from < groups.len() {
             match card(text, &groups[from..]) {

@@ -1,6 +1,6 @@
 //! E-mail addresses, as people write them: not all that RFC 5321 allows.
 
-use super::found::{Kind, Span};
+use super::found::{ESCAPED_BYTES_MAX, Kind, Span, escaped};
 
 const LOCAL_BYTES_MAX: usize = 64;
 const DOMAIN_BYTES_MAX: usize = 255;
@@ -26,14 +26,14 @@ fn local(text: &[u8], end: usize) -> Option<usize> {
     let is_local = |byte: &&u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-') || !byte.is_ascii()
     };
-    let taken = text[..end].iter().rev().take(LOCAL_BYTES_MAX + 1).take_while(is_local).count();
-    if taken > LOCAL_BYTES_MAX {
-        return None;
-    }
-    let mut from = end - taken;
+    let most = LOCAL_BYTES_MAX + ESCAPED_BYTES_MAX + 1;
+    let mut from = end - text[..end].iter().rev().take(most).take_while(is_local).count();
     // The letter of an escape is none of the address.
-    if text[..from].ends_with(b"\\") && text.get(from).is_some_and(u8::is_ascii_alphabetic) {
-        from += 1;
+    if text[..from].ends_with(b"\\") && text[from].is_ascii_alphabetic() {
+        from += escaped(&text[..end], from).max(1);
+    }
+    if end - from > LOCAL_BYTES_MAX {
+        return None;
     }
     from += text[from..end].iter().take_while(|byte| **byte == b'.').count();
     (from < end && text[end - 1] != b'.').then_some(from)

@@ -101,10 +101,21 @@ pub(super) fn begins(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether a text ends in an escape such as `\n` or `\u001b`.
-fn after_escape(text: &[u8]) -> bool {
-    match text {
-        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
-        [.., b'\\', b'u', a, b, c, d] => [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit()),
-        _ => false,
+pub(super) fn after_escape(text: &[u8]) -> bool {
+    [1, ESCAPED_BYTES_MAX]
+        .into_iter()
+        .any(|letters| text.len().checked_sub(letters).is_some_and(|from| escaped(text, from) == letters))
+}
+
+/// Bytes of an escape after its backslash.
+pub(super) const ESCAPED_BYTES_MAX: usize = 5;
+
+/// How many bytes from `from` on belong to an escape of JSON, such as `\n` or `\u001b`, whose backslash stands before them.
+pub(super) fn escaped(text: &[u8], from: usize) -> usize {
+    match &text[from..] {
+        _ if !text[..from].ends_with(b"\\") => 0,
+        [b'n' | b'r' | b't' | b'b' | b'f', ..] => 1,
+        [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit()) => ESCAPED_BYTES_MAX,
+        _ => 0,
     }
 }

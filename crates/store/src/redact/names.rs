@@ -106,6 +106,12 @@ impl Names {
         shortest > 0 && end >= shortest && !text[end - shortest..end].iter().any(|byte| matches!(byte, b'"' | b'\\'))
     }
 
+    /// Whether the text before `end` ends as a name of a rule does.
+    #[inline]
+    pub(super) fn has_ending(&self, text: &[u8], end: usize) -> bool {
+        matches!(text[..end], [.., a, b] if self.endings[ending(a, b)] > 0)
+    }
+
     fn ends_in_a_rule(&self, name: &[u8]) -> bool {
         let name = &name[name.len().saturating_sub(2 * NAME_BYTES_MAX)..];
         let (mut word, mut length) = ([0u8; 2 * NAME_BYTES_MAX], 0);

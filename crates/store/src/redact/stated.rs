@@ -1,7 +1,7 @@
 //! Fields that a text states: `password=…`, `"api_key": "…"`, `Authorization: …`, in JSON inside strings, however often
 //! escaped, in URLs, environment files, headers and code.
 
-use super::found::{Kind, Span, has_placeholder};
+use super::found::{ESCAPED_BYTES_MAX, Kind, Span, escaped, has_placeholder};
 use super::names::Names;
 
 /// Bytes of a name that are looked at.
@@ -25,18 +25,61 @@ struct Named<'t> {
 /// Whether a field of the rules is named anywhere: by a member of JSON, by `key` or `name` in a pair, or in a text. What
 /// it holds is not looked at. `text` may be canonical JSON or plain.
 pub(super) fn names_any(names: &Names, text: &[u8]) -> bool {
-    memchr::memchr2_iter(b':', b'=', text)
-        .any(|at| named(names, text, at).is_some() || pair_name(text, at).is_some_and(|name| names.matches(name)))
+    memchr::memchr2_iter(b':', b'=', text).any(|at| {
+        named(names, text, at).is_some()
+            || member_name(names, text, at).is_some_and(|name| is_named(names, name))
+            || pair_name(text, at).is_some_and(|name| is_named(names, name))
+    })
 }
 
-/// The text under `"key":` or `"name":`.
+/// The name of the member of canonical JSON whose `:` stands at `at`, where it could be one of the rules.
+#[inline]
+fn member_name<'t>(names: &Names, text: &'t [u8], at: usize) -> Option<&'t [u8]> {
+    let end = at.checked_sub(1).filter(|end| text[*end] == b'"' && names.has_ending(text, *end))?;
+    let mut from = end;
+    loop {
+        from = memchr::memrchr(b'"', &text[..from])?;
+        let escapes = text[..from].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(&text[from + 1..end]);
+        }
+    }
+}
+
+/// The text under `"key":` or `"name":` of canonical JSON.
 fn pair_name(text: &[u8], at: usize) -> Option<&[u8]> {
     let is_pair = matches!(text[..at], [.., b'"', b'k', b'e', b'y', b'"'] | [.., b'"', b'n', b'a', b'm', b'e', b'"']);
     if !is_pair || text.get(at + 1) != Some(&b'"') {
         return None;
     }
     let name = &text[at + 2..];
-    Some(&name[..memchr::memchr2(b'"', b'\\', name)?])
+    let mut end = 0;
+    loop {
+        end += memchr::memchr2(b'"', b'\\', name.get(end..)?)?;
+        if name[end] == b'"' {
+            return Some(&name[..end]);
+        }
+        end += 2;
+    }
+}
+
+/// Whether a string of canonical JSON, without its quotes, is a name of the rules.
+fn is_named(names: &Names, string: &[u8]) -> bool {
+    if !string.contains(&b'\\') {
+        return names.matches(string);
+    }
+    let (mut name, mut at) = (Vec::with_capacity(string.len()), 0);
+    while let Some(byte) = string.get(at) {
+        at += 1;
+        if *byte != b'\\' {
+            name.push(*byte);
+            continue;
+        }
+        let letters = escaped(string, at);
+        name.push(if letters > 0 { b'\n' } else { b'"' });
+        at += letters.max(1);
+    }
+    names.matches(&name)
 }
 
 /// Calls `found` for each value that a text states under a name of the rules.
@@ -79,9 +122,12 @@ fn named<'t>(names: &Names, text: &'t [u8], at: usize) -> Option<Named<'t>> {
             || !byte.is_ascii()
             || is_quoted && byte == b' '
     };
-    let taken = text[..end].iter().rev().take(NAME_BYTES_MAX).take_while(|byte| is_name(**byte)).count();
-    let name = &text[end - taken..end];
-    names.matches(name).then_some(Named { name, from: end - taken, is_quoted, is_spaced: spaces > 0 })
+    let most = NAME_BYTES_MAX + ESCAPED_BYTES_MAX;
+    let word = end - text[..end].iter().rev().take(most).take_while(|byte| is_name(**byte)).count();
+    // The letter of an escape is none of the name's; but a backslash may stand before a name as well.
+    let after_escape = word + escaped(&text[..end], word);
+    let from = [after_escape, word].into_iter().find(|from| names.matches(&text[*from..end]))?;
+    Some(Named { name: &text[from..end], from, is_quoted, is_spaced: spaces > 0 })
 }
 
 /// What stands under a name.
@@ -187,11 +233,19 @@ fn header(text: &[u8], from: usize, named: &Named<'_>) -> Option<(usize, usize)>
     fits.then_some((from, from + word))
 }
 
-/// Whether nothing but spaces stands on the line so far; a line may be one inside a string of JSON.
-fn begins_line(before: &[u8]) -> bool {
-    let spaces = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let before = &before[..before.len() - spaces];
-    before.is_empty() || before.ends_with(b"\n") || before.ends_with(b"\\n")
+/// Whether nothing but spaces stands on the line so far; a line may be one inside a string of JSON, however often escaped.
+fn begins_line(mut before: &[u8]) -> bool {
+    loop {
+        before = match before {
+            [rest @ .., b' ' | b'\t'] => rest,
+            [rest @ .., b'\\', b't'] => {
+                let escapes = rest.iter().rev().take_while(|byte| **byte == b'\\').count();
+                &rest[..rest.len() - escapes]
+            }
+            [] | [.., b'\n' | b'\r'] | [.., b'\\', b'n' | b'r'] => return true,
+            _ => return false,
+        };
+    }
 }
 
 /// Schemes of HTTP authentication, as far as they are in use.

@@ -231,6 +231,75 @@ fn fields_are_found_in_text_of_many_kinds() {
     stays("password: str\npassword=$PASSWORD if api_key == other");
 }
 
+/// In canonical JSON the letter of an escape stands right before what begins a line.
+#[test]
+fn fields_are_found_right_after_an_escape() {
+    let found = |mut sent: String, mut left: String| {
+        becomes(&sent, &left);
+        for _ in 0..3 {
+            (sent, left) = (Json::from(sent).to_string(), Json::from(left).to_string());
+            becomes(&sent, &left);
+            json_becomes(&format!(r#"{{"stdout":{sent}}}"#), &format!(r#"{{"stdout":{left}}}"#));
+        }
+    };
+    for name in names::WELL_KNOWN {
+        for space in ["\n", "\t", "\r", "\r\n", "\u{8}", "\u{c}", "\u{b}", "\u{1f}", "\n\t\t"] {
+            let stated = |value: &str| format!("HOST=db{space}{name}={value}\nPORT=1");
+            found(stated("hunter2"), stated("[redacted:field]"));
+            let quoted = |value: &str| format!("{space}{name}=\"{value}\"");
+            found(quoted("a b"), quoted("[redacted:field]"));
+            let member = |value: &str| format!("x{space}{{\"a{space}{name}\":\"{value}\"}}");
+            found(member("hunter2"), member("[redacted:field]"));
+        }
+        for space in ["\n", "\r", "\r\n", "\n\t\t", "\n \t "] {
+            let header = |value: &str| format!("a: b{space}{name}: {value}\nc: d");
+            let value = if *name == "authorization" { "Basic dXNlcjpwYXNz" } else { "a=b1" };
+            found(header(value), header("[redacted:field]"));
+        }
+    }
+    stays(r"C:\nopassword=x \tokens=y \secretary=z");
+    becomes(r"C:\refresh_token=x", r"C:\refresh_token=[redacted:field]");
+}
+
+#[test]
+fn names_with_escapes_in_them_are_names() {
+    for name in
+        [r"my\tpassword", r"my\u000bapi_key", r"pass\nword", r#"a\"password"#, r"a\\secret", "x/password", "api/key"]
+    {
+        json_becomes(&format!(r#"{{"{name}":"x"}}"#), &format!(r#"{{"{name}":"[redacted:field]"}}"#));
+        for pair in ["key", "name"] {
+            json_becomes(
+                &format!(r#"{{"{pair}":"{name}","value":"x"}}"#),
+                &format!(r#"{{"{pair}":"{name}","value":"[redacted:field]"}}"#),
+            );
+        }
+    }
+    json_stays(r#"{"pass\nwords":"x","a\\npasswords":"y","name":"my\ttokens","value":"z"}"#);
+}
+
+#[test]
+fn cards_and_addresses_are_found_right_after_an_escape() {
+    let longest = format!("{}@b.co", "a".repeat(64));
+    for space in ["\n", "\t", "\r", "\u{8}", "\u{c}", "\u{b}", "\u{1}"] {
+        for (secret, kind) in [("4111111111111111", "card"), ("4111 1111 1111 1111", "card"), (&*longest, "email")] {
+            let (sent, left) = (format!("x{space}{secret}"), format!("x{space}[redacted:{kind}]"));
+            let (sent, left) = (Json::from(sent).to_string(), Json::from(left).to_string());
+            becomes(&sent, &left);
+            json_becomes(&sent, &left);
+        }
+    }
+}
+
+#[test]
+fn a_line_in_the_result_of_a_tool_is_redacted_in_the_op() {
+    let params = Json::parse(r#"{"stdout":"HOST=db\npassword=hunter2\n"}"#).unwrap();
+    let mut op = Op::RecordStep(RecordStep::new("r".parse().unwrap(), 0, "shell", params));
+    Redaction::well_known().redact(&mut op);
+    let Op::RecordStep(step) = &op else { unreachable!() };
+    assert_eq!(step.params.as_str(), r#"{"stdout":"HOST=db\npassword=[redacted:field]\n"}"#);
+    assert_eq!(step.redacted.as_ref().unwrap().counts.field, Some(1));
+}
+
 #[test]
 fn detectors_and_names_are_chosen() {
     let rules = Redaction::new(RedactionRules {
@@ -373,7 +442,12 @@ fn pieces() -> impl Strategy<Value = String> {
         "\\",
         "\\\"",
         "\n",
+        "\t",
+        "\r",
+        "\u{b}",
         "\\n",
+        "\\t",
+        "\\u000b",
         "{",
         "}",
         "[",
@@ -423,6 +497,8 @@ proptest! {
         let rules = all();
         let left = text(&rules, &sent);
         prop_assert_eq!(&text(&rules, &left), &left);
+        let document = json(&rules, Json::from(sent.as_str()).as_str());
+        prop_assert_eq!(document, Json::from(left).to_string(), "the look in place misses what a string holds");
     }
 
     #[test]
