@@ -43,10 +43,13 @@ pub(super) fn is_placeholder(text: &[u8]) -> bool {
     Kind::ALL.iter().any(|kind| kind.placeholder().as_bytes() == text)
 }
 
-/// Whether a text has lost something already: it is not looked at as a whole again.
-pub(super) fn has_placeholder(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, b"[redacted:")
-        .any(|at| Kind::ALL.iter().any(|kind| text[at..].starts_with(kind.placeholder().as_bytes())))
+/// Where the first placeholder from `from` on begins, which tells that the text has lost something already; the text's end
+/// where there is none.
+pub(super) fn next_placeholder(text: &[u8], from: usize) -> usize {
+    memchr::memmem::find_iter(&text[from..], b"[redacted:")
+        .map(|at| from + at)
+        .find(|at| Kind::ALL.iter().any(|kind| text[*at..].starts_with(kind.placeholder().as_bytes())))
+        .unwrap_or(text.len())
 }
 
 /// A part of a text, in bytes, at character boundaries.

@@ -1,7 +1,7 @@
 //! Fields that a text states: `password=…`, `"api_key": "…"`, `Authorization: …`, in JSON inside strings, however often
 //! escaped, in URLs, environment files, headers and code.
 
-use super::found::{ESCAPED_BYTES_MAX, Kind, Span, escaped, has_placeholder};
+use super::found::{ESCAPED_BYTES_MAX, Kind, Span, escaped, next_placeholder};
 use super::names::Names;
 
 /// Bytes of a name that are looked at.
@@ -12,6 +12,9 @@ const SPACES_MAX: usize = 8;
 const WORD_BYTES_MAX: usize = 256;
 /// Bytes of credentials without the name of a scheme.
 const CREDENTIALS_BYTES_MIN: usize = 8;
+/// Values longer than a word that may reach as far as one placeholder: so often at most is what stands before it gone
+/// through.
+pub(super) const REACHES_MAX: usize = 16;
 
 /// A name before `:` or `=`.
 struct Named<'t> {
@@ -82,15 +85,30 @@ fn is_named(names: &Names, string: &[u8]) -> bool {
     names.matches(&name)
 }
 
-/// Calls `found` for each value that a text states under a name of the rules.
+/// Calls `found` for each value that a text states under a name of the rules. A value that holds a placeholder has lost
+/// something already and is left as it is, but what it holds is looked at; where too many reach the same placeholder, the
+/// next one goes as far as that, so that no part of a text is gone through once for each name before it.
 pub(super) fn each(names: &Names, text: &[u8], mut found: impl FnMut(Span)) {
-    let mut done = 0;
+    let (mut done, mut reaches) = (0, 0);
+    let mut placeholder = next_placeholder(text, 0);
     for at in memchr::memchr2_iter(b':', b'=', text) {
         if at < done {
             continue;
         }
-        let value = named(names, text, at).and_then(|named| value(names, text, at, &named));
-        if let Some((from, to)) = value.filter(|(from, to)| from < to && !has_placeholder(&text[*from..*to])) {
+        let Some(named) = named(names, text, at) else { continue };
+        if placeholder < at {
+            (placeholder, reaches) = (next_placeholder(text, at), 0);
+        }
+        let seen = &text[..text.len().min(placeholder + 1)];
+        let Some((from, mut to)) = value(names, seen, at, &named) else { continue };
+        if to > placeholder {
+            reaches += usize::from(to - from > WORD_BYTES_MAX);
+            if reaches <= REACHES_MAX {
+                continue;
+            }
+            to = placeholder;
+        }
+        if from < to {
             found(Span { from, to, kind: Kind::Field });
             done = to;
         }

@@ -362,6 +362,31 @@ fn an_op_states_what_was_taken_out_and_one_without_secrets_is_as_it_was() {
     assert_eq!(plain, before);
 }
 
+#[track_caller]
+fn is_linear(rules: &Redaction, sent: &str) {
+    let left = text(rules, sent);
+    assert!(text(rules, &left) == left, "{}", &sent[..32]);
+    json(rules, Json::from(sent).as_str());
+}
+
+#[test]
+fn what_holds_a_placeholder_stays_and_what_it_holds_besides_goes() {
+    let padding = "x".repeat(300);
+    let nested = |depth: usize, last: &str| {
+        format!(r#"{}{{"a":"{padding}",{last}}}{}"#, r#"{"pwd":"#.repeat(depth), "}".repeat(depth))
+    };
+    let inner = r#""api_key":"[redacted:field]","b":"[redacted:key]""#;
+    stays(&nested(stated::REACHES_MAX, inner));
+    becomes(&nested(stated::REACHES_MAX, r#""api_key":"x","b":"[redacted:key]""#), &nested(stated::REACHES_MAX, inner));
+    let opened = |count: usize| format!("{}{padding}", "\"pwd\":[".repeat(count));
+    becomes(
+        &format!("{}[redacted:key]", opened(stated::REACHES_MAX + 1)),
+        &format!("{}\"pwd\":[redacted:field][redacted:key]", "\"pwd\":[".repeat(stated::REACHES_MAX)),
+    );
+    becomes("\"pwd\":[\"x\"][redacted:key]", "\"pwd\":[redacted:field][redacted:key]");
+    becomes("pwd=\"x\"[redacted:key] pwd=y", "pwd=\"[redacted:field]\"[redacted:key] pwd=[redacted:field]");
+}
+
 /// 128 KiB of what each detector starts to look at and gives up on takes no longer than linear time allows: a quadratic one
 /// would not end while the suite runs.
 #[test]
@@ -400,11 +425,16 @@ fn hostile_text_takes_linear_time() {
         "{",
         "password : ",
     ] {
-        let sent = part.repeat((128 << 10) / part.len());
-        let left = text(&rules, &sent);
-        assert_eq!(text(&rules, &left), left, "{part}");
-        json(&rules, Json::from(sent.as_str()).as_str());
+        is_linear(&rules, &part.repeat((128 << 10) / part.len()));
     }
+    for part in ["\"pwd\":[", "pwd=\"", "cookie: a=b ", "authorization: Basic ", "\"pwd\":[\"", "password:1"] {
+        is_linear(&rules, &format!("{}[redacted:key]", part.repeat((1 << 20) / part.len())));
+        is_linear(&rules, &format!("{part}{}[redacted:key]", " ".repeat(300)).repeat(1 << 8));
+    }
+    let ever_deeper =
+        |quote: char| (1..1_400).map(|depth| format!("pwd={}{quote}", "\\".repeat(depth))).collect::<String>();
+    is_linear(&rules, &format!("{}[redacted:key]", ever_deeper('\'')));
+    is_linear(&rules, &format!("{}[redacted:key]", ever_deeper('"')));
     let mut deep = Json::from("password=x");
     for _ in 0..100_000 {
         deep = Json::from_canonical(format!("[{deep}]"));
