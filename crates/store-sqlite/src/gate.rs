@@ -56,7 +56,10 @@ impl Gate {
         let (next, reply) = decide(stored, &question.ask, rules, now);
         match next {
             Next::Same => {}
-            Next::Put(record) => {
+            Next::Put(mut record) => {
+                if (record.response.is_some() || record.error.is_some()) && is_erased(conn, &record)? {
+                    (record.response, record.error) = (None, None);
+                }
                 let keys = self.count(conn)?;
                 if !is_known && keys >= rules.keys_max {
                     return Ok(Err(full()));
@@ -67,6 +70,19 @@ impl Gate {
             Next::Gone => self.remove(conn, question.key.as_str())?,
         }
         Ok(reply)
+    }
+
+    /// Takes away what is kept of a run that is erased: the claims of its replays, and the answers of all others. Their keys
+    /// stay, so that nothing is done twice.
+    pub(crate) fn erase(&mut self, conn: &Connection, run_id: &RunId) -> Result<()> {
+        let replays = "DELETE FROM gate INDEXED BY gate_by_run WHERE run_id = ?1 AND run_id IS NOT NULL \
+                       AND length(key) = 71 AND key GLOB 'replay-[0-9a-f]*'";
+        let removed = run(conn, replays, [run_id.as_str()])?;
+        self.keys = self.keys.map(|keys| keys.saturating_sub(removed as u64));
+        let answers = "UPDATE gate INDEXED BY gate_by_run SET response = NULL, error = NULL \
+                       WHERE run_id = ?1 AND run_id IS NOT NULL";
+        run(conn, answers, [run_id.as_str()])?;
+        Ok(())
     }
 
     fn count(&mut self, conn: &Connection) -> Result<u64> {
@@ -100,6 +116,13 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+/// Whether a key belongs to a run that is erased: an answer that comes later is not kept.
+fn is_erased(conn: &Connection, record: &Record) -> Result<bool> {
+    let Some(run_id) = &record.run_id else { return Ok(false) };
+    let sql = "SELECT 1 FROM run_name n JOIN erased_run e ON e.run_no = n.run_no WHERE n.run_id = ?1";
+    Ok(one(conn, sql, [run_id.as_str()], |_| Ok(()))?.is_some())
 }
 
 /// What is kept of a key.

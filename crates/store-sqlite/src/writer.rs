@@ -339,8 +339,9 @@ impl Writer {
             put_tile(&self.conn, tile)?;
         }
         for change in planned.changes {
-            if let Change::Erased { run_no, log_index, entries, .. } = &change {
+            if let Change::Erased { run_no, run_id, log_index, entries, .. } = &change {
                 erase::content(&self.view(), *run_no, *log_index, *entries)?;
+                self.gate.erase(&self.conn, run_id)?;
                 self.freed = true;
                 self.wal_tells.get_or_insert((self.wal_rests, EMPTY_AGAIN));
             }

@@ -21,3 +21,5 @@ CREATE TABLE gate (
     error TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX gate_by_due ON gate (due_at);
+-- What an erasure of the run takes away.
+CREATE INDEX gate_by_run ON gate (run_id) WHERE run_id IS NOT NULL;

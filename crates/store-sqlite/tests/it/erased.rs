@@ -4,6 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tracekeep_core::id::Key;
+use tracekeep_core::json::Json;
+use tracekeep_store::gate::{Fingerprint, IdempotencyResult, IdempotencyStore, Terms};
 use tracekeep_store::{Batch, GcRequest, LedgerStore, PageRequest, TraceFilter, TraceQuery, block_on};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -172,4 +175,44 @@ fn what_another_process_left_in_the_write_ahead_log_goes_too() {
     let ledger = open(&other.path);
     commit(&ledger, ops(&[r#"{"op":"start_run","run_id":"more"}"#]));
     assert_eq!(marked(&other.path), [""; 0]);
+}
+
+/// A replay's claim of the run, and callers' own effects under it.
+#[test]
+fn the_gate_keeps_no_answer_of_an_erased_run() {
+    let place = place();
+    let ledger = open(&place.path);
+    ended(&ledger, "r", 1);
+    ended(&ledger, "other", 1);
+    let replayed = tracekeep_store::replay::key(&"session".parse().unwrap(), &run_id("r"), 0);
+    let (done, failed, open_key, others): (Key, Key, Key, Key) =
+        ("done".parse().unwrap(), "failed".parse().unwrap(), "open".parse().unwrap(), "others".parse().unwrap());
+    let claim = |key: &Key, run: &str| {
+        let terms = Terms { run_id: Some(run_id(run)), ..Terms::default() };
+        ledger.check_blocking(key, &Fingerprint::of(&Json::from("request")), &terms).unwrap()
+    };
+    let answer = Json::from(MARKER);
+    for (key, run) in [(&replayed, "r"), (&done, "r"), (&others, "other")] {
+        let token = claim(key, run).token.unwrap();
+        ledger.mark_completed_blocking(key, &token, &answer).unwrap();
+    }
+    let token = claim(&failed, "r").token.unwrap();
+    ledger.mark_failed_blocking(&failed, &token, MARKER, false).unwrap();
+    let late = claim(&open_key, "r").token.unwrap();
+    erase(&ledger, "r");
+    ledger.mark_completed_blocking(&open_key, &late, &answer).unwrap();
+    let kept = |sql: &str| -> Vec<String> {
+        let conn = Connection::open(&place.path).unwrap();
+        let mut statement = conn.prepare(sql).unwrap();
+        let keys = statement.query_map([], |row| row.get(0)).unwrap();
+        keys.map(std::result::Result::unwrap).collect()
+    };
+    assert_eq!(kept("SELECT key FROM gate ORDER BY key"), ["done", "failed", "open", "others"]);
+    assert_eq!(kept("SELECT key FROM gate WHERE response IS NOT NULL OR error IS NOT NULL"), ["others"]);
+    let again = claim(&done, "r");
+    assert_eq!((again.result, again.response), (IdempotencyResult::Duplicate, None));
+    assert_eq!(claim(&failed, "r").result, IdempotencyResult::Failed);
+    assert_eq!(claim(&others, "other").response, Some(answer));
+    ledger.close().unwrap();
+    assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
 }
