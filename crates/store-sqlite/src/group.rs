@@ -6,7 +6,7 @@
 //! writer's thread, which sleeps otherwise.
 //!
 //! Invariants: while calls wait, somebody leads or has been told to; calls are committed in the order of the queue; the
-//! batches of one call are never parted.
+//! batches of one call are never parted, unless one of them touches what is damaged.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

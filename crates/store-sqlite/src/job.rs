@@ -1,7 +1,7 @@
 //! What waits for the writer, and what becomes of it.
 
 use tracekeep_store::gate::Reply;
-use tracekeep_store::{Receipt, Result};
+use tracekeep_store::{Error, Receipt, Result};
 
 use crate::error::corrupt;
 use crate::gate::Question;
@@ -28,7 +28,24 @@ pub(crate) enum Done {
     Gate(Box<Result<Reply>>),
 }
 
+/// A job, or one batch of it alone.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'a> {
+    /// Batches for the log.
+    Batches(&'a [Result<Ready>]),
+    /// A question to the gate.
+    Gate(&'a Question),
+}
+
 impl Job {
+    /// All of it.
+    pub(crate) fn work(&self) -> Work<'_> {
+        match self {
+            Self::Batches(batches) => Work::Batches(batches),
+            Self::Gate(question) => Work::Gate(question),
+        }
+    }
+
     /// Ops, as a queue counts them.
     pub(crate) fn ops(&self) -> u64 {
         match self {
@@ -46,7 +63,14 @@ impl Job {
     }
 
     /// All of it refused: a batch by its own error where it has one.
-    pub(crate) fn refuse(&self, error: &tracekeep_store::Error) -> Done {
+    pub(crate) fn refuse(&self, error: &Error) -> Done {
+        self.work().refuse(error)
+    }
+}
+
+impl Work<'_> {
+    /// All of it refused: a batch by its own error where it has one.
+    pub(crate) fn refuse(self, error: &Error) -> Done {
         match self {
             Self::Batches(batches) => {
                 let own = |batch: &Result<Ready>| Err(batch.as_ref().err().unwrap_or(error).clone());

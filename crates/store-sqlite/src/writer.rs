@@ -26,7 +26,7 @@ use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
 use crate::gate::Gate;
 use crate::index::{Index, put_tile};
-use crate::job::{Done, Job};
+use crate::job::{Done, Job, Work};
 use crate::open::{self, Options};
 use crate::ready::{Ready, frame_of};
 use crate::rows::{RunNames, TypeNames};
@@ -128,17 +128,33 @@ impl Writer {
 
     /// Does several jobs in one transaction; each batch whole or not at all.
     pub(crate) fn commit(&mut self, jobs: &[Job]) -> Vec<Done> {
-        match self.commit_together(jobs) {
+        let works: Vec<_> = jobs.iter().map(Job::work).collect();
+        match self.commit_together(&works) {
             Ok(done) => done,
             // Something stored contradicts itself: whoever does not touch it must not suffer from it.
-            Err(error) if error.code() == Code::Corrupt.as_str() && jobs.len() > 1 => jobs
-                .iter()
-                .map(|job| match self.commit_together(std::slice::from_ref(job)) {
-                    Ok(mut done) => done.pop().expect("invariant: one job gives one answer"),
-                    Err(error) => job.refuse(&error),
-                })
-                .collect(),
-            Err(error) => jobs.iter().map(|job| job.refuse(&error)).collect(),
+            Err(error) if error.code() == Code::Corrupt.as_str() && jobs.len() > 1 => {
+                works.iter().map(|work| self.commit_apart(*work)).collect()
+            }
+            Err(error) => works.iter().map(|work| self.parted(*work, &error)).collect(),
+        }
+    }
+
+    /// Does one job in a transaction of its own.
+    fn commit_apart(&mut self, work: Work<'_>) -> Done {
+        match self.commit_together(&[work]) {
+            Ok(mut done) => done.pop().expect("invariant: one job gives one answer"),
+            Err(error) => self.parted(work, &error),
+        }
+    }
+
+    /// What failed as a whole: batch by batch where one of them touches what contradicts itself, else refused.
+    fn parted(&mut self, work: Work<'_>, error: &Error) -> Done {
+        match work {
+            Work::Batches(batches) if error.code() == Code::Corrupt.as_str() && batches.len() > 1 => {
+                let each = batches.chunks(1).flat_map(|batch| self.commit_apart(Work::Batches(batch)).receipts());
+                Done::Receipts(each.collect())
+            }
+            work => work.refuse(error),
         }
     }
 
@@ -180,7 +196,7 @@ impl Writer {
         self.stale = true;
     }
 
-    fn commit_together(&mut self, jobs: &[Job]) -> Result<Vec<Done>> {
+    fn commit_together(&mut self, jobs: &[Work<'_>]) -> Result<Vec<Done>> {
         if self.stale {
             self.reload()?;
         }
@@ -252,13 +268,13 @@ impl Writer {
         Ok(())
     }
 
-    fn decide_all(&mut self, jobs: &[Job]) -> Result<Vec<Done>> {
+    fn decide_all(&mut self, jobs: &[Work<'_>]) -> Result<Vec<Done>> {
         let mut done = Vec::with_capacity(jobs.len());
         for job in jobs {
             done.push(match job {
-                Job::Batches(batches) => {
+                Work::Batches(batches) => {
                     let mut receipts = Vec::with_capacity(batches.len());
-                    for batch in batches {
+                    for batch in *batches {
                         receipts.push(match batch {
                             Ok(ready) => self.decide_one(ready)?,
                             Err(error) => Err(error.clone()),
@@ -266,7 +282,7 @@ impl Writer {
                     }
                     Done::Receipts(receipts)
                 }
-                Job::Gate(question) => {
+                Work::Gate(question) => {
                     let now = self.options.source.now();
                     Done::Gate(Box::new(self.gate.answer(&self.conn, question, &self.options.gate, now)?))
                 }

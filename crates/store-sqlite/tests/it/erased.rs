@@ -216,3 +216,31 @@ fn the_gate_keeps_no_answer_of_an_erased_run() {
     ledger.close().unwrap();
     assert!(SqliteLedger::check(&place.path, None).unwrap().is_clean());
 }
+
+/// The group of the damaged run once failed with it, and so did every later gc.
+#[test]
+fn a_damaged_run_keeps_no_other_from_being_erased() {
+    let place = place();
+    let ledger = SqliteLedger::open(&place.path, Options::default()).unwrap();
+    for run in ["a", "b", "c"] {
+        let start = format!(r#"{{"op":"start_run","run_id":"{run}"}}"#);
+        let step = format!(
+            r#"{{"op":"record_step","run_id":"{run}","index":0,"skill_name":"s","params":{{}},"status":"success"}}"#
+        );
+        let complete = format!(r#"{{"op":"complete_run","run_id":"{run}","status":"completed"}}"#);
+        commit(&ledger, ops(&[&start, &step, &complete]));
+    }
+    ledger.close().unwrap();
+    let sql = "DELETE FROM step WHERE run_no = (SELECT run_no FROM run_name WHERE run_id = 'b')";
+    assert_eq!(Connection::open(&place.path).unwrap().execute(sql, []).unwrap(), 1);
+    let ledger = SqliteLedger::open(&place.path, Options::default()).unwrap();
+    let all = GcRequest { older_than: Some("0s".parse().unwrap()), ..GcRequest::default() };
+    let report = block_on(ledger.gc(&all)).unwrap();
+    assert_eq!((report.erased, report.failed), (2, 1));
+    let codes = ["a", "b", "c"].map(|run| block_on(ledger.run(&run_id(run))).err().map(|error| error.code()));
+    assert_eq!(codes, [Some("run_erased"), None, Some("run_erased")]);
+    ledger.close().unwrap();
+    assert!(SqliteLedger::rebuild(&place.path, None).unwrap().is_clean());
+    let report = block_on(SqliteLedger::open(&place.path, Options::default()).unwrap().gc(&all)).unwrap();
+    assert_eq!((report.erased, report.failed), (1, 0));
+}
