@@ -31,6 +31,20 @@ pub(crate) fn json(value: &Json) -> Result<(), Failure> {
     data(value.as_str())
 }
 
+/// How a list goes on, where it does: its next cursor as a last line of JSON, or as talk.
+pub(crate) fn next_page(is_json: bool, cursor: Option<String>) -> Result<(), Failure> {
+    match cursor {
+        Some(cursor) if is_json => {
+            json(&Json::object([("next_cursor", Json::from(cursor))]).expect("invariant: one plain member"))
+        }
+        Some(cursor) => {
+            talk(&format!("more: --cursor {}", plain(&cursor)));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
 /// Recorded text as a terminal may see it: control, bidi and zero-width characters as escapes.
 pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -2,45 +2,31 @@
 
 use std::fmt;
 
-macro_rules! codes {
-    ($($(#[$meta:meta])* $name:ident = $code:literal;)*) => {
-        /// The stable codes of refused evidence.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Code { $($(#[$meta])* $name),* }
+use tracekeep_core::wire::words;
 
-        impl Code {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// The snake_case code.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $code),* }
-            }
-        }
-    };
-}
-
-codes! {
-    /// A key is not in the form of c2sp.org/signed-note, or its id is not that of its name and bytes.
-    MalformedKey = "malformed_key";
-    /// A key is of small order: with it, a signature would prove nothing.
-    WeakKey = "weak_key";
-    /// A text is not a signed note.
-    MalformedNote = "malformed_note";
-    /// No signature is by a key that the verifier brought.
-    UnknownSigner = "unknown_signer";
-    /// A signature by a key that the verifier brought is wrong.
-    BadSignature = "bad_signature";
-    /// A note's text is not a checkpoint.
-    MalformedCheckpoint = "malformed_checkpoint";
-    /// A checkpoint is of another log.
-    WrongOrigin = "wrong_origin";
-    /// A text is not a tlog-proof.
-    MalformedProof = "malformed_proof";
-    /// A proof does not lead from the entry to the checkpoint's root.
-    WrongProof = "wrong_proof";
+words! {
+    /// The stable codes of refused evidence.
+    #[non_exhaustive]
+    pub enum Code {
+        /// A key is not in the form of c2sp.org/signed-note, or its id is not that of its name and bytes.
+        MalformedKey = "malformed_key",
+        /// A key is of small order: with it, a signature would prove nothing.
+        WeakKey = "weak_key",
+        /// A text is not a signed note.
+        MalformedNote = "malformed_note",
+        /// No signature is by a key that the verifier brought.
+        UnknownSigner = "unknown_signer",
+        /// A signature by a key that the verifier brought is wrong.
+        BadSignature = "bad_signature",
+        /// A note's text is not a checkpoint.
+        MalformedCheckpoint = "malformed_checkpoint",
+        /// A checkpoint is of another log.
+        WrongOrigin = "wrong_origin",
+        /// A text is not a tlog-proof.
+        MalformedProof = "malformed_proof",
+        /// A proof does not lead from the entry to the checkpoint's root.
+        WrongProof = "wrong_proof",
+    }
 }
 
 /// Evidence that was refused. The text holds no payload.

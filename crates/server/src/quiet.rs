@@ -46,9 +46,7 @@ impl App {
             let runs = runs.to_vec();
             let seals = self.read_plain(async move |store| Ok(seals(store, runs).await)).await?;
             let batches = seals.into_iter().map(|seal| Batch::one(Op::SealRun(seal))).collect();
-            for refused in self.commit(batches, self.admission().empty()).await.into_iter().filter_map(Result::err) {
-                tracing::warn!(code = refused.code(), "a quiet run could not be sealed");
-            }
+            self.commit_unasked(batches, "a quiet run could not be sealed").await;
         }
         Ok(count)
     }
@@ -93,11 +91,7 @@ async fn has_failed(store: &dyn LedgerStore, run_id: &RunId) -> Result<bool, Err
 /// Looks again and again, until the server stops.
 pub(crate) async fn watch(app: App) {
     let Some(every) = app.sealing().every else { return };
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = app.stopping() => return,
-        }
+    while app.rest(every).await {
         if let Err(error) = app.seal_quiet().await {
             tracing::warn!(code = error.code(), "what is quiet could not be read");
         }

@@ -1,5 +1,7 @@
 //! Watching deadlines: what is overdue is found through its index and judged, without anybody asking.
 
+use std::time::Duration;
+
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{Op, Reconcile};
 use tracekeep_store::{Batch, Error};
@@ -23,22 +25,31 @@ impl App {
         for runs in due.chunks(TOGETHER) {
             let verdict = |run_id| Batch::one(Op::Reconcile(Reconcile { run_id }));
             let batches = runs.iter().map(|run| verdict(run.run_id.clone())).collect();
-            for refused in self.commit(batches, self.admission().empty()).await.into_iter().filter_map(Result::err) {
-                tracing::warn!(code = refused.code(), "a run that is overdue could not be judged");
-            }
+            self.commit_unasked(batches, "a run that is overdue could not be judged").await;
         }
         Ok(count)
+    }
+
+    /// Commits what nobody asked for, and says of each batch that is refused what `refusal` says.
+    pub(crate) async fn commit_unasked(&self, batches: Vec<Batch>, refusal: &'static str) {
+        for refused in self.commit(batches, self.admission().empty()).await.into_iter().filter_map(Result::err) {
+            tracing::warn!(code = refused.code(), "{refusal}");
+        }
+    }
+
+    /// Waits so long; false where the server stops meanwhile.
+    pub(crate) async fn rest(&self, so_long: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(so_long) => true,
+            () = self.stopping() => false,
+        }
     }
 }
 
 /// Sweeps again and again, until the server stops.
 pub(crate) async fn watch(app: App) {
     let Some(every) = app.audit().sweep_every.filter(|_| app.audit().is_on) else { return };
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = app.stopping() => return,
-        }
+    while app.rest(every).await {
         if let Err(error) = app.sweep().await {
             tracing::warn!(code = error.code(), "what is overdue could not be read");
         }

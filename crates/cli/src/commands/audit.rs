@@ -8,7 +8,6 @@ use tracekeep::{
     standard_contract,
 };
 use tracekeep_core::id::RunId;
-use tracekeep_core::json::Json;
 use tracekeep_core::model::{Ack, Expect};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{AuditStore, LedgerStore, PageRequest, Receipt, block_on};
@@ -17,7 +16,7 @@ use crate::args::{Audit, AuditAck, AuditExpect};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
-use crate::print::{brief, data, json, table, talk};
+use crate::print::{brief, data, json, next_page, table, talk};
 
 /// Between two looks at a run that is watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -201,14 +200,7 @@ fn pending(config: &Config, request: PageRequest) -> Outcome {
     if !config.json && !is_empty {
         data(&table(&rows))?;
     }
-    match page.next_cursor {
-        Some(cursor) if config.json => {
-            let next = Json::object([("next_cursor", Json::from(cursor.as_str()))]);
-            json(&next.map_err(tracekeep_core::Invalid::from)?)?;
-        }
-        Some(cursor) => talk(&format!("more: --cursor {cursor}")),
-        None => {}
-    }
+    next_page(config.json, page.next_cursor)?;
     Ok(if is_empty { Done::Yes } else { Done::Findings })
 }
 

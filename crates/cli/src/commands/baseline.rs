@@ -2,7 +2,6 @@
 
 use tracekeep_core::compare::Level;
 use tracekeep_core::id::{BaselineName, RunId};
-use tracekeep_core::json::Json;
 use tracekeep_core::model::{Op, SetBaseline};
 use tracekeep_core::view::Baseline;
 use tracekeep_core::wire::to_json;
@@ -13,7 +12,7 @@ use crate::args::Check;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
-use crate::print::{brief, data, json, plain, table, talk};
+use crate::print::{brief, data, json, next_page, table, talk};
 
 pub(crate) fn set(
     config: &Config,
@@ -46,13 +45,7 @@ pub(crate) fn list(config: &Config, page: PageRequest) -> Outcome {
         rows.extend(page.items.iter().map(row));
         data(&table(&rows))?;
     }
-    match page.next_cursor {
-        Some(cursor) if config.json => {
-            json(&Json::object([("next_cursor", Json::from(cursor))]).expect("invariant: one plain member"))?
-        }
-        Some(cursor) => talk(&format!("more: --cursor {}", plain(&cursor))),
-        None => {}
-    }
+    next_page(config.json, page.next_cursor)?;
     Ok(Done::Yes)
 }
 

@@ -1,7 +1,6 @@
 //! `tracekeep runs` and `tracekeep show`.
 
 use tracekeep_core::id::RunId;
-use tracekeep_core::json::Json;
 use tracekeep_core::view::{Run, Step};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{Between, Code, Error, LedgerStore, Order, PageRequest, RunFilter, RunQuery, Source, block_on};
@@ -10,7 +9,7 @@ use crate::args::Runs;
 use crate::config::Config;
 use crate::exit::{Done, Outcome};
 use crate::open;
-use crate::print::{brief, data, json, plain, table, talk};
+use crate::print::{brief, data, json, next_page, plain, table, talk};
 use crate::when;
 
 pub(crate) fn runs(config: &Config, args: Runs) -> Outcome {
@@ -58,13 +57,7 @@ pub(crate) fn runs(config: &Config, args: Runs) -> Outcome {
         rows.extend(items.iter().map(row));
         data(&table(&rows))?;
     }
-    match next_cursor {
-        Some(cursor) if config.json => {
-            json(&Json::object([("next_cursor", Json::from(cursor))]).expect("invariant: one plain member"))?
-        }
-        Some(cursor) => talk(&format!("more: --cursor {}", plain(&cursor))),
-        None => {}
-    }
+    next_page(config.json, next_cursor)?;
     Ok(Done::Yes)
 }
 

@@ -10,7 +10,7 @@ use crate::args::Traces;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
-use crate::print::{brief, data, json, plain, table, talk};
+use crate::print::{brief, data, json, next_page, table, talk};
 use crate::when;
 
 /// How often a search is made for the text index to catch up with the log.
@@ -78,23 +78,17 @@ pub(crate) fn traces(config: &Config, args: Traces) -> Outcome {
 
 /// What a list ends with: how to go on, and what was not seen.
 fn close(config: &Config, next_cursor: Option<String>, complete: bool) -> Result<(), Failure> {
-    if !config.json {
-        if let Some(cursor) = next_cursor {
-            talk(&format!("more: --cursor {}", plain(&cursor)));
+    next_page(config.json, next_cursor)?;
+    match complete {
+        true => Ok(()),
+        false if config.json => {
+            json(&Json::object([("complete", Json::from(false))]).expect("invariant: one plain member"))
         }
-        if !complete {
+        false => {
             talk(INCOMPLETE);
+            Ok(())
         }
-        return Ok(());
     }
-    let members = [
-        next_cursor.map(|cursor| ("next_cursor", Json::from(cursor))),
-        (!complete).then(|| ("complete", Json::from(false))),
-    ];
-    for member in members.into_iter().flatten() {
-        json(&Json::object([member]).expect("invariant: one plain member"))?;
-    }
-    Ok(())
 }
 
 fn line(trace: &Trace) -> String {
