@@ -3,13 +3,30 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tracekeep_store::{Code, Error};
 
-/// Whether a call that failed so may have run.
+/// Whether a call that failed so may have run: unless the server refused it by a word, or it was never sent.
 pub(crate) fn may_have_run(error: &RedisError) -> bool {
-    if error.is_connection_refusal() {
-        return false;
-    }
-    // What the server refused by a word did not run; of anything else nobody knows.
-    error.is_timeout() || error.is_connection_dropped() || error.is_io_error() || error.kind() == ErrorKind::Parse
+    let was_never_sent = matches!(
+        error.kind(),
+        ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed | ErrorKind::ClusterConnectionNotFound
+    );
+    error.code().is_none() && !was_never_sent && !error.is_connection_refusal()
+}
+
+/// Whether a cluster is looking for the node that has the slot.
+pub(crate) fn is_about_slots(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::Server(
+                ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::BusyLoading
+                    | ServerErrorKind::ReadOnly
+            )
+    )
 }
 
 /// Whether another try at once may meet a connection that works.
@@ -24,7 +41,7 @@ pub(crate) fn failed(error: RedisError, ran: bool) -> Error {
         ("OOM", _) => (Code::StorageFull, "Redis has no memory left".to_owned()),
         ("READONLY", _) => (Code::Unreachable, "this Redis is a replica, and takes no writes".to_owned()),
         ("MISCONF", _) => (Code::StorageFailed, "Redis cannot write to its disk, and takes no writes".to_owned()),
-        ("BUSY" | "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN", _) => {
+        ("BUSY" | "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "MOVED" | "ASK", _) => {
             (Code::Busy, "Redis cannot answer just now".to_owned())
         }
         ("WRONGTYPE", _) => (Code::Corrupt, "a key of the gate holds something else".to_owned()),

@@ -1,19 +1,23 @@
 //! The connection: one server, or a cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
-use crate::error::{is_broken_connection, may_have_run};
+use crate::error::{is_about_slots, is_broken_connection, may_have_run};
 use crate::script::Operation;
 
 /// How the address of a cluster begins; its nodes follow, parted by commas.
 const CLUSTER: &str = "redis+cluster://";
 /// How often a call that may be repeated is sent where connections break.
 const TRIES: u32 = 3;
+/// How long a call waits before it looks again for the node that has its slot: twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub(crate) enum Link {
@@ -25,7 +29,8 @@ impl Link {
     pub(crate) async fn open(url: &str, timeout: Duration) -> RedisResult<Self> {
         if let Some(nodes) = url.strip_prefix(CLUSTER) {
             let nodes = nodes.split(',').map(|node| format!("redis://{node}"));
-            let client = ClusterClient::builder(nodes).connection_timeout(timeout).response_timeout(timeout).retries(3);
+            // What it would send again by itself may have run: whether that may be, it does not know.
+            let client = ClusterClient::builder(nodes).connection_timeout(timeout).response_timeout(timeout).retries(0);
             return Ok(Self::Cluster(client.build()?.get_async_connection().await?));
         }
         let config = ConnectionManagerConfig::new()
@@ -44,18 +49,27 @@ impl Link {
     }
 
     /// Runs a script. The flag beside an error says whether it may have run, now or in an earlier try.
-    pub(crate) async fn run(&mut self, call: &Call) -> Result<Value, (RedisError, bool)> {
-        let (mut ran, mut tries) = (false, 1);
+    ///
+    /// What a node of a cluster refused because another has the slot, or none has it yet, is sent again for as long as an
+    /// answer may take. What may have run is sent again only where it may run twice.
+    pub(crate) async fn run(&mut self, call: &Call, timeout: Duration) -> Result<Value, (RedisError, bool)> {
+        let (begun, mut ran, mut tries, mut pause) = (Instant::now(), false, 1, PAUSE_MIN);
         loop {
             let error = match self.once(call).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             ran |= may_have_run(&error);
-            if tries >= TRIES || !is_broken_connection(&error) || ran && !call.operation.is_repeatable {
+            let moves = matches!(self, Self::Cluster(_)) && is_about_slots(&error) && begun.elapsed() < timeout;
+            let breaks = is_broken_connection(&error) && tries < TRIES && (call.operation.is_repeatable || !ran);
+            if !moves && !breaks {
                 return Err((error, ran));
             }
-            tries += 1;
+            tries += u32::from(breaks);
+            if moves {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
         }
     }
 
@@ -65,9 +79,29 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.send(&call.by_text()).await
             }
+            Err(error) => match (self, asked_of(&error)) {
+                (Self::Cluster(link), Some(node)) => ask_of(link, node, call).await,
+                _ => Err(error),
+            },
             answer => answer,
         }
     }
+}
+
+/// The node that has a key of a slot that is on its way to it.
+fn asked_of(error: &RedisError) -> Option<SingleNodeRoutingInfo> {
+    if error.kind() != ErrorKind::Server(ServerErrorKind::Ask) {
+        return None;
+    }
+    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    Some(SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port: port.parse().ok()? })
+}
+
+async fn ask_of(link: &mut ClusterConnection, node: SingleNodeRoutingInfo, call: &Call) -> RedisResult<Value> {
+    let mut both = redis::pipe();
+    both.cmd("ASKING").add_command(call.by_text());
+    let mut answers = link.route_pipeline(both, 1, 1, node).await?;
+    answers.pop().unwrap_or(Value::Nil).extract_error()
 }
 
 /// A script with what it is given.

@@ -154,7 +154,8 @@ impl RedisIdempotencyStore {
         let Some(runtime) = &self.runtime else { return Err(Error::new(Code::Closed, "the gate is closed")) };
         let mut link = self.link.clone();
         // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
-        let answer = runtime.spawn(async move { link.run(&call).await }).await;
+        let timeout = self.options.timeout;
+        let answer = runtime.spawn(async move { link.run(&call, timeout).await }).await;
         let lost = |_| Error::new(Code::CommitUnknown, "the call did not finish");
         Reply::read(answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))?)
     }

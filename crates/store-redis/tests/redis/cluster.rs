@@ -31,3 +31,18 @@ impl Cluster {
         format!("redis+cluster://{}", nodes.join(","))
     }
 }
+
+/// A cluster of one server, which callers reach through a port of their own.
+pub(crate) fn alone_behind(port_of_callers: impl FnOnce(u16) -> u16) -> Server {
+    let server = Server::start(&["--cluster-enabled", "yes"]);
+    server.admin(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).expect("it has all slots");
+    let announced = port_of_callers(server.port()).to_string();
+    server.admin(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"]).expect("set");
+    server.admin(&["CONFIG", "SET", "cluster-announce-port", &announced]).expect("set");
+    let is_up = || {
+        matches!(server.admin(&["CLUSTER", "INFO"]), Ok(redis::Value::BulkString(said))
+        if String::from_utf8_lossy(&said).contains("cluster_state:ok"))
+    };
+    assert!((0..100_000).any(|_| is_up()), "the cluster is up");
+    server
+}

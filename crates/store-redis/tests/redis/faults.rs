@@ -4,33 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
-use libtest_mimic::Trial;
 use tracekeep_conformance::ManualSources;
 use tracekeep_conformance::gate::linear::{self, Call};
 use tracekeep_conformance::gate::{Asked, Said};
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
-use tracekeep_store::gate::{Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStore, Terms, Token};
-use tracekeep_store::{Outcome, Recorded, Result, Source, Sources, block_on};
+use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, Terms, Token};
+use tracekeep_store::{Outcome, Recorded, Source, Sources, block_on};
 use tracekeep_store_redis::{Durability, Options, RedisIdempotencyStore};
 
+use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key, refused, request};
 use crate::proxy::Proxy;
 use crate::real::Server;
 
 use IdempotencyResult::{Conflict, Duplicate, InProgress, New};
 
-macro_rules! faults {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn trials() -> Vec<Trial> {
-            vec![$(Trial::test(concat!("faults::", stringify!($name)), || {
-                $name();
-                Ok(())
-            })),*]
-        }
-    };
-}
-
-faults!(
+faults!("faults":
     scripts_that_are_flushed_are_sent_again,
     after_flushall_keys_are_new_and_old_owners_are_nobody,
     what_an_append_only_file_holds_outlives_kill_9,
@@ -48,47 +37,6 @@ faults!(
     a_key_that_holds_something_else_is_an_error,
     what_tasks_were_told_while_connections_broke_fits_into_one_order,
 );
-
-const NAMESPACE: &str = "faults";
-
-fn connect(url: &str) -> RedisIdempotencyStore {
-    let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
-    RedisIdempotencyStore::connect_with(url, NAMESPACE, options).expect("the server answers")
-}
-
-fn key(text: &str) -> Key {
-    Key::new(text).expect("a key")
-}
-
-fn request(text: &str) -> Fingerprint {
-    Fingerprint::of(&Json::from(text))
-}
-
-fn ask(store: &RedisIdempotencyStore, name: &str, sent: &str) -> Result<IdempotencyResponse> {
-    block_on(store.check(&key(name), &request(sent), &Terms::default()))
-}
-
-#[track_caller]
-fn is(store: &RedisIdempotencyStore, name: &str, result: IdempotencyResult) -> IdempotencyResponse {
-    let answer = ask(store, name, "a").unwrap_or_else(|error| panic!("{error:?}"));
-    assert_eq!(answer.result, result);
-    answer
-}
-
-#[track_caller]
-fn claim(store: &RedisIdempotencyStore, name: &str) -> Token {
-    is(store, name, New).token.expect("new comes with a token")
-}
-
-fn complete(store: &RedisIdempotencyStore, name: &str, token: &Token) -> Result<Recorded> {
-    block_on(store.mark_completed(&key(name), token, &Json::from("done")))
-}
-
-#[track_caller]
-fn refused(result: Result<IdempotencyResponse>, code: &str, outcome: Outcome) {
-    let error = result.expect_err("it cannot be answered");
-    assert_eq!((error.code(), error.outcome(), error.is_retryable()), (code, outcome, true), "{error:?}");
-}
 
 /// In an earlier system a lost script made every check *new*, for good.
 fn scripts_that_are_flushed_are_sent_again() {

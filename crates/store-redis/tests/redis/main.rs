@@ -1,6 +1,9 @@
 //! The gate's suite over a real redis-server and a real cluster, and what it answers when that server fails.
 
+#[macro_use]
+mod calls;
 mod cluster;
+mod clustered;
 mod faults;
 mod proxy;
 mod real;
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
     trials.extend(tracekeep_conformance::gate_trials("cluster", over(cluster.url())));
     trials.extend(faults::trials());
+    trials.extend(clustered::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 

@@ -49,6 +49,15 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The same as an address of a cluster.
+    pub(crate) fn cluster_url(&self) -> String {
+        format!("redis+cluster://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Cuts the connection instead of passing the next request on.
     pub(crate) fn cut_before(&self) {
         self.cuts.requests.store(0, Ordering::SeqCst);
