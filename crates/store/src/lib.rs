@@ -27,6 +27,7 @@ pub mod query;
 pub mod read;
 mod receipt;
 mod redact;
+mod remainder;
 pub mod replay;
 mod report;
 pub mod retention;
@@ -52,6 +53,7 @@ pub use query::{
 };
 pub use receipt::{OpReceipt, Receipt, Recorded, Told};
 pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};
+pub use remainder::remainder;
 pub use report::{Finding, Report, Wrong};
 pub use retention::{GcReport, GcRequest};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};

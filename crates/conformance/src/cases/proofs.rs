@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use tracekeep_core::merkle::{verify_consistency, verify_inclusion};
-use tracekeep_store::block_on;
+use tracekeep_store::{block_on, remainder};
 
 use crate::context::Context;
 use crate::dump::{leaf_members, naive_root};
-use crate::ops::{call, complete, end, ensure_otlp, span, start, step, thought, with};
+use crate::ops::{call, complete, end, ensure_otlp, erase, span, start, step, thought, with};
 
 cases!("proofs":
     every_entry_is_proved_at_every_size,
@@ -22,6 +22,7 @@ cases!("proofs":
     recorded_bodies_hold_every_default,
     kinds_are_named,
     ledgers_have_ids_of_their_own,
+    what_is_left_of_an_entry_gives_its_commitment,
 );
 
 fn grow(cx: &Context, count: u32) {
@@ -259,4 +260,17 @@ fn ledgers_have_ids_of_their_own(cx: &mut Context) {
     cx.look_reopen_look();
     assert_eq!(cx.ledger().ledger(), id, "for good");
     assert_ne!(id.as_bytes(), &[0; 16]);
+}
+
+fn what_is_left_of_an_entry_gives_its_commitment(cx: &mut Context) {
+    cx.record(&[start("r"), step("r", 0), call("r", "c"), end("r", "c"), complete("r"), start("s")]);
+    let left = |log_index| block_on(remainder(&*cx.ledger(), log_index));
+    for entry in block_on(cx.ledger().entries(0, 100)).expect("the log") {
+        let whole = left(entry.log_index).expect("readable").expect("it was not erased");
+        assert_eq!(whole.commitment().to_string(), leaf_members(&entry)["commit"]);
+        assert_eq!((whole.log_index, Some(whole.stays())), (entry.log_index, entry.body));
+    }
+    assert_eq!(left(6).expect_err("no entry").code(), "entry_not_found");
+    cx.record(&[erase("r")]);
+    assert_eq!(left(1).expect("readable"), None, "nothing is left of what was erased");
 }
