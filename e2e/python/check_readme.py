@@ -97,6 +97,14 @@ def check_runs_are_compared_as_written(stage):
         same("what comes of it", found, shown_below(compare))
 
 
+def check_a_run_is_replayed_as_written(stage):
+    names = "".join(block("post()").splitlines(keepends=True)[:2])
+    replay = block("tracekeep replay")
+    with stage.serve() as server:
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + replay))
+        same("what comes of it", found, shown_below(replay))
+
+
 def check_runs_are_found_as_written(stage):
     names = "".join(block("post()").splitlines(keepends=True)[:2])
     record, find = block("tracekeep diff"), block("tracekeep runs --count")

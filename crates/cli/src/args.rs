@@ -114,6 +114,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Replay a run's steps: from the record, or done again once in a session
+    Replay {
+        #[command(subcommand)]
+        command: Replay,
+    },
     /// Ask the gate whether to do something that is to happen once, and tell it how it ended
     Idem {
         #[command(subcommand)]
@@ -512,6 +517,67 @@ pub(crate) struct IdemCheck {
     /// The run that asks; told to those who ask later
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<RunId>,
+}
+
+/// What stands below the options of `replay claim`.
+const REPLAY_CLAIM_HELP: &str = "\
+A step's replay_behavior decides: skip is answered from the record, execute and check are done again, once in a session. \
+What was claimed is completed with `replay complete`, or ended under its key with `idem fail` or `idem renew`.
+
+Exit codes: 0 new (the caller holds the claim: do it), 1 not to be done: recorded, duplicate, in_progress or failed, which \
+the first word says; 3 there is no such step, or nobody could answer: never do it then.
+
+With --json: one line, as the API answers.";
+
+/// What stands below the options of `replay complete`.
+const REPLAY_COMPLETE_HELP: &str = "\
+Exit codes: 0 taken, 1 the step's replay_behavior is check and this is not the recorded output (both hashes are said), 3 not \
+taken: there is no such step, it was not claimed, or the claim is another's by now.
+
+With --json: one line, as a claim is answered.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Replay {
+    /// Claim a step: get its output, or the word to do it again
+    #[command(after_help = REPLAY_CLAIM_HELP)]
+    Claim(ReplayClaim),
+    /// Say what doing a claimed step again gave
+    #[command(after_help = REPLAY_COMPLETE_HELP)]
+    Complete(ReplayComplete),
+    /// Print a step's output as it is recorded, null where it had none: one line of JSON
+    Output { run: RunId, index: u32 },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayClaim {
+    pub(crate) run: RunId,
+    /// The step
+    pub(crate) index: u32,
+    /// The replay's name: what was done again in it is not done once more
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Key,
+    /// Milliseconds that the claim lasts without being renewed
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub(crate) lease_ms: u64,
+    /// Seconds that the output is kept
+    #[arg(long, value_name = "S", default_value_t = 86_400)]
+    pub(crate) ttl_s: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayComplete {
+    pub(crate) run: RunId,
+    /// The step
+    pub(crate) index: u32,
+    /// The replay's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Key,
+    /// What the claim gave
+    #[arg(long)]
+    pub(crate) token: Token,
+    /// The output: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub(crate) output: String,
 }
 
 /// What stands below the commands of `audit`.

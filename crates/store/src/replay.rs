@@ -120,22 +120,7 @@ pub async fn claim(
     terms: &Terms,
 ) -> Result<ReplayAnswer> {
     let step = step(ledger, run_id, index).await?;
-    let mut answer = ReplayAnswer {
-        run_id: run_id.clone(),
-        index,
-        replay_behavior: step.replay_behavior,
-        result: ReplayResult::Recorded,
-        output: None,
-        recorded_hash: step.output_hash,
-        output_hash: step.output_hash,
-        diverged: false,
-        key: None,
-        token: None,
-        attempt: None,
-        lease_until: None,
-        retry_after_ms: None,
-        error: None,
-    };
+    let mut answer = recorded(run_id, &step);
     if step.replay_behavior == ReplayBehavior::Skip {
         answer.output = step.outcome_data;
         return Ok(answer);
@@ -151,11 +136,8 @@ pub async fn claim(
             return Err(Error::new(Code::KeyReused, "the key of this claim stands for another request"));
         }
     };
-    answer.output = told.response.filter(|output| !output.is_null());
-    answer.output_hash = hash_of(answer.output.as_ref());
-    let compared = answer.result == ReplayResult::Duplicate && !told.expired;
-    let checked = step.replay_behavior == ReplayBehavior::Check;
-    answer.diverged = compared && checked && answer.output_hash != answer.recorded_hash;
+    answer.gave(told.response);
+    answer.diverged &= answer.result == ReplayResult::Duplicate && !told.expired;
     answer.key = Some(key);
     answer.token = told.token;
     answer.attempt = Some(told.attempt);
@@ -163,4 +145,56 @@ pub async fn claim(
     answer.retry_after_ms = told.retry_after_ms;
     answer.error = told.error;
     Ok(answer)
+}
+
+/// Tells a session what doing a step again gave: answers *duplicate*, compared as whoever claims it from now on is told.
+///
+/// # Errors
+/// As [`step`]; `key_not_found` where it was not claimed, `lease_lost` where another holds the claim by now; what the gate
+/// cannot answer.
+pub async fn complete(
+    ledger: &dyn LedgerStore,
+    gate: &dyn IdempotencyStore,
+    run_id: &RunId,
+    index: u32,
+    session: &Key,
+    token: &Token,
+    output: Json,
+) -> Result<ReplayAnswer> {
+    let step = step(ledger, run_id, index).await?;
+    let key = key(session, run_id, index);
+    gate.mark_completed(&key, token, &output).await?;
+    let mut answer = ReplayAnswer { result: ReplayResult::Duplicate, key: Some(key), ..recorded(run_id, &step) };
+    answer.gave(Some(output));
+    Ok(answer)
+}
+
+/// What the record says of a step, before anybody was asked.
+fn recorded(run_id: &RunId, step: &Step) -> ReplayAnswer {
+    ReplayAnswer {
+        run_id: run_id.clone(),
+        index: step.index,
+        replay_behavior: step.replay_behavior,
+        result: ReplayResult::Recorded,
+        output: None,
+        recorded_hash: step.output_hash,
+        output_hash: step.output_hash,
+        diverged: false,
+        key: None,
+        token: None,
+        attempt: None,
+        lease_until: None,
+        retry_after_ms: None,
+        error: None,
+    }
+}
+
+impl ReplayAnswer {
+    /// Takes what doing it again gave, and compares it where that is asked for.
+    fn gave(&mut self, output: Option<Json>) {
+        self.output = output.filter(|output| !output.is_null());
+        self.output_hash = hash_of(self.output.as_ref());
+        let checked = self.replay_behavior == ReplayBehavior::Check;
+        self.diverged = checked && self.output_hash != self.recorded_hash;
+    }
 }

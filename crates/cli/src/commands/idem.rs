@@ -131,7 +131,7 @@ fn stands(status: &IdempotencyStatus) -> String {
 }
 
 /// JSON as it was typed, from @FILE, or - for stdin.
-fn value(flag: &str, text: &str) -> Result<Json, Failure> {
+pub(super) fn value(flag: &str, text: &str) -> Result<Json, Failure> {
     let bounded = |from: &mut dyn Read| -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         from.take(u64::from(REQUEST_BYTES_MAX)).read_to_end(&mut bytes)?;

@@ -9,6 +9,7 @@ mod idem;
 mod log;
 mod matches;
 mod record;
+mod replay;
 mod retention;
 mod runs;
 mod serve;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
         Command::Audit { command } => audit::audit(&config, command),
+        Command::Replay { command } => replay::replay(&config, command),
         Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),

@@ -7,22 +7,26 @@ use crate::Place;
 fn the_help_is_the_one_in_the_tree() {
     let place = Place::new();
     let mut text = place.run(&["help"]).code(0).out();
-    let commands = [
-        "serve", "record", "runs", "show", "tree", "traces", "tail", "complete", "idem", "fsck", "explain", "doctor",
-        "demo",
-    ];
-    for command in commands {
-        text.push_str(&format!("\n--- tracekeep help {command}\n\n{}", place.run(&["help", command]).code(0).out()));
-    }
-    for command in ["check", "complete", "fail", "renew", "status", "rm"] {
-        let help = place.run(&["help", "idem", command]).code(0).out();
-        text.push_str(&format!("\n--- tracekeep help idem {command}\n\n{help}"));
+    for command in below(&text) {
+        let help = place.run(&["help", &command]).code(0).out();
+        text.push_str(&format!("\n--- tracekeep help {command}\n\n{help}"));
+        for part in below(&help) {
+            let help = place.run(&["help", &command, &part]).code(0).out();
+            text.push_str(&format!("\n--- tracekeep help {command} {part}\n\n{help}"));
+        }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.txt");
     if std::env::var_os("TRACEKEEP_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &text).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), text, "docs/cli.txt is out of date");
+}
+
+/// The commands that a help text lists, but for help itself.
+fn below(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let named = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    named.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]

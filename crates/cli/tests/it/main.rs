@@ -7,6 +7,7 @@ mod help;
 mod idem;
 mod look;
 mod record;
+mod replay;
 mod retention;
 mod runs;
 mod serve;
