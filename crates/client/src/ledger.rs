@@ -13,8 +13,8 @@ use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, MultiproofOf, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
@@ -394,6 +394,11 @@ impl LedgerStore for HttpLedger {
         Ok(self.get(&path)?.page()?.items)
     }
 
+    async fn run_entries(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        let path = Query::new().page(page).on(&format!("/api/v1/runs/{}/entries", segment(run_id.as_str())));
+        self.get(&path)?.page()
+    }
+
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
         // The server tells events in a stream without end; the leaves say the same.
         self.entries(from, limit).await?.iter().map(event).collect()
@@ -402,6 +407,11 @@ impl LedgerStore for HttpLedger {
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
         let path = Query::new().add("size", size).on(&format!("/api/v1/log/proof/{log_index}"));
         Ok(from_text(&self.get(&path)?.body)?)
+    }
+
+    async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
+        let form = to_json(&MultiproofOf { indices: indices.to_vec(), size });
+        self.post("/api/v1/log/multiproof", &form)?.accepted()?.whole()
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

@@ -11,7 +11,7 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
     TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::{
@@ -203,12 +203,20 @@ impl LedgerStore for FaultStore {
         self.inner.entries(from, limit).await
     }
 
+    async fn run_entries(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        self.inner.run_entries(run_id, page).await
+    }
+
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
         self.inner.events(from, limit).await
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
         self.inner.inclusion(log_index, size).await
+    }
+
+    async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
+        self.inner.multiproof(indices, size).await
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

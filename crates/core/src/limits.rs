@@ -57,6 +57,9 @@ pub const GAP_RANGES_MAX: u32 = 100;
 /// Ancestors that `plan` walks before it records a late parent as an orphan.
 pub const ANCESTORS_MAX: u32 = 1_000;
 
+/// Entries that one multiproof proves: a run of so many, with its tree's nodes, is what one answer may hold.
+pub const PROVED_MAX: u32 = 100_000;
+
 /// Index rows that one read may visit beyond what it returns, when several filters are combined.
 pub const SCAN_ROWS_MAX: u32 = 10_000;
 

@@ -382,4 +382,28 @@ object! {
     }
 }
 
+object! {
+    /// What a multiproof is asked for: a form of its own, since a run's places do not fit a URL.
+    pub struct MultiproofOf {
+        /// Log indices, ascending, each once, at most [`PROVED_MAX`](crate::limits::PROVED_MAX).
+        required indices: Vec<u64>,
+        /// The size of the tree to prove them in; the head's unless told.
+        optional size: u64,
+    }
+}
+
+object! {
+    /// Proves that many entries are in the log, by one proof ([`crate::merkle::multiproof`]).
+    pub struct Multiproof {
+        /// The entries.
+        required indices: Vec<u64>,
+        /// The size of the tree that they are proved in.
+        required tree_size: u64,
+        /// The root at that size.
+        required root: Hash,
+        /// The nodes of the tree that the entries do not say themselves, from left to right.
+        required nodes: Vec<Hash>,
+    }
+}
+
 object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline, UnsealedRun);

@@ -12,8 +12,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace, TraceCounts,
-    TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
+    TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules};
 use tracekeep_store::{
@@ -511,12 +511,20 @@ impl LedgerStore for SqliteLedger {
         self.readers.read(|view| read::entries(view, from, limit))
     }
 
+    async fn run_entries(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        self.readers.read(|view| read::run_entries(view, run_id, page))
+    }
+
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
         self.readers.read(|view| read::events(view, from, limit))
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
         self.readers.read(|view| read::inclusion(view, log_index, size))
+    }
+
+    async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
+        self.readers.read(|view| read::multiproof(view, indices, size))
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

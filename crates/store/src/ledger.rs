@@ -9,7 +9,7 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
     TraceCounts, TreeNode, UnsealedRun,
 };
 
@@ -160,11 +160,21 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Entries of the log from `from` on, at most `limit` (1 to 1,000).
     async fn entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>>;
 
+    /// A run's entries in the order of the log, as [`LedgerStore::entries`] gives them; `run_not_found`. Costs as much as
+    /// the log from the run's start on: a page ends, too, once it has passed
+    /// [`SCAN_ROWS_MAX`](tracekeep_core::limits::SCAN_ROWS_MAX) entries, and may then hold fewer than it could.
+    async fn run_entries(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<LogEntry>>;
+
     /// Where the entries from `from` on stand, at most `limit` (1 to 1,000). A backend that holds them reads no bodies.
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>>;
 
     /// Proves that an entry is in the log of `size` entries (the head where absent); `entry_not_found`.
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof>;
+
+    /// Proves, by one proof, that entries are in the log of `size` entries (the head where absent): at most
+    /// [`PROVED_MAX`](tracekeep_core::limits::PROVED_MAX) log indices, ascending, each once. `entry_not_found`,
+    /// `invalid_parameter`. Reads at most as many tiles as the proof has nodes.
+    async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof>;
 
     /// Proves that the log of `to` entries (the head where absent) extends that of `from` entries.
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof>;

@@ -1,8 +1,9 @@
 //! The log itself: entries, numbering, the clock, inclusion and consistency.
 
 use serde_json::json;
-use tracekeep_core::merkle::{verify_consistency, verify_inclusion};
-use tracekeep_store::{block_on, remainder};
+use tracekeep_core::limits::PROVED_MAX;
+use tracekeep_core::merkle::{verify_consistency, verify_inclusion, verify_multiproof};
+use tracekeep_store::{PageRequest, block_on, remainder};
 
 use crate::context::Context;
 use crate::dump::{leaf_members, naive_root};
@@ -13,6 +14,10 @@ cases!("proofs":
     every_earlier_log_is_proved_to_be_extended,
     every_receipts_root_is_the_root_at_its_size,
     proofs_over_more_than_one_tile,
+    many_entries_are_proved_by_one_proof,
+    a_multiproof_that_cannot_be_is_refused,
+    a_runs_entries_are_read_apart,
+    a_runs_entries_end_with_its_last,
     what_is_not_there_cannot_be_proved,
     the_log_is_read_in_stretches,
     entries_are_numbered_in_ledger_and_run,
@@ -101,6 +106,109 @@ fn proofs_over_more_than_one_tile(cx: &mut Context) {
             verify_consistency(index, &proof.from_root, at, &proof.to_root, &proof.hashes).expect("it proves");
         }
     }
+}
+
+fn many_entries_are_proved_by_one_proof(cx: &mut Context) {
+    cx.record(&[start("r")]);
+    for from in (0..1_200).step_by(400) {
+        cx.record(&(from..from + 400).map(|n| step("r", n)).collect::<Vec<_>>());
+    }
+    cx.look_reopen_look();
+    let size = cx.head().tree_size;
+    let sets =
+        [vec![], vec![0], vec![0, size - 1], vec![255, 256, 257, 511], (100..900).collect(), (0..size).collect()];
+    for indices in sets {
+        for at in [901, 1_024, size].into_iter().filter(|at| indices.last().is_none_or(|last| last < at)) {
+            let proof = block_on(cx.ledger().multiproof(&indices, Some(at))).expect("a proof");
+            assert_eq!((&proof.indices, proof.tree_size), (&indices, at));
+            assert_eq!(proof.root, block_on(cx.ledger().consistency(at, None)).expect("a root").from_root);
+            let leaf = |index: &u64| block_on(cx.ledger().entries(*index, 1)).expect("the log")[0].leaf_hash;
+            let leaves: Vec<_> = indices.iter().map(|index| (*index, leaf(index))).collect();
+            verify_multiproof(&leaves, at, &proof.nodes, &proof.root).expect("it proves");
+        }
+    }
+    let proof = block_on(cx.ledger().multiproof(&[7], None)).expect("a proof");
+    assert_eq!((proof.tree_size, proof.root), (size, cx.head().root), "at the head unless told");
+}
+
+fn a_multiproof_that_cannot_be_is_refused(cx: &mut Context) {
+    grow(cx, 5);
+    let code = |indices: &[u64], size| {
+        block_on(cx.ledger().multiproof(indices, size)).map(|_| ()).map_err(|error| error.code())
+    };
+    assert_eq!(code(&[1, 5], None), Err("entry_not_found"));
+    assert_eq!(code(&[u64::MAX], None), Err("entry_not_found"));
+    assert_eq!(code(&[1, 4], Some(4)), Err("entry_not_found"));
+    assert_eq!(code(&[], Some(6)), Err("entry_not_found"), "the log has not had six entries");
+    assert_eq!(code(&[2, 1], None), Err("invalid_parameter"));
+    assert_eq!(code(&[2, 2], None), Err("invalid_parameter"));
+    let many: Vec<u64> = (0..=u64::from(PROVED_MAX)).collect();
+    assert_eq!(code(&many, None), Err("invalid_parameter"));
+}
+
+/// The log indices and seqs of a run's entries, walked in pages of `limit`; each is the entry that the log has there.
+fn of_run(cx: &Context, run: &str, limit: u32) -> Vec<(u64, u64)> {
+    let run_id = run.parse().expect("an id");
+    let mut page = PageRequest { limit, cursor: None };
+    let mut found = Vec::new();
+    loop {
+        let got = block_on(cx.ledger().run_entries(&run_id, &page)).expect("the run's entries");
+        assert!(got.items.len() <= limit as usize);
+        for entry in got.items {
+            assert_eq!(block_on(cx.ledger().entries(entry.log_index, 1)).expect("the log")[0], entry);
+            let leaf = leaf_members(&entry);
+            assert_eq!(leaf["run"], run);
+            found.push((entry.log_index, leaf["seq"].parse().expect("a number")));
+        }
+        page.cursor = got.next_cursor;
+        if page.cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+fn a_runs_entries_are_read_apart(cx: &mut Context) {
+    cx.record(&[start("r"), start("s")]);
+    for n in 0..30 {
+        cx.record(&[step("r", n), thought("s", &format!("t{n}")), thought("r", &format!("t{n}"))]);
+    }
+    cx.send_under("k", &[step("s", 0)]).expect("recorded");
+    cx.record(&[complete("r"), complete("s")]);
+    cx.look_reopen_look();
+    for (run, count) in [("r", 62), ("s", 33)] {
+        let all = of_run(cx, run, 1_000);
+        let seqs: Vec<u64> = all.iter().map(|(_, seq)| *seq).collect();
+        assert_eq!(seqs, (0..count).collect::<Vec<_>>(), "from its start to its seal, without a gap");
+        assert!(all.is_sorted());
+        for limit in [1, 7, 61, 62] {
+            assert_eq!(of_run(cx, run, limit), all, "in pages of {limit}");
+        }
+    }
+    let unknown = block_on(cx.ledger().run_entries(&"x".parse().expect("an id"), &PageRequest::default()));
+    assert_eq!(unknown.expect_err("no such run").code(), "run_not_found");
+    let cursor = Some("nonsense".to_owned());
+    let page = PageRequest { limit: 5, cursor };
+    let refused = block_on(cx.ledger().run_entries(&"r".parse().expect("an id"), &page));
+    assert_eq!(refused.expect_err("no cursor").code(), "invalid_cursor");
+}
+
+fn a_runs_entries_end_with_its_last(cx: &mut Context) {
+    cx.record(&[start("r"), step("r", 0)]);
+    let page = PageRequest { limit: 2, cursor: None };
+    let run_id = "r".parse().expect("an id");
+    let first = block_on(cx.ledger().run_entries(&run_id, &PageRequest { limit: 1, ..page.clone() })).expect("a page");
+    cx.record(&[start("s")]);
+    for from in (0..4_000).step_by(1_000) {
+        cx.record(&(from..from + 1_000).map(|n| step("s", n)).collect::<Vec<_>>());
+    }
+    let whole = block_on(cx.ledger().run_entries(&run_id, &page)).expect("a page");
+    assert_eq!((whole.items.len(), whole.next_cursor), (2, None), "what others recorded since is not walked");
+    cx.record(&[step("r", 1)]);
+    assert_eq!(of_run(cx, "r", 2).len(), 3, "as far away as it is");
+    // A walk sees what was there when it began.
+    let rest = PageRequest { limit: 10, cursor: first.next_cursor };
+    let rest = block_on(cx.ledger().run_entries(&run_id, &rest)).expect("a page");
+    assert_eq!(rest.items.iter().map(|entry| entry.log_index).collect::<Vec<_>>(), [1]);
 }
 
 fn what_is_not_there_cannot_be_proved(cx: &mut Context) {

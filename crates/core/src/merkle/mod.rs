@@ -11,6 +11,7 @@
 //! | [`TileReader`] | any tile, full or partial, from wherever it is stored | [`root_at`], [`inclusion_proof`], [`consistency_proof`] |
 //! | [`Path`] | a frontier and one leaf's siblings so far | proving a leaf of a tree whose leaves pass by once |
 //! | a proof | at most 65 hashes | [`verify_inclusion`], [`verify_consistency`]: no tree needed |
+//! | a [`multiproof`] | what k leaves do not say, at most k · log₂ n hashes | [`verify_multiproof`] |
 //!
 //! A tile is C2SP tlog-tiles': 256 neighbouring hashes, the tile at (level L, index i) holding the roots of the complete
 //! subtrees of height 8·L that begin at leaf (256·i + j)·256^L, for j in 0..256. So a level-0 tile holds leaf hashes and
@@ -34,12 +35,14 @@
 //! signed checkpoint, never from the proof.
 
 mod frontier;
+mod multiproof;
 mod node;
 mod path;
 mod proof;
 mod tiles;
 
 pub use frontier::{Frontier, FrontierError, TREE_SIZE_MAX};
+pub use multiproof::{multiproof, verify_multiproof};
 pub use node::{empty_root, leaf_hash, node_hash, root_of};
 pub use path::Path;
 pub use proof::{

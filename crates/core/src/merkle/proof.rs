@@ -94,24 +94,31 @@ pub fn consistency_proof<R: TileReader + ?Sized>(
 }
 
 /// The largest power of two strictly below n, which is 2 or more.
-fn split(n: u64) -> u64 {
+pub(super) fn split(n: u64) -> u64 {
     1 << (n - 1).ilog2()
 }
 
 /// The nodes of the tree of `size` leaves, from tiles that are each read once.
-struct Tiles<'r, R: TileReader + ?Sized> {
+pub(super) struct Tiles<'r, R: TileReader + ?Sized> {
     reader: &'r R,
     size: u64,
     read: Vec<(u8, u64, Cow<'r, [Hash]>)>,
+    /// Of each level one tile is kept.
+    passing: bool,
 }
 
 impl<'r, R: TileReader + ?Sized> Tiles<'r, R> {
     fn new(reader: &'r R, size: u64) -> Self {
-        Tiles { reader, size, read: Vec::new() }
+        Tiles { reader, size, read: Vec::new(), passing: false }
+    }
+
+    /// The same for nodes that are asked for from left to right, in the memory of one tile a level.
+    pub(super) fn passing(reader: &'r R, size: u64) -> Self {
+        Tiles { passing: true, ..Self::new(reader, size) }
     }
 
     /// The hash over the leaves begin..end, a subtree of the tree: complete, or ragged with `end` at the tree's end.
-    fn subtree(&mut self, begin: u64, end: u64) -> Result<Hash, ProofError<R::Error>> {
+    pub(super) fn subtree(&mut self, begin: u64, end: u64) -> Result<Hash, ProofError<R::Error>> {
         let mut roots = Vec::new();
         let mut at = begin;
         while let Some(height) = (end - at).checked_ilog2() {
@@ -142,6 +149,9 @@ impl<'r, R: TileReader + ?Sized> Tiles<'r, R> {
                 if hashes.len() != usize::from(width) {
                     let actual = hashes.len();
                     return Err(ProofError::Width { level, index, expected: width, actual });
+                }
+                if self.passing {
+                    self.read.retain(|(passed, ..)| *passed != level);
                 }
                 self.read.push((level, index, hashes));
                 self.read.len() - 1

@@ -8,6 +8,7 @@ mod json_properties;
 mod json_text;
 mod json_vectors;
 mod laws;
+mod merkle_multiproof;
 mod merkle_rfc;
 mod merkle_tiles;
 mod ops;

@@ -6,7 +6,9 @@ use tracekeep_core::limits::JSON_DEPTH_MAX;
 use tracekeep_core::model::{
     CompleteRun, EndStatus, EndTrace, FinalStatus, JsonObject, Op, RunStatus, TraceStatus, TraceType,
 };
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, Run, Step, Trace, TraceCounts, TreeNode};
+use tracekeep_core::view::{
+    ConsistencyProof, Head, InclusionProof, LogEntry, Multiproof, MultiproofOf, Run, Step, Trace, TraceCounts, TreeNode,
+};
 use tracekeep_core::wire::{Fields, Path, Shape, from_text, read_whole, to_json};
 
 const H: &str = "00000000000000000000000000000000000000000000000000000000000000ab";
@@ -88,6 +90,9 @@ fn the_log_and_its_proofs_read_as_they_were_written() {
     check::<InclusionProof>(
         r#"{"log_index":1,"leaf_hash":"HASH","tree_size":3,"root":"HASH","hashes":["HASH","HASH"]}"#,
     );
+    check::<MultiproofOf>(r#"{"indices":[1,5],"size":7}"#);
+    check::<MultiproofOf>(r#"{"indices":[]}"#);
+    check::<Multiproof>(r#"{"indices":[1,5],"tree_size":7,"root":"HASH","nodes":["HASH"]}"#);
     check::<ConsistencyProof>(r#"{"from":1,"from_root":"HASH","to":3,"to_root":"HASH","hashes":[]}"#);
 }
 

@@ -4,9 +4,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
+use tracekeep_core::view::MultiproofOf;
+use tracekeep_core::wire::from_text;
 use tracekeep_store::{Code, Error, Page};
 
 use super::{json, page, view};
+use crate::body::{self, run_id};
 use crate::call::Call;
 use crate::params::Params;
 use crate::problem::{Problem, object};
@@ -35,6 +38,14 @@ pub(crate) async fn entries(call: Call) -> Result<Response, Problem> {
     Ok(page(&Page::of(items, None)))
 }
 
+pub(crate) async fn run_entries(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let request = params.page()?;
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    Ok(page(&call.app.read(async move |store| store.run_entries(&run_id, &request).await).await?))
+}
+
 pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let size = params.parse("size", A_SIZE)?;
@@ -42,6 +53,16 @@ pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {
     let log_index = call.part("log_index").parse::<u64>();
     let log_index = log_index.map_err(|_| Error::new(Code::InvalidParameter, A_LOG_INDEX).at("log_index"))?;
     Ok(view(&call.app.read(async move |store| store.inclusion(log_index, size).await).await?))
+}
+
+pub(crate) async fn multiproof(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    let app = call.app.clone();
+    let mut form = body::write(&app, call.request).await?;
+    let asked: MultiproofOf = form.read(|bytes| Ok(from_text(bytes)?)).await?;
+    let proof = app.read(async move |store| store.multiproof(&asked.indices, asked.size).await).await;
+    drop(form);
+    Ok(view(&proof?))
 }
 
 pub(crate) async fn consistency(call: Call) -> Result<Response, Problem> {

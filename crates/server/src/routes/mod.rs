@@ -232,6 +232,8 @@ routes! {
     GET "/api/v1/runs/{run_id}/tree" "Page through a run's forest, or one tree, flat and in pre-order"
         [text("root", "the id of the trace to start from"), integer("depth", "levels below the start"), LIMIT, CURSOR],
         Nothing, Gives::Page("nodes", Shape::of::<view::TreeNode>) => reads::tree;
+    GET "/api/v1/runs/{run_id}/entries" "Page through a run's entries in the order of the log"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::LogEntry>) => log::run_entries;
     GET "/api/v1/runs/{run_id}/compare/{other}" "Compare two runs: the verdict, where they part, and what differs"
         [LEVEL, boolean("proof", "true: prove the first divergence"), LIMIT, CURSOR],
         Nothing, Object(Shape::of::<compare::Comparison>) => reads::compare;
@@ -312,6 +314,8 @@ routes! {
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
         [integer("size", "the size of the tree to prove it in; the head's unless told")],
         Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;
+    POST "/api/v1/log/multiproof" "Prove that many entries are in the log, by one proof: a question, nothing is written"
+        [], Members(Shape::of::<view::MultiproofOf>), Object(Shape::of::<view::Multiproof>) => log::multiproof;
     GET "/api/v1/log/consistency" "Prove that the log extends an earlier one"
         [required(integer("from", "the earlier size")), integer("to", "the later size; the head's unless told")],
         Nothing, Object(Shape::of::<view::ConsistencyProof>) => log::consistency;

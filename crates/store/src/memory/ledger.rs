@@ -9,7 +9,7 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Run, RunCount, Step, Trace,
+    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
     TraceCounts, TreeNode, UnsealedRun,
 };
 
@@ -236,12 +236,20 @@ impl LedgerStore for MemoryLedger {
         read::entries(&*self.lock(), from, limit)
     }
 
+    async fn run_entries(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        read::run_entries(&*self.lock(), run_id, page)
+    }
+
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
         read::events(&*self.lock(), from, limit)
     }
 
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof> {
         read::inclusion(&*self.lock(), log_index, size)
+    }
+
+    async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
+        read::multiproof(&*self.lock(), indices, size)
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use tracekeep_core::hash::Hash;
+use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
+use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PROVED_MAX};
 use tracekeep_core::merkle::{self, ProofError, TileReader};
 use tracekeep_core::model::JsonObject;
-use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent};
+use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Multiproof};
 
 use super::entry;
 use crate::error::{Code, Error, Result};
@@ -55,17 +56,6 @@ pub fn head(snapshot: &impl Snapshot) -> Result<Head> {
 pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
     check_limit(limit)?;
     let ledger = snapshot.ledger();
-    let view = |entry: Entry| {
-        let leaf = entry.leaf(ledger);
-        let leaf_json = Json::from_canonical(leaf.text());
-        LogEntry {
-            log_index: entry.log_index,
-            leaf_hash: leaf.hash(),
-            leaf: JsonObject::new(leaf_json).expect("invariant: a leaf is an object"),
-            body: entry.body().map(|body| Json::from_canonical(body.clone())),
-            salt: entry.content.as_ref().map(|(_, salt)| Hash::from_bytes(*salt.as_bytes())),
-        }
-    };
     let (mut items, mut bytes) = (Vec::new(), 0);
     let mut next = from;
     while items.len() < limit as usize && bytes < PAGE_BYTES_MAX as usize {
@@ -75,10 +65,23 @@ pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<Lo
         next = last.log_index + 1;
         for entry in entries {
             bytes += entry.body().map_or(0, |body| body.len());
-            items.push(view(entry));
+            items.push(log_entry(&entry, ledger));
         }
     }
     Ok(items)
+}
+
+/// An entry as readers of the log get it.
+pub(super) fn log_entry(entry: &Entry, ledger: LedgerId) -> LogEntry {
+    let leaf = entry.leaf(ledger);
+    let leaf_json = Json::from_canonical(leaf.text());
+    LogEntry {
+        log_index: entry.log_index,
+        leaf_hash: leaf.hash(),
+        leaf: JsonObject::new(leaf_json).expect("invariant: a leaf is an object"),
+        body: entry.body().map(|body| Json::from_canonical(body.clone())),
+        salt: entry.content.as_ref().map(|(_, salt)| Hash::from_bytes(*salt.as_bytes())),
+    }
 }
 
 /// Where the entries from `from` on stand, 1 to 1,000 of them at most. Their content is not read.
@@ -117,6 +120,30 @@ pub fn inclusion(snapshot: &impl Snapshot, log_index: u64, size: Option<u64>) ->
     let tiles = Tiles(snapshot);
     let hashes = merkle::inclusion_proof(&tiles, log_index, tree_size).map_err(failed)?;
     Ok(InclusionProof { log_index, leaf_hash, tree_size, root: root_at(snapshot, tree_size)?, hashes })
+}
+
+/// Proves, by one proof, that entries are in the tree of `size` entries, or of the head.
+///
+/// # Errors
+/// `entry_not_found` where there is no such tree, or no such entry in it; `invalid_parameter` where they are too many or do
+/// not ascend; what the snapshot fails with.
+pub fn multiproof(snapshot: &impl Snapshot, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
+    let tree_size = size.unwrap_or_else(|| snapshot.size());
+    if tree_size > snapshot.size() {
+        return Err(no_tree(tree_size));
+    }
+    let refused = |detail| Error::new(Code::InvalidParameter, detail).at("indices");
+    if indices.len() > PROVED_MAX as usize {
+        return Err(refused(format!("at most {PROVED_MAX} entries are proved at once")));
+    }
+    if !indices.is_sorted_by(|a, b| a < b) {
+        return Err(refused("log indices ascend, and stand there once".to_owned()));
+    }
+    if let Some(last) = indices.last().filter(|last| **last >= tree_size) {
+        return Err(Error::new(Code::EntryNotFound, format!("no entry {last} in a tree of {tree_size}")));
+    }
+    let nodes = merkle::multiproof(&Tiles(snapshot), indices, tree_size).map_err(failed)?;
+    Ok(Multiproof { indices: indices.to_vec(), tree_size, root: root_at(snapshot, tree_size)?, nodes })
 }
 
 /// Proves that the log at `to` entries, or at the head, extends the log at `from` entries.
