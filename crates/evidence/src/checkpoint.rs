@@ -57,7 +57,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads a note's text.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let malformed = || Error::new(Code::MalformedCheckpoint, "a checkpoint is an origin, a size and a root");
         let mut lines = text.strip_suffix('\n').ok_or_else(malformed)?.split('\n');
         let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or_else(malformed);

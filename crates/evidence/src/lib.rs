@@ -19,6 +19,7 @@
 //! ```
 
 mod base64;
+pub mod bundle;
 mod checkpoint;
 mod error;
 mod key;

@@ -72,6 +72,11 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures })
     }
 
+    /// The text, whoever has signed it: nothing is known of it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The text, once one of `keys` is seen to have signed it. Signatures of other keys are passed over, as the
     /// specification asks; one by a key of these that is wrong refuses the note.
     ///

@@ -67,13 +67,13 @@ macro_rules! words {
 macro_rules! object {
     (
         $(#[$meta:meta])*
-        pub struct $name:ident {
+        $vis:vis struct $name:ident {
             $($(#[doc = $doc:literal])* $mode:ident $field:ident : $type:ty $(= $default:expr)?),* $(,)?
         }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name { $($(#[doc = $doc])* pub $field: $crate::object!(@type $mode $type)),* }
+        $vis struct $name { $($(#[doc = $doc])* pub $field: $crate::object!(@type $mode $type)),* }
 
         impl $crate::wire::Fields for $name {
             fn take(

@@ -1,0 +1,183 @@
+//! The zip around a bundle: written in one form, read in any that holds the same members.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use flate2::bufread::DeflateDecoder;
+use rawzip::{CompressionMethod, ZipArchive};
+
+use super::verify::Reason;
+
+/// Members that a bundle may have, the directory `records/` among them.
+pub const MEMBERS_MAX: usize = 32;
+/// Bytes of all members of a bundle (1 GiB).
+pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
+
+/// The one directory that another tool may have added.
+const DIRECTORY: &[u8] = b"records/";
+/// Every name that a member of a bundle can have.
+pub(crate) const NAMES: [&str; 16] = [
+    "README.txt",
+    "checkpoint",
+    "comparison.json",
+    "consistency.json",
+    "controls.json",
+    "debrief.json",
+    "leaves.jsonl",
+    "manifest.json",
+    "proof.json",
+    "records/audit.jsonl",
+    "records/incidents.jsonl",
+    "records/other.jsonl",
+    "records/run.jsonl",
+    "records/steps.jsonl",
+    "records/traces.jsonl",
+    "report.html",
+];
+
+/// 1980-01-01, which is what a zip counts from.
+const DATE: u16 = 1 << 5 | 1;
+const TEXT_IN_UTF_8: u16 = 1 << 11;
+
+/// Writes members, stored, in the order of their names, with one fixed time, without extra fields and comments.
+///
+/// # Panics
+/// Where the members have 4 GiB or more together: [`super::build`] refuses them before.
+pub(crate) fn write(members: &BTreeMap<&'static str, Vec<u8>>) -> Vec<u8> {
+    let length = |bytes: usize| u32::try_from(bytes).expect("invariant: a bundle is smaller than 4 GiB");
+    let room = members.values().map(|bytes| bytes.len() + 256).sum();
+    let (mut out, mut directory) = (Vec::with_capacity(room), Vec::new());
+    for (name, bytes) in members {
+        let offset = length(out.len());
+        let short = |number: u16| number.to_le_bytes();
+        let name_bytes = u16::try_from(name.len()).expect("invariant: names are short");
+        // From "version needed" to the length of the extra fields, the same in both headers.
+        let common = [
+            &short(20)[..],
+            &short(TEXT_IN_UTF_8),
+            &short(0),
+            &short(0),
+            &short(DATE),
+            &rawzip::crc32(bytes).to_le_bytes(),
+            &length(bytes.len()).to_le_bytes(),
+            &length(bytes.len()).to_le_bytes(),
+            &short(name_bytes),
+            &short(0),
+        ]
+        .concat();
+        out.extend_from_slice(b"PK\x03\x04");
+        out.extend_from_slice(&common);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(bytes);
+        // Made by: Unix, so that the mode of a plain file is told.
+        directory.extend_from_slice(b"PK\x01\x02");
+        directory.extend_from_slice(&short(3 << 8 | 20));
+        directory.extend_from_slice(&common);
+        directory.extend_from_slice(&[0; 6]);
+        directory.extend_from_slice(&(0o100_644_u32 << 16).to_le_bytes());
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let count = u16::try_from(members.len()).expect("invariant: members are few").to_le_bytes();
+    let (offset, size) = (length(out.len()).to_le_bytes(), length(directory.len()).to_le_bytes());
+    out.extend_from_slice(&directory);
+    out.extend_from_slice(&[b"PK\x05\x06\0\0\0\0", &count[..], &count, &size, &offset, &[0; 2]].concat());
+    out
+}
+
+/// A zip whose list of members was found sound. What they hold was not looked at.
+pub(crate) struct Archive<'a> {
+    zip: rawzip::ZipSliceArchive<&'a [u8]>,
+    members: BTreeMap<&'static str, Member>,
+}
+
+#[derive(Clone, Copy)]
+struct Member {
+    place: rawzip::ZipArchiveEntryWayfinder,
+    method: CompressionMethod,
+}
+
+impl<'a> Archive<'a> {
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Reason> {
+        let zip = ZipArchive::from_slice(bytes).map_err(|_| Reason::NotAZip)?;
+        if zip.entries_hint() > MEMBERS_MAX as u64 {
+            return Err(Reason::TooManyMembers);
+        }
+        let (mut members, mut entries, mut count) = (BTreeMap::new(), zip.entries(), 0);
+        while let Some(entry) = entries.next_entry().map_err(|_| Reason::NotAZip)? {
+            count += 1;
+            if count > MEMBERS_MAX {
+                return Err(Reason::TooManyMembers);
+            }
+            let file_path = entry.file_path();
+            let name: &[u8] = file_path.as_ref();
+            if !is_safe(name) {
+                return Err(Reason::UnsafeName);
+            }
+            // The type of a Unix file; a directory's is told by its name.
+            let kind = entry.external_attributes() >> 28;
+            if name == DIRECTORY && entry.uncompressed_size_hint() == 0 {
+                continue;
+            }
+            if name.ends_with(b"/") || !matches!(kind, 0 | 8) {
+                return Err(Reason::NotAFile);
+            }
+            if entry.flags().is_encrypted() {
+                return Err(Reason::EncryptedMember);
+            }
+            let method = entry.compression_method();
+            if ![CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(&method) {
+                return Err(Reason::UnsupportedCompression);
+            }
+            let Some(known) = NAMES.into_iter().find(|known| known.as_bytes() == name) else {
+                return Err(Reason::UnknownMember);
+            };
+            if members.insert(known, Member { place: entry.wayfinder(), method }).is_some() {
+                return Err(Reason::DuplicateMember);
+            }
+        }
+        Ok(Self { zip, members })
+    }
+
+    /// The names, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.members.keys().copied()
+    }
+
+    /// All of a member that has `bytes_max` bytes at most.
+    pub(crate) fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Reason> {
+        let member = self.members.get(name).ok_or(Reason::MissingMember)?;
+        if member.place.uncompressed_size_hint() > bytes_max {
+            return Err(Reason::TooLarge);
+        }
+        let entry = self.zip.get_entry(member.place).map_err(|_| Reason::DamagedMember)?;
+        let local = entry.local_header().file_path();
+        if AsRef::<[u8]>::as_ref(&local) != name.as_bytes() {
+            return Err(Reason::DamagedMember);
+        }
+        let stated = member.place.uncompressed_size_hint();
+        let mut bytes = Vec::new();
+        // One byte more than there should be, so that what is longer is seen, and no more of it is unpacked.
+        let read = if member.method == CompressionMethod::STORE {
+            entry.data().take(stated + 1).read_to_end(&mut bytes)
+        } else {
+            DeflateDecoder::new(entry.data()).take(stated + 1).read_to_end(&mut bytes)
+        };
+        if read.is_err() || bytes.len() as u64 != stated || rawzip::crc32(&bytes) != entry.claim_verifier().crc {
+            return Err(Reason::DamagedMember);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whether a name could be unpacked below a directory and nowhere else.
+fn is_safe(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b':');
+    !name.is_empty()
+        && name.iter().all(is_plain)
+        && name
+            .strip_suffix(b"/")
+            .unwrap_or(name)
+            .split(|byte| *byte == b'/')
+            .all(|part| !matches!(part, b"" | b"." | b".."))
+}

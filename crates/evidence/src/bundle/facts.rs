@@ -1,0 +1,385 @@
+//! What a bundle says of its records, computed from them: once when it is built, once more by whoever verifies it.
+
+use std::collections::BTreeMap;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::amount::{Cost, DurationMs};
+use tracekeep_core::hash::Hash;
+use tracekeep_core::json::Value;
+use tracekeep_core::merkle;
+use tracekeep_core::remainder::Remainder;
+use tracekeep_core::seal::Totals;
+use tracekeep_core::wire::{Field, Path, object, object_field};
+
+/// The files of records, in the order that they stand in a bundle.
+pub(crate) const FILES: [&str; 6] = [
+    "records/audit.jsonl",
+    "records/incidents.jsonl",
+    "records/other.jsonl",
+    "records/run.jsonl",
+    "records/steps.jsonl",
+    "records/traces.jsonl",
+];
+
+/// The file that entries of a kind stand in.
+pub(crate) fn file_of(kind: &str) -> &'static str {
+    match kind {
+        "expectation" | "ack" | "status" | "verdict" | "audit_cleared" => FILES[0],
+        _ if kind.starts_with("incident") => FILES[1],
+        "run_started" | "run_described" | "sealed" => FILES[3],
+        "step" => FILES[4],
+        "trace" | "trace_ended" => FILES[5],
+        _ => FILES[2],
+    }
+}
+
+object! {
+    /// How many entries a bundle shows.
+    #[derive(Copy, Default)]
+    pub struct Counts {
+        /// All of them.
+        required entries: u64,
+        /// In records/audit.jsonl.
+        required audit: u64,
+        /// In records/incidents.jsonl.
+        required incidents: u64,
+        /// In records/other.jsonl.
+        required other: u64,
+        /// In records/run.jsonl.
+        required run: u64,
+        /// In records/steps.jsonl.
+        required steps: u64,
+        /// In records/traces.jsonl.
+        required traces: u64,
+        /// Those that were erased: nothing of them is shown.
+        required erased: u64,
+        /// Members that are withheld.
+        required withheld: u64,
+    }
+}
+
+object! {
+    /// What a bundle says of one run. Its entries have the numbers 0 to `entries` − 1.
+    pub struct RunClaim {
+        /// The run.
+        required run_id: String,
+        /// Its entries.
+        required entries: u64,
+        /// Steps among them.
+        required steps: u64,
+        /// Traces among them.
+        required traces: u64,
+        /// Those that were erased.
+        required erased: u64,
+        /// Seals: 0 where the run was not closed.
+        required seals: u64,
+        /// Entries after the latest seal, which no seal counts; all of them where there is none.
+        required unsealed: u64,
+    }
+}
+
+object! {
+    /// Members of one entry that are withheld, and on what ground.
+    pub struct Withheld {
+        /// The entry.
+        required log_index: u64,
+        /// Names of members, sorted.
+        required members: Vec<String>,
+        /// The log index of the redaction in the ledger; absent where the export left them out.
+        optional redaction: u64,
+    }
+}
+
+object_field!(Counts, RunClaim, Withheld);
+
+/// What is taken from one record, so that the rest of it need not be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) log_index: u64,
+    pub(crate) run: String,
+    pub(crate) seq: u64,
+    pub(crate) kind: String,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) leaf_hash: Hash,
+    pub(crate) is_erased: bool,
+    pub(crate) withheld: Vec<String>,
+    /// `id` of an incident.
+    pub(crate) id: Option<String>,
+    step: Option<StepFacts>,
+    pub(crate) seal: Option<SealFacts>,
+    /// Of a redaction of members: the entries that it takes the place of.
+    redacts: Vec<(u64, Vec<String>)>,
+}
+
+#[derive(Clone, Debug)]
+struct StepFacts {
+    status: Option<String>,
+    cost: Option<Cost>,
+    duration: Option<DurationMs>,
+    /// `None`: withheld. `Some(None)`: the step states none.
+    tokens: Option<Option<u64>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SealFacts {
+    pub(crate) entries: Option<u64>,
+    pub(crate) run_root: Option<Hash>,
+    pub(crate) steps: Option<u64>,
+    pub(crate) traces: Option<u64>,
+    pub(crate) totals: Option<Totals>,
+}
+
+/// A member that is there and shown is not what its entry's kind has there.
+pub(crate) struct Malformed;
+
+/// A member that is shown, read; `None` where it is withheld or absent.
+fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
+    let Some(value) = left.get(name).and_then(|left| left.value()) else { return Ok(None) };
+    T::read(value.value(), &Path::ROOT).map(Some).map_err(|_| Malformed)
+}
+
+impl Facts {
+    pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
+        let left = record.left.as_ref();
+        let (mut step, mut seal, mut id, mut redacts) = (None, None, None, Vec::new());
+        match (record.kind.as_str(), left) {
+            ("step", Some(left)) => step = Some(StepFacts::of(left)?),
+            ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
+            ("redaction", Some(left)) => redacts = redacted(left),
+            (kind, Some(left)) if file_of(kind) == FILES[1] => {
+                id = shown(left, "id")?.map_or_else(|| shown(left, "incident_id"), |id: String| Ok(Some(id)))?;
+            }
+            _ => {}
+        }
+        Ok(Self {
+            log_index: record.log_index,
+            run: record.run.clone(),
+            seq: record.seq,
+            kind: record.kind.clone(),
+            recorded_at: record.recorded_at,
+            leaf_hash,
+            is_erased: left.is_none(),
+            withheld: left.map(|left| left.withheld().map(str::to_owned).collect()).unwrap_or_default(),
+            id,
+            step,
+            seal,
+            redacts,
+        })
+    }
+}
+
+impl StepFacts {
+    fn of(left: &Remainder) -> Result<Self, Malformed> {
+        let is_withheld = |name: &str| left.get(name).is_some_and(|left| left.value().is_none());
+        Ok(Self {
+            status: shown(left, "status")?,
+            cost: shown(left, "cost_cents")?,
+            duration: shown(left, "duration_ms")?,
+            tokens: if is_withheld("tokens") { None } else { Some(shown(left, "tokens")?) },
+        })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.status.is_some() && self.cost.is_some() && self.duration.is_some() && self.tokens.is_some()
+    }
+}
+
+impl SealFacts {
+    fn of(left: &Remainder) -> Result<Self, Malformed> {
+        Ok(Self {
+            entries: shown(left, "entries")?,
+            run_root: shown(left, "run_root")?,
+            steps: shown(left, "steps")?,
+            traces: shown(left, "traces")?,
+            totals: shown(left, "totals")?,
+        })
+    }
+}
+
+/// What a redaction says that it withheld: any object in its members that has the form of a remainder. Its own form is the
+/// ledger's affair; here it only matters that it names the entry and the member.
+fn redacted(left: &Remainder) -> Vec<(u64, Vec<String>)> {
+    let mut found = Vec::new();
+    for member in ["left", "remainder", "remainders", "entries"] {
+        let Some(value) = left.get(member).and_then(|left| left.value()) else { continue };
+        let value = value.value();
+        let items = value.as_array().unwrap_or(std::slice::from_ref(&value));
+        found.extend(items.iter().filter_map(remainder_names));
+    }
+    found
+}
+
+fn remainder_names(value: &Value<'_>) -> Option<(u64, Vec<String>)> {
+    let object = value.as_object()?;
+    let Some(Value::Number(log_index)) = object.get("log_index") else { return None };
+    let members = object.get("members")?.as_array()?.iter().filter_map(|member| {
+        let parts = member.as_array().filter(|parts| parts.len() == 2)?;
+        parts[0].as_str().map(str::to_owned)
+    });
+    Some((log_index.as_u64()?, members.collect()))
+}
+
+/// Sums that may not overflow: what would is stated as the largest that can be.
+#[derive(Default)]
+struct Sums {
+    successes: u64,
+    failures: u64,
+    cost: i64,
+    duration: i64,
+    tokens: Option<u64>,
+}
+
+impl Sums {
+    fn add(&mut self, step: &StepFacts) {
+        self.successes += u64::from(step.status.as_deref() == Some("success"));
+        self.failures += u64::from(step.status.as_deref() == Some("failure"));
+        self.cost = self.cost.saturating_add(step.cost.unwrap_or_default().as_micro_cents());
+        self.duration = self.duration.saturating_add(step.duration.unwrap_or_default().as_nanos());
+        if let Some(Some(tokens)) = step.tokens {
+            self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens));
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            successes: self.successes,
+            failures: self.failures,
+            cost_micro_cents: self.cost,
+            duration_ns: self.duration,
+            tokens: self.tokens,
+        }
+    }
+}
+
+/// A fault of a run's entries or of its seals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunFault {
+    /// Two entries of one number, or a number without entry.
+    Gap,
+    /// The seal's root or count is not that of the entries before it.
+    Root,
+    /// The seal's steps, traces or totals are not those of the entries before it.
+    Totals,
+}
+
+/// Everything that is claimed of the records.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) counts: Counts,
+    pub(crate) totals: Totals,
+    pub(crate) runs: Vec<RunClaim>,
+    pub(crate) withheld: Vec<Withheld>,
+}
+
+impl Summary {
+    /// `facts` are sorted by log index.
+    pub(crate) fn of(facts: &[Facts]) -> Self {
+        let mut counts = Counts::default();
+        let mut sums = Sums::default();
+        for fact in facts {
+            counts.entries += 1;
+            counts.erased += u64::from(fact.is_erased);
+            counts.withheld += fact.withheld.len() as u64;
+            let file = match file_of(&fact.kind) {
+                file if file == FILES[0] => &mut counts.audit,
+                file if file == FILES[1] => &mut counts.incidents,
+                file if file == FILES[2] => &mut counts.other,
+                file if file == FILES[3] => &mut counts.run,
+                file if file == FILES[4] => &mut counts.steps,
+                _ => &mut counts.traces,
+            };
+            *file += 1;
+            fact.step.iter().for_each(|step| sums.add(step));
+        }
+        let runs = by_run(facts).into_iter().map(|(run_id, entries)| claim(run_id, &entries)).collect();
+        Self { counts, totals: sums.totals(), runs, withheld: withheld(facts) }
+    }
+}
+
+/// The entries of each run by log index; those of no run are in none.
+pub(crate) fn by_run(facts: &[Facts]) -> BTreeMap<&str, Vec<&Facts>> {
+    let mut runs: BTreeMap<&str, Vec<&Facts>> = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| !fact.run.is_empty()) {
+        runs.entry(&fact.run).or_default().push(fact);
+    }
+    runs
+}
+
+fn claim(run_id: &str, entries: &[&Facts]) -> RunClaim {
+    let count = |is: &dyn Fn(&&&Facts) -> bool| entries.iter().filter(is).count() as u64;
+    let last_seal = entries.iter().rposition(|fact| fact.kind == "sealed");
+    RunClaim {
+        run_id: run_id.to_owned(),
+        entries: entries.len() as u64,
+        steps: count(&|fact| fact.kind == "step"),
+        traces: count(&|fact| fact.kind == "trace"),
+        erased: count(&|fact| fact.is_erased),
+        seals: count(&|fact| fact.kind == "sealed"),
+        unsealed: (entries.len() - last_seal.map_or(0, |place| place + 1)) as u64,
+    }
+}
+
+fn withheld(facts: &[Facts]) -> Vec<Withheld> {
+    let mut redacted: BTreeMap<(u64, &str), u64> = BTreeMap::new();
+    for fact in facts {
+        for (log_index, names) in &fact.redacts {
+            for name in names {
+                redacted.entry((*log_index, name)).or_insert(fact.log_index);
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for fact in facts {
+        let mut grounds: BTreeMap<Option<u64>, Vec<String>> = BTreeMap::new();
+        for name in &fact.withheld {
+            let ground = redacted.get(&(fact.log_index, name.as_str())).copied();
+            grounds.entry(ground).or_default().push(name.clone());
+        }
+        let row = |(redaction, members)| Withheld { log_index: fact.log_index, members, redaction };
+        rows.extend(grounds.into_iter().map(row));
+    }
+    rows
+}
+
+/// Holds a run's entries, by log index, to each other and to its seals.
+pub(crate) fn check_run(entries: &[&Facts]) -> Result<(), RunFault> {
+    if entries.iter().zip(0u64..).any(|(fact, seq)| fact.seq != seq) {
+        return Err(RunFault::Gap);
+    }
+    let mut tree = merkle::Frontier::new();
+    let (mut sums, mut steps, mut traces, mut is_whole) = (Sums::default(), 0, 0, true);
+    for fact in entries {
+        if let Some(seal) = &fact.seal {
+            if seal.entries.is_some_and(|entries| entries != fact.seq)
+                || seal.run_root.is_some_and(|root| root != tree.root())
+            {
+                return Err(RunFault::Root);
+            }
+            if seal.steps.is_some_and(|stated| stated != steps)
+                || seal.traces.is_some_and(|stated| stated != traces)
+                || (is_whole && seal.totals.is_some_and(|stated| stated_text(&stated) != stated_text(&sums.totals())))
+            {
+                return Err(RunFault::Totals);
+            }
+        }
+        steps += u64::from(fact.kind == "step");
+        traces += u64::from(fact.kind == "trace");
+        is_whole &= fact.kind != "step" || fact.step.as_ref().is_some_and(StepFacts::is_whole);
+        fact.step.iter().for_each(|step| sums.add(step));
+        tree.push(fact.leaf_hash);
+    }
+    Ok(())
+}
+
+/// Totals are compared as they are written: nanoseconds beyond 2^53 have several sums of one text.
+fn stated_text(totals: &Totals) -> Vec<u8> {
+    let mut out = Vec::new();
+    totals.write(&mut out);
+    out
+}
+
+/// Whether a later redaction of the same run is shown for each entry that was erased.
+pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
+    let last = entries.iter().rposition(|fact| fact.kind == "redaction" && !fact.is_erased);
+    entries.iter().rposition(|fact| fact.is_erased).is_none_or(|erased| last.is_some_and(|last| erased < last))
+}

@@ -1,0 +1,220 @@
+//! The manifest: an in-toto statement in a DSSE envelope.
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::{Hash, sha256};
+use tracekeep_core::json::{Json, JsonError, Object, Value, parse};
+use tracekeep_core::model::JsonObject;
+use tracekeep_core::seal::Totals;
+use tracekeep_core::wire::{Fields, Path, object, object_field, read_whole, take_required, to_json};
+
+use super::contents::{IncidentClaims, Kind, Period};
+use super::facts::{Counts, RunClaim, Withheld};
+use super::verify::Reason;
+use crate::base64;
+use crate::key::{NoteKey, SigningKey};
+use crate::note::SIGNATURES_MAX;
+
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// What the predicate is: the version of the format.
+pub const PREDICATE_TYPE: &str = "https://tracekeep.dev/bundle/v1";
+/// Bytes of `manifest.json` (64 MiB): it names each withheld member.
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
+
+object! {
+    /// Everything that a bundle claims. Computed from its records, or signed with them.
+    pub struct Predicate {
+        /// What it is made for.
+        required kind: Kind,
+        /// The ledger's id.
+        required ledger: String,
+        /// Whose ledger it is.
+        required tenant_id: String,
+        /// Who exported it.
+        required exported_by: String,
+        /// `recorded_at` of the last entry below the checkpoint's size.
+        required created_at: Timestamp,
+        /// The checkpoint's text, taken apart.
+        required checkpoint: CheckpointClaim,
+        /// What was asked for.
+        required options: JsonObject,
+        /// The incident.
+        optional incident: IncidentClaims,
+        /// The time that it is about.
+        optional period: Period,
+        /// How long each file is.
+        required files: Vec<FileClaim>,
+        /// How many entries there are.
+        required counts: Counts,
+        /// What the steps add up to, as far as they are shown.
+        required totals: Totals,
+        /// Every run that has an entry here, by id.
+        required runs: Vec<RunClaim>,
+        /// Every member that is withheld, by log index.
+        required withheld: Vec<Withheld>,
+        /// What its kind requires, and what of that is missing.
+        required completeness: Completeness,
+    }
+}
+
+object! {
+    /// A checkpoint.
+    pub struct CheckpointClaim {
+        /// The log.
+        required origin: String,
+        /// Its entries.
+        required size: u64,
+        /// Their root.
+        required root: Hash,
+    }
+}
+
+object! {
+    /// A file.
+    pub struct FileClaim {
+        /// Its name.
+        required name: String,
+        /// Its bytes.
+        required length: u64,
+    }
+}
+
+object! {
+    /// What a bundle of its kind requires.
+    pub struct Completeness {
+        /// By name.
+        required required: Vec<String>,
+        /// Those that are not there.
+        required missing: Vec<String>,
+        /// Whether it was made although something is missing.
+        required forced: bool,
+    }
+}
+
+object! {
+    struct EnvelopeSignature {
+        required keyid: String,
+        required sig: String,
+    }
+}
+
+object! {
+    struct Subject {
+        required digest: Digest,
+        required name: String,
+    }
+}
+
+object! {
+    struct Digest {
+        required sha256: Hash,
+    }
+}
+
+object_field!(CheckpointClaim, FileClaim, Completeness, Predicate, EnvelopeSignature, Subject, Digest);
+
+/// A file and its digest.
+pub(crate) type Digested = (String, Hash);
+
+/// The manifest of these files, signed.
+pub(crate) fn write(files: &[Digested], predicate: &Predicate, key: &SigningKey) -> Vec<u8> {
+    let statement =
+        statement(files, predicate).expect("invariant: options are checked to nest less than a document may");
+    let payload = statement.as_str().as_bytes();
+    let signature = key.sign(&pae(payload));
+    let signature = EnvelopeSignature { keyid: key.public().to_string(), sig: base64::write(&signature) };
+    envelope(base64::write(payload), &[signature]).as_str().as_bytes().to_vec()
+}
+
+fn envelope(payload: String, signatures: &[EnvelopeSignature]) -> Json {
+    let members = [
+        ("payload", Json::from(payload)),
+        ("payloadType", Json::from(PAYLOAD_TYPE)),
+        ("signatures", Json::array(signatures.iter().map(to_json))),
+    ];
+    Json::object(members).expect("invariant: an envelope nests three deep")
+}
+
+/// The statement; refused where the options nest so deep that it would be no document.
+fn statement(files: &[Digested], predicate: &Predicate) -> Result<Json, JsonError> {
+    let subject =
+        |(name, digest): &Digested| to_json(&Subject { digest: Digest { sha256: *digest }, name: name.clone() });
+    Json::object([
+        ("_type", Json::from(STATEMENT_TYPE)),
+        ("predicate", to_json(predicate)),
+        ("predicateType", Json::from(PREDICATE_TYPE)),
+        ("subject", Json::array(files.iter().map(subject))),
+    ])
+}
+
+/// What is signed (DSSE's pre-authentication encoding).
+fn pae(payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+/// An envelope whose signatures were looked at, if there were keys to do so.
+pub(crate) struct Opened {
+    payload: Vec<u8>,
+}
+
+/// Opens the envelope. With keys, one of them must have signed it; a wrong signature by any of them refuses it.
+pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
+    let malformed = Reason::MalformedManifest;
+    let Ok(Value::Object(mut object)) = parse(bytes) else { return Err(malformed) };
+    let text: String = take(&mut object, "payload")?;
+    let signatures: Vec<EnvelopeSignature> = take(&mut object, "signatures")?;
+    let payload = base64::read(&text).ok_or(malformed)?;
+    let is_many = (1..=SIGNATURES_MAX).contains(&signatures.len());
+    if !is_many || envelope(text, &signatures).as_str().as_bytes() != bytes {
+        return Err(malformed);
+    }
+    let (signed, mut is_signed) = (pae(&payload), keys.is_empty());
+    for signature in &signatures {
+        let bytes = base64::read(&signature.sig).ok_or(malformed)?;
+        for key in keys.iter().filter(|key| key.to_string() == signature.keyid) {
+            if !key.has_signed(&signed, &bytes) {
+                return Err(Reason::BadSignature);
+            }
+            is_signed = true;
+        }
+    }
+    if is_signed { Ok(Opened { payload }) } else { Err(Reason::UnknownSigner) }
+}
+
+impl Opened {
+    /// The files and what is claimed of them.
+    pub(crate) fn statement(&self) -> Result<(Vec<Digested>, Predicate), Reason> {
+        let Ok(Value::Object(mut object)) = parse(&self.payload) else { return Err(Reason::MalformedManifest) };
+        let predicate_type: String = take(&mut object, "predicateType")?;
+        if predicate_type != PREDICATE_TYPE {
+            return Err(Reason::UnknownFormat);
+        }
+        let statement_type: String = take(&mut object, "_type")?;
+        let subjects: Vec<Subject> = take(&mut object, "subject")?;
+        let predicate: Predicate = take(&mut object, "predicate")?;
+        let files: Vec<Digested> = subjects.into_iter().map(|subject| (subject.name, subject.digest.sha256)).collect();
+        let names = predicate.files.iter().map(|file| &file.name);
+        let is_sound = object.is_empty()
+            && statement_type == STATEMENT_TYPE
+            && files.is_sorted_by(|a, b| a.0 < b.0)
+            && names.eq(files.iter().map(|(name, _)| name))
+            && statement(&files, &predicate).is_ok_and(|text| text.as_str().as_bytes() == self.payload);
+        if is_sound { Ok((files, predicate)) } else { Err(Reason::MalformedManifest) }
+    }
+}
+
+fn take<T: tracekeep_core::wire::Field>(object: &mut Object<'_>, name: &str) -> Result<T, Reason> {
+    take_required(object, name, &Path::ROOT).map_err(|_| Reason::MalformedManifest)
+}
+
+/// Reads one object of known members that stands in canonical form.
+pub(crate) fn read_canonical<T: Fields>(text: &[u8]) -> Option<T> {
+    let read = read_whole(parse(text).ok()?, &Path::ROOT).ok()?;
+    (to_json(&read).as_str().as_bytes() == text).then_some(read)
+}
+
+/// The SHA-256 of a file.
+pub(crate) fn digest(bytes: &[u8]) -> Hash {
+    sha256(&[bytes])
+}

@@ -1,0 +1,24 @@
+//! Bundles: archives that prove themselves (docs/format/bundle.md).
+//!
+//! [`build`] makes one from plain values, byte for byte the same each time; [`verify`] holds one to the keys that the
+//! verifier brings, without any store, clock or network.
+//!
+//! Invariants:
+//!
+//! - What a manifest says of its records is computed by one function, `facts::Summary`, when the bundle is built and again
+//!   when it is verified: nothing is claimed that is not recomputed, or named as a claim.
+//! - Nothing of a bundle is unpacked to a file, and nothing is read beyond the length that it states.
+
+mod archive;
+mod build;
+mod contents;
+mod facts;
+mod manifest;
+mod verify;
+
+pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
+pub use build::{BuildError, build};
+pub use contents::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+pub use facts::{Counts, RunClaim, Withheld};
+pub use manifest::{CheckpointClaim, Completeness, FileClaim, PREDICATE_TYPE, Predicate};
+pub use verify::{Aspect, Options, Outcome, Reason, Remark, Report, Verdict, verify};

@@ -1,0 +1,124 @@
+//! What the records are held to once they are known to be in the log.
+
+use super::read::Shown;
+use super::{Reason, Remark};
+use crate::bundle::build::required;
+use crate::bundle::contents::{Kind, Period};
+use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named};
+
+type Held = Result<Vec<Remark>, Reason>;
+
+pub(super) fn time(shown: &Shown) -> Held {
+    let mut entries: Vec<_> =
+        shown.records.iter().chain(&shown.leaves).map(|fact| (fact.log_index, fact.recorded_at)).collect();
+    entries.sort_unstable();
+    if !entries.is_sorted_by_key(|(_, recorded_at)| recorded_at) {
+        return Err(Reason::TimeRunsBack);
+    }
+    let created_at = shown.claims.created_at;
+    match entries.last() {
+        Some((last, recorded_at)) if last + 1 == shown.claims.checkpoint.size => {
+            if *recorded_at == created_at {
+                Ok(Vec::new())
+            } else {
+                Err(Reason::WrongCreatedAt)
+            }
+        }
+        Some((_, recorded_at)) if *recorded_at > created_at => Err(Reason::WrongCreatedAt),
+        _ => Ok(vec![Remark::CreatedAtNotShown]),
+    }
+}
+
+pub(super) fn completeness(shown: &Shown) -> Held {
+    let claims = &shown.claims;
+    let summary = Summary::of(&shown.records);
+    for entries in by_run(&shown.records).values() {
+        check_run(entries).map_err(|fault| match fault {
+            RunFault::Gap => Reason::MissingEntry,
+            RunFault::Root => Reason::WrongRunRoot,
+            RunFault::Totals => Reason::WrongTotals,
+        })?;
+    }
+    if summary.counts != claims.counts {
+        return Err(Reason::WrongCounts);
+    }
+    if written(&summary.totals) != written(&claims.totals) {
+        return Err(Reason::WrongTotals);
+    }
+    if summary.runs != claims.runs {
+        return Err(Reason::WrongRuns);
+    }
+    let (required, missing) = required(claims);
+    if (&required, &missing) != (&claims.completeness.required, &claims.completeness.missing) {
+        return Err(Reason::WrongCompleteness);
+    }
+    if !missing.is_empty() && !claims.completeness.forced {
+        return Err(Reason::Incomplete);
+    }
+    if let Some(incident) = &claims.incident
+        && !shown.records.iter().any(|fact| fact.id.as_ref() == Some(&incident.incident_id))
+    {
+        return Err(Reason::WrongIncident);
+    }
+    if let Some(period) = &claims.period {
+        check_period(shown, period)?;
+    }
+    let mut remarks = Vec::new();
+    let mut remark = |is: bool, what| remarks.extend(is.then_some(what));
+    remark(claims.runs.iter().any(|run| run.seals == 0), Remark::RunNotSealed);
+    remark(claims.runs.iter().any(|run| run.seals > 0 && run.unsealed > 0), Remark::EntriesAfterSeal);
+    remark(!missing.is_empty(), Remark::Forced);
+    Ok(remarks)
+}
+
+/// Totals are compared as they are written.
+fn written(totals: &tracekeep_core::seal::Totals) -> Vec<u8> {
+    let mut out = Vec::new();
+    tracekeep_core::wire::Field::write(totals, &mut out);
+    out
+}
+
+fn check_period(shown: &Shown, period: &Period) -> Result<(), Reason> {
+    if period.from > period.to {
+        return Err(Reason::WrongPeriod);
+    }
+    if shown.claims.kind != Kind::Period {
+        return Ok(());
+    }
+    let leaves = &shown.leaves;
+    let size = shown.claims.checkpoint.size;
+    let ends = match (leaves.first(), leaves.last()) {
+        (Some(first), Some(last)) => {
+            (first.log_index == 0 || first.recorded_at < period.from)
+                && (last.log_index + 1 == size || last.recorded_at >= period.to)
+        }
+        _ => size == 0,
+    };
+    if !ends || leaves.windows(2).any(|pair| pair[0].log_index + 1 != pair[1].log_index) {
+        return Err(Reason::MissingLeaf);
+    }
+    let runs = by_run(&shown.records);
+    let starts = leaves.iter().filter(|leaf| {
+        leaf.kind == "run_started" && leaf.seq == 0 && period.from <= leaf.recorded_at && leaf.recorded_at < period.to
+    });
+    for start in starts {
+        if !runs.contains_key(start.run.as_str()) {
+            return Err(Reason::MissingRun);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn redaction(shown: &Shown) -> Held {
+    let summary = Summary::of(&shown.records);
+    if summary.withheld != shown.claims.withheld {
+        return Err(Reason::WrongWithheld);
+    }
+    if !by_run(&shown.records).values().all(|entries| erasures_are_named(entries)) {
+        return Err(Reason::UnnamedErasure);
+    }
+    let mut remarks = Vec::new();
+    remarks.extend((summary.counts.withheld > 0).then_some(Remark::MembersWithheld));
+    remarks.extend((summary.counts.erased > 0).then_some(Remark::EntriesErased));
+    Ok(remarks)
+}

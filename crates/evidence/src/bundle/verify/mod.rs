@@ -1,0 +1,62 @@
+//! Verifying a bundle, from nothing but its bytes and the keys that the verifier brings.
+
+mod held;
+mod read;
+mod report;
+
+pub use report::{Aspect, Outcome, Reason, Remark, Report, Verdict};
+
+use crate::checkpoint::Checkpoint;
+use crate::key::NoteKey;
+use read::{Fault, Shown};
+use tracekeep_core::merkle;
+
+/// What is asked of a bundle beyond itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// A checkpoint of the same log that the verifier has from before: the bundle's must extend it.
+    pub old_checkpoint: Option<&'a [u8]>,
+}
+
+/// Verifies a bundle. Without keys nothing is trusted: what does not fail is then unconfirmed.
+///
+/// Takes time in proportion to the bytes, and memory for one file of the bundle and the places of its records; whatever the
+/// bytes are, it neither panics nor reads more than 1 GiB of members.
+#[must_use]
+pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
+    let mut report = Report::blank();
+    match read::read(bytes, keys, &mut report.claims) {
+        Ok(shown) => {
+            report.conclude(Aspect::Integrity, extends(&shown, keys, options).map(|()| Vec::new()));
+            report.conclude(Aspect::Identity, Ok(Vec::new()));
+            report.conclude(Aspect::Time, held::time(&shown));
+            report.conclude(Aspect::Completeness, held::completeness(&shown));
+            report.conclude(Aspect::Redaction, held::redaction(&shown));
+        }
+        Err(Fault { aspects, reason }) => {
+            aspects.iter().for_each(|aspect| report.conclude(*aspect, Err(reason)));
+        }
+    }
+    if keys.is_empty() {
+        let open: Vec<_> = report.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Pass).collect();
+        let open: Vec<_> = open.iter().map(|verdict| verdict.aspect).collect();
+        open.into_iter().for_each(|aspect| report.conclude(aspect, Err(Reason::NoKey)));
+    }
+    report
+}
+
+/// Whether the log extends the checkpoint that the verifier has from before.
+fn extends(shown: &Shown, keys: &[NoteKey], options: &Options<'_>) -> Result<(), Reason> {
+    let Some(old) = options.old_checkpoint else { return Ok(()) };
+    let now = &shown.claims.checkpoint;
+    let old = Checkpoint::open(old, &now.origin, keys).map_err(|_| Reason::UnknownOldCheckpoint)?;
+    if old.size > now.size {
+        return Err(Reason::OlderThanKnown);
+    }
+    let hashes: &[_] = match &shown.consistency {
+        _ if old.size == now.size => &[],
+        Some(proof) if proof.from == old.size => &proof.hashes,
+        _ => return Err(Reason::NoConsistencyProof),
+    };
+    merkle::verify_consistency(old.size, &old.root, now.size, &now.root, hashes).map_err(|_| Reason::WrongConsistency)
+}

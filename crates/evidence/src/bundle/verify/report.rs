@@ -1,0 +1,288 @@
+//! What verifying a bundle comes to.
+
+use tracekeep_core::json::Json;
+use tracekeep_core::wire::{to_json, words};
+
+use crate::bundle::manifest::Predicate;
+
+words! {
+    /// What a bundle is held to, each by itself.
+    pub enum Aspect {
+        /// Nothing in it was changed, and all of it is in the log.
+        Integrity = "integrity",
+        /// It is from the ledger whose key the verifier brought.
+        Identity = "identity",
+        /// When things were recorded.
+        Time = "time",
+        /// Nothing was left out of what it claims to show.
+        Completeness = "completeness",
+        /// What is not shown was there, and why it is not shown.
+        Redaction = "redaction",
+    }
+}
+
+words! {
+    /// How it came out.
+    pub enum Outcome {
+        /// It holds.
+        Pass = "pass",
+        /// It does not.
+        Fail = "fail",
+        /// It could not be told.
+        Unconfirmed = "unconfirmed",
+    }
+}
+
+words! {
+    /// Why a verdict is not `pass`. docs/format/bundle.md has a row for each.
+    #[non_exhaustive]
+    pub enum Reason {
+        /// The file is no zip, or was cut.
+        NotAZip = "not_a_zip",
+        /// More than 32 members.
+        TooManyMembers = "too_many_members",
+        /// A name that could be unpacked elsewhere, or is no plain text.
+        UnsafeName = "unsafe_name",
+        /// A member that is a link, a device or a directory.
+        NotAFile = "not_a_file",
+        /// An encrypted member.
+        EncryptedMember = "encrypted_member",
+        /// A member compressed by something else than deflate.
+        UnsupportedCompression = "unsupported_compression",
+        /// A member that no bundle has, or that the manifest does not name.
+        UnknownMember = "unknown_member",
+        /// Two members of one name.
+        DuplicateMember = "duplicate_member",
+        /// A member that is not there.
+        MissingMember = "missing_member",
+        /// More bytes than a bundle may have.
+        TooLarge = "too_large",
+        /// A member that its own zip says is damaged.
+        DamagedMember = "damaged_member",
+        /// The manifest is not in its form.
+        MalformedManifest = "malformed_manifest",
+        /// The manifest is of another version of the format.
+        UnknownFormat = "unknown_format",
+        /// A signature by a brought key is wrong.
+        BadSignature = "bad_signature",
+        /// No brought key has signed it.
+        UnknownSigner = "unknown_signer",
+        /// A file is longer or shorter than the manifest says.
+        WrongLength = "wrong_length",
+        /// A file is not the one that the manifest names.
+        WrongDigest = "wrong_digest",
+        /// The checkpoint is no signed note.
+        MalformedNote = "malformed_note",
+        /// The signed note is no checkpoint.
+        MalformedCheckpoint = "malformed_checkpoint",
+        /// The checkpoint is of another log than the manifest's ledger.
+        WrongOrigin = "wrong_origin",
+        /// The manifest claims another checkpoint.
+        WrongCheckpoint = "wrong_checkpoint",
+        /// A line is not a record in canonical form.
+        MalformedRecord = "malformed_record",
+        /// A record stands in the file of another kind.
+        Misfiled = "misfiled",
+        /// Records are not in the order of the log, or stand there twice.
+        Misordered = "misordered",
+        /// A record is of an entry that the checkpoint does not cover.
+        BeyondCheckpoint = "beyond_checkpoint",
+        /// A record is of another ledger.
+        WrongLedger = "wrong_ledger",
+        /// Members do not give their entry's commitment.
+        WrongCommitment = "wrong_commitment",
+        /// A proof is not in its form.
+        MalformedProof = "malformed_proof",
+        /// The proof does not lead from the records to the checkpoint's root.
+        WrongProof = "wrong_proof",
+        /// The checkpoint that was brought is larger than the bundle's.
+        OlderThanKnown = "older_than_known",
+        /// The log does not extend the checkpoint that was brought.
+        WrongConsistency = "wrong_consistency",
+        /// Nothing in the bundle ties it to the checkpoint that was brought.
+        NoConsistencyProof = "no_consistency_proof",
+        /// The checkpoint that was brought is not one of this log under a brought key.
+        UnknownOldCheckpoint = "unknown_old_checkpoint",
+        /// An entry was recorded before one in front of it.
+        TimeRunsBack = "time_runs_back",
+        /// The bundle's time is not that of its checkpoint's last entry.
+        WrongCreatedAt = "wrong_created_at",
+        /// A number among a run's entries is missing.
+        MissingEntry = "missing_entry",
+        /// A seal is not over the entries in front of it.
+        WrongRunRoot = "wrong_run_root",
+        /// Totals are not what the records add up to.
+        WrongTotals = "wrong_totals",
+        /// Counts are not those of the records.
+        WrongCounts = "wrong_counts",
+        /// What is claimed of a run is not what its records say.
+        WrongRuns = "wrong_runs",
+        /// What is claimed of completeness is not so.
+        WrongCompleteness = "wrong_completeness",
+        /// Something that its kind requires is missing, and it was not forced.
+        Incomplete = "incomplete",
+        /// The incident that it claims to be about is not in it.
+        WrongIncident = "wrong_incident",
+        /// The leaves of a period have a gap, or end inside of it.
+        MissingLeaf = "missing_leaf",
+        /// A run that started in the period is not shown.
+        MissingRun = "missing_run",
+        /// The period ends before it begins.
+        WrongPeriod = "wrong_period",
+        /// Other members are withheld than the manifest says, or on another ground.
+        WrongWithheld = "wrong_withheld",
+        /// An entry was erased, and no redaction of its run says so.
+        UnnamedErasure = "unnamed_erasure",
+        /// No key was brought.
+        NoKey = "no_key",
+        /// Something before it failed.
+        NotChecked = "not_checked",
+    }
+}
+
+words! {
+    /// What a verdict does not cover in this bundle: it changes nothing of the verdict.
+    pub enum Remark {
+        /// The entry that gives the bundle its time is not in it.
+        CreatedAtNotShown = "created_at_not_shown",
+        /// A run is not sealed: what was recorded of it later is not here.
+        RunNotSealed = "run_not_sealed",
+        /// A run has entries after its latest seal: their number is claimed.
+        EntriesAfterSeal = "entries_after_seal",
+        /// It was made although something that its kind requires is missing.
+        Forced = "forced",
+        /// Members are withheld.
+        MembersWithheld = "members_withheld",
+        /// Entries were erased.
+        EntriesErased = "entries_erased",
+    }
+}
+
+/// One of the five verdicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is about.
+    pub aspect: Aspect,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Why it is not `pass`.
+    pub reason: Option<Reason>,
+    /// What it leaves open in this bundle.
+    pub remarks: Vec<Remark>,
+}
+
+impl Verdict {
+    /// What no verdict of this kind proves.
+    #[must_use]
+    pub const fn does_not_prove(&self) -> &'static str {
+        match self.aspect {
+            Aspect::Integrity => "that what was recorded is true: only that it is what was recorded",
+            Aspect::Identity => "who holds the key, nor that nobody else does",
+            Aspect::Time => {
+                "when things happened: recorded_at is the ledger's own clock, occurred_at the sender's word"
+            }
+            Aspect::Completeness => {
+                "that everything that happened was recorded, nor what was recorded after the checkpoint"
+            }
+            Aspect::Redaction => "what the withheld members held",
+        }
+    }
+}
+
+/// What verifying came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The five, in the order of [`Aspect::ALL`].
+    pub verdicts: [Verdict; 5],
+    /// What the bundle claims, where its manifest could be read; believed only as far as the verdicts say.
+    pub claims: Option<Predicate>,
+}
+
+impl Report {
+    pub(super) fn blank() -> Self {
+        let blank = |aspect: &Aspect| Verdict {
+            aspect: *aspect,
+            outcome: Outcome::Unconfirmed,
+            reason: Some(Reason::NotChecked),
+            remarks: Vec::new(),
+        };
+        let verdicts: Vec<_> = Aspect::ALL.iter().map(blank).collect();
+        Self { verdicts: verdicts.try_into().expect("invariant: there are five aspects"), claims: None }
+    }
+
+    /// One verdict.
+    #[must_use]
+    pub const fn verdict(&self, aspect: Aspect) -> &Verdict {
+        &self.verdicts[aspect as usize]
+    }
+
+    pub(super) fn conclude(&mut self, aspect: Aspect, result: Result<Vec<Remark>, Reason>) {
+        let verdict = &mut self.verdicts[aspect as usize];
+        match result {
+            Ok(remarks) => *verdict = Verdict { aspect, outcome: Outcome::Pass, reason: None, remarks },
+            Err(reason) => {
+                let outcome = if reason.is_open() { Outcome::Unconfirmed } else { Outcome::Fail };
+                *verdict = Verdict { aspect, outcome, reason: Some(reason), remarks: Vec::new() };
+            }
+        }
+    }
+
+    /// The whole: `fail` where any verdict is, else `unconfirmed` where any is, else `pass`.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let has = |outcome| self.verdicts.iter().any(|verdict| verdict.outcome == outcome);
+        if has(Outcome::Fail) {
+            Outcome::Fail
+        } else if has(Outcome::Unconfirmed) {
+            Outcome::Unconfirmed
+        } else {
+            Outcome::Pass
+        }
+    }
+
+    /// Whether there was nothing to verify: the file is no zip.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.verdicts[0].reason == Some(Reason::NotAZip)
+    }
+
+    /// {claims?, outcome, verdicts: [{aspect, does_not_prove, outcome, reason?, remarks}]}.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let verdict = |verdict: &Verdict| {
+            let mut members = vec![
+                ("aspect", Json::from(verdict.aspect.as_str())),
+                ("does_not_prove", Json::from(verdict.does_not_prove())),
+                ("outcome", Json::from(verdict.outcome.as_str())),
+                ("remarks", Json::array(verdict.remarks.iter().map(|remark| Json::from(remark.as_str())))),
+            ];
+            members.extend(verdict.reason.map(|reason| ("reason", Json::from(reason.as_str()))));
+            Json::object(members).expect("invariant: a verdict nests less than a document may")
+        };
+        let mut members = vec![
+            ("outcome", Json::from(self.outcome().as_str())),
+            ("verdicts", Json::array(self.verdicts.iter().map(verdict))),
+        ];
+        members.extend(self.claims.as_ref().map(|claims| ("claims", to_json(claims))));
+        Json::object(members).expect("invariant: what was read from a document nests less than one may")
+    }
+}
+
+impl Reason {
+    /// Whether it leaves a verdict open, instead of failing it.
+    const fn is_open(self) -> bool {
+        matches!(self, Self::NoKey | Self::NotChecked | Self::NoConsistencyProof | Self::UnknownOldCheckpoint)
+    }
+}
+
+impl From<crate::Code> for Reason {
+    fn from(code: crate::Code) -> Self {
+        match code {
+            crate::Code::UnknownSigner => Self::UnknownSigner,
+            crate::Code::BadSignature => Self::BadSignature,
+            crate::Code::MalformedCheckpoint => Self::MalformedCheckpoint,
+            crate::Code::WrongOrigin => Self::WrongOrigin,
+            _ => Self::MalformedNote,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A small ledger of fixed values, from which bundles are made.
+
+use std::collections::HashMap;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::id::LedgerId;
+use tracekeep_core::json::Json;
+use tracekeep_core::merkle::{MemoryTiles, consistency_proof, multiproof, root_at, root_of};
+use tracekeep_core::model::JsonObject;
+use tracekeep_core::remainder::Remainder;
+use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey};
+
+/// 2026-11-20T10:00:00Z.
+const START: i64 = 1_795_168_800_000_000_000;
+
+/// The log that the bundles are of.
+pub(crate) struct Ledger {
+    pub(crate) id: LedgerId,
+    pub(crate) key: SigningKey,
+    pub(crate) entries: Vec<Record>,
+    tiles: MemoryTiles,
+    runs: HashMap<String, Vec<Hash>>,
+}
+
+/// A time, so many seconds in.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_nanos(START + seconds * 1_000_000_000)
+}
+
+pub(crate) fn key_of(id: LedgerId, seed: u8) -> SigningKey {
+    SigningKey::from_seed(Checkpoint::origin_of(id), [seed; 32]).unwrap()
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        let id: LedgerId = "000102030405060708090a0b0c0d0e0f".parse().unwrap();
+        Self { id, key: key_of(id, 7), entries: Vec::new(), tiles: MemoryTiles::new(), runs: HashMap::new() }
+    }
+
+    pub(crate) fn public(&self) -> Vec<NoteKey> {
+        vec![self.key.public().clone()]
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Records an entry, its time as many seconds in as there are entries before it; gives its log index.
+    pub(crate) fn push(&mut self, kind: &str, run: &str, body: &str) -> u64 {
+        let log_index = self.size();
+        let body = Body::from_recorded(Json::parse(body).unwrap().as_str()).unwrap();
+        let salt = Salt::of_entry(&[0x20; 32], log_index);
+        let hashes = self.runs.entry(run.to_owned()).or_default();
+        let record = Record {
+            log_index,
+            run: run.to_owned(),
+            seq: hashes.len() as u64,
+            kind: kind.to_owned(),
+            recorded_at: at(log_index as i64),
+            commit: body.commitment(&salt),
+            left: Some(Remainder::whole(log_index, &body, &salt)),
+        };
+        let hash = record.leaf(self.id).hash();
+        hashes.push(hash);
+        self.tiles.push(hash);
+        self.entries.push(record);
+        log_index
+    }
+
+    pub(crate) fn start(&mut self, run: &str) -> u64 {
+        let body = format!(
+            r#"{{"agent_id":"agent-7","goal":"book <b>a flight</b>","metadata":{{}},"op":"start_run","run_id":"{run}","seed":42,
+            "source":"api","started_at":"2026-11-20T10:00:00.000000000Z","tags":[]}}"#
+        );
+        self.push("run_started", run, &body)
+    }
+
+    pub(crate) fn step(&mut self, run: &str, index: u32, status: &str, params: &str) -> u64 {
+        let body = format!(
+            r#"{{"cost_cents":"0.25","duration_ms":12.5,"index":{index},"occurred_at":"2026-11-20T10:00:01.000000000Z",
+            "op":"record_step","outcome_category":"SUCCESS","outcome_data":{{"hits":{index}}},"params":{params},
+            "replay_behavior":"execute","retry_count":0,"run_id":"{run}","skill_name":"search","status":"{status}","tokens":180}}"#
+        );
+        self.push("step", run, &body)
+    }
+
+    pub(crate) fn trace(&mut self, run: &str, id: &str, parent: Option<&str>) -> u64 {
+        let parent = parent.map(|parent| format!(r#""parent_id":"{parent}","#)).unwrap_or_default();
+        let body = format!(
+            r#"{{"id":"{id}","metadata":{{}},"occurred_at":"2026-11-20T10:00:02.000000000Z","op":"record_trace",{parent}"run_id":"{run}",
+            "tags":["paid"],"trace_type":{{"arguments":{{"fare":"199.00"}},"tool_name":"payments.charge","type":"ToolCall"}}}}"#
+        );
+        self.push("trace", run, &body)
+    }
+
+    /// Seals a run over what it has, of which so many are steps, so many of them successes, and traces.
+    pub(crate) fn seal(&mut self, run: &str, steps: u64, successes: u64, traces: u64) -> u64 {
+        let hashes = &self.runs[run];
+        let cost = (steps * 25) as f64 / 100.0;
+        let body = format!(
+            r#"{{"behaviour_hash":"{0}","completed_at":"2026-11-20T10:00:03.000000000Z","entries":{1},"gaps":{{"count":0,"ranges":[]}},
+            "metadata":{{}},"n":0,"op":"complete_run","root_hash":"{0}","run_id":"{run}","run_root":"{2}","status":"failed","steps":{steps},
+            "termination_reason":"sold out","totals":{{"cost_cents":"{cost}","duration_ms":{3},"failures":{4},"successes":{successes},
+            "tokens":{5}}},"traces":{traces}}}"#,
+            Hash::ZERO,
+            hashes.len(),
+            root_of(hashes),
+            steps as f64 * 12.5,
+            steps - successes,
+            steps * 180,
+        );
+        self.push("sealed", run, &body)
+    }
+
+    pub(crate) fn incident(&mut self, run: &str) -> u64 {
+        let body = format!(
+            r#"{{"id":"inc-1","op":"open_incident","policy_id":"budget","run_id":"{run}","severity":"high","violation_step_index":1}}"#
+        );
+        self.push("incident", run, &body)
+    }
+
+    /// The entries of some runs, whole.
+    pub(crate) fn of_runs(&self, runs: &[&str]) -> Vec<Record> {
+        self.entries.iter().filter(|record| runs.contains(&record.run.as_str())).cloned().collect()
+    }
+
+    pub(crate) fn checkpoint(&self, size: u64) -> Checkpoint {
+        let root = root_at(&self.tiles, size).unwrap();
+        Checkpoint { origin: Checkpoint::origin_of(self.id), size, root }
+    }
+
+    pub(crate) fn consistency(&self, from: u64, to: u64) -> Consistency {
+        Consistency { from, hashes: consistency_proof(&self.tiles, from, to).unwrap(), to }
+    }
+
+    /// The contents of a bundle of these records, at the log's size.
+    pub(crate) fn contents(&self, kind: Kind, records: Vec<Record>) -> Contents {
+        let mut contents = Contents {
+            kind,
+            ledger: self.id,
+            tenant_id: "acme".to_owned(),
+            exported_by: "auditor".to_owned(),
+            incident: None,
+            options: JsonObject::new(Json::parse(r#"{"subject":"run-1"}"#).unwrap()).unwrap(),
+            forced: false,
+            checkpoint: self.checkpoint(self.size()).sign(&self.key).unwrap(),
+            created_at: self.entries.last().unwrap().recorded_at,
+            records,
+            proof: Vec::new(),
+            consistency: None,
+            period: None,
+            leaves: Vec::new(),
+            comparison: None,
+            controls: None,
+            debrief: None,
+            report: "<!doctype html><title>a report</title>".to_owned(),
+        };
+        self.prove(&mut contents);
+        contents
+    }
+
+    /// Puts the proof for the records and leaves into the contents.
+    pub(crate) fn prove(&self, contents: &mut Contents) {
+        let mut indices: Vec<u64> =
+            contents.records.iter().chain(&contents.leaves).map(|record| record.log_index).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        contents.proof = multiproof(&self.tiles, &indices, self.size()).unwrap();
+    }
+}
+
+/// Two runs, the second while the first goes on; an incident about the first; a third that comes after.
+pub(crate) fn story() -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.start("run-1");
+    ledger.step("run-1", 0, "success", r#"{"q":"FRA-LIS"}"#);
+    ledger.start("run-2");
+    ledger.step("run-1", 1, "failure", r#"{"card":"4111"}"#);
+    ledger.trace("run-1", "t-1", None);
+    ledger.step("run-2", 0, "success", r#"{"q":"LIS-FRA"}"#);
+    ledger.seal("run-1", 2, 1, 1);
+    ledger.incident("run-1");
+    ledger.seal("run-2", 1, 1, 0);
+    ledger.start("run-3");
+    ledger
+}
+
+pub(crate) fn incident_claims() -> IncidentClaims {
+    IncidentClaims {
+        incident_id: "inc-1".to_owned(),
+        severity: Some("high".to_owned()),
+        policy: Some("budget".to_owned()),
+        violation_at: Some(at(3)),
+    }
+}
+
+/// A bundle's contents of each kind, by name.
+pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
+    let json = |text: &str| Some(Json::parse(text).unwrap());
+    let mut evidence = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"]));
+    evidence.incident = Some(incident_claims());
+    evidence.comparison = json(r#"{"matches":[]}"#);
+    let mut withheld = evidence.clone();
+    for record in withheld.records.iter_mut().filter(|record| record.kind == "step") {
+        record.left = Some(record.left.as_ref().unwrap().without(&["params"]).unwrap());
+    }
+    withheld.consistency = Some(ledger.consistency(4, ledger.size()));
+    let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1", "run-2"]));
+    soc2.period = Some(Period { from: at(0), to: at(60) });
+    soc2.controls = json(r#"{"CC7.2":{"entries":[7],"status":"demonstrated"}}"#);
+    let mut debrief = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
+    debrief.incident = Some(incident_claims());
+    debrief.debrief = json(r#"{"summary":"a card was charged twice"}"#);
+    let mut period = ledger.contents(Kind::Period, ledger.of_runs(&["run-2"]));
+    period.period = Some(Period { from: at(1), to: at(9) });
+    period.leaves = ledger.entries.clone();
+    ledger.prove(&mut period);
+    vec![
+        ("evidence", evidence),
+        ("executive_debrief", debrief),
+        ("period", period),
+        ("soc2", soc2),
+        ("withheld", withheld),
+    ]
+}
