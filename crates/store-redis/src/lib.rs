@@ -5,6 +5,7 @@
 //! conformance suite holds it. Both keys of a decision stand in one hash slot, `tk:{<namespace>/<key>}:idem` and `…:answer`,
 //! their parts percent-encoded. If Redis cannot answer, the answer is an error that says so: never *new*.
 
+mod arbitrated;
 mod error;
 mod link;
 mod options;
@@ -12,5 +13,6 @@ mod reply;
 mod script;
 mod store;
 
+pub use arbitrated::ArbitratedGate;
 pub use options::{Durability, Options};
 pub use store::RedisIdempotencyStore;

@@ -65,7 +65,24 @@ impl Reply {
         run.map(RunId::new).transpose().map_err(|_| strange())
     }
 
+    /// What is remembered of a key; `None` where its arbiter is to be asked.
+    pub(crate) fn recalled(&self) -> Result<Option<IdempotencyResponse>> {
+        match self.text(0)? {
+            "unknown" => Ok(None),
+            "new" => Err(strange()),
+            _ => self.told(None).map(Some),
+        }
+    }
+
+    pub(crate) fn noted(&self) -> Result<()> {
+        if matches!(self.text(0)?, "noted" | "older") { Ok(()) } else { Err(strange()) }
+    }
+
     pub(crate) fn checked(&self, token: &Token) -> Result<IdempotencyResponse> {
+        self.told(Some(token))
+    }
+
+    fn told(&self, token: Option<&Token>) -> Result<IdempotencyResponse> {
         let result: IdempotencyResult = self.text(0)?.parse().map_err(|_| strange())?;
         let mut answer = IdempotencyResponse {
             result,
@@ -81,7 +98,7 @@ impl Reply {
         };
         match result {
             IdempotencyResult::New => {
-                (answer.token, answer.lease_until) = (Some(*token), Some(self.time(4)?));
+                (answer.token, answer.lease_until) = (token.copied(), Some(self.time(4)?));
             }
             IdempotencyResult::Duplicate => {
                 let kept = self.optional_text(4)?.map(Json::parse).transpose();

@@ -27,4 +27,8 @@ pub(crate) const RENEW: Operation = operation!("renew", true);
 pub(crate) const STATUS: Operation = operation!("status", true);
 pub(crate) const DELETE: Operation = operation!("delete", false);
 
-pub(crate) const ALL: &[Operation] = &[CHECK, COMPLETE, FAIL, RENEW, STATUS, DELETE];
+pub(crate) const RECALL: Operation = operation!("recall", true);
+/// A ruling is remembered once: sent again, it is older than itself.
+pub(crate) const NOTE: Operation = operation!("note", true);
+
+pub(crate) const ALL: &[Operation] = &[CHECK, COMPLETE, FAIL, RENEW, STATUS, DELETE, RECALL, NOTE];

@@ -11,8 +11,10 @@ use tokio::runtime::Runtime;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
-use tracekeep_store::gate::{Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Terms, Token};
-use tracekeep_store::{Code, Error, Recorded, Result};
+use tracekeep_store::gate::{
+    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Phase, Record, RulingTime, Terms, Token,
+};
+use tracekeep_store::{Code, Error, Recorded, Result, Source};
 
 use crate::error::failed;
 use crate::link::{Call, Link};
@@ -27,7 +29,7 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 ///
 /// What it promises is the server's to keep: [`durability`](Self::durability) says whether the append-only file is on. A
 /// replica that is promoted may lack what its primary acknowledged, and would then give a key out again: where that must not
-/// be, use the ledger's own gate. The clock is the server's, which may be set back.
+/// be, put an arbiter behind it ([`ArbitratedGate`](crate::ArbitratedGate)), or use the ledger's own gate. The clock is the server's, which may be set back.
 ///
 /// Calls work from any thread and any runtime; the connection lives on a thread of its own.
 ///
@@ -142,6 +144,42 @@ impl RedisIdempotencyStore {
     fn keys(&self, key: &Key) -> [String; 2] {
         let tag = format!("tk:{{{}/{}}}", self.namespace, part(key.as_str()));
         [format!("{tag}:idem"), format!("{tag}:answer")]
+    }
+
+    /// What is remembered of a key that an arbiter decided about; `None` where the arbiter is to be asked.
+    pub(crate) async fn recall(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>> {
+        self.ask(script::RECALL, key, vec![text(request)]).await?.recalled()
+    }
+
+    /// Remembers what an arbiter decided about a key, unless a later ruling is remembered.
+    pub(crate) async fn note(&self, key: &Key, time: RulingTime, record: Option<&Record>) -> Result<()> {
+        let RulingTime { arbiter, at } = time;
+        let mut given = vec![arbiter.to_vec(), text(at.as_nanos() / 1_000)];
+        match record {
+            Some(record) => {
+                let from = |time: Timestamp| (time.as_nanos() - at.as_nanos()) / 1_000;
+                let phase = match record.phase {
+                    Phase::InProgress => "in_progress",
+                    Phase::Completed => "completed",
+                    Phase::Failed => "failed",
+                    Phase::Released => "released",
+                };
+                given.extend([text(phase), text(record.fingerprint), text(record.token)]);
+                given.push(text(record.run_id.as_ref().map_or("", |run| run.as_str())));
+                given.extend([text(record.attempt), text(record.lease_ms), text(record.ttl_s)]);
+                given.extend([record.created_at, record.claimed_at, record.lease_until].map(|time| text(from(time))));
+                given.push(record.ended_at.map_or_else(Vec::new, |time| text(from(time))));
+                given.push(text(record.error.as_deref().unwrap_or_default()));
+                given.extend(record.response.as_ref().map(text));
+            }
+            // So that a ruling before it, which comes late, is not remembered any more.
+            None => given.extend(["released", "", "", "", "0", "0", "0", "0", "0", "0", "0", ""].map(text)),
+        }
+        self.ask(script::NOTE, key, given).await?.noted()
+    }
+
+    pub(crate) const fn source(&self) -> &Source {
+        &self.options.source
     }
 
     async fn ask(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<Reply> {

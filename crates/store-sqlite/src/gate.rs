@@ -5,8 +5,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, RunId};
 use tracekeep_core::json::Json;
-use tracekeep_store::gate::{Ask, Fingerprint, Next, Phase, Record, Reply, Rules, Token, decide, full};
-use tracekeep_store::{Code, Result};
+use tracekeep_store::gate::{Ask, Fingerprint, Next, Phase, Record, Rules, Ruling, RulingTimes, Token, decide, full};
+use tracekeep_store::{Code, Result, Source};
 
 use crate::error::{Said, corrupt};
 use crate::statement::{many, one, run, value};
@@ -18,6 +18,8 @@ const SWEPT_KEYS: u32 = 4;
 pub(crate) struct Question {
     pub(crate) key: Key,
     pub(crate) ask: Ask,
+    /// Whether what is kept from now on is told, too.
+    pub(crate) is_for_another: bool,
 }
 
 /// What the writer knows of the gate beside its rows.
@@ -26,6 +28,7 @@ pub(crate) struct Gate {
     /// Keys that are known, once they were counted.
     keys: Option<u64>,
     clock: Option<Timestamp>,
+    times: RulingTimes,
 }
 
 impl Gate {
@@ -47,29 +50,35 @@ impl Gate {
         conn: &Connection,
         question: &Question,
         rules: &Rules,
-        now: Timestamp,
-    ) -> Result<Result<Reply>> {
-        let now = self.now(now);
+        source: &Source,
+    ) -> Result<Ruling> {
+        let now = self.now(source.now());
         self.sweep(conn, rules, now)?;
         let stored = get(conn, &question.key)?;
         let is_known = stored.is_some();
+        let same = stored.clone().filter(|_| question.is_for_another);
         let (next, reply) = decide(stored, &question.ask, rules, now);
-        match next {
-            Next::Same => {}
+        let time = self.times.next(source, now);
+        let record = match next {
+            Next::Same => same.and_then(|record| record.aged(rules, now)),
             Next::Put(mut record) => {
                 if (record.response.is_some() || record.error.is_some()) && is_erased(conn, &record)? {
                     (record.response, record.error) = (None, None);
                 }
                 let keys = self.count(conn)?;
                 if !is_known && keys >= rules.keys_max {
-                    return Ok(Err(full()));
+                    return Ok(Ruling { reply: Err(full()), record: None, time });
                 }
                 put(conn, &question.key, &record, rules)?;
                 self.keys = Some(keys + u64::from(!is_known));
+                Some(*record)
             }
-            Next::Gone => self.remove(conn, question.key.as_str())?,
-        }
-        Ok(reply)
+            Next::Gone => {
+                self.remove(conn, question.key.as_str())?;
+                None
+            }
+        };
+        Ok(Ruling { reply, record, time })
     }
 
     /// Takes away what is kept of a run that is erased: the claims of its replays, and the answers of all others. Their keys

@@ -5,7 +5,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Terms, Token, status,
+    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, status,
 };
 use tracekeep_store::{Recorded, Result};
 
@@ -68,5 +68,12 @@ impl IdempotencyStore for SqliteLedger {
 
     fn renew_blocking(&self, key: &Key, token: &Token) -> Result<Timestamp> {
         self.ask_blocking(key, Ask::Renew { token: *token })?.renewed()
+    }
+}
+
+#[async_trait]
+impl Arbiter for SqliteLedger {
+    async fn rule(&self, key: &Key, ask: Ask) -> Result<Ruling> {
+        self.ask_for_another(key, ask).await
     }
 }

@@ -1,6 +1,6 @@
 //! What waits for the writer, and what becomes of it.
 
-use tracekeep_store::gate::Reply;
+use tracekeep_store::gate::{Reply, Ruling};
 use tracekeep_store::{Error, Receipt, Result};
 
 use crate::error::corrupt;
@@ -25,7 +25,7 @@ pub(crate) enum Done {
     /// Of batches.
     Receipts(Receipts),
     /// Of a question to the gate.
-    Gate(Box<Result<Reply>>),
+    Gate(Box<Result<Ruling>>),
 }
 
 /// A job, or one batch of it alone.
@@ -92,8 +92,13 @@ impl Done {
 
     /// Of a question to the gate.
     pub(crate) fn reply(self) -> Result<Reply> {
+        self.ruling()?.reply
+    }
+
+    /// The same, with what is kept from now on.
+    pub(crate) fn ruling(self) -> Result<Ruling> {
         match self {
-            Self::Gate(reply) => *reply,
+            Self::Gate(ruling) => *ruling,
             Self::Receipts(_) => Err(corrupt("the gate gave no answer")),
         }
     }

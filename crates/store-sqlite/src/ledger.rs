@@ -15,7 +15,7 @@ use tracekeep_core::view::{
     Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
     TraceCounts, TreeNode, UnsealedRun,
 };
-use tracekeep_store::gate::{Ask, Reply, Rules};
+use tracekeep_store::gate::{Ask, Reply, Rules, Ruling};
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Outcome, Page, PageRequest,
     Receipt, Redaction, Report, Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery, TreeQuery, read,
@@ -27,7 +27,7 @@ use crate::faults::{Fault, Faults};
 use crate::fsck;
 use crate::gate::Question;
 use crate::group::Group;
-use crate::job::{Batches, Job, Receipts};
+use crate::job::{Batches, Done, Job, Receipts};
 use crate::lock::{self, Holder, Lock};
 use crate::open::{self, Mode, Options};
 use crate::pool::Pool;
@@ -245,24 +245,34 @@ impl SqliteLedger {
         Ok((Job::Batches(ready), group))
     }
 
-    fn question(&self, key: &Key, ask: Ask) -> Result<(Job, &Group)> {
+    fn question(&self, key: &Key, ask: Ask, is_for_another: bool) -> Result<(Job, &Group)> {
         ask.check()?;
         let group = self.group.as_ref().ok_or_else(read_only)?;
-        Ok((Job::Gate(Box::new(Question { key: key.clone(), ask })), group))
+        Ok((Job::Gate(Box::new(Question { key: key.clone(), ask, is_for_another })), group))
     }
 
     /// Asks the gate, by the writer's thread.
     pub(crate) async fn ask(&self, key: &Key, ask: Ask) -> Result<Reply> {
-        let (job, group) = self.question(key, ask)?;
+        let (job, group) = self.question(key, ask, false)?;
+        Self::by_the_writer(group, job).await.reply()
+    }
+
+    /// The same, and what is kept from now on.
+    pub(crate) async fn ask_for_another(&self, key: &Key, ask: Ask) -> Result<Ruling> {
+        let (job, group) = self.question(key, ask, true)?;
+        Self::by_the_writer(group, job).await.ruling()
+    }
+
+    async fn by_the_writer(group: &Group, job: Job) -> Done {
         match group.submit(job) {
-            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await.reply(),
-            Err(refused) => refused.reply(),
+            Ok(ticket) => poll_fn(|context| ticket.poll(context.waker())).await,
+            Err(refused) => refused,
         }
     }
 
     /// Asks the gate, on the calling thread where nobody else commits.
     pub(crate) fn ask_blocking(&self, key: &Key, ask: Ask) -> Result<Reply> {
-        let (job, group) = self.question(key, ask)?;
+        let (job, group) = self.question(key, ask, false)?;
         group.commit_blocking(job).reply()
     }
 

@@ -283,8 +283,8 @@ impl Writer {
                     Done::Receipts(receipts)
                 }
                 Work::Gate(question) => {
-                    let now = self.options.source.now();
-                    Done::Gate(Box::new(self.gate.answer(&self.conn, question, &self.options.gate, now)?))
+                    let Options { gate, source, .. } = &self.options;
+                    Done::Gate(Box::new(Ok(self.gate.answer(&self.conn, question, gate, source)?)))
                 }
             });
         }

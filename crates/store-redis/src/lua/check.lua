@@ -27,29 +27,11 @@ end
 if not record or record.phase == 'released' then
     return give(record)
 end
-local answer = {'conflict', record.fingerprint, record.run, record.attempt}
-if record.fingerprint ~= ARGV[3] then
-    return answer
+local answer = told(record, ARGV[3])
+if answer[1] == 'in_progress' and record.token == ARGV[4] then
+    return {'new', record.fingerprint, record.run, record.attempt, record.lease_until}
 end
-if record.phase == 'completed' then
-    answer[1] = 'duplicate'
-    answer[5] = now < expires(record) and redis.call('GET', KEYS[2])
-    return answer
-end
-if record.phase == 'failed' then
-    answer[1] = 'failed'
-    answer[5] = now < expires(record) and record.error
-    return answer
-end
-if record.token == ARGV[4] then
-    answer[1] = 'new'
-    answer[5] = record.lease_until
-    return answer
-end
-if now >= record.lease_until then
+if answer[1] == 'over' then
     return give(record)
 end
-answer[1] = 'in_progress'
-answer[5] = record.lease_until
-answer[6] = math.ceil((record.lease_until - now) / 1000)
 return answer

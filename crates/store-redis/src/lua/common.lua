@@ -52,3 +52,30 @@ local function held(token)
     end
     return nil, 'key_not_found'
 end
+
+-- What a check with `fingerprint` is told of a record that is not released: {word, fingerprint, run, attempt} and then:
+-- duplicate {answer or nil}; failed {error or nil}; in_progress {lease_until, ms left}; conflict nothing more. {over} where
+-- the lease is.
+local function told(record, fingerprint)
+    local answer = {'conflict', record.fingerprint, record.run, record.attempt}
+    if record.fingerprint ~= fingerprint then
+        return answer
+    end
+    if record.phase == 'completed' then
+        answer[1] = 'duplicate'
+        answer[5] = now < expires(record) and redis.call('GET', KEYS[2])
+        return answer
+    end
+    if record.phase == 'failed' then
+        answer[1] = 'failed'
+        answer[5] = now < expires(record) and record.error
+        return answer
+    end
+    if now >= record.lease_until then
+        return {'over'}
+    end
+    answer[1] = 'in_progress'
+    answer[5] = record.said_until or record.lease_until
+    answer[6] = math.ceil((record.lease_until - now) / 1000)
+    return answer
+end

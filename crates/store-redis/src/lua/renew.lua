@@ -13,5 +13,6 @@ if record.phase ~= 'in_progress' then
     return {'lease_lost'}
 end
 record.lease_until = math.max(record.lease_until, now + record.lease_ms * 1000)
+record.said_until = nil
 keep(record)
 return {'renewed', record.lease_until}

@@ -37,23 +37,23 @@ pub(crate) fn request(text: &str) -> Fingerprint {
     Fingerprint::of(&Json::from(text))
 }
 
-pub(crate) fn ask(store: &RedisIdempotencyStore, name: &str, sent: &str) -> Result<IdempotencyResponse> {
+pub(crate) fn ask(store: &dyn IdempotencyStore, name: &str, sent: &str) -> Result<IdempotencyResponse> {
     block_on(store.check(&key(name), &request(sent), &Terms::default()))
 }
 
 #[track_caller]
-pub(crate) fn is(store: &RedisIdempotencyStore, name: &str, result: IdempotencyResult) -> IdempotencyResponse {
+pub(crate) fn is(store: &dyn IdempotencyStore, name: &str, result: IdempotencyResult) -> IdempotencyResponse {
     let answer = ask(store, name, "a").unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(answer.result, result);
     answer
 }
 
 #[track_caller]
-pub(crate) fn claim(store: &RedisIdempotencyStore, name: &str) -> Token {
+pub(crate) fn claim(store: &dyn IdempotencyStore, name: &str) -> Token {
     is(store, name, New).token.expect("new comes with a token")
 }
 
-pub(crate) fn complete(store: &RedisIdempotencyStore, name: &str, token: &Token) -> Result<Recorded> {
+pub(crate) fn complete(store: &dyn IdempotencyStore, name: &str, token: &Token) -> Result<Recorded> {
     block_on(store.mark_completed(&key(name), token, &Json::from("done")))
 }
 

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod calls;
+mod arbitrated;
 mod cluster;
 mod clustered;
 mod faults;
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
     let over = |url: String| Redis { url, namespaces: AtomicU32::new(0) };
     let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
     trials.extend(tracekeep_conformance::gate_trials("cluster", over(cluster.url())));
+    trials.extend(tracekeep_conformance::gate_trials("arbitrated", arbitrated::Arbitrated::over(server.url())));
+    trials.extend(arbitrated::trials());
     trials.extend(faults::trials());
     trials.extend(clustered::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()

@@ -9,6 +9,7 @@ use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 
 use super::answer::{IdempotencyResponse, IdempotencyStatus};
+use super::arbiter::{Arbiter, Ruling, RulingTimes};
 use super::decide::{Ask, Next, Reply, decide, status};
 use super::fingerprint::Fingerprint;
 use super::record::Record;
@@ -42,6 +43,7 @@ struct Kept {
     due: BTreeSet<(Timestamp, Key)>,
     bytes: u64,
     clock: Timestamp,
+    times: RulingTimes,
 }
 
 impl Default for MemoryIdempotencyStore {
@@ -54,7 +56,13 @@ impl MemoryIdempotencyStore {
     /// A gate that knows nothing yet; times and tokens come from `source`.
     #[must_use]
     pub fn new(source: Source, rules: Rules) -> Self {
-        let kept = Kept { records: HashMap::new(), due: BTreeSet::new(), bytes: 0, clock: Timestamp::MIN };
+        let kept = Kept {
+            records: HashMap::new(),
+            due: BTreeSet::new(),
+            bytes: 0,
+            clock: Timestamp::MIN,
+            times: RulingTimes::default(),
+        };
         Self { source, rules, kept: Mutex::new(kept) }
     }
 
@@ -70,8 +78,11 @@ impl MemoryIdempotencyStore {
     }
 
     fn ask(&self, key: &Key, ask: &Ask) -> Result<Reply> {
+        self.decide(&mut self.lock(), key, ask)
+    }
+
+    fn decide(&self, kept: &mut Kept, key: &Key, ask: &Ask) -> Result<Reply> {
         ask.check()?;
-        let mut kept = self.lock();
         let now = kept.now(&self.source);
         kept.sweep(&self.rules, now);
         let stored = kept.records.get(key).cloned();
@@ -152,5 +163,17 @@ impl IdempotencyStore for MemoryIdempotencyStore {
 
     async fn delete(&self, key: &Key) -> Result<bool> {
         self.ask(key, &Ask::Delete)?.deleted()
+    }
+}
+
+#[async_trait]
+impl Arbiter for MemoryIdempotencyStore {
+    async fn rule(&self, key: &Key, ask: Ask) -> Result<Ruling> {
+        let mut kept = self.lock();
+        let reply = self.decide(&mut kept, key, &ask);
+        let now = kept.clock;
+        let time = kept.times.next(&self.source, now);
+        let record = kept.records.get(key).cloned().and_then(|record| record.aged(&self.rules, now));
+        Ok(Ruling { reply, record, time })
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 
 mod answer;
+mod arbiter;
 mod decide;
 mod fingerprint;
 mod memory;
@@ -23,6 +24,7 @@ mod store;
 mod token;
 
 pub use answer::{GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus};
+pub use arbiter::{Arbiter, Ruling, RulingTime, RulingTimes};
 pub use decide::{Ask, Next, Reply, decide, lease_lost, not_known, status};
 pub use fingerprint::Fingerprint;
 pub use memory::MemoryIdempotencyStore;
