@@ -113,6 +113,7 @@ impl Contract {
                 liveness: term.liveness,
                 metadata: JsonObject::default(),
                 redacted: None,
+                received_at: None,
             })
             .collect()
     }

@@ -34,10 +34,12 @@ object! {
         required status: AuditStatus,
         /// When it was met.
         optional acked_at: Timestamp,
-        /// Its entry's log index.
-        required log_index: u64,
-        /// When it was recorded.
+        /// Its entry's log index; absent while it is held in front of the ledger.
+        optional log_index: u64,
+        /// When it was recorded; of what is held in front of the ledger, when it was received there.
         required recorded_at: Timestamp,
+        /// When it was received, of what was held in front of the ledger before it was recorded.
+        optional received_at: Timestamp,
     }
 }
 
@@ -62,10 +64,12 @@ object! {
         optional rollback_reason: String,
         /// Free members.
         default metadata: JsonObject = JsonObject::default(),
-        /// Its entry's log index.
-        required log_index: u64,
-        /// When it was recorded.
+        /// Its entry's log index; absent while it is held in front of the ledger.
+        optional log_index: u64,
+        /// When it was recorded; of what is held in front of the ledger, when it was received there.
         required recorded_at: Timestamp,
+        /// When it was received, of what was held in front of the ledger before it was recorded.
+        optional received_at: Timestamp,
     }
 }
 

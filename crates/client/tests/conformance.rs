@@ -28,6 +28,10 @@ struct Served {
 }
 
 impl Harness for Http {
+    fn takes_moved(&self) -> bool {
+        false
+    }
+
     fn fresh(&self, sources: ManualSources) -> Box<dyn Instance> {
         let folder = tempfile::tempdir().expect("a folder for the ledger");
         let (client, stop, server) = serve(&folder, &sources);

@@ -17,6 +17,7 @@ use crate::sources::ManualSources;
 /// One open ledger and its injected sources.
 pub struct Context {
     instance: Box<dyn Instance>,
+    takes_moved: bool,
     /// The ledger's clock and randomness.
     pub sources: ManualSources,
 }
@@ -31,7 +32,7 @@ impl Context {
     /// A fresh ledger of `harness`.
     pub fn fresh(harness: &dyn Harness) -> Self {
         let sources = ManualSources::default();
-        Self { instance: harness.fresh(sources.clone()), sources }
+        Self { instance: harness.fresh(sources.clone()), takes_moved: harness.takes_moved(), sources }
     }
 
     /// The ledger. To be let go of before [`Context::look_reopen_look`].
@@ -58,6 +59,11 @@ impl Context {
             assert_eq!(found, Ok(()), "the backend's own check");
             before.same(&Dump::of(&*self.ledger()));
         }
+    }
+
+    /// Whether ops that were held in front of the ledger may be moved in.
+    pub(crate) const fn takes_moved(&self) -> bool {
+        self.takes_moved
     }
 
     /// Closes the ledger and opens it again.

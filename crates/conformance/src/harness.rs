@@ -22,6 +22,11 @@ pub trait Harness: Send + Sync + 'static {
     fn sequences(&self) -> u32 {
         64
     }
+
+    /// Whether ops that were held in front of the ledger may be moved in: nobody may say so over a network.
+    fn takes_moved(&self) -> bool {
+        true
+    }
 }
 
 /// One open ledger.

@@ -177,7 +177,7 @@ pub(crate) fn one_op(name: &str, bytes: &[u8], path: &[(&'static str, String)]) 
     members.extend(path.iter().map(|(name, text)| ((*name).into(), Value::String(text.clone().into()))));
     let object = Object::from_members(members)
         .map_err(|name| Invalid::new(InvalidCode::DuplicateName, format!("/{name}"), "is named twice"))?;
-    Ok(Op::read_members(name, object)?)
+    Ok(Op::read_members(name, object)?.unreceived()?)
 }
 
 /// Reads a batch: {"ops": […]}.

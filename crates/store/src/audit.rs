@@ -158,8 +158,7 @@ impl AuditStore for LedgerAudit {
         action: &str,
         status: AuditStatus,
     ) -> Result<bool> {
-        let (run_id, domain, action) = (run_id.clone(), domain.to_owned(), action.to_owned());
-        let set = SetExpectationStatus { run_id, domain, action, status };
+        let set = SetExpectationStatus::new(run_id.clone(), domain, action, status);
         match self.commit(vec![Op::SetExpectationStatus(set)]).await {
             Ok(_) => Ok(true),
             Err(none) if none.code() == Code::ExpectationNotFound.as_str() => Ok(false),
@@ -176,7 +175,7 @@ impl AuditStore for LedgerAudit {
     }
 
     async fn clear_run(&self, run_id: &RunId) -> Result<Receipt> {
-        self.commit(vec![Op::ClearAudit(ClearAudit { run_id: run_id.clone() })]).await
+        self.commit(vec![Op::ClearAudit(ClearAudit::new(run_id.clone()))]).await
     }
 
     async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>> {

@@ -72,7 +72,7 @@ impl Batch {
             let detail = "is not a member here: the door says it";
             return Err(Path::ROOT.name("source").refuse(InvalidCode::UnknownMember, detail));
         }
-        Op::read(value)
+        Op::read(value)?.unreceived()
     }
 
     /// Does what the caller's own thread does, once: checks the ops, takes out of them what `rules` find, fills in ids,

@@ -13,7 +13,7 @@ use tracekeep_core::model::{AuditStatus, Op};
 use tracekeep_store::{Batch, PageRequest, Recorded, Result, Sources, block_on};
 
 use crate::context::{Context, commit, walk};
-use crate::ops::{complete, op, run_id, start, step, with};
+use crate::ops::{complete, key, op as read, run_id, start, step, with};
 
 cases!("audits":
     what_is_expected_and_acknowledged_reads_back,
@@ -49,6 +49,7 @@ cases!("audits":
     a_key_replays_a_verdict,
     a_batch_may_hold_steps_and_its_audit,
     an_erased_run_takes_its_audit_with_it,
+    what_was_moved_in_counts_from_when_it_was_received,
 );
 
 const MS: i64 = 1_000_000;
@@ -380,7 +381,7 @@ fn two_sweepers_record_one_verdict(cx: &mut Context) {
             let (ledger, barrier) = (Arc::clone(&ledger), Arc::clone(&barrier));
             thread::spawn(move || {
                 barrier.wait();
-                commit(&*ledger, Batch::one(op(&reconcile("r")))).expect("a verdict").outcome
+                commit(&*ledger, Batch::one(read(&reconcile("r")))).expect("a verdict").outcome
             })
         })
         .collect();
@@ -521,7 +522,7 @@ fn several_writers_that_acknowledge_one_run_at_once_lose_nothing(cx: &mut Contex
                 barrier.wait();
                 for n in 0..each {
                     let value = ack("r", &format!("a-{writer}-{n}"), "x", "SUCCESS");
-                    commit(&*ledger, Batch::one(op(&value))).expect("an acknowledgement");
+                    commit(&*ledger, Batch::one(read(&value))).expect("an acknowledgement");
                 }
             })
         })
@@ -643,4 +644,52 @@ fn an_erased_run_takes_its_audit_with_it(cx: &mut Context) {
     }
     cx.record(&[start("t"), expect("t", "e", "x", 5), ack("t", "a", "x", "SUCCESS"), complete("t"), erase("t")]);
     assert_eq!(cx.overdue(), ["s"]);
+}
+
+/// Facts that were held in front of the ledger count from when they were received, in the order in which they were.
+fn what_was_moved_in_counts_from_when_it_was_received(cx: &mut Context) {
+    let began = cx.sources.now();
+    let received = |op: Value, ms: i64| read(&op).received(began.saturating_add(ms * MS));
+    let sealed = [start("r"), expect("r", "e", "x", 50), expect("r", "f", "y", 50)];
+    cx.record(&sealed);
+    cx.sources.advance(100 * MS);
+    cx.record(&[ack("r", "late", "y", "SUCCESS")]);
+    let moved = vec![
+        received(ack("r", "a", "x", "SUCCESS"), 50),
+        received(ack("r", "b", "y", "FAILED"), 40),
+        received(expect("r", "g", "z", 30), 60),
+        received(ack("r", "c", "z", "SUCCESS"), 95),
+        received(ack("r", "d", "z", "FAILED"), 99_999),
+    ];
+    let outcome = cx.commit(Batch::of(moved.clone()));
+    if !cx.takes_moved() {
+        let error = outcome.expect_err("nobody may say so over a network");
+        assert_eq!((error.code(), error.path()), ("unknown_member", Some("/ops/0/received_at")));
+        return;
+    }
+    let receipt = outcome.expect("moved");
+    assert_eq!((receipt.ops.len(), cx.audit("r").open), (5, 1), "z alone is open: y was done after it had failed");
+    let (_, verdict) = cx.judge("r");
+    assert_eq!(named(&verdict.late), ["y"], "what was said in time is in time, and z was undone by the last word");
+    assert!(verdict.failed.iter().any(|finding| finding.action == "y" && finding.superseded), "it failed before");
+    assert_eq!(verdict.status, VerdictStatus::Incomplete);
+    let expected = cx.expected("r");
+    assert_eq!(expected[2].deadline, began.saturating_add(90 * MS));
+    let acked = cx.acked("r");
+    let of = |id: &str| acked.iter().find(|ack| ack.id.as_str() == id).expect("an acknowledgement");
+    assert_eq!((of("a").received_at, of("late").received_at), (Some(began.saturating_add(50 * MS)), None));
+    assert!(of("a").recorded_at >= began.saturating_add(100 * MS));
+    // Moved again, it is a duplicate, and so is the same fact that comes to the ledger itself.
+    let again = cx.commit(Batch::of(moved)).expect("a duplicate");
+    assert_eq!((again.outcome, again.ops[0].log_index), (Recorded::Duplicate, receipt.ops[0].log_index));
+    assert_eq!(cx.send(&[ack("r", "a", "x", "SUCCESS")]).expect("a duplicate").outcome, Recorded::Duplicate);
+    // What was moved in beside a keyed batch is no part of what its key stands for.
+    let keyed = |more: Vec<Op>| {
+        let ops = more.into_iter().chain([read(&complete("r"))]).collect();
+        cx.commit(Batch::of(ops).under(key("k")))
+    };
+    let first = keyed(vec![received(ack("r", "h", "x", "FAILED"), 70)]).expect("sealed");
+    assert_eq!((first.ops.len(), first.replayed), (2, false));
+    let again = keyed(Vec::new()).expect("replayed");
+    assert_eq!((again.ops.len(), again.replayed, again.ops[0].log_index), (1, true, first.ops[1].log_index));
 }

@@ -17,10 +17,14 @@ pub enum Action {
     Reopen,
 }
 
-/// Random sequences.
-pub fn actions() -> impl Strategy<Value = Vec<Action>> {
+/// Random sequences; with what was held in front of the ledger, where `moved` says so.
+pub fn actions(moved: bool) -> impl Strategy<Value = Vec<Action>> {
     let key = prop_oneof![6 => Just(None), 1 => (0..3u8).prop_map(|n| Some(format!("k{n}")))];
-    let batch = (prop::collection::vec(op(), 1..6), key).prop_map(|(ops, key)| Action::Batch(ops, key));
+    let op = op().prop_map(move |mut op| {
+        op.as_object_mut().expect("an op").retain(|name, _| moved || name != "received_at");
+        op
+    });
+    let batch = (prop::collection::vec(op, 1..6), key).prop_map(|(ops, key)| Action::Batch(ops, key));
     // What was sent before is sent again: the sequence names an earlier batch by its place.
     let action = prop_oneof![
         12 => batch.prop_map(Step::Do),
@@ -54,6 +58,11 @@ fn run() -> impl Strategy<Value = String> {
 /// A time near the start of the injected clock, a whole number of half seconds.
 fn time() -> impl Strategy<Value = Value> {
     (0..6i64).prop_map(|n| json!(Timestamp::from_nanos(1_767_225_600_000_000_000 + n * 500_000_000).to_string()))
+}
+
+/// When something was received that was held in front of the ledger: now and then, ahead of the ledger's clock, too.
+fn received() -> impl Strategy<Value = Value> {
+    prop_oneof![2 => Just(Value::Null), 1 => time()]
 }
 
 fn maybe(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
@@ -92,13 +101,14 @@ fn part() -> impl Strategy<Value = Value> {
 fn expect() -> impl Strategy<Value = Value> {
     let deadline = prop_oneof![Just(500), Just(2_000), Just(60_000)];
     let rare = |value: Value| prop_oneof![4 => Just(Value::Null), 1 => Just(value)];
-    (run(), 0..5u8, part(), deadline, rare(json!(true)), rare(json!(2)), rare(json!(true))).prop_map(
-        |(run, id, action, deadline, optional, count, liveness)| {
+    (run(), 0..5u8, part(), deadline, rare(json!(true)), rare(json!(2)), rare(json!(true)), received()).prop_map(
+        |(run, id, action, deadline, optional, count, liveness, received_at)| {
             // A liveness check may not be optional.
             let optional = if liveness == true || action == "finalize_run" { Value::Null } else { optional };
             json!({
                 "op": "expect", "run_id": run, "id": format!("e{id}"), "domain": "orchestrator", "action": action,
                 "deadline_ms": deadline, "optional": optional, "count": count, "liveness": liveness,
+                "received_at": received_at,
             })
         },
     )
@@ -106,18 +116,20 @@ fn expect() -> impl Strategy<Value = Value> {
 
 fn ack() -> impl Strategy<Value = Value> {
     let status = prop_oneof![3 => Just("SUCCESS"), 1 => Just("FAILED"), 1 => Just("ROLLED_BACK")];
-    (run(), 0..8u8, part(), status).prop_map(|(run, id, action, status)| {
+    (run(), 0..8u8, part(), status, received()).prop_map(|(run, id, action, status, received_at)| {
         json!({
             "op": "ack", "run_id": run, "id": format!("a{id}"), "domain": "orchestrator", "action": action,
-            "status": status,
+            "status": status, "received_at": received_at,
         })
     })
 }
 
 fn set_status() -> impl Strategy<Value = Value> {
-    (run(), part(), one_of(&["PENDING", "ACKED", "FAILED", "MISSING"])).prop_map(|(run, action, status)| {
+    let status = one_of(&["PENDING", "ACKED", "FAILED", "MISSING"]);
+    (run(), part(), status, received()).prop_map(|(run, action, status, received_at)| {
         json!({
             "op": "set_expectation_status", "run_id": run, "domain": "orchestrator", "action": action, "status": status,
+            "received_at": received_at,
         })
     })
 }

@@ -75,12 +75,14 @@ impl AuditModel {
             _ => 0,
         });
         let mut fold = ActionFold::expecting(wanted.sum());
-        for (_, fact) in &self.facts {
-            if let Fact::Said(event) = fact
-                && event.action == action
-            {
-                fold.say(&event.said);
-            }
+        let said = self.facts.iter().filter_map(|(at, fact)| match fact {
+            Fact::Said(event) if event.action == action => Some((event.at, at, event)),
+            _ => None,
+        });
+        let mut said: Vec<_> = said.collect();
+        said.sort_by_key(|(at, place, _)| (*at, **place));
+        for (_, _, event) in said {
+            fold.say(&event.said);
         }
         fold
     }
@@ -110,7 +112,10 @@ impl AuditModel {
 impl Model {
     pub(super) fn audit(&mut self, op: &Value, run_id: &str, run: &RunState, now: &Now) -> Done {
         let next = self.log.len() as u64;
-        let (at, now) = (Timestamp::from_nanos(now.recorded_at), now.recorded_at);
+        let now = now.recorded_at;
+        let received: Option<Timestamp> = op["received_at"].as_str().map(|at| at.parse().expect("a time"));
+        let at = received.map_or(now, |at| at.as_nanos().min(now));
+        let at = Timestamp::from_nanos(at);
         let mut audit = run.audit.clone();
         match read(op) {
             Op::Expect(expect) => {

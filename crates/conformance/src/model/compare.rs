@@ -20,7 +20,7 @@ use crate::ops::{key, ops, run_id};
 /// # Errors
 /// The smallest sequence found that they disagree over.
 pub fn against_model(harness: &dyn Harness) -> std::result::Result<(), String> {
-    run(harness.sequences(), "tests/model.proptest-regressions", |actions| {
+    run(harness.sequences(), harness.takes_moved(), "tests/model.proptest-regressions", |actions| {
         let (mut cx, mut model) = (Context::fresh(harness), Model::default());
         for action in actions {
             match action {
@@ -45,7 +45,8 @@ pub fn against_model(harness: &dyn Harness) -> std::result::Result<(), String> {
 /// # Errors
 /// The smallest sequence found that they disagree over.
 pub fn compare_backends(a: &dyn Harness, b: &dyn Harness) -> std::result::Result<(), String> {
-    run(a.sequences().min(b.sequences()), "tests/backends.proptest-regressions", |actions| {
+    let moved = a.takes_moved() && b.takes_moved();
+    run(a.sequences().min(b.sequences()), moved, "tests/backends.proptest-regressions", |actions| {
         let (mut a, mut b) = (Context::fresh(a), Context::fresh(b));
         for action in actions {
             match action {
@@ -65,12 +66,12 @@ pub fn compare_backends(a: &dyn Harness, b: &dyn Harness) -> std::result::Result
     })
 }
 
-fn run(count: u32, kept: &'static str, check: impl Fn(&[Action])) -> std::result::Result<(), String> {
+fn run(count: u32, moved: bool, kept: &'static str, check: impl Fn(&[Action])) -> std::result::Result<(), String> {
     let kept = Box::new(FileFailurePersistence::Direct(kept));
     let config =
         Config { cases: count, failure_persistence: Some(kept), max_shrink_iters: 20_000, ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let result = runner.run(&actions(), |actions| {
+    let result = runner.run(&actions(moved), |actions| {
         catch_unwind(AssertUnwindSafe(|| check(&actions))).map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

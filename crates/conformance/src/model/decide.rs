@@ -104,7 +104,8 @@ impl Model {
             done.push(next.decide(op, &now)?);
         }
         if let Some(key) = key {
-            let used: Vec<u64> = done.iter().map(|(_, entry)| *entry).collect();
+            let used = ops.iter().zip(&done).filter(|(op, _)| !is_moved(op));
+            let used: Vec<u64> = used.map(|(_, (_, entry))| *entry).collect();
             next.log.push(Logged { op: json!({"op": "key"}), batch_end: 0 });
             next.keys.insert(key.to_owned(), (next.log.len() as u64, used));
         }
@@ -134,10 +135,11 @@ impl Model {
             };
             op["run_id"] == recorded.op["run_id"] && (first_wins || equal(op, &recorded.op))
         };
-        if ops.len() != used.len() {
+        let sent: Vec<_> = ops.iter().filter(|op| !is_moved(op)).collect();
+        if sent.len() != used.len() {
             return Err("key_reused");
         }
-        for pair in ops.iter().zip(used) {
+        for pair in sent.into_iter().zip(used) {
             if self.is_erased(*pair.1) {
                 return Err("erased");
             }
@@ -454,6 +456,11 @@ fn normal(op: &Value) -> Value {
     Value::Object(members)
 }
 
+/// Whether an op was held in front of the ledger: the caller of a batch did not send it.
+fn is_moved(op: &Value) -> bool {
+    op.get("received_at").is_some()
+}
+
 /// Whether an op as sent equals a recorded one: members that it left to be generated are the record's.
 fn equal(sent: &Value, recorded: &Value) -> bool {
     if let (Some(a), Some(b)) = (sent.get("otel"), recorded.get("otel")) {
@@ -464,7 +471,7 @@ fn equal(sent: &Value, recorded: &Value) -> bool {
         Some("record_step" | "record_trace") => &["occurred_at"],
         _ => &[],
     };
-    let unsaid = |name: &str| generated.contains(&name) && sent.get(name).is_none();
+    let unsaid = |name: &str| name == "received_at" || generated.contains(&name) && sent.get(name).is_none();
     let (a, b) = (sent.as_object().expect("an op"), recorded.as_object().expect("an op"));
     a.keys().chain(b.keys()).all(|name| unsaid(name) || a.get(name) == b.get(name))
 }

@@ -7,6 +7,7 @@ use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{Json, Value};
 use crate::limits::{ACK_TEXT_BYTES_MAX, DEADLINE_MS_MAX, EXPECTED_COUNT_MAX};
 use crate::model::{JsonObject, Redacted};
+use crate::time::Timestamp;
 use crate::wire::{Draft, Fields, Path, object, read_whole, words};
 
 words! {
@@ -58,6 +59,8 @@ object! {
         default metadata: JsonObject = JsonObject::default(),
         /// What rules took out of it at the door, which alone states it.
         door redacted: Redacted,
+        /// When the hot path in front of the ledger received it: whoever moves it into the ledger alone states it.
+        door received_at: Timestamp,
     }
 }
 
@@ -76,6 +79,7 @@ impl Expect {
             liveness: false,
             metadata: JsonObject::default(),
             redacted: None,
+            received_at: None,
         }
     }
 
@@ -130,6 +134,8 @@ object! {
         default metadata: JsonObject = JsonObject::default(),
         /// What rules took out of it at the door, which alone states it.
         door redacted: Redacted,
+        /// When the hot path in front of the ledger received it: whoever moves it into the ledger alone states it.
+        door received_at: Timestamp,
     }
 }
 
@@ -148,6 +154,7 @@ impl Ack {
             rollback_reason: None,
             metadata: JsonObject::default(),
             redacted: None,
+            received_at: None,
         }
     }
 
@@ -183,10 +190,18 @@ object! {
         required action: String,
         /// Where it stands.
         required status: AuditStatus,
+        /// When the hot path in front of the ledger received it: whoever moves it into the ledger alone states it.
+        door received_at: Timestamp,
     }
 }
 
 impl SetExpectationStatus {
+    /// Says that what is expected of an action stands so.
+    #[must_use]
+    pub fn new(run_id: RunId, domain: impl Into<String>, action: impl Into<String>, status: AuditStatus) -> Self {
+        Self { run_id, domain: domain.into(), action: action.into(), status, received_at: None }
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         names(&self.domain, &self.action)
     }
@@ -197,6 +212,16 @@ object! {
     pub struct ClearAudit {
         /// Names the run.
         required run_id: RunId,
+        /// When the hot path in front of the ledger received it: whoever moves it into the ledger alone states it.
+        door received_at: Timestamp,
+    }
+}
+
+impl ClearAudit {
+    /// Watches the run no longer.
+    #[must_use]
+    pub const fn new(run_id: RunId) -> Self {
+        Self { run_id, received_at: None }
     }
 }
 

@@ -5,6 +5,7 @@ mod baseline;
 mod free;
 mod hold;
 mod op;
+mod received;
 mod redacted;
 mod run;
 mod step;

@@ -83,7 +83,7 @@ fn expectation(item: Value<'_>, run_id: &RunId) -> Result<Op, Invalid> {
     members.push(("run_id".into(), Value::String(run_id.as_str().to_owned().into())));
     let object = Object::from_members(members)
         .map_err(|name| Invalid::new(InvalidCode::DuplicateName, format!("/{name}"), "is named twice"))?;
-    Op::read_members("expect", object)
+    Op::read_members("expect", object)?.unreceived()
 }
 
 pub(crate) async fn list_expectations(call: Call) -> Result<Response, Problem> {
@@ -140,7 +140,8 @@ pub(crate) async fn clear(call: Call) -> Result<Response, Problem> {
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let write = body::bare(&call.app, call.request).await?;
     let receipt =
-        commit(&app, Batch { ops: vec![Op::ClearAudit(ClearAudit { run_id })], key: write.key }, write.admitted).await;
+        commit(&app, Batch { ops: vec![Op::ClearAudit(ClearAudit::new(run_id))], key: write.key }, write.admitted)
+            .await;
     let receipt = receipt.map_err(|problem| problem.strip("/ops/0"))?;
     let mut response = receipt_of(&receipt)?;
     *response.status_mut() = StatusCode::OK;

@@ -56,6 +56,10 @@ pub(super) fn needs(op: &Op, run: &RunId, needs: &mut Needs) {
         Op::Reconcile(_) => needs.verdicts.push(run.clone()),
         _ => {}
     }
+    // What was said before it may be in the log already.
+    if op.is_moved() && matches!(op, Op::Ack(_) | Op::SetExpectationStatus(_)) {
+        needs.expecting.push(run.clone());
+    }
 }
 
 /// Looks it up.
@@ -153,21 +157,18 @@ pub(super) fn expect(op: &Expect, prepared: &PreparedOp, work: &mut Work<'_>) ->
         return Err(too_many("expectations", EXPECTATIONS_MAX));
     }
     let (run_no, now) = (row.run_no, work.context.recorded_at);
+    let at = when(op.received_at, work);
     let log_index = work.append(&op.run_id, Kind::Expectation, prepared)?;
-    let fact = ExpectationFact::new(id.clone(), op, now);
+    let fact = ExpectationFact::new(id.clone(), op, at);
     let mut action = work.action(&op.run_id, run_no, &op.domain, &op.action);
     let was_open = action.is_open();
     // What was said so far means something else where it is expected more often.
-    let mut fold = ActionFold::expecting(action.fold.wanted + u64::from(fact.count));
+    action.fold = ActionFold { wanted: action.fold.wanted + u64::from(fact.count), ..action.fold };
     if action.said > 0 {
-        let mut said: Vec<_> = work.facts(&op.run_id, run_no).filter_map(said_of(&op.domain, &op.action)).collect();
-        said.sort_unstable_by_key(|event| (event.at, event.log_index));
-        for event in said {
-            fold.say(&event.said);
-        }
+        action.fold = anew(&op.run_id, &action, work);
     }
-    (action.fold, action.required) = (fold, action.required || !fact.optional);
-    action.expected_at.get_or_insert(now);
+    action.required |= !fact.optional;
+    action.expected_at = Some(action.expected_at.map_or(at, |first| first.min(at)));
     let is_open = action.is_open();
     let due = (!fact.optional).then_some(fact.deadline);
     work.put_action(action);
@@ -179,6 +180,23 @@ pub(super) fn expect(op: &Expect, prepared: &PreparedOp, work: &mut Work<'_>) ->
     fell_due(audit, due);
     came_after_verdict(audit, now);
     Ok(Done::now(log_index, work))
+}
+
+/// When a fact was received, by the clock that deadlines count from: never later than the ledger's own.
+fn when(received_at: Option<Timestamp>, work: &Work<'_>) -> Timestamp {
+    let now = work.context.recorded_at;
+    received_at.map_or(now, |at| at.min(now))
+}
+
+/// Where an action stands, all that was said of it said anew.
+fn anew(run_id: &RunId, row: &ActionRow, work: &Work<'_>) -> ActionFold {
+    let mut fold = ActionFold::expecting(row.fold.wanted);
+    let mut said: Vec<_> = work.facts(run_id, row.run_no).filter_map(said_of(&row.domain, &row.action)).collect();
+    said.sort_unstable_by_key(|event| (event.at, event.log_index));
+    for event in said {
+        fold.say(&event.said);
+    }
+    fold
 }
 
 /// The words that were said of one action.
@@ -197,10 +215,11 @@ pub(super) fn ack(op: &Ack, prepared: &PreparedOp, work: &mut Work<'_>) -> Resul
     }
     let run_no = demand_room(&op.run_id, work)?;
     let action = work.action(&op.run_id, run_no, &op.domain, &op.action);
+    let at = when(op.received_at, work);
     let said = Said::Ack { id: id.clone(), status: op.status };
-    let waited = action.expected_at.map(|at| work.context.recorded_at.as_nanos().saturating_sub(at.as_nanos()));
+    let waited = action.expected_at.map(|expected_at| at.as_nanos().saturating_sub(expected_at.as_nanos()));
     let log_index = work.append(&op.run_id, Kind::Ack, prepared)?;
-    say(&op.run_id, action, said, log_index, true, work)?;
+    say(&op.run_id, action, said, (at, log_index), work)?;
     Ok(Done::now(log_index, work).telling(Told { waited_ns: waited, ..Told::default() }))
 }
 
@@ -210,8 +229,9 @@ pub(super) fn set_status(op: &SetExpectationStatus, prepared: &PreparedOp, work:
     if action.fold.wanted == 0 {
         return Err(Error::new(Code::ExpectationNotFound, "nothing is expected of that action in the run"));
     }
+    let at = when(op.received_at, work);
     let log_index = work.append(&op.run_id, Kind::Status, prepared)?;
-    say(&op.run_id, action, Said::ByHand(op.status), log_index, false, work)?;
+    say(&op.run_id, action, Said::ByHand(op.status), (at, log_index), work)?;
     Ok(Done::now(log_index, work))
 }
 
@@ -224,22 +244,29 @@ fn demand_room(run_id: &RunId, work: &Work<'_>) -> Result<u64> {
     Ok(row.run_no)
 }
 
-/// Notes what was just said of an action. Every acknowledgement is counted in a verdict; a status changes it only where it
-/// changes something.
+/// Notes what was just said of an action, at its time and its place in the log. Every acknowledgement is counted in a
+/// verdict; a status changes it only where it changes something.
 fn say(
     run_id: &RunId,
     mut row: ActionRow,
     said: Said,
-    log_index: u64,
-    is_counted: bool,
+    (at, log_index): (Timestamp, u64),
     work: &mut Work<'_>,
 ) -> Result<()> {
     let (before, now) = (row.clone(), work.context.recorded_at);
-    row.fold.say(&said);
-    let is_open = row.is_open();
-    let event = Event { domain: row.domain.clone(), action: row.action.clone(), at: now, log_index, said };
+    let is_counted = matches!(said, Said::Ack { .. });
+    // What was moved in may have been said before what stands in the log already.
+    let is_late = at < now
+        && work.facts(run_id, row.run_no).filter_map(said_of(&row.domain, &row.action)).any(|event| event.at > at);
+    let event = Event { domain: row.domain.clone(), action: row.action.clone(), at, log_index, said: said.clone() };
     work.put_fact(FactRow { run_no: row.run_no, log_index, fact: Fact::Said(event) });
     row.said += 1;
+    if is_late {
+        row.fold = anew(run_id, &row, work);
+    } else {
+        row.fold.say(&said);
+    }
+    let is_open = row.is_open();
     let is_other = is_counted || before.fold != row.fold;
     work.put_action(row);
     let audit = &mut work.run_mut(run_id)?.audit;

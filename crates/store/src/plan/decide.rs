@@ -145,7 +145,9 @@ pub fn decide(batch: &Prepared, found: &Found, context: &Context) -> Result<Plan
         ops.push((op, done));
     }
     if let Some(key) = &batch.key {
-        let ops = ops.iter().map(|(_, done)| done.log_index).collect();
+        // What was moved in is not what the caller sent.
+        let sent = ops.iter().filter(|(op, _)| !op.op.is_moved());
+        let ops = sent.map(|(_, done)| done.log_index).collect();
         append_key(KeyBody { key: key.clone(), ops }, batch, &mut work);
     }
     let (mut entries, leaves, changes) = work.finish();
@@ -191,11 +193,12 @@ fn item(op: &Op) -> Option<ItemId> {
 fn replay_of_key(batch: &Prepared, key: &FoundKey, context: &Context) -> Result<Planned> {
     let used = &key.ops;
     let refuse = |detail: &str| Error::new(Code::KeyReused, detail);
-    if used.len() != batch.ops.len() {
+    let sent: Vec<_> = batch.ops.iter().filter(|op| !op.op.is_moved()).collect();
+    if used.len() != sent.len() {
         return Err(refuse("the key was used for a batch of another number of ops"));
     }
     let mut ops = Vec::with_capacity(used.len());
-    for (place, (op, entry)) in batch.ops.iter().zip(used).enumerate() {
+    for (place, (op, entry)) in sent.into_iter().zip(used).enumerate() {
         if entry.body().is_none() {
             return Err(
                 Error::new(Code::Erased, "what was recorded under the key was erased").at(format!("/ops/{place}"))

@@ -11,8 +11,9 @@ use crate::batch::PreparedOp;
 use crate::error::{Code, Digests, Error, Result};
 use crate::rows::Entry;
 
-/// What the door states: where the rest is equal, rules that have become others since make no other record of it.
-const STATED_BY_THE_DOOR: &str = "redacted";
+/// What the door states: where the rest is equal, rules that have become others since make no other record of it, nor does
+/// having been held in front of the ledger.
+const STATED_BY_THE_DOOR: [&str; 2] = ["redacted", "received_at"];
 
 /// Whether `sent` equals a recorded body: every member the same, those left to be generated taken from the record, what
 /// the door states left aside. Of spans the `otel` members alone count. Gives the names of the members that differ, none where equal.
@@ -37,7 +38,7 @@ fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
     names.sort_unstable();
     names.dedup();
     let counts = |name: &str| {
-        let from_record = name == STATED_BY_THE_DOOR
+        let from_record = STATED_BY_THE_DOOR.contains(&name)
             || sent.generated.contains(&name)
             || computed.contains(&name) && !sent_members.contains_key(name);
         !from_record

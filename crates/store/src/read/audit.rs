@@ -95,8 +95,9 @@ pub fn expectations(
                 metadata: op.metadata,
                 status,
                 acked_at,
-                log_index: entry.log_index,
+                log_index: Some(entry.log_index),
                 recorded_at: entry.recorded_at,
+                received_at: op.received_at,
             })
         }
         _ => Err(nowhere(entry.log_index)),
@@ -120,8 +121,9 @@ pub fn acks(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) -> 
             error: op.error,
             rollback_reason: op.rollback_reason,
             metadata: op.metadata,
-            log_index: entry.log_index,
+            log_index: Some(entry.log_index),
             recorded_at: entry.recorded_at,
+            received_at: op.received_at,
         }),
         _ => Err(nowhere(entry.log_index)),
     })
