@@ -138,7 +138,7 @@ pub(crate) enum Command {
 
 /// What stands below the options of `hold`.
 const HOLD_HELP: &str = "\
-A hold is let go of with the same RUN or --tag and --release; nothing else ends it. With --json: of --list, what is held a \
+A hold is let go of with the same RUN or --tag, --release, and a --reason of its own; nothing else ends it. With --json: of --list, what is held a \
 line.";
 
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ pub(crate) struct Hold {
     /// Every run with this tag, those that come later too
     #[arg(long, conflicts_with = "run")]
     pub(crate) tag: Option<String>,
-    /// Why: it stays in the log
+    /// Why it is held, or let go of: it stays in the log
     #[arg(long, required_unless_present = "list")]
     pub(crate) reason: Option<String>,
     /// On whose word [default: the user]

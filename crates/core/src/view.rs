@@ -82,6 +82,8 @@ object! {
         required duration_ms: DurationMs,
         /// Tokens that the steps used, where any states them.
         optional tokens: u64,
+        /// Whether something holds it now, on itself or through one of its tags: then it is not erased.
+        default held: bool = false,
         /// What rules took out of its start, description and completion at the door, before it was hashed.
         optional redacted: Redacted,
         /// The log index of its first entry.

@@ -140,6 +140,7 @@ fn facts(run: &Run) -> String {
     add("traces", Some(run.traces.to_string()));
     add("cost", Some(format!("{} cents", run.cost_cents)));
     add("tokens", run.tokens.map(|tokens| tokens.to_string()));
+    add("held", run.held.then(|| "yes: it is not erased (see tracekeep hold --list)".to_owned()));
     add("log index", Some(run.log_index.to_string()));
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     table(&rows)

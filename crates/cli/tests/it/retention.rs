@@ -59,6 +59,8 @@ fn holds_are_listed_and_let_go_of() {
     place.run(&["hold", "r-1", "--reason", "case 7", "--by", "legal"]).code(0);
     place.run(&["hold", "--tag", "case-7", "--reason", "case 7"]).code(0);
     assert!(place.run(&["gc", "--run", "r-1", "--reason", "x"]).code(1).talk().contains("held"));
+    assert!(place.run(&["show", "r-1"]).code(0).out().contains("\nheld "));
+    assert!(place.run(&["show", "r-2", "--json"]).code(0).out().contains(r#""held":false"#));
     let list = place.run(&["hold", "--list"]).code(0).out();
     assert!(list.contains("run r-1") && list.contains("tag case-7") && list.contains("legal"), "{list}");
     assert_eq!(place.run(&["hold", "--list", "--json"]).code(0).out().lines().count(), 2);

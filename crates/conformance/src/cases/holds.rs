@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tracekeep_core::limits::TAG_BYTES_MAX;
-use tracekeep_store::ErrorKind;
+use tracekeep_store::{ErrorKind, Order, RunQuery, block_on};
 
 use crate::context::Context;
 use crate::ops::{complete, erase, hold, hold_tag, release, release_tag, start, step, with};
@@ -10,6 +10,7 @@ use crate::ops::{complete, erase, hold, hold_tag, release, release_tag, start, s
 cases!("holds":
     a_held_run_is_not_erased,
     a_tag_holds_every_run_that_carries_it,
+    a_run_says_that_it_is_held,
     holding_again_is_a_duplicate,
     another_reason_under_a_hold_is_a_conflict,
     letting_go_again_is_a_duplicate_whatever_the_reason,
@@ -55,6 +56,39 @@ fn a_tag_holds_every_run_that_carries_it(cx: &mut Context) {
     cx.record(&[erase("s")]);
     cx.refuse(&[erase("r")], "held");
     cx.record(&[release("r"), erase("r"), erase("later")]);
+}
+
+fn a_run_says_that_it_is_held(cx: &mut Context) {
+    ended(cx, "r", &["a", "b"]);
+    ended(cx, "s", &["b"]);
+    ended(cx, "t", &[]);
+    // What is held altogether is little first, then more than is read at once.
+    for others in [0, 70] {
+        let tags: Vec<_> = (0..others).map(|number| hold_tag(&format!("other-{number}"))).collect();
+        if !tags.is_empty() {
+            cx.record(&tags);
+        }
+        held(cx, []);
+        cx.record(&[hold("r")]);
+        held(cx, ["r"]);
+        cx.record(&[hold_tag("b")]);
+        held(cx, ["r", "s"]);
+        cx.record(&[release("r"), hold_tag("t")]);
+        held(cx, ["r", "s"]);
+        cx.record(&[release_tag("b")]);
+        held(cx, []);
+    }
+}
+
+#[track_caller]
+fn held<const N: usize>(cx: &Context, expected: [&str; N]) {
+    let query = RunQuery { order: Order::Oldest, ..RunQuery::default() };
+    let listed = block_on(cx.ledger().runs(&query)).expect("runs").items;
+    for run in &listed {
+        assert_eq!(cx.run(run.run_id.as_str()).held, run.held, "{}", run.run_id);
+    }
+    let held: Vec<_> = listed.iter().filter(|run| run.held).map(|run| run.run_id.as_str()).collect();
+    assert_eq!(held, expected);
 }
 
 fn holding_again_is_a_duplicate(cx: &mut Context) {

@@ -53,12 +53,12 @@ fn a_run_reads_as_it_was_written() {
         "completion_metadata":{},"violation":{"step_index":3,"at":"TIME","policy_id":"p","reason":"r"},
         "plan_hash":"HASH","behaviour_hash":"HASH","root_hash":"HASH","run_root":"HASH","seals":1,"entries":9,
         "steps":2,"traces":3,"gaps":{"count":3,"ranges":[[1,3],[5,6]]},"successes":1,"failures":1,
-        "cost_cents":"0.25","duration_ms":12.5,"tokens":18446744073709551615,"log_index":0,"recorded_at":"TIME"}"#,
+        "cost_cents":"0.25","duration_ms":12.5,"tokens":18446744073709551615,"held":true,"log_index":0,"recorded_at":"TIME"}"#,
     );
     check::<Run>(
         r#"{"run_id":"r","metadata":{},"tags":[],"source":"api","status":"running","started_at":"TIME","seals":0,
-        "entries":1,"steps":0,"traces":0,"successes":0,"failures":0,"cost_cents":"0","duration_ms":0,"log_index":7,
-        "recorded_at":"TIME"}"#,
+        "entries":1,"steps":0,"traces":0,"successes":0,"failures":0,"cost_cents":"0","duration_ms":0,"held":false,
+        "log_index":7,"recorded_at":"TIME"}"#,
     );
 }
 

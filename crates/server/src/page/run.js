@@ -31,6 +31,7 @@ function runFacts(run, open) {
       ["Part of", present(run.parent_run_id) ? idLink(runLink(run.parent_run_id), run.parent_run_id) : undefined],
       ["Its parts", el("a", { href: runsLink([["parent", run.run_id]]) }, "runs started by this one")],
       ["Tags", run.tags?.length ? tagLinks(run.tags) : undefined],
+      ["Held", run.held ? "yes: it is not erased" : undefined],
     ]),
     violation && facts([jsonFact("Policy violation", violation)]),
     lazy(el("summary", {}, "Hashes, seals and places in the log"), () => facts([

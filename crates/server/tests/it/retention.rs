@@ -60,6 +60,7 @@ fn holds_on_runs_and_tags_come_and_go() {
     assert_eq!(put(&server, "/api/v1/runs/r/hold", r#"{"reason":"case 7","by":"legal"}"#).status, 200);
     assert_eq!(put(&server, "/api/v1/holds/tags/a%20b", r#"{"reason":"case 8"}"#).status, 201);
     delete(&server, "/api/v1/runs/r?reason=x").refused(409, "held", None);
+    assert_eq!(server.get("/api/v1/runs/r").member("held").as_deref(), Some("true"));
     let held = server.get("/api/v1/holds").text();
     assert!(held.contains(r#""run_id":"r""#) && held.contains(r#""tag":"a b""#), "{held}");
     assert_eq!(delete(&server, "/api/v1/runs/r/hold?reason=closed").status, 201);

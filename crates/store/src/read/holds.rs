@@ -1,5 +1,7 @@
 //! Reading what is held.
 
+use std::collections::HashSet;
+
 use tracekeep_core::model::Op;
 use tracekeep_core::view::Held;
 use tracekeep_core::{TimeRange, Timestamp};
@@ -8,8 +10,42 @@ use super::{Walk, page};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest};
-use crate::rows::HoldRow;
+use crate::rows::{HoldPlace, HoldRow};
 use crate::snapshot::Snapshot;
+
+/// As many holds are read at once to tell of runs whether they are held; where there are more, each run is looked up.
+const FEW: u32 = 64;
+
+/// Tells of runs whether they are held now. It costs one look-up for as many runs as are asked about, unless much is held.
+pub(super) struct Holding<'a, S> {
+    snapshot: &'a S,
+    all: Option<HashSet<HoldPlace>>,
+}
+
+impl<'a, S: Snapshot> Holding<'a, S> {
+    pub(super) fn new(snapshot: &'a S) -> Result<Self> {
+        let few = snapshot.holds(None, FEW + 1)?;
+        let all = (few.len() <= FEW as usize).then(|| few.into_iter().map(|row| row.place).collect());
+        Ok(Self { snapshot, all })
+    }
+
+    pub(super) fn holds(&self, run_no: u64, tags: &[String]) -> Result<bool> {
+        if self.all.as_ref().is_some_and(HashSet::is_empty) {
+            return Ok(false);
+        }
+        let places = tags.iter().map(|tag| HoldPlace::Tag(tag.clone()));
+        for place in std::iter::once(HoldPlace::Run(run_no)).chain(places) {
+            let held = match &self.all {
+                Some(all) => all.contains(&place),
+                None => self.snapshot.hold(&place)?.is_some_and(|row| row.held),
+            };
+            if held {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
 
 /// What is held now, in the order in which it came to be.
 ///

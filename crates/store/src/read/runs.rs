@@ -7,6 +7,7 @@ use tracekeep_core::model::{DescribeRun, Op, Redacted, StartRun};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::{Run, RunCount, UnsealedRun};
 
+use super::holds::Holding;
 use super::{Meter, Walk, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
@@ -20,7 +21,8 @@ use crate::words::{Words, cut};
 /// # Errors
 /// `run_erased`; what the snapshot fails with.
 pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
-    there(snapshot, run_id)?.map(|row| view(snapshot, row, &Meter::default())).transpose()
+    let Some(row) = there(snapshot, run_id)? else { return Ok(None) };
+    view(snapshot, row, &Holding::new(snapshot)?, &Meter::default()).map(Some)
 }
 
 /// Runs by what the query sorts by, then by log index.
@@ -28,7 +30,7 @@ pub fn run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<Option<Run>> {
 /// # Errors
 /// `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
-    let finder = Finder::new(snapshot, &query.filter)?;
+    let (finder, holding) = (Finder::new(snapshot, &query.filter)?, Holding::new(snapshot)?);
     let ((index, range), sort) = (query.walks(), query.sorted_by());
     page(
         Walk {
@@ -43,7 +45,7 @@ pub fn runs(snapshot: &impl Snapshot, query: &RunQuery) -> Result<Page<Run>> {
         |stretch| snapshot.runs(index, stretch),
         |row| position(row, sort),
         |row, meter| finder.fits(row, meter),
-        |row, meter| view(snapshot, row, meter),
+        |row, meter| view(snapshot, row, &holding, meter),
     )
 }
 
@@ -148,9 +150,10 @@ fn position(row: &RunRow, sort: RunSort) -> Position {
     (place, row.run_no)
 }
 
-fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
+fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter: &Meter) -> Result<Run> {
     let first = meter.entry(snapshot, row.run_no)?;
     let start = start(&first)?;
+    let held = holding.holds(row.run_no, &start.tags)?;
     let described = row.described_by.map(|at| described(&meter.entry(snapshot, at)?)).transpose()?;
     let described = described.unwrap_or_else(|| nothing(&row.run_id));
     let sealed = row.sealed_by.map(|at| sealed(&meter.entry(snapshot, at)?)).transpose()?.flatten();
@@ -199,6 +202,7 @@ fn view(snapshot: &impl Snapshot, row: RunRow, meter: &Meter) -> Result<Run> {
         cost_cents: row.totals.cost(),
         duration_ms: row.totals.duration(),
         tokens: row.totals.tokens,
+        held,
         redacted,
         log_index: row.run_no,
         recorded_at: first.recorded_at,
