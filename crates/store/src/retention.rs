@@ -222,7 +222,7 @@ pub fn gc(
     while runs.peek().is_some() {
         let (mut batches, mut entries) = (Vec::new(), Vec::new());
         while let Some((run_id, count)) = runs.next_if(|_| entries.iter().sum::<u64>() < GROUP_ENTRIES) {
-            let op = EraseRun { run_id, reason: reason.clone(), by: request.by.clone() };
+            let op = EraseRun { run_id, reason: reason.clone(), by: request.by.clone(), redacted: None };
             batches.push(Batch::one(Op::EraseRun(op)));
             entries.push(count);
         }
@@ -267,6 +267,6 @@ fn check(request: &GcRequest) -> Result<String> {
         None => format!("retention: older than {}", age(request)),
     });
     let run_id = RunId::new("any").map_err(Error::from)?;
-    Op::EraseRun(EraseRun { run_id, reason: reason.clone(), by: request.by.clone() }).check()?;
+    Op::EraseRun(EraseRun { run_id, reason: reason.clone(), by: request.by.clone(), redacted: None }).check()?;
     Ok(reason)
 }

@@ -31,7 +31,7 @@ impl RunStore {
     /// `run_not_found`; `run_running`; `held`. An erased run erased again is a duplicate, whatever the reason.
     #[doc(alias = "delete_trace")]
     pub fn delete_run(&self, run_id: &RunId, reason: &str) -> Result<Receipt> {
-        let op = EraseRun { run_id: run_id.clone(), reason: reason.to_owned(), by: None };
+        let op = EraseRun { run_id: run_id.clone(), reason: reason.to_owned(), by: None, redacted: None };
         commit(&self.ledger, Batch::one(Op::EraseRun(op)))
     }
 
@@ -73,7 +73,10 @@ impl RunStore {
     /// `run_not_found`; `conflict` where it is held for another reason.
     pub fn hold(&self, on: HoldOn, reason: &str) -> Result<Receipt> {
         let (run_id, tag) = on.into_parts();
-        commit(&self.ledger, Batch::one(Op::Hold(Hold { run_id, tag, reason: reason.to_owned(), by: None })))
+        commit(
+            &self.ledger,
+            Batch::one(Op::Hold(Hold { run_id, tag, reason: reason.to_owned(), by: None, redacted: None })),
+        )
     }
 
     /// Lets go of what is held.
@@ -84,7 +87,13 @@ impl RunStore {
         let (run_id, tag) = on.into_parts();
         commit(
             &self.ledger,
-            Batch::one(Op::ReleaseHold(ReleaseHold { run_id, tag, reason: reason.to_owned(), by: None })),
+            Batch::one(Op::ReleaseHold(ReleaseHold {
+                run_id,
+                tag,
+                reason: reason.to_owned(),
+                by: None,
+                redacted: None,
+            })),
         )
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn set(
     by: Option<String>,
 ) -> Outcome {
     let ledger = open::writing_what_is_there(config)?;
-    let op = Op::SetBaseline(SetBaseline { name: name.clone(), run_id: run_id.clone(), reason, by });
+    let op = Op::SetBaseline(SetBaseline { name: name.clone(), run_id: run_id.clone(), reason, by, redacted: None });
     let receipt = ledger.commit_blocking(vec![Batch::one(op)]).pop();
     let receipt = receipt.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the ledger gave no answer")))?;
     if config.json {

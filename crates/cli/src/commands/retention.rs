@@ -21,9 +21,9 @@ pub(crate) fn hold(config: &Config, args: Hold) -> Outcome {
     let (run_id, tag) = on.into_parts();
     let by = args.by.or_else(user);
     let op = if args.release {
-        Op::ReleaseHold(ReleaseHold { run_id, tag, reason, by })
+        Op::ReleaseHold(ReleaseHold { run_id, tag, reason, by, redacted: None })
     } else {
-        Op::Hold(tracekeep_core::model::Hold { run_id, tag, reason, by })
+        Op::Hold(tracekeep_core::model::Hold { run_id, tag, reason, by, redacted: None })
     };
     record::one(config, op)
 }
@@ -65,7 +65,7 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
     let by = args.by.or_else(user);
     if let Some(run_id) = args.run {
         let reason = args.reason.ok_or_else(|| Failure::Usage("say why with --reason".to_owned()))?;
-        return record::one(config, Op::EraseRun(EraseRun { run_id, reason, by }));
+        return record::one(config, Op::EraseRun(EraseRun { run_id, reason, by, redacted: None }));
     }
     let ledger = if args.dry_run { open::reading(config)? } else { open::writing_what_is_there(config)? };
     let mut request = GcRequest {

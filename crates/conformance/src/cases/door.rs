@@ -6,11 +6,15 @@ use tracekeep_core::model::RedactedCounts;
 use tracekeep_store::{TraceFilter, block_on};
 
 use crate::context::Context;
-use crate::ops::{call, complete, end, ensure_otlp, run_id, span, start, step, thought, with};
+use crate::ops::{
+    baseline, call, complete, end, ensure_otlp, erase, hold, hold_tag, release, release_tag, run_id, span, start, step,
+    thought, with,
+};
 
 cases!("door":
     secrets_are_taken_out_before_anything_is_hashed,
     every_part_of_a_run_is_looked_over,
+    what_operators_say_is_looked_over,
     ids_names_and_tags_are_left_alone,
     the_same_op_again_is_a_duplicate,
     what_differs_in_a_secret_alone_is_the_same_record,
@@ -84,6 +88,27 @@ fn every_part_of_a_run_is_looked_over(cx: &mut Context) {
     assert!(cx.fitting("r", TraceFilter { text: Some(KEY.into()), ..TraceFilter::default() }).is_empty());
 }
 
+/// Why and on whose word something is held, let go of, named or erased outlives what it is about.
+fn what_operators_say_is_looked_over(cx: &mut Context) {
+    cx.record(&[start("r"), step("r", 0), complete("r")]);
+    let said = json!({"reason": format!("the customer sent {KEY}"), "by": "ops password=hunter2"});
+    let ops = [hold("r"), release("r"), hold_tag("t"), release_tag("t"), baseline("n", "r"), erase("r")];
+    for (count, op) in (1..).zip(ops) {
+        let what = op["op"].clone();
+        let receipt = cx.record(&[with(op.clone(), said.clone())]);
+        cx.again(&[with(op, said.clone())], &receipt);
+        let log = log(cx);
+        assert!(!log.contains(KEY) && !log.contains("hunter2"), "{what}: {log}");
+        let stated = log.matches(r#""redacted":{"counts":{"field":1,"key":1},"rules":"1"}"#).count();
+        // What went with the run were its own hold and its release.
+        assert_eq!(stated, if what == "erase_run" { count - 2 } else { count }, "{what}: {log}");
+    }
+    let error = block_on(cx.ledger().run(&run_id("r"))).expect_err("erased");
+    let redaction = error.redaction().expect("said");
+    assert_eq!(redaction.reason, "the customer sent [redacted:key]");
+    assert_eq!(redaction.by.as_deref(), Some("ops password=[redacted:field]"));
+}
+
 fn ids_names_and_tags_are_left_alone(cx: &mut Context) {
     let named = json!({"agent_id": KEY, "tags": [KEY], "policy_snapshot_id": KEY, "correlation_id": KEY});
     let trace_type = json!({"type": "ToolCall", "tool_name": KEY, "arguments": {}});
@@ -136,7 +161,7 @@ fn claims_of_a_seal_are_over_what_is_recorded(cx: &mut Context) {
 fn what_was_taken_out_is_not_for_the_caller_to_say(cx: &mut Context) {
     cx.record(&[start("r")]);
     let said = json!({"redacted": {"rules": "1", "counts": {"key": 1}}});
-    for op in [start("s"), step("r", 0), thought("r", "t"), end("r", "t"), complete("r")] {
+    for op in [start("s"), step("r", 0), thought("r", "t"), end("r", "t"), complete("r"), hold("r"), erase("r")] {
         let error = cx.refuse(&[with(op, said.clone())], "unknown_member");
         assert_eq!(error.path(), Some("/ops/0/redacted"));
     }

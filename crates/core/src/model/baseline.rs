@@ -1,6 +1,7 @@
 //! Naming a run that others are held to.
 
 use crate::id::{BaselineName, RunId};
+use crate::model::Redacted;
 use crate::wire::object;
 
 object! {
@@ -14,5 +15,7 @@ object! {
         optional reason: String,
         /// On whose word: 1 to 256 bytes.
         optional by: String,
+        /// What rules took out of it at the door.
+        door redacted: Redacted,
     }
 }

@@ -1,6 +1,7 @@
 //! Erasing a run, and what keeps it from being erased.
 
 use crate::id::RunId;
+use crate::model::Redacted;
 use crate::wire::object;
 
 object! {
@@ -12,6 +13,8 @@ object! {
         required reason: String,
         /// On whose word: 1 to 256 bytes.
         optional by: String,
+        /// What rules took out of it at the door.
+        door redacted: Redacted,
     }
 }
 
@@ -26,6 +29,8 @@ object! {
         required reason: String,
         /// On whose word: 1 to 256 bytes.
         optional by: String,
+        /// What rules took out of it at the door.
+        door redacted: Redacted,
     }
 }
 
@@ -40,6 +45,8 @@ object! {
         required reason: String,
         /// On whose word: 1 to 256 bytes.
         optional by: String,
+        /// What rules took out of it at the door.
+        door redacted: Redacted,
     }
 }
 

@@ -350,15 +350,15 @@ impl Op {
             Self::StartRun(op) => Some(&mut op.redacted),
             Self::Expect(op) => Some(&mut op.redacted),
             Self::Ack(op) => Some(&mut op.redacted),
+            Self::EraseRun(op) => Some(&mut op.redacted),
+            Self::Hold(op) => Some(&mut op.redacted),
+            Self::ReleaseHold(op) => Some(&mut op.redacted),
+            Self::SetBaseline(op) => Some(&mut op.redacted),
             Self::EnsureRun(_)
             | Self::SealRun(_)
-            | Self::EraseRun(_)
-            | Self::Hold(_)
-            | Self::ReleaseHold(_)
             | Self::SetExpectationStatus(_)
             | Self::ClearAudit(_)
-            | Self::Reconcile(_)
-            | Self::SetBaseline(_) => None,
+            | Self::Reconcile(_) => None,
             Self::DescribeRun(op) => Some(&mut op.redacted),
             Self::RecordStep(op) => Some(&mut op.redacted),
             Self::RecordTrace(op) => Some(&mut op.redacted),

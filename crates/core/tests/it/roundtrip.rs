@@ -323,9 +323,9 @@ fn erasure(which: u8) -> BoxedStrategy<Op> {
     ];
     (run_id(), on, text(), of(text()))
         .prop_map(move |(named, (run_id, tag), reason, by)| match which {
-            0 => Op::EraseRun(EraseRun { run_id: named, reason, by }),
-            1 => Op::Hold(Hold { run_id, tag, reason, by }),
-            _ => Op::ReleaseHold(ReleaseHold { run_id, tag, reason, by }),
+            0 => Op::EraseRun(EraseRun { run_id: named, reason, by, redacted: None }),
+            1 => Op::Hold(Hold { run_id, tag, reason, by, redacted: None }),
+            _ => Op::ReleaseHold(ReleaseHold { run_id, tag, reason, by, redacted: None }),
         })
         .boxed()
 }
@@ -355,7 +355,7 @@ fn op() -> BoxedStrategy<Op> {
         erasure(2),
         (run_id(), run_id(), of(text()), of(text())).prop_map(|(name, run_id, reason, by)| {
             let name = name.as_str().parse().unwrap();
-            Op::SetBaseline(SetBaseline { name, run_id, reason, by })
+            Op::SetBaseline(SetBaseline { name, run_id, reason, by, redacted: None })
         }),
     ];
     (op, of(redacted()))

@@ -24,7 +24,7 @@ fn stated(call: &Call) -> Result<(String, Option<String>), Problem> {
 pub(crate) async fn erase_run(call: Call) -> Result<Response, Problem> {
     let (reason, by) = stated(&call)?;
     let run_id = run_id(call.part("run_id"))?;
-    writes::bodiless(call, Op::EraseRun(EraseRun { run_id, reason, by })).await
+    writes::bodiless(call, Op::EraseRun(EraseRun { run_id, reason, by, redacted: None })).await
 }
 
 pub(crate) async fn hold_run(call: Call) -> Result<Response, Problem> {
@@ -34,7 +34,7 @@ pub(crate) async fn hold_run(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn release_run(call: Call) -> Result<Response, Problem> {
     let (reason, by) = stated(&call)?;
     let run_id = Some(run_id(call.part("run_id"))?);
-    writes::bodiless(call, Op::ReleaseHold(ReleaseHold { run_id, tag: None, reason, by })).await
+    writes::bodiless(call, Op::ReleaseHold(ReleaseHold { run_id, tag: None, reason, by, redacted: None })).await
 }
 
 pub(crate) async fn hold_tag(call: Call) -> Result<Response, Problem> {
@@ -44,7 +44,7 @@ pub(crate) async fn hold_tag(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn release_tag(call: Call) -> Result<Response, Problem> {
     let (reason, by) = stated(&call)?;
     let tag = Some(call.part("tag").to_owned());
-    writes::bodiless(call, Op::ReleaseHold(ReleaseHold { run_id: None, tag, reason, by })).await
+    writes::bodiless(call, Op::ReleaseHold(ReleaseHold { run_id: None, tag, reason, by, redacted: None })).await
 }
 
 pub(crate) async fn holds(call: Call) -> Result<Response, Problem> {

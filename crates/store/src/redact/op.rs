@@ -12,16 +12,11 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
             op.plan.iter_mut().flatten().for_each(|step| work.object(step));
             work.object(&mut op.metadata);
         }
-        // What an operator says of the record is no part of a run.
-        Op::EnsureRun(_)
-        | Op::SealRun(_)
-        | Op::EraseRun(_)
-        | Op::Hold(_)
-        | Op::ReleaseHold(_)
-        | Op::SetExpectationStatus(_)
-        | Op::ClearAudit(_)
-        | Op::Reconcile(_)
-        | Op::SetBaseline(_) => {}
+        Op::EraseRun(op) => said(Some(&mut op.reason), &mut op.by, work),
+        Op::Hold(op) => said(Some(&mut op.reason), &mut op.by, work),
+        Op::ReleaseHold(op) => said(Some(&mut op.reason), &mut op.by, work),
+        Op::SetBaseline(op) => said(op.reason.as_mut(), &mut op.by, work),
+        Op::EnsureRun(_) | Op::SealRun(_) | Op::SetExpectationStatus(_) | Op::ClearAudit(_) | Op::Reconcile(_) => {}
         Op::Expect(op) => {
             work.object(&mut op.metadata);
         }
@@ -51,6 +46,13 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
             each(&mut op.violation, |violation| each(&mut violation.reason, |reason| work.string(reason)));
             work.object(&mut op.metadata);
         }
+    }
+}
+
+/// What an operator says of the record, and on whose word.
+fn said(reason: Option<&mut String>, by: &mut Option<String>, work: &mut Work<'_>) {
+    for text in reason.into_iter().chain(by) {
+        work.string(text);
     }
 }
 

@@ -126,7 +126,7 @@ fn a_run_is_held_to_its_baseline() {
         let name: tracekeep::BaselineName = "agent".parse().unwrap();
         let set = |run: &RunId| {
             let (name, run_id) = (name.clone(), run.clone());
-            runs.set_baseline(tracekeep::SetBaseline { name, run_id, reason: None, by: None })
+            runs.set_baseline(tracekeep::SetBaseline { name, run_id, reason: None, by: None, redacted: None })
         };
         assert_eq!(set(run).unwrap_err().code(), "run_running");
         let missing = runs.check(run, &name, &CompareQuery::default()).unwrap_err();
