@@ -68,7 +68,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// List the runs of the same plan and seed by how they came out, and the steps at which they differ
     #[command(
-        after_help = "Exit codes: 0 all came out the same, 1 they did not, or the run has no plan and so matches nothing."
+        after_help = "Exit codes: 0 all came out the same, 1 they did not, 2 usage, 3 nothing to compare: there is no such \
+                      run, it was erased, it has no plan, or none of its plan and seed is sealed."
     )]
     Matches { run: RunId },
     /// Name runs that others are held to
@@ -362,8 +363,8 @@ pub(crate) struct Check {
 /// What stands below the options of `verify`.
 const VERIFY_HELP: &str = "\
 Every entry's commitment and its place in the ledger's tree, every step's hashes, all that each seal states, and the \
-indices. Exit codes: 0 everything is as recorded, 1 something is not, 2 usage, 3 something could not be checked: it was \
-erased, or the run is not there.";
+indices. Exit codes: 0 everything is as recorded, 1 something is not, or there is no such run, 2 usage, 3 something could \
+not be checked: it was erased.";
 
 /// What stands below the options of `traces`.
 const TRACES_HELP: &str = "\
@@ -636,7 +637,7 @@ pub(crate) struct AuditExpect {
     /// The run counts as dead when nobody has acted in time
     #[arg(long)]
     pub(crate) liveness: bool,
-    /// An id of its own; the same again is a duplicate
+    /// An id of its own: the same again is then a duplicate, and else one more expectation
     #[arg(long)]
     pub(crate) id: Option<ExpectationId>,
 }
@@ -660,7 +661,7 @@ pub(crate) struct AuditAck {
     /// Why it was undone
     #[arg(long, value_name = "TEXT")]
     pub(crate) rollback_reason: Option<String>,
-    /// An id of its own; the same again is a duplicate
+    /// An id of its own: the same again, as after a timeout, is then a duplicate, and else a second acknowledgement
     #[arg(long)]
     pub(crate) id: Option<AckId>,
 }

@@ -174,6 +174,10 @@ impl Config {
     pub(crate) fn load(common: &Common, redact: Option<&str>) -> Result<Self, Failure> {
         known(std::env::vars_os().map(|(name, _)| name))?;
         let file = read(Path::new(FILE))?;
+        if common.ledger.is_some() && common.server.is_some() {
+            let detail = "--ledger and --server both say where the ledger is: name one of them";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
         let flags = Whereabouts { ledger: common.ledger.clone(), server: common.server.clone() };
         let env = Whereabouts {
             ledger: std::env::var_os("TRACEKEEP_LEDGER").filter(|path| !path.is_empty()).map(PathBuf::from),

@@ -70,19 +70,25 @@ impl FromStr for Hash {
     type Err = NotAHash;
 
     fn from_str(text: &str) -> Result<Self, NotAHash> {
-        let text = text.as_bytes();
-        if text.len() != 64 {
-            return Err(NotAHash);
-        }
-        // Without a branch for each digit: every list reads dozens of these.
-        let (mut bytes, mut seen) = ([0; 32], 0);
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
-            *byte = high << 4 | low;
-            seen |= high | low;
-        }
-        if seen > 0xf { Err(NotAHash) } else { Ok(Self(bytes)) }
+        hex_bytes(text).map(Self).ok_or(NotAHash)
     }
+}
+
+/// Bytes written as twice as many lower-case hex digits; `None` of any other text.
+#[must_use]
+pub fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let text = text.as_bytes();
+    if text.len() != 2 * N {
+        return None;
+    }
+    // Without a branch for each digit: every list reads dozens of these.
+    let (mut bytes, mut seen) = ([0; N], 0);
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        *byte = high << 4 | low;
+        seen |= high | low;
+    }
+    (seen <= 0xf).then_some(bytes)
 }
 
 /// What each byte is worth as a digit; more than 15 where it is none.

@@ -143,10 +143,7 @@ impl FromStr for LedgerId {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refused = || Invalid::new(InvalidCode::InvalidId, "", "a ledger's id is 32 lower-case hex digits");
-        if text.len() != 32 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(refused());
-        }
-        u128::from_str_radix(text, 16).map(|id| Self(id.to_be_bytes())).map_err(|_| refused())
+        crate::hash::hex_bytes(text).map(Self).ok_or_else(refused)
     }
 }
 

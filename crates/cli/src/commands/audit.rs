@@ -10,8 +10,9 @@ use tracekeep::{
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::{Ack, Expect};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{AuditStore, LedgerStore, PageRequest, Receipt, block_on};
+use tracekeep_store::{AuditStore, Error, LedgerStore, PageRequest, Receipt, block_on};
 
+use super::record::ALONE;
 use crate::args::{Audit, AuditAck, AuditExpect};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
@@ -63,7 +64,7 @@ fn expect(config: &Config, args: AuditExpect) -> Outcome {
             return Err(Failure::Usage(detail.to_owned()));
         }
     };
-    recorded(config, &block_on(writing(config)?.add_expectations(expectations))?)
+    recorded(config, block_on(writing(config)?.add_expectations(expectations)))
 }
 
 fn ack(config: &Config, args: AuditAck) -> Outcome {
@@ -74,12 +75,13 @@ fn ack(config: &Config, args: AuditAck) -> Outcome {
         rollback_reason: args.rollback_reason,
         ..Ack::new(args.run, args.domain, args.action, args.status)
     };
-    recorded(config, &block_on(writing(config)?.add_ack(ack))?)
+    recorded(config, block_on(writing(config)?.add_ack(ack)))
 }
 
-fn recorded(config: &Config, receipt: &Receipt) -> Outcome {
+fn recorded(config: &Config, receipt: Result<Receipt, Error>) -> Outcome {
+    let receipt = receipt.map_err(|error| error.strip(ALONE))?;
     if config.json {
-        json(&to_json(receipt))?;
+        json(&to_json(&receipt))?;
         return Ok(Done::Yes);
     }
     for op in &receipt.ops {

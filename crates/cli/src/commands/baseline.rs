@@ -7,7 +7,7 @@ use tracekeep_core::view::Baseline;
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{Batch, Code, CompareQuery, Error, PageRequest, block_on};
 
-use super::diff;
+use super::{diff, record};
 use crate::args::Check;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
@@ -23,8 +23,7 @@ pub(crate) fn set(
 ) -> Outcome {
     let ledger = open::writing_what_is_there(config)?;
     let op = Op::SetBaseline(SetBaseline { name: name.clone(), run_id: run_id.clone(), reason, by, redacted: None });
-    let receipt = ledger.commit_blocking(vec![Batch::one(op)]).pop();
-    let receipt = receipt.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the ledger gave no answer")))?;
+    let receipt = record::receipt(&*ledger, Batch::one(op))?;
     if config.json {
         json(&to_json(&receipt))?;
     } else {

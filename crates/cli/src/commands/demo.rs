@@ -8,6 +8,7 @@ use tracekeep::{
 };
 use tracekeep_store::Source;
 
+use super::record;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
@@ -18,8 +19,7 @@ pub(crate) fn demo(config: &Config) -> Outcome {
     let source = Source::default();
     let run = source.run_id();
     let ops = story(&run, source.now().saturating_add(-nanos(STORY_MS)), &source)?;
-    let receipt = ledger.commit_blocking(vec![Batch { ops, key: None }]).pop();
-    receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))??;
+    record::receipt(&*ledger, Batch::of(ops))?;
     if config.json {
         let members = [("run_id", Json::from(run.as_str()))];
         json(&Json::object(members).map_err(|error| Failure::Other(error.to_string()))?)?;

@@ -23,10 +23,11 @@ const EVENTS_MAX: u32 = 500;
 
 pub(crate) fn tail(config: &Config, from: Option<u64>) -> Outcome {
     let ledger = open::reading(config)?;
-    let mut next = match from {
-        Some(from) => from,
-        None => block_on(ledger.head())?.tree_size,
-    };
+    let size = block_on(ledger.head())?.tree_size;
+    let mut next = from.unwrap_or(size);
+    if next > size {
+        talk(&format!("the log has {size} entries: waiting for log index {next}"));
+    }
     loop {
         let events = block_on(ledger.events(next, EVENTS_MAX))?;
         for event in &events {

@@ -6,6 +6,7 @@ use tracekeep_core::matches::{Flaky, Group, Matches};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::block_on;
 
+use super::diff::unverifiable;
 use crate::config::Config;
 use crate::exit::{Done, Outcome};
 use crate::open;
@@ -13,7 +14,7 @@ use crate::print::{data, json, table, talk};
 
 pub(crate) fn matches(config: &Config, run_id: &RunId) -> Outcome {
     let ledger = open::reading(config)?;
-    let found = block_on(ledger.matches(run_id))?;
+    let found = block_on(ledger.matches(run_id)).map_err(unverifiable)?;
     if config.json {
         json(&to_json(&found))?;
     } else {
@@ -22,7 +23,11 @@ pub(crate) fn matches(config: &Config, run_id: &RunId) -> Outcome {
         }
         talk(&summary(&found));
     }
-    Ok(if found.ways == 1 { Done::Yes } else { Done::Findings })
+    Ok(match found.ways {
+        0 => Done::Unverifiable,
+        1 => Done::Yes,
+        _ => Done::Findings,
+    })
 }
 
 fn text(found: &Matches) -> String {

@@ -96,8 +96,11 @@ fn batch(line: &[u8]) -> Result<(Batch, &'static str), Invalid> {
     if object.get("ops").is_some() {
         return Ok((Batch::read(object)?, ""));
     }
-    Ok((Batch::one(Batch::read_op(Value::Object(object))?), "/ops/0"))
+    Ok((Batch::one(Batch::read_op(Value::Object(object))?), ALONE))
 }
+
+/// What the paths of errors have before them that name a member of a lone op.
+pub(crate) const ALONE: &str = "/ops/0";
 
 /// What commits, and says what became of each line.
 struct Recorder<'a> {
@@ -167,12 +170,17 @@ pub(crate) fn one(config: &Config, op: Op) -> Outcome {
     commit_one(config, &*open::writing_what_is_there(config)?, op)
 }
 
-fn commit_one(config: &Config, ledger: &dyn LedgerStore, op: Op) -> Outcome {
-    let receipt = ledger.commit_blocking(vec![Batch::one(op)]).pop();
-    let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
-    let receipt = receipt.map_err(|error| error.strip("/ops/0"))?;
-    show(config, &receipt)?;
+pub(crate) fn commit_one(config: &Config, ledger: &dyn LedgerStore, op: Op) -> Outcome {
+    show(config, &receipt(ledger, Batch::one(op))?)?;
     Ok(Done::Yes)
+}
+
+/// Commits one batch. Of a lone op, errors name its own members.
+pub(crate) fn receipt(ledger: &dyn LedgerStore, batch: Batch) -> Result<Receipt, Failure> {
+    let around = if batch.ops.len() == 1 { ALONE } else { "" };
+    let receipt = ledger.commit_blocking(vec![batch]).pop();
+    let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
+    receipt.map_err(|error| error.strip(around).into())
 }
 
 /// Aborts what has been running for longer than an age, and says which.

@@ -65,7 +65,7 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
     let by = args.by.or_else(user);
     if let Some(run_id) = args.run {
         let reason = args.reason.ok_or_else(|| Failure::Usage("say why with --reason".to_owned()))?;
-        return record::one(config, Op::EraseRun(EraseRun { run_id, reason, by, redacted: None }));
+        return erase(config, EraseRun { run_id, reason, by, redacted: None });
     }
     let ledger = if args.dry_run { open::reading(config)? } else { open::writing_what_is_there(config)? };
     let mut request = GcRequest {
@@ -91,6 +91,25 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
         }
         whole = Some(sum);
     }
+}
+
+/// Erases one run, and says whose baseline it was: a walk passes such a run over, but here it was named.
+fn erase(config: &Config, op: EraseRun) -> Outcome {
+    let ledger = open::writing_what_is_there(config)?;
+    let (mut request, mut names) = (PageRequest::first(1_000), Vec::new());
+    loop {
+        let page = block_on(ledger.baselines(&request))?;
+        names.extend(page.items.into_iter().filter(|one| one.run_id == op.run_id).map(|one| one.name));
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
+            break;
+        }
+    }
+    let done = record::commit_one(config, &*ledger, Op::EraseRun(op))?;
+    for name in names {
+        talk(&format!("baseline {name} stands for the run: a check against it is unverifiable until another is set"));
+    }
+    Ok(done)
 }
 
 fn said(config: &Config, report: &GcReport) -> Outcome {

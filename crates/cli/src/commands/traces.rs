@@ -1,9 +1,10 @@
 //! `tracekeep traces`.
 
+use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
 use tracekeep_core::view::{Trace, TraceCounts};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{CountsQuery, Order, PageRequest, Source, TraceFilter, TraceQuery, block_on};
+use tracekeep_store::{CountsQuery, LedgerStore, Order, PageRequest, Source, TraceFilter, TraceQuery, block_on};
 
 use super::tree::summary;
 use crate::args::Traces;
@@ -31,7 +32,7 @@ pub(crate) fn traces(config: &Config, args: Traces) -> Outcome {
     let filter = TraceFilter {
         time: when::range(args.since.as_ref(), args.until.as_ref(), now),
         ids: args.id,
-        type_name: args.type_name,
+        type_name: args.type_name.clone(),
         tags: args.tag,
         any_tags: args.any_tag,
         parent: args.parent,
@@ -68,12 +69,23 @@ pub(crate) fn traces(config: &Config, args: Traces) -> Outcome {
         (0, false) => Err(Failure::Other("nothing fits in what was searched".to_owned())),
         (0, true) => {
             if !config.json {
-                talk("no traces");
+                talk(&nothing(&*ledger, &args.run, args.type_name.as_deref())?);
             }
             Ok(Done::Findings)
         }
         _ => Ok(Done::Yes),
     }
+}
+
+/// That nothing fits, and which types there are where one was asked for that the run has not.
+fn nothing(ledger: &dyn LedgerStore, run: &RunId, type_name: Option<&str>) -> Result<String, Failure> {
+    let Some(type_name) = type_name else { return Ok("no traces".to_owned()) };
+    let counts = block_on(ledger.trace_counts(run, &CountsQuery::default()))?;
+    let types: Vec<_> = counts.types.iter().map(|one| one.name.as_str()).collect();
+    if counts.truncated || types.is_empty() || types.contains(&type_name) {
+        return Ok("no traces".to_owned());
+    }
+    Ok(format!("no traces: none is of type {}, but of {}", brief(type_name, 80), brief(&types.join(", "), 400)))
 }
 
 /// What a list ends with: how to go on, and what was not seen.

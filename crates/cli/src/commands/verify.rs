@@ -2,17 +2,19 @@
 
 use tracekeep_core::id::RunId;
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{Check, RunReport, block_on};
+use tracekeep_store::{Check, ErrorKind, RunReport, block_on};
 
-use super::diff::unverifiable;
 use crate::config::Config;
-use crate::exit::{Done, Outcome};
+use crate::exit::{Done, Failure, Outcome};
 use crate::open;
 use crate::print::{data, json, plain, table, talk};
 
 pub(crate) fn verify(config: &Config, run_id: &RunId) -> Outcome {
     let ledger = open::reading(config)?;
-    let report = block_on(ledger.verify_run(run_id)).map_err(unverifiable)?;
+    let report = block_on(ledger.verify_run(run_id)).map_err(|error| match error.kind() {
+        ErrorKind::Gone => Failure::Unverifiable(error),
+        _ => Failure::Store(error),
+    })?;
     if config.json {
         json(&to_json(&report))?;
     } else {

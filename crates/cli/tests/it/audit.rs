@@ -36,6 +36,33 @@ fn what_is_expected_is_shown_acknowledged_and_judged() {
     assert!(json.out().lines().count() == 2 && json.out().contains(r#""verdict":{"acks":2"#), "{}", json.out());
 }
 
+/// A shell repeats what timed out: only under an id is it the same acknowledgement.
+#[test]
+fn an_acknowledgement_under_an_id_is_one_however_often_it_is_sent() {
+    let place = started();
+    let ack = |id: &[&str]| place.run(&[&["audit", "ack", "r", "ledger", "book"], id].concat()).code(0).out();
+    assert!(ack(&["--id", "a-1"]).starts_with("recorded"));
+    assert!(ack(&["--id", "a-1"]).starts_with("duplicate"));
+    assert!(ack(&[]).starts_with("recorded") && ack(&[]).starts_with("recorded"));
+    assert!(place.run(&["help", "audit", "ack"]).code(0).out().contains("a second acknowledgement"));
+}
+
+#[test]
+fn errors_of_one_op_name_its_members_without_a_place_in_a_batch() {
+    let place = started();
+    let long = "x".repeat(300);
+    for args in [
+        &["audit", "ack", "r", &long, "book"][..],
+        &["audit", "expect", "r", "--domain", &long, "--action", "book", "--deadline-ms", "5"],
+        &["baseline", "set", "r", "--name", "n", "--by", &long],
+        &["hold", "r", "--reason", "why", "--by", &long],
+    ] {
+        let json = place.run(&[args, &["--json"]].concat()).code(1).talk();
+        assert!(json.contains(r#""path":"/"#) && !json.contains("/ops/"), "{json}");
+        assert!(!place.run(args).code(1).talk().contains("/ops/"));
+    }
+}
+
 #[test]
 fn a_contract_of_the_configuration_is_declared_by_its_name() {
     let place = started();

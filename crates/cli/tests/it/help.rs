@@ -38,6 +38,8 @@ fn wrong_usage_is_2() {
     place.run(&["show", ".."]).code(2);
     place.run(&["runs", "--status", "done"]).code(2);
     place.run(&["fsck", "--server", "http://127.0.0.1:1"]).code(2);
+    let both = place.run(&["runs", "--ledger", "x.db", "--server", "http://127.0.0.1:1"]);
+    assert!(both.code(2).talk().contains("--ledger and --server"), "{}", both.talk());
 }
 
 #[test]

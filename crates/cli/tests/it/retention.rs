@@ -51,6 +51,18 @@ fn one_run_is_erased_with_a_reason() {
 }
 
 #[test]
+fn erasing_the_run_of_a_baseline_says_so() {
+    let place = filled();
+    for name in ["trip", "other"] {
+        place.run(&["baseline", "set", "r-1", "--name", name]).code(0);
+    }
+    place.run(&["baseline", "set", "r-2", "--name", "other"]).code(0);
+    let talk = place.run(&["gc", "--run", "r-1", "--reason", "asked for"]).code(0).talk();
+    assert!(talk.contains("baseline trip") && !talk.contains("baseline other"), "{talk}");
+    place.run(&["baseline", "set", "r-2", "--name", "trip"]).code(0);
+}
+
+#[test]
 fn holds_are_listed_and_let_go_of() {
     let place = filled();
     assert!(place.run(&["hold", "--list"]).code(0).talk().contains("nothing is held"));

@@ -43,6 +43,18 @@ impl Drop for Serving {
 }
 
 #[test]
+fn tail_says_that_it_waits_for_what_is_not_there_yet() {
+    let place = Place::new();
+    place.run(&["demo"]).code(0);
+    let mut tail = place.command(&["tail", "--from", "99999"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(tail.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    assert!(line.contains("waiting for log index 99999"), "{line}");
+}
+
+#[test]
 fn commands_work_beside_a_running_server_and_ctrl_c_ends_it_in_order() {
     let place = Place::new();
     let server = Serving::start(&place, &[]);

@@ -38,6 +38,9 @@ fn traces_are_found_by_each_option_and_all_together() {
     check(&place, &["--newest"], &["n", "t", "c", "d"]);
     check(&place, &["--type", "ToolCall"], &["c"]);
     check(&place, &["--type", "note"], &["n"]);
+    let unknown = place.run(&["traces", "r", "--type", "toolcall"]).code(1).talk();
+    assert!(unknown.contains("none is of type toolcall") && unknown.contains("ToolCall"), "{unknown}");
+    assert_eq!(place.run(&["traces", "r", "--type", "note", "--tag", "a"]).code(1).talk(), "no traces\n");
     check(&place, &["--type", "nothing"], &[]);
     check(&place, &["--tag", "a"], &["d", "c"]);
     check(&place, &["--tag", "a", "--tag", "b"], &["c"]);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tracekeep_core::hash::hex_bytes;
 use tracekeep_core::json::{Value, write_string};
 use tracekeep_core::wire::{Field, Path, Shape};
 use tracekeep_core::{Invalid, InvalidCode};
@@ -50,10 +51,7 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refused = || Invalid::new(InvalidCode::InvalidMember, "", "a token is 32 lower-case hex digits");
-        if text.len() != 32 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(refused());
-        }
-        u128::from_str_radix(text, 16).map(|token| Self(token.to_be_bytes())).map_err(|_| refused())
+        hex_bytes(text).map(Self).ok_or_else(refused)
     }
 }
 
