@@ -210,7 +210,6 @@ pub(crate) fn required(predicate: &Predicate) -> (Vec<String>, Vec<String>) {
             "exported_by",
             "incident",
             "policy",
-            "run",
             "severity",
             "steps",
             "tenant_id",

@@ -1,11 +1,10 @@
 //! What a bundle says of its records, computed from them: once when it is built, once more by whoever verifies it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::json::Value;
 use tracekeep_core::merkle;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_core::seal::Totals;
@@ -90,7 +89,16 @@ object! {
     }
 }
 
-object_field!(Counts, RunClaim, Withheld);
+object! {
+    /// An earlier redaction that another took the place of.
+    struct Replaced {
+        required log_index: u64,
+        required reason: String,
+        optional by: String,
+    }
+}
+
+object_field!(Counts, RunClaim, Withheld, Replaced);
 
 /// What is taken from one record, so that the rest of it need not be kept.
 #[derive(Clone, Debug)]
@@ -103,12 +111,22 @@ pub(crate) struct Facts {
     pub(crate) leaf_hash: Hash,
     pub(crate) is_erased: bool,
     pub(crate) withheld: Vec<String>,
-    /// `id` of an incident.
-    pub(crate) id: Option<String>,
+    /// Of an entry about an incident: which one.
+    pub(crate) incident: Option<String>,
     step: Option<StepFacts>,
     pub(crate) seal: Option<SealFacts>,
-    /// Of a redaction of members: the entries that it takes the place of.
-    redacts: Vec<(u64, Vec<String>)>,
+    redaction: Option<RedactionFacts>,
+}
+
+/// What a redaction says that it took.
+#[derive(Clone, Debug)]
+struct RedactionFacts {
+    /// All that its run had before.
+    is_erasure: bool,
+    /// Of other entries, the members that it withheld.
+    remainders: Vec<(u64, Vec<String>)>,
+    /// Earlier redactions that it took the place of.
+    replaces: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,14 +159,12 @@ fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed>
 impl Facts {
     pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
         let left = record.left.as_ref();
-        let (mut step, mut seal, mut id, mut redacts) = (None, None, None, Vec::new());
+        let (mut step, mut seal, mut incident, mut redaction) = (None, None, None, None);
         match (record.kind.as_str(), left) {
             ("step", Some(left)) => step = Some(StepFacts::of(left)?),
             ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
-            ("redaction", Some(left)) => redacts = redacted(left),
-            (kind, Some(left)) if file_of(kind) == FILES[1] => {
-                id = shown(left, "id")?.map_or_else(|| shown(left, "incident_id"), |id: String| Ok(Some(id)))?;
-            }
+            ("redaction", Some(left)) => redaction = Some(RedactionFacts::of(left)?),
+            ("incident", Some(left)) => incident = shown(left, "incident_id")?,
             _ => {}
         }
         Ok(Self {
@@ -160,10 +176,10 @@ impl Facts {
             leaf_hash,
             is_erased: left.is_none(),
             withheld: left.map(|left| left.withheld().map(str::to_owned).collect()).unwrap_or_default(),
-            id,
+            incident,
             step,
             seal,
-            redacts,
+            redaction,
         })
     }
 }
@@ -196,27 +212,18 @@ impl SealFacts {
     }
 }
 
-/// What a redaction says that it withheld: any object in its members that has the form of a remainder. Its own form is the
-/// ledger's affair; here it only matters that it names the entry and the member.
-fn redacted(left: &Remainder) -> Vec<(u64, Vec<String>)> {
-    let mut found = Vec::new();
-    for member in ["left", "remainder", "remainders", "entries"] {
-        let Some(value) = left.get(member).and_then(|left| left.value()) else { continue };
-        let value = value.value();
-        let items = value.as_array().unwrap_or(std::slice::from_ref(&value));
-        found.extend(items.iter().filter_map(remainder_names));
+impl RedactionFacts {
+    fn of(left: &Remainder) -> Result<Self, Malformed> {
+        let op: Option<String> = shown(left, "op")?;
+        let remainders: Vec<Remainder> = shown(left, "remainders")?.unwrap_or_default();
+        let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
+        let withheld = |left: Remainder| (left.log_index, left.withheld().map(str::to_owned).collect());
+        Ok(Self {
+            is_erasure: op.as_deref() == Some("erase_run"),
+            remainders: remainders.into_iter().map(withheld).collect(),
+            replaces: replaces.into_iter().map(|replaced| replaced.log_index).collect(),
+        })
     }
-    found
-}
-
-fn remainder_names(value: &Value<'_>) -> Option<(u64, Vec<String>)> {
-    let object = value.as_object()?;
-    let Some(Value::Number(log_index)) = object.get("log_index") else { return None };
-    let members = object.get("members")?.as_array()?.iter().filter_map(|member| {
-        let parts = member.as_array().filter(|parts| parts.len() == 2)?;
-        parts[0].as_str().map(str::to_owned)
-    });
-    Some((log_index.as_u64()?, members.collect()))
 }
 
 /// Sums that may not overflow: what would is stated as the largest that can be.
@@ -322,7 +329,7 @@ fn claim(run_id: &str, entries: &[&Facts]) -> RunClaim {
 fn withheld(facts: &[Facts]) -> Vec<Withheld> {
     let mut redacted: BTreeMap<(u64, &str), u64> = BTreeMap::new();
     for fact in facts {
-        for (log_index, names) in &fact.redacts {
+        for (log_index, names) in fact.redaction.iter().flat_map(|redaction| &redaction.remainders) {
             for name in names {
                 redacted.entry((*log_index, name)).or_insert(fact.log_index);
             }
@@ -378,8 +385,18 @@ fn stated_text(totals: &Totals) -> Vec<u8> {
     out
 }
 
-/// Whether a later redaction of the same run is shown for each entry that was erased.
+/// Whether of each entry of a run that has no content a later redaction of the run says why.
 pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
-    let last = entries.iter().rposition(|fact| fact.kind == "redaction" && !fact.is_erased);
-    entries.iter().rposition(|fact| fact.is_erased).is_none_or(|erased| last.is_some_and(|last| erased < last))
+    let (mut named, mut is_all_erased) = (BTreeSet::new(), false);
+    for fact in entries.iter().rev() {
+        if fact.is_erased && !is_all_erased && !named.contains(&fact.log_index) {
+            return false;
+        }
+        if let Some(redaction) = &fact.redaction {
+            is_all_erased |= redaction.is_erasure;
+            named.extend(redaction.replaces.iter().copied());
+            named.extend(redaction.remainders.iter().map(|(entry, _)| *entry));
+        }
+    }
+    true
 }

@@ -56,7 +56,7 @@ pub(super) fn completeness(shown: &Shown) -> Held {
         return Err(Reason::Incomplete);
     }
     if let Some(incident) = &claims.incident
-        && !shown.records.iter().any(|fact| fact.id.as_ref() == Some(&incident.incident_id))
+        && !shown.records.iter().any(|fact| fact.incident.as_ref() == Some(&incident.incident_id))
     {
         return Err(Reason::WrongIncident);
     }

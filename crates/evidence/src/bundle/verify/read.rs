@@ -17,8 +17,9 @@ use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;
 use crate::note::{NOTE_BYTES_MAX, Note};
 
-/// How much deeper than in a recorded body a member stands in its line.
-const LINE_LEVELS: u32 = 2;
+/// How much deeper than a recorded body a line may nest: members stand deeper in it, and those of other entries once more in
+/// a redaction's.
+const LINE_LEVELS: u32 = 8;
 
 /// What fails, and by what.
 pub(super) struct Fault {

@@ -117,7 +117,7 @@ impl Ledger {
 
     pub(crate) fn incident(&mut self, run: &str) -> u64 {
         let body = format!(
-            r#"{{"id":"inc-1","op":"open_incident","policy_id":"budget","run_id":"{run}","severity":"high","violation_step_index":1}}"#
+            r#"{{"incident_id":"inc-1","op":"open_incident","policy_id":"budget","run_id":"{run}","severity":"high","violation_step_index":1}}"#
         );
         self.push("incident", run, &body)
     }
