@@ -14,7 +14,7 @@ pub(crate) fn test() -> Outcome {
     let binary = rust::binary()?;
     let out = rust::target()?.join("e2e");
     fs::create_dir_all(&out).map_err(|error| Failed::new(format!("cannot make {}: {error}", out.display())))?;
-    let python = python_packages(&out)?;
+    let python = python_packages(&out, "e2e/python/requirements.txt")?;
     node_packages()?;
     let chromium = install::chromium().ok_or_else(|| Failed::new("there is no Chromium"))?;
     run(program(python)
@@ -27,9 +27,9 @@ pub(crate) fn test() -> Outcome {
         .arg(chromium))
 }
 
-/// A virtual environment with the pinned packages; gives its interpreter.
-fn python_packages(out: &Path) -> Outcome<PathBuf> {
-    let (venv, pins) = (out.join("venv"), root().join("e2e/python/requirements.txt"));
+/// A virtual environment with the packages that a file pins; gives its interpreter.
+pub(crate) fn python_packages(out: &Path, pins: &str) -> Outcome<PathBuf> {
+    let (venv, pins) = (out.join("venv"), root().join(pins));
     let python = venv.join("bin/python");
     once(&pins, &venv.join("installed"), || {
         run(program("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;

@@ -78,13 +78,9 @@ pub(crate) enum Command {
     /// Compare a run with a baseline: one line in CI
     #[command(after_help = CHECK_HELP)]
     Check(Check),
-    /// Recompute a run from the log and say what was checked
+    /// Verify a bundle with nothing but a public key, or recompute a run from the log
     #[command(after_help = VERIFY_HELP)]
-    Verify {
-        /// The run
-        #[arg(long)]
-        run: RunId,
-    },
+    Verify(Verify),
     /// Follow the log
     Tail {
         /// Start from this log index instead of the head
@@ -362,9 +358,30 @@ pub(crate) struct Check {
 
 /// What stands below the options of `verify`.
 const VERIFY_HELP: &str = "\
-Every entry's commitment and its place in the ledger's tree, every step's hashes, all that each seal states, and the \
+Of a bundle: five verdicts, integrity, identity, time, completeness and redaction, each pass, fail or unconfirmed, with a \
+reason that docs/format/bundle.md explains, and what it does not prove. Trust comes from the brought key alone; no ledger, \
+server or configuration is looked at. Exit codes: 0 all pass, 1 one fails, 2 usage, or the file is no bundle, 3 one is \
+unconfirmed: no key was brought, or nothing ties the bundle to the brought checkpoint.
+
+Of a run: every entry's commitment and its place in the ledger's tree, every step's hashes, all that each seal states, and the \
 indices. Exit codes: 0 everything is as recorded, 1 something is not, or there is no such run, 2 usage, 3 something could \
 not be checked: it was erased.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The bundle
+    #[arg(value_name = "BUNDLE.zip", required_unless_present = "run", conflicts_with = "run")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// The ledger's public key, as NAME+ID+BASE64 or a file with one a line
+    #[arg(long, value_name = "KEY|FILE", conflicts_with = "run")]
+    pub(crate) key: Vec<String>,
+    /// A checkpoint of the same log from before, which the bundle's must extend
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The run to recompute, of the ledger
+    #[arg(long)]
+    pub(crate) run: Option<RunId>,
+}
 
 /// What stands below the options of `traces`.
 const TRACES_HELP: &str = "\

@@ -16,6 +16,8 @@ pub(crate) enum Done {
     Findings,
     /// It could not tell.
     Unverifiable,
+    /// What it was given is not what it works on.
+    Unreadable,
 }
 
 /// Why a command failed.
@@ -142,6 +144,7 @@ pub(crate) fn code(outcome: Outcome, json: bool) -> ExitCode {
     match outcome {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::Findings) => ExitCode::from(1),
+        Ok(Done::Unreadable) => ExitCode::from(2),
         Ok(Done::Unverifiable) => ExitCode::from(3),
         // A reader that went away has had enough. What writes has written by then, or goes on without it.
         Err(Failure::Unread) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod baseline;
+mod bundle;
 mod demo;
 mod diff;
 mod doctor;
@@ -19,12 +20,16 @@ mod verify;
 
 use tracekeep_store::PageRequest;
 
-use crate::args::{Baseline, Cli, Command};
+use crate::args::{Baseline, Cli, Command, Verify};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Outcome {
+    // Whoever verifies a bundle has no ledger, and maybe nothing else of Tracekeep.
+    if let Command::Verify(Verify { bundle: Some(path), key, checkpoint, .. }) = &cli.command {
+        return bundle::verify(path, key, checkpoint.as_deref(), cli.common.json);
+    }
     let redact = if let Command::Serve(args) = &cli.command { args.redact.as_deref() } else { None };
     let config = Config::load(&cli.common, redact)?;
     match cli.command {
@@ -39,7 +44,10 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Baseline(Baseline::Set { run, name, reason, by }) => baseline::set(&config, run, name, reason, by),
         Command::Baseline(Baseline::List { limit, cursor }) => baseline::list(&config, PageRequest { limit, cursor }),
         Command::Check(args) => baseline::check(&config, args),
-        Command::Verify { run } => verify::verify(&config, &run),
+        Command::Verify(args) => match args.run {
+            Some(run) => verify::verify(&config, &run),
+            None => Err(Failure::Usage("a bundle or a run is needed".to_owned())),
+        },
         Command::Tail { from } => log::tail(&config, from),
         Command::Hold(args) => retention::hold(&config, args),
         Command::Gc(args) => retention::gc(&config, args),

@@ -70,6 +70,18 @@ impl Ledger {
         log_index
     }
 
+    /// The ledger of the entries as they are now.
+    pub(crate) fn again(self) -> Self {
+        let mut ledger = Self { entries: Vec::new(), ..Self::new() };
+        for (log_index, mut record) in (0..).zip(self.entries) {
+            record.log_index = log_index;
+            record.left.iter_mut().for_each(|left| left.log_index = log_index);
+            ledger.tiles.push(record.leaf(ledger.id).hash());
+            ledger.entries.push(record);
+        }
+        ledger
+    }
+
     pub(crate) fn start(&mut self, run: &str) -> u64 {
         let body = format!(
             r#"{{"agent_id":"agent-7","goal":"book <b>a flight</b>","metadata":{{}},"op":"start_run","run_id":"{run}","seed":42,

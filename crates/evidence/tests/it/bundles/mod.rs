@@ -1,4 +1,6 @@
 //! Bundles: what is built verifies, and nothing else does.
 
+mod forge;
 mod golden;
 mod ledger;
+mod negative;

@@ -1,0 +1,458 @@
+//! One bundle for each reason, refused for it: in vectors/bundles/, where the second verifier finds them too.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tracekeep_core::json::Json;
+use tracekeep_evidence::bundle::{Aspect, Contents, Kind, Options, Outcome, Period, Reason, build, verify};
+use tracekeep_evidence::{Checkpoint, NoteKey};
+
+use super::forge::{Members, Stated, canonical, envelope, forged, lines, text_of, unzip, zip, zip_plain};
+use super::ledger::{Ledger, at, golden, incident_claims, key_of, story};
+
+/// A bundle, what is brought to it, and the reason that some verdict gives.
+struct Case {
+    name: &'static str,
+    bundle: Vec<u8>,
+    keys: Vec<NoteKey>,
+    old: Option<String>,
+    reason: Option<Reason>,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/bundles"))
+}
+
+fn cases() -> Vec<Case> {
+    let ledger = story();
+    let mut cases = Vec::new();
+    let case = |name, bundle, reason| Case { name, bundle, keys: ledger.public(), old: None, reason };
+    let golden = golden(&ledger);
+    for (name, contents) in &golden {
+        cases.push(case(name, build(contents, &ledger.key).unwrap(), None));
+    }
+    let of = |name: &str| golden.iter().find(|(of, _)| *of == name).map(|(_, contents)| contents.clone()).unwrap();
+    let evidence = of("evidence");
+    let bundle = build(&evidence, &ledger.key).unwrap();
+    let extending = build(&of("withheld"), &ledger.key).unwrap();
+    cases.extend(of_zips(&bundle).into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
+    cases.extend(of_files(&ledger, &bundle).into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
+    for (name, contents, reason) in of_contents(&ledger, &golden) {
+        cases.push(case(name, build(&contents, &ledger.key).unwrap(), Some(reason)));
+    }
+    for (name, ledger, reason) in of_ledgers() {
+        let mut contents = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"]));
+        contents.forced = true;
+        cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
+    }
+    let foreign = vec![key_of(ledger.id, 8).public().clone()];
+    cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
+    cases.push(Case { keys: Vec::new(), ..case("no_key", bundle.clone(), Some(Reason::NoKey)) });
+    let note = |checkpoint: &Checkpoint| Some(checkpoint.sign(&ledger.key).unwrap().to_string());
+    let with_old = |name, old, reason| Case { old, ..case(name, extending.clone(), reason) };
+    cases.push(with_old("extends_old", note(&ledger.checkpoint(4)), None));
+    cases.push(with_old("no_consistency_proof", note(&ledger.checkpoint(5)), Some(Reason::NoConsistencyProof)));
+    let forked = Checkpoint { root: ledger.checkpoint(3).root, ..ledger.checkpoint(4) };
+    cases.push(with_old("wrong_consistency", note(&forked), Some(Reason::WrongConsistency)));
+    let larger = Checkpoint { size: 11, ..ledger.checkpoint(10) };
+    cases.push(with_old("older_than_known", note(&larger), Some(Reason::OlderThanKnown)));
+    cases.push(with_old("unknown_old_checkpoint", Some("no note\n".to_owned()), Some(Reason::UnknownOldCheckpoint)));
+    cases
+}
+
+type Made = (&'static str, Vec<u8>, Reason);
+
+/// What a zip can say that a bundle may not.
+fn of_zips(bundle: &[u8]) -> Vec<Made> {
+    let members = unzip(bundle);
+    let plain: Vec<Stated<'_>> = members.iter().map(|(name, bytes)| Stated::plain(name, bytes)).collect();
+    let with = |more: Stated<'static>| zip(&[plain.clone(), vec![more]].concat());
+    let hostile = |name: &'static [u8]| Stated { name, ..Stated::plain("", b"hello") };
+    let changed = |change: &dyn Fn(&mut Stated<'_>)| {
+        let mut plain = plain.clone();
+        change(plain.iter_mut().find(|member| member.name == b"report.html").unwrap());
+        zip(&plain)
+    };
+    let mut flipped = bundle.to_vec();
+    let at = bundle.windows(8).position(|window| window == b"a report").unwrap();
+    flipped[at] ^= 1;
+    vec![
+        ("not_a_zip", b"PK\x03\x04 and no more".to_vec(), Reason::NotAZip),
+        ("cut_tail", bundle[..bundle.len() - 1].to_vec(), Reason::NotAZip),
+        ("many_members", zip(&vec![hostile(b"x"); 33]), Reason::TooManyMembers),
+        ("slip_up", with(hostile(b"../../etc/cron.d/x")), Reason::UnsafeName),
+        ("slip_root", with(hostile(b"/etc/passwd")), Reason::UnsafeName),
+        ("slip_backslash", with(hostile(b"records\\..\\..\\x")), Reason::UnsafeName),
+        ("slip_drive", with(hostile(b"C:x")), Reason::UnsafeName),
+        ("name_not_ascii", with(hostile(b"r\xffport.html")), Reason::UnsafeName),
+        ("name_with_nul", with(hostile(b"report.html\0.exe")), Reason::UnsafeName),
+        ("symlink", changed(&|member| member.attributes = 0o120_777 << 16), Reason::NotAFile),
+        ("directory", with(hostile(b"reports/")), Reason::NotAFile),
+        ("encrypted_member", changed(&|member| member.flags = 1), Reason::EncryptedMember),
+        ("unsupported_compression", changed(&|member| member.method = 12), Reason::UnsupportedCompression),
+        ("stray_member", with(hostile(b"extra.txt")), Reason::UnknownMember),
+        ("duplicate_member", with(hostile(b"report.html")), Reason::DuplicateMember),
+        ("too_large", changed(&|member| member.says = Some((u32::MAX - 1, 0))), Reason::TooLarge),
+        ("flipped_bit", flipped, Reason::DamagedMember),
+        ("no_deflate", changed(&|member| member.method = 8), Reason::DamagedMember),
+        ("bomb", bomb(&members), Reason::DamagedMember),
+    ]
+}
+
+/// A member of 4 MiB of zeros, packed, that says it is as long as the report.
+fn bomb(members: &Members) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![0; 4 << 20]).unwrap();
+    let packed = packed.finish().unwrap();
+    let member = |(name, bytes): (&'static str, &Vec<u8>)| match name {
+        "report.html" => Stated { bytes: packed.clone(), method: 8, says: Some((9, 0)), ..Stated::plain(name, b"") },
+        _ => Stated::plain(name, bytes),
+    };
+    let names: Vec<&'static str> = members.keys().map(|name| &*Box::leak(name.clone().into_boxed_str())).collect();
+    zip(&names.iter().map(|name| member((name, &members[*name]))).collect::<Vec<_>>())
+}
+
+/// What somebody with the key can write into the files.
+fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
+    let file = |change: &dyn Fn(&mut Members)| forged(ledger, bundle, change, |_| {});
+    let claim = |change: &dyn Fn(&mut Value)| forged(ledger, bundle, |_| {}, change);
+    let raw = |change: &dyn Fn(&mut Members)| {
+        let mut members = unzip(bundle);
+        change(&mut members);
+        zip_plain(&members)
+    };
+    let manifest = |change: &dyn Fn(&mut Value)| {
+        raw(&|members| {
+            let mut envelope: Value = serde_json::from_slice(&members["manifest.json"]).unwrap();
+            change(&mut envelope);
+            members.insert("manifest.json".to_owned(), canonical(&envelope));
+        })
+    };
+    let steps = |change: &dyn Fn(&mut Vec<Value>)| file(&|members| lines(members, "records/steps.jsonl", change));
+    let text =
+        |name: &'static str, from: &'static str, to: &'static str| file(&|members| text_of(members, name, from, to));
+    let predicate = |change: &dyn Fn(&mut Value)| claim(&|statement| change(&mut statement["predicate"]));
+    let noted = |note: &str| {
+        file(&|members| {
+            members.insert("checkpoint".to_owned(), note.as_bytes().to_vec());
+        })
+    };
+    let signed = |checkpoint: &Checkpoint| checkpoint.sign(&ledger.key).unwrap().to_string();
+    let size = ledger.size();
+    vec![
+        ("missing_member", raw(&|members| drop(members.remove("report.html"))), Reason::MissingMember),
+        ("missing_manifest", raw(&|members| drop(members.remove("manifest.json"))), Reason::MissingMember),
+        ("missing_records", file(&|members| drop(members.remove("records/other.jsonl"))), Reason::MissingMember),
+        (
+            "unknown_member",
+            raw(&|members| drop(members.insert("controls.json".to_owned(), b"{}".to_vec()))),
+            Reason::UnknownMember,
+        ),
+        (
+            "manifest_with_space",
+            raw(&|members| members.get_mut("manifest.json").unwrap().push(b'\n')),
+            Reason::MalformedManifest,
+        ),
+        ("manifest_unsigned", manifest(&|envelope| envelope["signatures"] = json!([])), Reason::MalformedManifest),
+        (
+            "bad_signature",
+            manifest(&|envelope| {
+                let other = self::envelope(ledger, b"something else");
+                envelope["signatures"] = other["signatures"].clone();
+            }),
+            Reason::BadSignature,
+        ),
+        ("predicate_with_more", predicate(&|predicate| predicate["more"] = json!(1)), Reason::MalformedManifest),
+        ("predicate_with_null", predicate(&|predicate| predicate["incident"] = json!(null)), Reason::MalformedManifest),
+        ("unknown_format", claim(&|statement| statement["predicateType"] = json!("v2")), Reason::UnknownFormat),
+        ("wrong_length", predicate(&|predicate| predicate["files"][0]["length"] = json!(7)), Reason::WrongLength),
+        ("wrong_digest", raw(&|members| text_of(members, "report.html", "a report", "a deport")), Reason::WrongDigest),
+        (
+            "replaced_record",
+            raw(&|members| text_of(members, "records/steps.jsonl", "4111", "4112")),
+            Reason::WrongDigest,
+        ),
+        ("malformed_note", noted("nothing"), Reason::MalformedNote),
+        (
+            "wrong_origin",
+            noted(&signed(&Checkpoint { origin: "another".to_owned(), ..ledger.checkpoint(size) })),
+            Reason::WrongOrigin,
+        ),
+        (
+            "malformed_checkpoint",
+            noted(&tracekeep_evidence::Note::sign("one line\n", &ledger.key).unwrap().to_string()),
+            Reason::MalformedCheckpoint,
+        ),
+        (
+            "checkpoint_by_other_key",
+            noted(&ledger.checkpoint(size).sign(&key_of(ledger.id, 8)).unwrap().to_string()),
+            Reason::UnknownSigner,
+        ),
+        ("checkpoint_flipped", text("checkpoint", "\n10\n", "\n11\n"), Reason::BadSignature),
+        ("older_checkpoint", noted(&signed(&ledger.checkpoint(size - 1))), Reason::WrongCheckpoint),
+        ("record_with_space", text("records/steps.jsonl", "{\"leaf\":", "{ \"leaf\":"), Reason::MalformedRecord),
+        (
+            "record_of_float",
+            text("records/steps.jsonl", "\"log_index\":1,", "\"log_index\":1.0,"),
+            Reason::MalformedRecord,
+        ),
+        (
+            "record_named_twice",
+            text("records/steps.jsonl", "\"log_index\":1,", "\"log_index\":1,\"log_index\":1,"),
+            Reason::MalformedRecord,
+        ),
+        (
+            "record_without_newline",
+            file(&|members| assert_eq!(members.get_mut("records/steps.jsonl").unwrap().pop(), Some(b'\n'))),
+            Reason::MalformedRecord,
+        ),
+        ("record_of_version", steps(&|lines| lines[0]["leaf"]["v"] = json!(2)), Reason::MalformedRecord),
+        (
+            "record_too_deep",
+            file(&|members| {
+                let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+                text_of(members, "records/steps.jsonl", "{\"q\":\"FRA-LIS\"}", &deep);
+            }),
+            Reason::MalformedRecord,
+        ),
+        ("wrong_ledger", steps(&|lines| lines[0]["leaf"]["ledger"] = json!("f".repeat(32))), Reason::WrongLedger),
+        ("beyond_checkpoint", steps(&|lines| lines[1]["log_index"] = json!(10)), Reason::BeyondCheckpoint),
+        ("reordered_records", steps(&|lines| lines.reverse()), Reason::Misordered),
+        ("record_twice", steps(&|lines| lines.insert(0, lines[0].clone())), Reason::Misordered),
+        (
+            "misfiled",
+            file(&|members| {
+                let moved = members.insert("records/traces.jsonl".to_owned(), Vec::new()).unwrap();
+                members.insert("records/other.jsonl".to_owned(), moved);
+            }),
+            Reason::Misfiled,
+        ),
+        ("wrong_commitment", text("records/steps.jsonl", "4111", "4112"), Reason::WrongCommitment),
+        (
+            "member_dropped",
+            steps(&|lines| drop(lines[0]["members"].as_array_mut().unwrap().pop())),
+            Reason::WrongCommitment,
+        ),
+        ("wrong_proof", steps(&|lines| lines[0]["leaf"]["seq"] = json!(7)), Reason::WrongProof),
+        ("proof_of_other_index", steps(&|lines| lines[0]["log_index"] = json!(2)), Reason::WrongProof),
+        ("record_dropped", steps(&|lines| drop(lines.remove(0))), Reason::WrongProof),
+        ("proof_of_other_size", text("proof.json", "\"size\":10", "\"size\":9"), Reason::WrongProof),
+        (
+            "proof_with_more",
+            text(
+                "proof.json",
+                "\"nodes\":[",
+                &*Box::leak(format!("\"nodes\":[\"{}\",", "0".repeat(64)).into_boxed_str()),
+            ),
+            Reason::WrongProof,
+        ),
+        ("malformed_proof", text("proof.json", "\"nodes\"", "\"hashes\""), Reason::MalformedProof),
+        (
+            "created_early",
+            predicate(&|predicate| predicate["created_at"] = json!(at(1).to_string())),
+            Reason::WrongCreatedAt,
+        ),
+        ("wrong_counts", predicate(&|predicate| predicate["counts"]["steps"] = json!(3)), Reason::WrongCounts),
+        ("wrong_totals", predicate(&|predicate| predicate["totals"]["cost_cents"] = json!("0.4")), Reason::WrongTotals),
+        ("wrong_runs", predicate(&|predicate| predicate["runs"][0]["unsealed"] = json!(0)), Reason::WrongRuns),
+        (
+            "wrong_completeness",
+            predicate(&|predicate| predicate["completeness"]["required"] = json!([])),
+            Reason::WrongCompleteness,
+        ),
+        (
+            "incomplete",
+            predicate(&|predicate| {
+                predicate["tenant_id"] = json!("");
+                predicate["completeness"]["missing"] = json!(["tenant_id"]);
+            }),
+            Reason::Incomplete,
+        ),
+        (
+            "withheld_unnamed",
+            predicate(&|predicate| predicate["withheld"] = json!([{"log_index": 1, "members": ["params"]}])),
+            Reason::WrongWithheld,
+        ),
+    ]
+}
+
+/// What a bundle can claim that its records do not bear out.
+fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'static str, Contents, Reason)> {
+    let changed = |of: &str, change: &dyn Fn(&mut Contents)| {
+        let mut contents = golden.iter().find(|(name, _)| *name == of).map(|(_, contents)| contents.clone()).unwrap();
+        change(&mut contents);
+        ledger.prove(&mut contents);
+        contents
+    };
+    let without = |log_index: u64| {
+        changed("evidence", &|contents| contents.records.retain(|record| record.log_index != log_index))
+    };
+    let erased = changed("evidence", &|contents| contents.records[1].left = None);
+    vec![
+        ("missing_entry", without(3), Reason::MissingEntry),
+        ("missing_first", without(0), Reason::MissingEntry),
+        (
+            "wrong_incident",
+            changed("evidence", &|contents| contents.incident.as_mut().unwrap().incident_id = "inc-2".to_owned()),
+            Reason::WrongIncident,
+        ),
+        ("wrong_created_at", changed("period", &|contents| contents.created_at = at(10)), Reason::WrongCreatedAt),
+        ("missing_leaf", changed("period", &|contents| drop(contents.leaves.remove(4))), Reason::MissingLeaf),
+        ("leaves_end_early", changed("period", &|contents| contents.leaves.truncate(7)), Reason::MissingLeaf),
+        ("leaves_begin_late", changed("period", &|contents| drop(contents.leaves.drain(..2))), Reason::MissingLeaf),
+        ("no_leaves", changed("period", &|contents| contents.leaves.clear()), Reason::MissingLeaf),
+        ("missing_run", changed("period", &|contents| contents.records.clear()), Reason::MissingRun),
+        (
+            "wrong_period",
+            changed("soc2", &|contents| contents.period = Some(Period { from: at(2), to: at(1) })),
+            Reason::WrongPeriod,
+        ),
+        ("unnamed_erasure", erased, Reason::UnnamedErasure),
+    ]
+}
+
+/// What a ledger can hold that is wrong in itself, and what is not.
+fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
+    let mut back = Ledger::new();
+    back.start("run-1");
+    back.step("run-1", 0, "success", "1");
+    back.entries[0].recorded_at = at(5);
+    let back = back.again();
+    let mut root = Ledger::new();
+    root.start("run-1");
+    root.seal("run-1", 0, 0, 0);
+    root.step("run-1", 0, "success", "1");
+    let mut sealed = root.entries[1].clone();
+    sealed.seq = 2;
+    let mut wrong_root = Ledger::new();
+    wrong_root.start("run-1");
+    wrong_root.step("run-1", 0, "success", "1");
+    wrong_root.entries.push(sealed);
+    let mut totals = Ledger::new();
+    totals.start("run-1");
+    totals.step("run-1", 0, "failure", "1");
+    totals.seal("run-1", 1, 1, 0);
+    let mut steps = Ledger::new();
+    steps.start("run-1");
+    steps.seal("run-1", 1, 1, 0);
+    // An erased run: of its entries nothing is left but the redaction that says so.
+    let mut erased = Ledger::new();
+    erased.start("run-1");
+    erased.step("run-1", 0, "success", "1");
+    erased.push(
+        "redaction",
+        "run-1",
+        r#"{"entries":2,"op":"erase_run","reason":"asked for","run_id":"run-1","steps":1,"traces":0}"#,
+    );
+    erased.entries[..2].iter_mut().for_each(|record| record.left = None);
+    // A step of which the ledger withholds params.
+    let mut redacted = Ledger::new();
+    redacted.start("run-1");
+    let step = redacted.step("run-1", 0, "success", r#"{"card":"4111"}"#);
+    let left = redacted.entries[1].left.clone().unwrap().without(&["params"]).unwrap();
+    let body = format!(
+        r#"{{"members":["params"],"op":"redact","reason":"a card","remainders":[{}],"replaces":[],"run_id":"run-1","step":0}}"#,
+        tracekeep_core::wire::to_json(&left)
+    );
+    redacted.push("redaction", "run-1", &body);
+    redacted.entries[step as usize].left = Some(left);
+    vec![
+        ("time_runs_back", back, Some(Reason::TimeRunsBack)),
+        ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
+        ("sealed_wrong_totals", totals, Some(Reason::WrongTotals)),
+        ("sealed_wrong_steps", steps, Some(Reason::WrongTotals)),
+        ("erased", erased, None),
+        ("redacted", redacted, None),
+    ]
+}
+
+#[test]
+fn each_reason_has_a_bundle_that_is_refused_for_it() {
+    let mut seen = BTreeSet::new();
+    for case in cases() {
+        let options = Options { old_checkpoint: case.old.as_deref().map(str::as_bytes) };
+        let report = verify(&case.bundle, &case.keys, &options);
+        let reasons: BTreeSet<Reason> = report.verdicts.iter().filter_map(|verdict| verdict.reason).collect();
+        match case.reason {
+            None => assert_eq!(report.outcome(), Outcome::Pass, "{}: {}", case.name, report.to_json()),
+            Some(reason) => {
+                assert!(reasons.contains(&reason), "{}: {}", case.name, report.to_json());
+                assert_ne!(report.outcome(), Outcome::Pass, "{}", case.name);
+                let others = BTreeSet::from([reason, Reason::NotChecked]);
+                assert!(reasons.is_subset(&others), "{}: {}", case.name, report.to_json());
+            }
+        }
+        seen.extend(reasons);
+    }
+    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !seen.contains(*reason)).collect();
+    assert!(missing.is_empty(), "reasons without a bundle: {missing:?}");
+}
+
+#[test]
+fn the_fixtures_are_those_in_the_tree() {
+    let folder = folder();
+    let writes = std::env::var_os("TRACEKEEP_WRITE_VECTORS").is_some();
+    if writes {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+    }
+    let mut rows = Vec::new();
+    for case in cases() {
+        let options = Options { old_checkpoint: case.old.as_deref().map(str::as_bytes) };
+        let report = verify(&case.bundle, &case.keys, &options);
+        let verdict = |aspect: &Aspect| {
+            let verdict = report.verdict(*aspect);
+            let remarks: Vec<_> = verdict.remarks.iter().map(|remark| remark.as_str()).collect();
+            let reason = verdict.reason.map(|reason| reason.as_str());
+            (aspect.as_str().to_owned(), json!([verdict.outcome.as_str(), reason, remarks]))
+        };
+        let verdicts: serde_json::Map<_, _> = Aspect::ALL.iter().map(verdict).collect();
+        let keys: Vec<_> = case.keys.iter().map(ToString::to_string).collect();
+        rows.push(json!({"name": case.name, "keys": keys, "old_checkpoint": case.old, "verdicts": verdicts}));
+        let path = folder.join(format!("{}.zip", case.name));
+        if writes {
+            fs::write(&path, &case.bundle).unwrap();
+        }
+        assert!(fs::read(&path).unwrap() == case.bundle, "{} is not what is made now", case.name);
+    }
+    let text = format!("{}\n", serde_json::to_string_pretty(&rows).unwrap());
+    let path = folder.join("cases.json");
+    if writes {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text, "vectors/bundles/cases.json is out of date");
+}
+
+#[test]
+fn what_is_required_is_refused_unless_it_is_forced() {
+    let ledger = story();
+    let mut contents = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
+    let missing = |contents: &Contents| match build(contents, &ledger.key) {
+        Err(tracekeep_evidence::bundle::BuildError::Incomplete(missing)) => missing,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(missing(&contents), ["debrief", "incident", "policy", "severity", "violation_at"]);
+    contents.incident = Some(incident_claims());
+    assert_eq!(missing(&contents), ["debrief"]);
+    contents.forced = true;
+    let report = verify(&build(&contents, &ledger.key).unwrap(), &ledger.public(), &Options::default());
+    assert_eq!(report.outcome(), Outcome::Pass);
+    assert!(report.to_json().as_str().contains("\"forced\""));
+    let mut empty = ledger.contents(Kind::Evidence, Vec::new());
+    empty.tenant_id = String::new();
+    empty.exported_by = String::new();
+    assert_eq!(missing(&empty), ["exported_by", "run", "tenant_id"]);
+    let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1"]));
+    soc2.controls = Some(Json::empty_object());
+    assert_eq!(missing(&soc2), ["period"]);
+}
+
+#[test]
+fn tens_of_thousands_of_members_are_refused_before_they_are_read() {
+    let members = vec![Stated::plain("x", b"hello"); 60_000];
+    let report = verify(&zip(&members), &[], &Options::default());
+    assert_eq!(report.verdict(Aspect::Integrity).reason, Some(Reason::TooManyMembers));
+}
