@@ -7,19 +7,19 @@ use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, P
 use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
-use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, MultiproofOf, Run,
-    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, MultiproofOf,
+    Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Outcome, Page, PageRequest,
-    Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Outcome, Page,
+    PageRequest, Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -99,7 +99,11 @@ impl HttpLedger {
             Err(error)
                 if matches!(
                     error.code(),
-                    "run_not_found" | "step_not_found" | "trace_not_found" | "baseline_not_found"
+                    "run_not_found"
+                        | "step_not_found"
+                        | "trace_not_found"
+                        | "baseline_not_found"
+                        | "incident_not_found"
                 ) =>
             {
                 Ok(None)
@@ -124,6 +128,12 @@ impl HttpLedger {
                 }
                 Op::Ack(op) => {
                     op.id.get_or_insert_with(|| self.source.ack_id());
+                }
+                Op::OpenIncident(op) => {
+                    op.incident_id.get_or_insert_with(|| self.source.incident_id());
+                }
+                Op::RecordExport(op) => {
+                    op.export_id.get_or_insert_with(|| self.source.export_id());
                 }
                 _ => {}
             }
@@ -369,6 +379,25 @@ impl LedgerStore for HttpLedger {
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         let path = Query::new().add("before", Some(before)).add("limit", Some(limit)).on("/api/v1/audit/due");
         Ok(self.get(&path)?.page()?.items)
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>> {
+        let path = format!("/api/v1/incidents/{}", segment(id.as_str()));
+        self.get_optional(&path)?.map(|answer| answer.read()).transpose()
+    }
+
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>> {
+        let filter = &query.filter;
+        let path = Query::new()
+            .add("status", filter.status)
+            .add("severity", filter.severity)
+            .add("run", filter.run.as_ref())
+            .add("from", filter.time.from())
+            .add("to", filter.time.to())
+            .order(query.order)
+            .page(&query.page)
+            .on("/api/v1/incidents");
+        self.get(&path)?.page()
     }
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {

@@ -9,9 +9,13 @@ use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
 use tracekeep_core::model::{AuditStatus, RunStatus};
-use tracekeep_core::view::{Head, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun};
+use tracekeep_core::view::{
+    Head, Held, Incident, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+};
 use tracekeep_core::wire::{Fields, Path, read_whole, to_json};
-use tracekeep_store::{CountsQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on};
+use tracekeep_store::{
+    CountsQuery, IncidentQuery, LedgerStore, Order, RunFilter, RunQuery, TraceQuery, TreeQuery, block_on,
+};
 
 use crate::context::walk;
 
@@ -26,6 +30,8 @@ pub struct Dump {
     pending: Vec<PendingRun>,
     due: Vec<PendingRun>,
     unsealed: Vec<UnsealedRun>,
+    incidents: Vec<Incident>,
+    holds: Vec<Held>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -61,7 +67,10 @@ impl Dump {
         let due = block_on(ledger.due_runs(Timestamp::MAX, 1_000)).expect("what is due is readable");
         let unsealed =
             block_on(ledger.unsealed_runs(Timestamp::MAX, 1_000)).expect("what waits for a seal is readable");
-        Self { ledger: ledger.ledger(), head, entries, run_counts, runs, pending, due, unsealed }
+        let query = IncidentQuery { order: Order::Oldest, ..IncidentQuery::default() };
+        let incidents = walk(1_000, |page| block_on(ledger.incidents(&IncidentQuery { page, ..query.clone() })));
+        let holds = walk(1_000, |page| block_on(ledger.holds(&page)));
+        Self { ledger: ledger.ledger(), head, entries, run_counts, runs, pending, due, unsealed, incidents, holds }
     }
 
     /// Checks what is readable against the log: hashes, numbers, counts, trees, and the wire's form of everything.
@@ -109,6 +118,9 @@ impl Dump {
             assert_eq!(run.run.entries, entries as u64, "a run counts its entries");
             run.check(&self.entries);
         }
+        for incident in &self.incidents {
+            reads_back(incident, 1);
+        }
         let known: usize =
             self.runs.iter().map(|run| run.run.run_id.as_str()).filter(|id| own.contains_key(*id)).count();
         let there = own.keys().filter(|run| !run.is_empty() && !erased.contains_key(*run));
@@ -134,6 +146,8 @@ impl Dump {
         same_items("entry", &self.entries, &other.entries);
         same_items("pending run", &self.pending, &other.pending);
         same_items("run that is due", &self.due, &other.due);
+        same_items("incident", &self.incidents, &other.incidents);
+        same_items("hold", &self.holds, &other.holds);
         assert_eq!(self.run_counts, other.run_counts, "the runs are as many");
         assert_eq!(self.runs.len(), other.runs.len(), "the runs are as many");
         for (a, b) in self.runs.iter().zip(&other.runs) {

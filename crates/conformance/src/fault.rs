@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
+    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Page, PageRequest, Receipt,
-    Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Page, PageRequest,
+    Receipt, Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -185,6 +185,14 @@ impl LedgerStore for FaultStore {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         self.inner.due_runs(before, limit).await
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>> {
+        self.inner.incident(id).await
+    }
+
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>> {
+        self.inner.incidents(query).await
     }
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {

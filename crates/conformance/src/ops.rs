@@ -107,3 +107,15 @@ pub(crate) fn baseline(name: &str, run: &str) -> Value {
 pub(crate) fn complete(run: &str) -> Value {
     json!({"op": "complete_run", "run_id": run, "status": "completed"})
 }
+
+pub(crate) fn incident(id: &str, run: &str) -> Value {
+    json!({"op": "open_incident", "incident_id": id, "run_id": run})
+}
+
+pub(crate) fn resolve(id: &str) -> Value {
+    json!({"op": "resolve_incident", "incident_id": id, "resolution": "fixed"})
+}
+
+pub(crate) fn export(id: &str) -> Value {
+    json!({"op": "record_export", "export_id": id, "kind": "evidence", "size": 1, "by": "anna"})
+}

@@ -116,6 +116,14 @@ id!(
     BaselineName
 );
 id!(
+    /// Names one incident within its ledger.
+    IncidentId
+);
+id!(
+    /// Names one export within its ledger.
+    ExportId
+);
+id!(
     /// An idempotency key: names one write, or one effect at the gate.
     Key
 );

@@ -119,5 +119,8 @@ pub const EXPECTED_COUNT_MAX: u32 = 1_000;
 /// Bytes of what an acknowledgement says went wrong (4 KiB), of either member.
 pub const ACK_TEXT_BYTES_MAX: u32 = 4 << 10;
 
+/// Bytes of what an incident says in words, and of its resolution (4 KiB), of either member.
+pub const INCIDENT_TEXT_BYTES_MAX: u32 = 4 << 10;
+
 /// Bytes of the findings that one verdict lists (2 MiB), so that a run whose names are long can still be sealed.
 pub const VERDICT_BYTES_MAX: u32 = 2 << 20;

@@ -2,6 +2,10 @@
 //!
 //! The same types are written by the server and read by the client, so neither can drift from the other.
 
+mod incident;
+
+pub use incident::Incident;
+
 use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
 use crate::id::{BaselineName, CorrelationId, RunId, TraceId};
@@ -52,7 +56,7 @@ object! {
         optional termination_reason: String,
         /// Free members of its completion.
         optional completion_metadata: JsonObject,
-        /// What it did that a policy forbids.
+        /// What it did that a policy forbids: as its completion states, else its first incident.
         optional violation: Violation,
         /// The hash of the plan.
         optional plan_hash: Hash,
@@ -408,4 +412,4 @@ object! {
     }
 }
 
-object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline, UnsealedRun);
+object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline, UnsealedRun, Incident);

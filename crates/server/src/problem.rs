@@ -203,6 +203,8 @@ pages!(
     "hash_mismatch",
     "held",
     "in_progress",
+    "incident_not_found",
+    "incident_open",
     "internal",
     "invalid_batch",
     "invalid_cursor",

@@ -64,6 +64,8 @@ pub(crate) const TABLES: &[Table] = &[
     table("slot", "named_by", &["named_by"], "named_by, run_no, id, occurred_at, filled_by"),
     table("hold", "log_index", &["log_index"], "log_index, run_no, tag, held"),
     table("baseline", "log_index", &["log_index"], "log_index, name, run_id"),
+    table("incident", "log_index", &["log_index"], "log_index, id, run_no, created_at, severity, status, resolved_by"),
+    table("export", "log_index", &["log_index"], "log_index, id, run_no"),
     table("erased_run", "run_no", &["run_no"], "run_no, log_index"),
     table("audit_fact", "log_index", &["log_index"], "log_index, run_no, kind, id, domain, action, at, status, n"),
     table(

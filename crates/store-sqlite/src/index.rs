@@ -11,7 +11,9 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::merkle::Tile;
 use tracekeep_store::Result;
 use tracekeep_store::plan::Change;
-use tracekeep_store::rows::{BaselineRow, HoldPlace, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
+use tracekeep_store::rows::{
+    BaselineRow, ExportRow, HoldPlace, HoldRow, IncidentRow, RunRow, SlotRow, StepRow, TraceRow,
+};
 
 use crate::audit;
 use crate::error::Said;
@@ -88,6 +90,8 @@ impl Index {
             }
             Change::Hold(row) => put_hold(conn, &row)?,
             Change::Baseline(row) => put_baseline(conn, &row)?,
+            Change::Incident(row) => put_incident(conn, &row)?,
+            Change::Export(row) => put_export(conn, &row)?,
             Change::Erased { run_no, run_id, log_index, before, .. } => {
                 self.erase(conn, run_no, &run_id, before.as_deref())?;
                 run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
@@ -128,6 +132,8 @@ impl Index {
             "DELETE FROM trace_count WHERE run_no = ?1",
             "DELETE FROM slot WHERE run_no = ?1",
             "DELETE FROM hold WHERE run_no = ?1",
+            "DELETE FROM incident WHERE run_no = ?1",
+            "DELETE FROM export WHERE run_no = ?1",
             "DELETE FROM audit_fact WHERE run_no = ?1",
             "DELETE FROM audit_action WHERE run_no = ?1",
         ] {
@@ -434,6 +440,29 @@ fn put_baseline(conn: &Connection, row: &BaselineRow) -> Result<()> {
     run(conn, "DELETE FROM baseline WHERE name = ?1", [row.name.as_str()])?;
     let sql = "INSERT INTO baseline (log_index, name, run_id) VALUES (?1, ?2, ?3)";
     run(conn, sql, (row.log_index, row.name.as_str(), row.run_id.as_str()))?;
+    Ok(())
+}
+
+fn put_incident(conn: &Connection, row: &IncidentRow) -> Result<()> {
+    let sql = "INSERT INTO incident (log_index, id, run_no, created_at, severity, status, resolved_by) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+               ON CONFLICT (log_index) DO UPDATE SET status = excluded.status, resolved_by = excluded.resolved_by";
+    let row = (
+        row.log_index,
+        row.incident_id.as_str(),
+        row.run_no,
+        row.created_at.as_nanos(),
+        row.severity.map(Numbered::number),
+        row.status.number(),
+        row.resolved_by,
+    );
+    run(conn, sql, row)?;
+    Ok(())
+}
+
+fn put_export(conn: &Connection, row: &ExportRow) -> Result<()> {
+    let sql = "INSERT INTO export (log_index, id, run_no) VALUES (?1, ?2, ?3)";
+    run(conn, sql, (row.log_index, row.export_id.as_str(), row.run_no))?;
     Ok(())
 }
 

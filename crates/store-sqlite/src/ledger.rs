@@ -9,17 +9,17 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step,
+    Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules, Ruling};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, Outcome, Page, PageRequest,
-    Receipt, Redaction, Report, Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery, TreeQuery, read,
-    retention,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Outcome, Page,
+    PageRequest, Receipt, Redaction, Report, Result, RunFilter, RunQuery, RunReport, Snapshot, Source, TraceQuery,
+    TreeQuery, read, retention,
 };
 
 use crate::error::io;
@@ -481,6 +481,14 @@ impl LedgerStore for SqliteLedger {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         self.readers.read(|view| read::due(view, before, limit))
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>> {
+        self.readers.read(|view| read::incident(view, id))
+    }
+
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>> {
+        self.readers.read(|view| read::incidents(view, query))
     }
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<tracekeep_core::view::Held>> {

@@ -8,10 +8,12 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{CorrelationId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
+use tracekeep_core::model::{IncidentStatus, Severity};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
 use tracekeep_store::rows::{
-    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, RunRow, SealedTotals, Slot, SlotRow, StepRow, TraceRow,
+    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, IncidentRow, IncidentState, RunRow, SealedTotals, Slot,
+    SlotRow, StepRow, TraceRow,
 };
 
 use crate::codec;
@@ -195,6 +197,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
         fold: state.fold,
         tree: state.tree,
         audit: AuditState { due: maybe_time(row, 14)?, ..state.audit },
+        incidents: state.incidents,
     })
 }
 
@@ -256,6 +259,29 @@ pub(crate) fn baseline(row: &Row<'_>) -> Result<BaselineRow> {
     Ok(BaselineRow { log_index: row.get(0).said()?, name: id(row, 1)?, run_id: id(row, 2)? })
 }
 
+/// The columns that [`incident`] reads.
+macro_rules! incident_columns {
+    () => {
+        "log_index, id, run_no, created_at, severity, status, resolved_by"
+    };
+}
+pub(crate) use incident_columns;
+
+/// An incident.
+pub(crate) fn incident(row: &Row<'_>) -> Result<IncidentRow> {
+    let severity: Option<i64> = row.get(4).said()?;
+    let severity = severity.map(|number| Severity::of(number).ok_or_else(|| corrupt("a stored severity is none")));
+    Ok(IncidentRow {
+        log_index: row.get(0).said()?,
+        incident_id: id(row, 1)?,
+        run_no: row.get(2).said()?,
+        created_at: time(row, 3)?,
+        severity: severity.transpose()?,
+        status: IncidentStatus::of(row.get(5).said()?).ok_or_else(|| corrupt("a stored status is none"))?,
+        resolved_by: row.get(6).said()?,
+    })
+}
+
 /// What is held or was: log_index, run_no, tag, held.
 pub(crate) fn hold(row: &Row<'_>) -> Result<HoldRow> {
     let place = match (row.get(1).said()?, row.get(2).said()?) {
@@ -283,6 +309,7 @@ struct State {
     tree: Frontier,
     /// All of it but `due`.
     audit: AuditState,
+    incidents: IncidentState,
     tags: Vec<String>,
 }
 
@@ -308,9 +335,10 @@ pub(crate) fn state(row: &RunRow) -> Vec<u8> {
         maybe(at.map(|at| at.as_nanos().to_be_bytes()));
     }
     let audit = row.audit;
-    for word in [audit.cleared_by, audit.verdict_by] {
+    for word in [audit.cleared_by, audit.verdict_by, row.incidents.first] {
         maybe(word.map(u64::to_be_bytes));
     }
+    out.extend_from_slice(&row.incidents.open.to_be_bytes());
     for word in [audit.expectations, audit.acks, audit.open] {
         out.extend_from_slice(&word.to_be_bytes());
     }
@@ -343,6 +371,7 @@ impl State {
         let mut time = || Some(reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed())));
         let (root_ended_at, unsealed_at) = (time()?, time()?);
         let (cleared_by, verdict_by) = (reader.maybe()?, reader.maybe()?);
+        let incidents = IncidentState { first: reader.maybe()?, open: reader.word()? };
         let (expectations, acks, open) = (reader.half()?, reader.half()?, reader.half()?);
         let is_pending = reader.byte()? != 0;
         let audit = AuditState { expectations, acks, open, due: None, cleared_by, verdict_by, is_pending };
@@ -369,6 +398,7 @@ impl State {
             fold,
             tree,
             audit,
+            incidents,
             tags,
         })
     }

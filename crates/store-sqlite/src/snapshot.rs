@@ -8,22 +8,24 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
 use tracekeep_core::model::RunStatus;
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, StepRow,
+    TraceRow,
 };
 use tracekeep_store::words::Words;
-use tracekeep_store::{Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
+use tracekeep_store::{IncidentIndex, Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
 
 use crate::audit;
 use crate::error::{Said, corrupt};
 use crate::index::{self, Index};
 use crate::rows::{
-    self, RunNames, TypeNames, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns,
+    self, RunNames, TypeNames, entry_columns, entry_header_columns, incident_columns, run_columns, slot_columns,
+    trace_columns,
 };
 use crate::statement::{Kept, many, one, value};
 use crate::text;
@@ -172,6 +174,22 @@ const TRACES_BY_TAG: Queries = stretch!(
     "g.occurred_at",
     "g.log_index"
 );
+
+macro_rules! incidents {
+    ($index:literal, $where:literal) => {
+        stretch!(
+            concat!("SELECT ", incident_columns!(), " FROM incident INDEXED BY ", $index),
+            $where,
+            "created_at",
+            "log_index"
+        )
+    };
+}
+
+const INCIDENTS: Queries = incidents!("incident_by_time", "");
+const INCIDENTS_BY_STATUS: Queries = incidents!("incident_by_status", "status = ?4 AND");
+const INCIDENTS_BY_SEVERITY: Queries = incidents!("incident_by_severity", "severity = ?4 AND");
+const INCIDENTS_BY_RUN: Queries = incidents!("incident_by_run", "run_no = ?4 AND");
 
 const MISSING: Queries = stretch!(
     concat!("SELECT ", slot_columns!(), " FROM slot INDEXED BY slot_missing"),
@@ -373,6 +391,27 @@ impl Snapshot for View<'_> {
     fn is_baseline(&self, run_id: &RunId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM baseline INDEXED BY baseline_by_run WHERE run_id = ?1)";
         value(self.conn, sql, [run_id.as_str()])
+    }
+
+    fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRow>> {
+        let sql = concat!("SELECT ", incident_columns!(), " FROM incident WHERE id = ?1");
+        one(self.conn, sql, [id.as_str()], rows::incident)
+    }
+
+    fn incidents(&self, index: IncidentIndex, wanted: Stretch) -> Result<Vec<IncidentRow>> {
+        let read = |queries: Queries, attributes: &[&dyn ToSql]| {
+            stretch(self.conn, &queries, wanted, attributes, rows::incident)
+        };
+        match index {
+            IncidentIndex::All => read(INCIDENTS, &[]),
+            IncidentIndex::Status(status) => read(INCIDENTS_BY_STATUS, &[&status.number()]),
+            IncidentIndex::Severity(severity) => read(INCIDENTS_BY_SEVERITY, &[&severity.number()]),
+            IncidentIndex::Run(run_no) => read(INCIDENTS_BY_RUN, &[&place(run_no)]),
+        }
+    }
+
+    fn export(&self, id: &ExportId) -> Result<Option<u64>> {
+        one(self.conn, "SELECT log_index FROM export WHERE id = ?1", [id.as_str()], |row| row.get(0).said())
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

@@ -1,7 +1,7 @@
 //! The numbers under which words are stored. They can never change; docs/format/sqlite.md lists them.
 
 use tracekeep_audit::Last;
-use tracekeep_core::model::{AckStatus, AuditStatus, Kind, RunStatus, Source, TraceStatus};
+use tracekeep_core::model::{AckStatus, AuditStatus, IncidentStatus, Kind, RunStatus, Severity, Source, TraceStatus};
 use tracekeep_store::rows::FactKind;
 
 /// A word that is stored as a number.
@@ -45,9 +45,12 @@ numbered!(Kind {
     Kind::Status = 9,
     Kind::Verdict = 10,
     Kind::Sealed = 11,
+    Kind::Incident = 12,
+    Kind::IncidentResolved = 13,
     Kind::Hold = 14,
     Kind::Baseline = 15,
     Kind::Redaction = 16,
+    Kind::Export = 17,
     Kind::HoldReleased = 20,
     Kind::AuditCleared = 19,
 });
@@ -62,6 +65,10 @@ numbered!(RunStatus {
 });
 
 numbered!(TraceStatus { TraceStatus::Ok = 0, TraceStatus::Error = 1, TraceStatus::Open = 2 });
+
+numbered!(Severity { Severity::Low = 0, Severity::Medium = 1, Severity::High = 2, Severity::Critical = 3 });
+
+numbered!(IncidentStatus { IncidentStatus::Open = 0, IncidentStatus::Resolved = 1 });
 
 numbered!(FactKind { FactKind::Expectation = 0, FactKind::Ack = 1, FactKind::Status = 2 });
 
@@ -97,6 +104,8 @@ mod tests {
         check(RunStatus::ALL);
         check(TraceStatus::ALL);
         check(&[FactKind::Expectation, FactKind::Ack, FactKind::Status]);
+        check(Severity::ALL);
+        check(IncidentStatus::ALL);
         check(AckStatus::ALL);
         check(AuditStatus::ALL);
         check(Last::ALL);

@@ -200,6 +200,16 @@ fn fill_in(op: &mut Op, source: &Source) {
         Op::Ack(op) => {
             op.id.get_or_insert_with(|| source.ack_id());
         }
+        Op::OpenIncident(op) => {
+            op.incident_id.get_or_insert_with(|| source.incident_id());
+            op.created_at.get_or_insert_with(|| source.now());
+        }
+        Op::ResolveIncident(op) => {
+            op.resolved_at.get_or_insert_with(|| source.now());
+        }
+        Op::RecordExport(op) => {
+            op.export_id.get_or_insert_with(|| source.export_id());
+        }
         Op::EnsureRun(_)
         | Op::SealRun(_)
         | Op::DescribeRun(_)

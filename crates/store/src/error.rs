@@ -93,6 +93,8 @@ codes! {
     ExpectationNotFound = "expectation_not_found", NotFound;
     /// The name stands for no run.
     BaselineNotFound = "baseline_not_found", NotFound;
+    /// No incident of that id.
+    IncidentNotFound = "incident_not_found", NotFound;
     /// The parent that a trace names does not exist in the run.
     ParentNotFound = "parent_not_found", NotFound;
     /// No entry at that log index, or no tree of that size.
@@ -105,6 +107,8 @@ codes! {
     RunRunning = "run_running", Conflict;
     /// A legal hold keeps the run.
     Held = "held", Conflict;
+    /// An incident of the run is open.
+    IncidentOpen = "incident_open", Conflict;
     /// What is to be let go of was never held.
     NotHeld = "not_held", NotFound;
     /// The run was erased: nothing of it can be read.

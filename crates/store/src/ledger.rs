@@ -6,16 +6,18 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
+    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{
+    CompareQuery, CountsQuery, IncidentQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery,
+};
 use crate::receipt::Receipt;
 use crate::report::Report;
 use crate::retention::{GcReport, GcRequest};
@@ -145,6 +147,12 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
     /// returns, however many runs are pending.
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
+    /// An incident; `None` where it is unknown, or its run was erased.
+    async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>>;
+
+    /// Incidents by (created_at, log index).
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>>;
+
     /// What is held now, in the order in which it came to be.
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>>;
 

@@ -48,8 +48,8 @@ pub use gate::{
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{
-    Between, CompareQuery, CountsQuery, Order, Page, PageRequest, RunFilter, RunIndex, RunQuery, RunSort, TraceFilter,
-    TraceQuery, TreeQuery,
+    Between, CompareQuery, CountsQuery, IncidentFilter, IncidentIndex, IncidentQuery, Order, Page, PageRequest,
+    RunFilter, RunIndex, RunQuery, RunSort, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use receipt::{OpReceipt, Receipt, Recorded, Told};
 pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};

@@ -1,7 +1,9 @@
 //! Queries, pages and cursors.
 
+mod incidents;
 mod runs;
 
+pub use incidents::{IncidentFilter, IncidentIndex, IncidentQuery};
 pub use runs::{Between, RunFilter, RunIndex, RunQuery, RunSort};
 
 use tracekeep_core::TimeRange;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tracekeep_audit::{ActionFold, Event, ExpectationFact, Said};
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::id::{BaselineName, CorrelationId, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, CorrelationId, ExportId, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
-use tracekeep_core::model::{Kind, Op, RunStatus, Source, TraceStatus};
+use tracekeep_core::model::{IncidentStatus, Kind, Op, RunStatus, Severity, Source, TraceStatus};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_core::{Invalid, Leaf, Timestamp};
 
@@ -128,6 +128,17 @@ pub struct RunRow {
     pub tree: Frontier,
     /// Its audit.
     pub audit: AuditState,
+    /// Its incidents.
+    pub incidents: IncidentState,
+}
+
+/// What is kept of a run's incidents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IncidentState {
+    /// The entry of the first one: what it says is what the run violated, unless its completion says it.
+    pub first: Option<u64>,
+    /// How many are open: while there is one, the run is not let go of.
+    pub open: u64,
 }
 
 /// What is kept of a run's audit.
@@ -286,6 +297,36 @@ pub struct HoldRow {
     pub log_index: u64,
     /// Whether it is held.
     pub held: bool,
+}
+
+/// What is kept of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentRow {
+    /// Its id.
+    pub incident_id: IncidentId,
+    /// The entry that opened it.
+    pub log_index: u64,
+    /// The run that caused it.
+    pub run_no: Option<u64>,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// Where it stands.
+    pub status: IncidentStatus,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// The entry that says how it ended.
+    pub resolved_by: Option<u64>,
+}
+
+/// What is kept of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportRow {
+    /// Its id.
+    pub export_id: ExportId,
+    /// Its entry.
+    pub log_index: u64,
+    /// The run that the entry is of.
+    pub run_no: Option<u64>,
 }
 
 /// The latest fact on a name.

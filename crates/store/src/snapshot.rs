@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use tracekeep_core::TimeRange;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::model::{RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
-use crate::query::{Order, RunIndex};
+use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, StepRow,
+    TraceRow,
 };
 use crate::words::Words;
 
@@ -108,6 +109,12 @@ pub trait Snapshot {
     fn baselines(&self, after: Option<u64>, limit: u32) -> Result<Vec<BaselineRow>>;
     /// Whether a name stands for the run.
     fn is_baseline(&self, run_id: &RunId) -> Result<bool>;
+    /// An incident.
+    fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRow>>;
+    /// Incidents in the order of an index: (created_at, log index).
+    fn incidents(&self, index: IncidentIndex, stretch: Stretch) -> Result<Vec<IncidentRow>>;
+    /// The log index of the entry of an export.
+    fn export(&self, id: &ExportId) -> Result<Option<u64>>;
     /// The entry that described a run under a topic.
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;
 

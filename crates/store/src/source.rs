@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracekeep_core::Timestamp;
-use tracekeep_core::id::{AckId, CorrelationId, ExpectationId, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{AckId, CorrelationId, ExpectationId, ExportId, IncidentId, LedgerId, RunId, TraceId};
 
 /// A source of time and randomness.
 pub trait Sources: Send + Sync + 'static {
@@ -98,6 +98,18 @@ impl Source {
     #[must_use]
     pub fn ack_id(&self) -> AckId {
         AckId::new(format!("ack-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
+    }
+
+    /// A new incident's id: `inc-` + UUIDv7.
+    #[must_use]
+    pub fn incident_id(&self) -> IncidentId {
+        IncidentId::new(format!("inc-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
+    }
+
+    /// A new export's id: `export-` + UUIDv7.
+    #[must_use]
+    pub fn export_id(&self) -> ExportId {
+        ExportId::new(format!("export-{}", self.uuid_v7())).expect("invariant: a UUID is visible ASCII")
     }
 
     /// A new correlation id: UUIDv4.

@@ -30,6 +30,7 @@
 mod audit;
 mod batch;
 mod idempotency;
+mod incidents;
 mod open;
 mod replay;
 mod retention;
@@ -40,6 +41,7 @@ mod tree;
 pub use audit::Audit;
 pub use batch::{BatchBuilder, TraceStoreExt};
 pub use idempotency::{Effect, IdempotencyGate, Once};
+pub use incidents::Incidents;
 pub use open::Tracekeep;
 pub use replay::{How, Replay, Replayed};
 pub use runs::RunStore;
@@ -57,15 +59,19 @@ pub use tracekeep_core::compare::{
     Obstacle, Part, Verdict,
 };
 pub use tracekeep_core::hash::{Hash, hash_request};
-pub use tracekeep_core::id::{AckId, BaselineName, CorrelationId, ExpectationId, Key, LedgerId, RunId, TraceId};
+pub use tracekeep_core::id::{
+    AckId, BaselineName, CorrelationId, ExpectationId, ExportId, IncidentId, Key, LedgerId, RunId, TraceId,
+};
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
     Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, Expect, FinalStatus, HoldOn,
-    JsonObject, Op, RecordStep, RecordTrace, Redacted, RedactedCounts, ReplayBehavior, RunStatus, SetBaseline,
-    StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redacted, RedactedCounts, ReplayBehavior,
+    ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
-pub use tracekeep_core::view::{Baseline, Erasure, Held, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode};
+pub use tracekeep_core::view::{
+    Baseline, Erasure, Held, Incident, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
+};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
 pub use tracekeep_store::gate::{
     Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore,
@@ -73,8 +79,8 @@ pub use tracekeep_store::gate::{
 };
 pub use tracekeep_store::{
     AuditStore, Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, DurabilityError, Error,
-    ErrorKind, GcReport, GcRequest, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page,
-    PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result, RunFilter, RunQuery, RunReport, RunSort,
-    StoreDurabilityMode, TraceFilter, TraceQuery, TreeQuery,
+    ErrorKind, GcReport, GcRequest, IncidentFilter, IncidentQuery, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt,
+    Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result, RunFilter,
+    RunQuery, RunReport, RunSort, StoreDurabilityMode, TraceFilter, TraceQuery, TreeQuery,
 };
 pub use tracekeep_store_sqlite::{Options, SqliteLedger};

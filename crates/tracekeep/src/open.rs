@@ -13,6 +13,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 use crate::audit::Audit;
 use crate::batch::BatchBuilder;
 use crate::idempotency::IdempotencyGate;
+use crate::incidents::Incidents;
 use crate::replay::Replay;
 use crate::runs::RunStore;
 use crate::traces::TraceStore;
@@ -113,6 +114,12 @@ impl Tracekeep {
     #[must_use]
     pub fn audit(&self) -> Audit {
         Audit::new(Arc::new(LedgerAudit::new(Arc::clone(&self.ledger), self.durability)))
+    }
+
+    /// What went wrong, and how it ended.
+    #[must_use]
+    pub fn incidents(&self) -> Incidents {
+        Incidents::new(Arc::clone(&self.ledger))
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod idem;
+mod incidents;
 mod log;
 mod matches;
 mod record;
@@ -55,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
         Command::Audit { command } => audit::audit(&config, command),
         Command::Replay { command } => replay::replay(&config, command),
+        Command::Incidents { command } => incidents::incidents(&config, command),
         Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),

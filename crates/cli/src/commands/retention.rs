@@ -136,7 +136,7 @@ fn said(config: &Config, report: &GcReport) -> Outcome {
 }
 
 /// Who asks, as the system names them.
-fn user() -> Option<String> {
+pub(super) fn user() -> Option<String> {
     let named = |name: &str| std::env::var(name).ok().filter(|user| (1..=256).contains(&user.len()));
     named("USER").or_else(|| named("LOGNAME"))
 }

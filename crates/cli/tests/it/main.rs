@@ -6,6 +6,7 @@ mod bundle;
 mod diff;
 mod help;
 mod idem;
+mod incidents;
 mod look;
 mod record;
 mod replay;

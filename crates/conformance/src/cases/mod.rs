@@ -20,6 +20,7 @@ mod erase;
 mod faults;
 mod find;
 mod holds;
+mod incidents;
 mod indices;
 mod keys;
 mod limits;
@@ -51,6 +52,7 @@ pub const CASES: &[&[Case]] = &[
     faults::CASES,
     find::CASES,
     holds::CASES,
+    incidents::CASES,
     indices::CASES,
     keys::CASES,
     limits::CASES,

@@ -91,6 +91,9 @@ fn op() -> impl Strategy<Value = Value> {
         2 => plain("reconcile"),
         1 => plain("clear_audit"),
         1 => baseline(),
+        2 => incident(),
+        2 => resolve(),
+        1 => export(),
     ]
 }
 
@@ -168,6 +171,37 @@ fn hold() -> impl Strategy<Value = Value> {
 fn baseline() -> impl Strategy<Value = Value> {
     (run(), one_of(&["a", "b"]), maybe(one_of(&["good"])))
         .prop_map(|(run, name, reason)| json!({"op": "set_baseline", "run_id": run, "name": name, "reason": reason}))
+}
+
+/// Incidents of runs and of none, now and then with a step that is or is not there.
+fn incident() -> impl Strategy<Value = Value> {
+    let run = prop_oneof![3 => run().prop_map(Value::from), 1 => Just(Value::Null)];
+    let step = maybe((0..6u32).prop_map(Value::from));
+    (0..4u8, run, maybe(one_of(&["low", "high"])), step, maybe(time())).prop_map(|(id, run, severity, step, at)| {
+        let step = if run.is_null() { Value::Null } else { step };
+        json!({
+            "op": "open_incident", "incident_id": format!("i{id}"), "run_id": run, "severity": severity,
+            "violation_step_index": step, "created_at": at, "policy_id": "p",
+        })
+    })
+}
+
+fn resolve() -> impl Strategy<Value = Value> {
+    (0..4u8, one_of(&["fixed", "fixed", "wrong"])).prop_map(
+        |(id, resolution)| json!({"op": "resolve_incident", "incident_id": format!("i{id}"), "resolution": resolution}),
+    )
+}
+
+fn export() -> impl Strategy<Value = Value> {
+    let of = prop_oneof![
+        run().prop_map(|run| json!({ "run_id": run })),
+        (0..4u8).prop_map(|id| json!({ "incident_id": format!("i{id}") })),
+        Just(json!({"period": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}})),
+    ];
+    (0..4u8, of, prop_oneof![4 => Just(1), 1 => Just(1_000_000)]).prop_map(|(id, of, size)| {
+        let export = json!({"op": "record_export", "export_id": format!("x{id}"), "kind": "evidence", "by": "u"});
+        with(with(export, of), json!({ "size": size }))
+    })
 }
 
 fn ensure() -> impl Strategy<Value = Value> {

@@ -23,14 +23,27 @@ pub struct Model {
     holds: BTreeMap<String, (u64, bool)>,
     /// What names stand for: the latest entry that says so.
     pub(super) baselines: BTreeMap<String, u64>,
+    /// Incidents: the entry, the run, and the entry that says how it ended.
+    pub(super) incidents: BTreeMap<String, IncidentState>,
+    /// Exports: the entry.
+    exports: BTreeMap<String, u64>,
     keys: BTreeMap<String, (u64, Vec<u64>)>,
     clock: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct IncidentState {
+    pub(super) at: u64,
+    pub(super) run: Option<String>,
+    pub(super) resolved: Option<u64>,
 }
 
 /// An entry: the op as it was sent, nulls dropped and defaults filled in, and the size that its batch left.
 #[derive(Clone, Debug)]
 pub(super) struct Logged {
     pub(super) op: Value,
+    /// The run that it is an entry of.
+    run: Option<String>,
     batch_end: u64,
 }
 
@@ -72,6 +85,8 @@ impl Default for Model {
             erased: BTreeMap::new(),
             holds: BTreeMap::new(),
             baselines: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            exports: BTreeMap::new(),
             keys: BTreeMap::new(),
             clock: i64::MIN,
         }
@@ -106,7 +121,7 @@ impl Model {
         if let Some(key) = key {
             let used = ops.iter().zip(&done).filter(|(op, _)| !is_moved(op));
             let used: Vec<u64> = used.map(|(_, (_, entry))| *entry).collect();
-            next.log.push(Logged { op: json!({"op": "key"}), batch_end: 0 });
+            next.log.push(Logged { op: json!({"op": "key"}), run: None, batch_end: 0 });
             next.keys.insert(key.to_owned(), (next.log.len() as u64, used));
         }
         let end = next.log.len() as u64;
@@ -161,9 +176,7 @@ impl Model {
 
     /// Whether an entry stands in front of the one that erased its run.
     fn is_erased(&self, at: u64) -> bool {
-        let entry = self.entry(at);
-        // What a name stands for is an entry of no run.
-        let run = entry.op["run_id"].as_str().filter(|_| entry.op["op"] != "set_baseline");
+        let run = self.entry(at).run.as_ref();
         run.and_then(|run| self.erased.get(run)).is_some_and(|by| at < *by)
     }
 
@@ -176,17 +189,16 @@ impl Model {
         let on = format!("{run:?} {tag:?}");
         let holds = op["op"] == "hold";
         match self.holds.get(&on) {
-            Some((at, true)) if holds => return self.same(op, *at),
+            // What an incident holds may be held for another reason, too.
+            Some((at, true)) if holds && self.entry(*at).op["op"] == "hold" => return self.same(op, *at),
             Some((at, false)) if !holds => return Ok((false, *at)),
             None if !holds => return Err("not_held"),
+            Some(_) if !holds && run.is_some_and(|run| self.has_open(run)) => return Err("incident_open"),
             _ => {}
         }
         let at = match run {
             Some(run) => self.append(run, op),
-            None => {
-                self.log.push(Logged { op: op.clone(), batch_end: 0 });
-                self.log.len() as u64 - 1
-            }
+            None => self.append_unowned(op),
         };
         self.holds.insert(on, (at, holds));
         Ok((true, at))
@@ -204,10 +216,87 @@ impl Model {
         if self.runs.get(run).ok_or("run_not_found")?.completed.is_none() {
             return Err("run_running");
         }
-        let at = self.log.len() as u64;
+        let at = self.append_unowned(op);
         self.baselines.insert(name.to_owned(), at);
-        self.log.push(Logged { op: op.clone(), batch_end: 0 });
         Ok((true, at))
+    }
+
+    fn has_open(&self, run: &str) -> bool {
+        self.incidents.values().any(|incident| incident.run.as_deref() == Some(run) && incident.resolved.is_none())
+    }
+
+    /// Opens an incident, which holds its run, or says how one ended, or that one was handed out.
+    fn incident(&mut self, op: &Value, now: &Now) -> Done {
+        let known = op["incident_id"].as_str().and_then(|id| self.incidents.get(id)).cloned();
+        match op["op"].as_str() {
+            Some("open_incident") => {
+                if let Some(known) = known {
+                    return self.same(op, known.at);
+                }
+                let run_id = op["run_id"].as_str();
+                if let Some(run_id) = run_id {
+                    let run = self.runs.get(run_id).ok_or("run_not_found")?;
+                    let there = op["violation_step_index"].as_u64().is_none_or(|index| run.steps.contains_key(&index));
+                    if !there && run.open().is_err() {
+                        return Err("step_not_found");
+                    }
+                }
+                let created_at = op["created_at"].as_str().map_or(now.clock, nanos);
+                let settled = timed(op, "created_at", created_at);
+                let at = self.append_to(run_id, &settled);
+                if let Some(run_id) = run_id {
+                    let held =
+                        self.holds.entry(format!("{:?} {:?}", Some(run_id), None::<&str>)).or_insert((at, false));
+                    if !held.1 {
+                        *held = (at, true);
+                    }
+                }
+                let id = op["incident_id"].as_str().expect("an id").to_owned();
+                self.incidents.insert(id, IncidentState { at, run: run_id.map(str::to_owned), resolved: None });
+                Ok((true, at))
+            }
+            Some("resolve_incident") => {
+                let known = known.ok_or("incident_not_found")?;
+                if let Some(at) = known.resolved {
+                    return self.same(op, at);
+                }
+                let settled =
+                    if op.get("resolved_at").is_none() { timed(op, "resolved_at", now.clock) } else { op.clone() };
+                let at = self.append_to(known.run.as_deref(), &settled);
+                self.incidents.get_mut(op["incident_id"].as_str().expect("an id")).expect("known").resolved = Some(at);
+                Ok((true, at))
+            }
+            _ => {
+                let id = op["export_id"].as_str().expect("an id");
+                if let Some(at) = self.exports.get(id) {
+                    return self.same(op, *at);
+                }
+                if op["size"].as_u64() > Some(self.log.len() as u64) {
+                    return Err("number_out_of_range");
+                }
+                let run = match (op["run_id"].as_str(), op.get("incident_id")) {
+                    (Some(run), _) if !self.runs.contains_key(run) => return Err("run_not_found"),
+                    (Some(run), _) => Some(run.to_owned()),
+                    (None, Some(_)) => known.ok_or("incident_not_found")?.run,
+                    (None, None) => None,
+                };
+                let at = self.append_to(run.as_deref(), op);
+                self.exports.insert(id.to_owned(), at);
+                Ok((true, at))
+            }
+        }
+    }
+
+    fn append_to(&mut self, run: Option<&str>, op: &Value) -> u64 {
+        match run {
+            Some(run) => self.append(run, op),
+            None => self.append_unowned(op),
+        }
+    }
+
+    fn append_unowned(&mut self, op: &Value) -> u64 {
+        self.log.push(Logged { op: op.clone(), run: None, batch_end: 0 });
+        self.log.len() as u64 - 1
     }
 
     fn erase(&mut self, op: &Value, run_id: &str, run: &RunState) -> Done {
@@ -222,6 +311,8 @@ impl Model {
         }
         let at = self.append(run_id, op);
         self.runs.remove(run_id);
+        self.incidents.retain(|_, incident| incident.run.as_deref() != Some(run_id));
+        self.exports.retain(|_, at| self.log[usize::try_from(*at).expect("small")].run.as_deref() != Some(run_id));
         self.erased.insert(run_id.to_owned(), at);
         Ok((true, at))
     }
@@ -232,6 +323,9 @@ impl Model {
         }
         if let Some(by) = op["run_id"].as_str().and_then(|run| self.erased.get(run)) {
             return if op["op"] == "erase_run" { Ok((false, *by)) } else { Err("erased") };
+        }
+        if ["open_incident", "resolve_incident", "record_export"].iter().any(|name| op["op"] == **name) {
+            return self.incident(op, now);
         }
         if op["op"] == "hold" || op["op"] == "release_hold" {
             return self.hold(op);
@@ -280,7 +374,7 @@ impl Model {
     }
 
     pub(super) fn append(&mut self, run_id: &str, op: &Value) -> u64 {
-        self.log.push(Logged { op: op.clone(), batch_end: 0 });
+        self.log.push(Logged { op: op.clone(), run: Some(run_id.to_owned()), batch_end: 0 });
         self.state(run_id).entries += 1;
         self.log.len() as u64 - 1
     }
@@ -400,7 +494,7 @@ impl Model {
 }
 
 impl RunState {
-    fn open(&self) -> Result<(), &'static str> {
+    pub(super) fn open(&self) -> Result<(), &'static str> {
         if self.completed.is_some() && !self.otlp { Err("sealed") } else { Ok(()) }
     }
 
@@ -469,6 +563,8 @@ fn equal(sent: &Value, recorded: &Value) -> bool {
     let generated: &[&str] = match sent["op"].as_str() {
         Some("start_run") => &["started_at"],
         Some("record_step" | "record_trace") => &["occurred_at"],
+        Some("open_incident") => &["created_at"],
+        Some("resolve_incident") => &["resolved_at"],
         _ => &[],
     };
     let unsaid = |name: &str| name == "received_at" || generated.contains(&name) && sent.get(name).is_none();

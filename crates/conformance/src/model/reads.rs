@@ -3,11 +3,15 @@
 use serde_json::Value;
 use tracekeep_core::amount::Cost;
 use tracekeep_core::hash::plan_hash;
-use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::id::RunId;
+use tracekeep_core::model::{IncidentStatus, RunStatus, Severity, TraceStatus};
 use tracekeep_core::{TimeRange, Timestamp};
-use tracekeep_store::{Between, Order, RunFilter, RunQuery, RunSort, TraceFilter, TraceQuery, TreeQuery, block_on};
+use tracekeep_store::{
+    Between, IncidentFilter, IncidentQuery, Order, RunFilter, RunQuery, RunSort, TraceFilter, TraceQuery, TreeQuery,
+    block_on,
+};
 
-use super::decide::{Model, RunState, TraceState};
+use super::decide::{Model, RunState, TraceState, nanos};
 use crate::cases::seals::expected;
 use crate::context::{Context, drawn, walk};
 use crate::ops::run_id;
@@ -34,6 +38,7 @@ impl Model {
             let found = block_on(cx.ledger().baseline(&name)).expect("readable").expect("it was set");
             assert_eq!((found.log_index, Some(found.run_id.as_str())), (*at, self.entry(*at).op["run_id"].as_str()));
         }
+        self.check_incidents(cx);
         for (id, by) in &self.erased {
             let error = block_on(cx.ledger().run(&run_id(id))).expect_err("an erased run");
             assert_eq!(
@@ -45,6 +50,37 @@ impl Model {
         for (id, run) in &self.runs {
             self.check_run(cx, id, run);
             self.check_traces(cx, id, run);
+        }
+    }
+
+    #[track_caller]
+    fn check_incidents(&self, cx: &Context) {
+        for (id, known) in &self.incidents {
+            let id = tracekeep_core::id::IncidentId::new(id.as_str()).expect("an id");
+            let found = block_on(cx.ledger().incident(&id)).expect("readable").expect("it was opened");
+            assert_eq!((found.log_index, found.resolved_log_index), (known.at, known.resolved));
+            assert_eq!(found.run_id.as_ref().map(RunId::as_str), known.run.as_deref());
+        }
+        let check = |filter: IncidentFilter, fits: &dyn Fn(&Value, bool) -> bool| {
+            let fit = self.incidents.values().filter(|known| fits(&self.entry(known.at).op, known.resolved.is_some()));
+            let mut wanted: Vec<_> =
+                fit.map(|known| (nanos(&text(&self.entry(known.at).op["created_at"])), known.at)).collect();
+            wanted.sort_unstable();
+            let query = IncidentQuery { filter, order: Order::Oldest, ..IncidentQuery::default() };
+            let found = walk(2, |page| block_on(cx.ledger().incidents(&IncidentQuery { page, ..query.clone() })));
+            let found: Vec<_> = found.iter().map(|found| (found.created_at.as_nanos(), found.log_index)).collect();
+            assert_eq!(found, wanted, "{query:?}");
+        };
+        let f = IncidentFilter::default;
+        check(f(), &|_, _| true);
+        for status in IncidentStatus::ALL {
+            let resolved = *status == IncidentStatus::Resolved;
+            check(IncidentFilter { status: Some(*status), ..f() }, &|_, ended| ended == resolved);
+            let both = IncidentFilter { status: Some(*status), severity: Some(Severity::High), ..f() };
+            check(both, &|op, ended| ended == resolved && op["severity"] == "high");
+        }
+        for run in ["r0", "o"] {
+            check(IncidentFilter { run: Some(run_id(run)), ..f() }, &|op, _| op["run_id"] == run);
         }
     }
 

@@ -4,6 +4,7 @@ mod audit;
 mod baseline;
 mod free;
 mod hold;
+mod incident;
 mod op;
 mod received;
 mod redacted;
@@ -15,6 +16,7 @@ pub use audit::{Ack, AckStatus, AuditStatus, ClearAudit, Expect, Reconcile, SetE
 pub use baseline::SetBaseline;
 pub use free::JsonObject;
 pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
+pub use incident::{BundleKind, IncidentStatus, OpenIncident, Period, RecordExport, ResolveIncident, Severity};
 pub use op::{Kind, Op};
 pub use redacted::{Redacted, RedactedCounts};
 pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation};

@@ -11,8 +11,9 @@ use crate::limits::{
     ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
-    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, Reconcile,
-    RecordStep, RecordTrace, Redacted, ReleaseHold, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
+    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, OpenIncident,
+    Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold, ResolveIncident, SealRun, SetBaseline,
+    SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -51,6 +52,12 @@ words! {
         Redaction = "redaction",
         /// A run is no longer watched.
         AuditCleared = "audit_cleared",
+        /// Something went wrong.
+        Incident = "incident",
+        /// Somebody said how it ended.
+        IncidentResolved = "incident_resolved",
+        /// A bundle was handed out.
+        Export = "export",
     }
 }
 
@@ -91,6 +98,12 @@ pub enum Op {
     Reconcile(Reconcile),
     /// Makes a run the baseline of a name.
     SetBaseline(SetBaseline),
+    /// Opens an incident.
+    OpenIncident(OpenIncident),
+    /// Says how an incident ended.
+    ResolveIncident(ResolveIncident),
+    /// States that a bundle was handed out.
+    RecordExport(RecordExport),
 }
 
 macro_rules! each_op {
@@ -113,6 +126,9 @@ macro_rules! each_op {
             Op::ClearAudit($op) => $body,
             Op::Reconcile($op) => $body,
             Op::SetBaseline($op) => $body,
+            Op::OpenIncident($op) => $body,
+            Op::ResolveIncident($op) => $body,
+            Op::RecordExport($op) => $body,
         }
     };
 }
@@ -139,12 +155,15 @@ impl Op {
             Self::ClearAudit(_) => "clear_audit",
             Self::Reconcile(_) => "reconcile",
             Self::SetBaseline(_) => "set_baseline",
+            Self::OpenIncident(_) => "open_incident",
+            Self::ResolveIncident(_) => "resolve_incident",
+            Self::RecordExport(_) => "record_export",
         }
     }
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 17] {
+    pub fn shapes() -> [(&'static str, Shape); 20] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -163,6 +182,9 @@ impl Op {
             ("clear_audit", Shape::of::<ClearAudit>()),
             ("reconcile", Shape::of::<Reconcile>()),
             ("set_baseline", Shape::of::<SetBaseline>()),
+            ("open_incident", Shape::of::<OpenIncident>()),
+            ("resolve_incident", Shape::of::<ResolveIncident>()),
+            ("record_export", Shape::of::<RecordExport>()),
         ]
     }
 
@@ -187,7 +209,9 @@ impl Op {
             Self::SetExpectationStatus(op) => Some(&op.run_id),
             Self::ClearAudit(op) => Some(&op.run_id),
             Self::Reconcile(op) => Some(&op.run_id),
-            Self::SetBaseline(_) => None,
+            Self::OpenIncident(op) => op.run_id.as_ref(),
+            Self::RecordExport(op) => op.run_id.as_ref(),
+            Self::SetBaseline(_) | Self::ResolveIncident(_) => None,
         }
     }
 
@@ -237,6 +261,9 @@ impl Op {
             "clear_audit" => read_whole(value, at).map(Self::ClearAudit),
             "reconcile" => read_whole(value, at).map(Self::Reconcile),
             "set_baseline" => read_whole(value, at).map(Self::SetBaseline),
+            "open_incident" => read_whole(value, at).map(Self::OpenIncident),
+            "resolve_incident" => read_whole(value, at).map(Self::ResolveIncident),
+            "record_export" => read_whole(value, at).map(Self::RecordExport),
             _ => {
                 let names = Self::shapes().map(|(name, _)| name).join(" ");
                 Err(at.name("op").refuse(InvalidCode::InvalidMember, format!("must be one of {names}")))
@@ -285,6 +312,9 @@ impl Op {
             Kind::Expectation => in_place(body, "expect").map(Self::Expect),
             Kind::Ack => in_place(body, "ack").map(Self::Ack),
             Kind::Status => in_place(body, "set_expectation_status").map(Self::SetExpectationStatus),
+            Kind::Incident => in_place(body, "open_incident").map(Self::OpenIncident),
+            Kind::IncidentResolved => in_place(body, "resolve_incident").map(Self::ResolveIncident),
+            Kind::Export => in_place(body, "record_export").map(Self::RecordExport),
             Kind::Key
             | Kind::Verdict
             | Kind::Sealed
@@ -328,6 +358,11 @@ impl Op {
             Self::CompleteRun(op) => [(op.completed_at.is_none(), "completed_at"), (false, ""), (false, "")],
             Self::Expect(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
             Self::Ack(op) => [(op.id.is_none(), "id"), (false, ""), (false, "")],
+            Self::OpenIncident(op) => {
+                [(op.incident_id.is_none(), "incident_id"), (op.created_at.is_none(), "created_at"), (false, "")]
+            }
+            Self::ResolveIncident(op) => [(op.resolved_at.is_none(), "resolved_at"), (false, ""), (false, "")],
+            Self::RecordExport(op) => [(op.export_id.is_none(), "export_id"), (false, ""), (false, "")],
             Self::EnsureRun(_)
             | Self::SealRun(_)
             | Self::DescribeRun(_)
@@ -354,11 +389,14 @@ impl Op {
             Self::Hold(op) => Some(&mut op.redacted),
             Self::ReleaseHold(op) => Some(&mut op.redacted),
             Self::SetBaseline(op) => Some(&mut op.redacted),
+            Self::OpenIncident(op) => Some(&mut op.redacted),
+            Self::ResolveIncident(op) => Some(&mut op.redacted),
             Self::EnsureRun(_)
             | Self::SealRun(_)
             | Self::SetExpectationStatus(_)
             | Self::ClearAudit(_)
-            | Self::Reconcile(_) => None,
+            | Self::Reconcile(_)
+            | Self::RecordExport(_) => None,
             Self::DescribeRun(op) => Some(&mut op.redacted),
             Self::RecordStep(op) => Some(&mut op.redacted),
             Self::RecordTrace(op) => Some(&mut op.redacted),
@@ -383,6 +421,9 @@ impl Op {
             Self::Expect(op) => op.check(),
             Self::Ack(op) => op.check(),
             Self::SetExpectationStatus(op) => op.check(),
+            Self::OpenIncident(op) => op.check(),
+            Self::ResolveIncident(op) => op.check(),
+            Self::RecordExport(op) => op.check(),
             Self::EndTrace(op) => {
                 drop_null(&mut op.result);
                 // A reader finds it a level deeper, in the trace's type, and must be able to read it there.
@@ -464,13 +505,19 @@ pub(super) fn label(name: &str, text: Option<&str>, bytes_min: usize) -> Result<
 
 /// Why something is done that somebody has to answer for, and on whose word.
 fn reason(reason: &str, by: Option<&str>) -> Result<(), Invalid> {
-    if reason.is_empty() {
-        return Err(refuse("/reason", InvalidCode::InvalidMember, "must not be empty"));
-    }
-    if reason.len() > REASON_BYTES_MAX as usize {
-        return Err(refuse("/reason", InvalidCode::TooLarge, format!("has at most {REASON_BYTES_MAX} bytes")));
-    }
+    said("/reason", reason, REASON_BYTES_MAX)?;
     label("by", by, 1)
+}
+
+/// What somebody says in words: not nothing, and not too much.
+pub(super) fn said(path: &str, text: &str, bytes_max: u32) -> Result<(), Invalid> {
+    if text.is_empty() {
+        return Err(refuse(path, InvalidCode::InvalidMember, "must not be empty"));
+    }
+    if text.len() > bytes_max as usize {
+        return Err(refuse(path, InvalidCode::TooLarge, format!("has at most {bytes_max} bytes")));
+    }
+    Ok(())
 }
 
 /// What is held is a run or a tag, and not both.
@@ -528,7 +575,7 @@ fn step(op: &mut RecordStep) -> Result<(), Invalid> {
 }
 
 /// Null is absent for a member that the model names, in the library as on the wire.
-fn drop_null(member: &mut Option<Json>) {
+pub(super) fn drop_null(member: &mut Option<Json>) {
     if member.as_ref().is_some_and(Json::is_null) {
         *member = None;
     }

@@ -7,7 +7,7 @@ use super::path::Path;
 use super::shape::{Member, Shape};
 use crate::amount::{Cost, DurationMs};
 use crate::hash::Hash;
-use crate::id::{AckId, BaselineName, CorrelationId, ExpectationId, ItemId, Key, RunId, TraceId};
+use crate::id::{AckId, BaselineName, CorrelationId, ExpectationId, ExportId, IncidentId, ItemId, Key, RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::{self, Json, Object, Recorded, Value};
 use crate::time::Timestamp;
@@ -251,7 +251,7 @@ macro_rules! id_field {
         }
     )*};
 }
-id_field!(RunId, TraceId, CorrelationId, ExpectationId, AckId, ItemId, Key, BaselineName);
+id_field!(RunId, TraceId, CorrelationId, ExpectationId, AckId, ItemId, Key, BaselineName, ExportId, IncidentId);
 
 impl From<crate::hash::NotAHash> for Invalid {
     fn from(error: crate::hash::NotAHash) -> Self {

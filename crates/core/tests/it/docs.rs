@@ -9,8 +9,9 @@ use tracekeep_core::InvalidCode;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
-    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, Reconcile, RecordStep,
-    RecordTrace, ReleaseHold, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType, Violation,
+    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, OpenIncident, Reconcile,
+    RecordExport, RecordStep, RecordTrace, ReleaseHold, ResolveIncident, SealRun, SetBaseline, SetExpectationStatus,
+    StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -170,6 +171,9 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### clear_audit", &ClearAudit::members());
     check_members("### reconcile", &Reconcile::members());
     check_members("### set_baseline", &SetBaseline::members());
+    check_members("### open_incident", &OpenIncident::members());
+    check_members("### resolve_incident", &ResolveIncident::members());
+    check_members("### record_export", &RecordExport::members());
 }
 
 #[test]

@@ -10,9 +10,10 @@ use tracekeep_core::id::{CorrelationId, Key, RunId, TraceId};
 use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
-    CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject, Kind, Op,
-    RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, SealRun, SetBaseline, Source,
-    StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    BundleKind, CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject,
+    Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold,
+    ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source, StartRun, StepStatus, TraceStatus,
+    TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -330,6 +331,55 @@ fn erasure(which: u8) -> BoxedStrategy<Op> {
         .boxed()
 }
 
+fn open_incident() -> BoxedStrategy<Op> {
+    let policy = (of(text()), of(text()), of(text()), of(json()), of(json()));
+    let words = (of(0..=STEP_INDEX_MAX + 1), of(text()), of(text()), of(time()));
+    (of(run_id()), of(run_id()), of(word(Severity::ALL)), policy, words)
+        .prop_map(|(id, run_id, severity, policy, words)| {
+            let (policy_id, policy_name, violation_type, threshold, actual) = policy;
+            let (violation_step_index, title, summary, created_at) = words;
+            Op::OpenIncident(OpenIncident {
+                incident_id: id.map(|id| id.as_str().parse().unwrap()),
+                run_id,
+                severity,
+                policy_id,
+                policy_name,
+                violation_type,
+                threshold,
+                actual,
+                violation_step_index,
+                title,
+                summary,
+                created_at,
+                redacted: None,
+            })
+        })
+        .boxed()
+}
+
+fn record_export() -> BoxedStrategy<Op> {
+    let of_what = prop_oneof![
+        run_id().prop_map(|id| (Some(id), None, None)),
+        run_id().prop_map(|id| (None, Some(id), None)),
+        (time(), time()).prop_map(|period| (None, None, Some(period))),
+        of(run_id()).prop_map(|id| (id.clone(), id, None)),
+    ];
+    (of(run_id()), of_what, word(BundleKind::ALL), any::<u64>(), text(), of(hash()))
+        .prop_map(|(id, (incident, run_id, period), kind, size, by, bundle_sha256)| {
+            Op::RecordExport(RecordExport {
+                export_id: id.map(|id| id.as_str().parse().unwrap()),
+                incident_id: incident.map(|id| id.as_str().parse().unwrap()),
+                run_id,
+                period: period.map(|(from, to)| Period { from, to }),
+                kind,
+                size,
+                by,
+                bundle_sha256,
+            })
+        })
+        .boxed()
+}
+
 /// What the door states of an op.
 fn redacted() -> impl Strategy<Value = Redacted> {
     (text(), vec(of(any::<u64>()), 5)).prop_map(|(rules, counts)| {
@@ -357,6 +407,12 @@ fn op() -> BoxedStrategy<Op> {
             let name = name.as_str().parse().unwrap();
             Op::SetBaseline(SetBaseline { name, run_id, reason, by, redacted: None })
         }),
+        open_incident(),
+        (run_id(), text(), of(text()), of(time())).prop_map(|(id, resolution, by, resolved_at)| {
+            let incident_id = id.as_str().parse().unwrap();
+            Op::ResolveIncident(ResolveIncident { incident_id, resolution, by, resolved_at, redacted: None })
+        }),
+        record_export(),
     ];
     (op, of(redacted()))
         .prop_map(|(mut op, said)| {
@@ -572,7 +628,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
             Err(error) => *refused.entry(error.code().as_str()).or_default() += 1,
         }
     }
-    assert_eq!(accepted.len(), 12, "{accepted:?}");
+    assert_eq!(accepted.len(), 15, "{accepted:?}");
     assert!(accepted.values().all(|count| *count > 100), "{accepted:?}");
     for code in ["invalid_member", "too_large", "too_deep", "too_many", "reserved_name", "number_out_of_range"] {
         assert!(refused.contains_key(code), "{code}: {refused:?}");

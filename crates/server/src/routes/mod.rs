@@ -2,6 +2,7 @@
 
 mod audit;
 mod gate;
+mod incidents;
 mod log;
 mod reads;
 mod replay;
@@ -306,6 +307,18 @@ routes! {
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::Held>) => retention::holds;
     POST "/api/v1/gc" "Erase the runs that ended long enough ago, some at a time"
         [], Members(Shape::of::<GcRequest>), Object(Shape::of::<GcReport>) => retention::gc;
+    POST "/api/v1/incidents" "Open an incident: its run is held"
+        [], Op(Shape::of::<model::OpenIncident>, &[]), Object(Shape::of::<incidents::IncidentReceipt>)
+        => incidents::open;
+    GET "/api/v1/incidents" "Search incidents by when they were opened, newest first"
+        [of("status", "where the incident stands", <model::IncidentStatus as Field>::shape),
+         of("severity", "how bad it is", <model::Severity as Field>::shape), text("run", "the run_id"),
+         time("from", "opened at this time or later"), time("to", "opened before this time"), LIMIT, CURSOR, ORDER],
+        Nothing, Gives::Page("items", Shape::of::<view::Incident>) => incidents::list;
+    GET "/api/v1/incidents/{incident_id}" "Read an incident"
+        [], Nothing, Object(Shape::of::<view::Incident>) => incidents::read;
+    POST "/api/v1/incidents/{incident_id}/resolve" "Say how an incident ended"
+        [], Op(Shape::of::<model::ResolveIncident>, &["incident_id"]), Gives::OpReceipt => incidents::resolve;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"

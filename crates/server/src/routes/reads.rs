@@ -42,7 +42,7 @@ fn between<T: FromStr>(params: &mut Params<'_>, [least, most]: [&str; 2], form: 
     Ok(Between { least: params.parse(least, form)?, most: params.parse(most, form)? })
 }
 
-fn order(params: &mut Params<'_>, default: Order) -> Result<Order, Error> {
+pub(super) fn order(params: &mut Params<'_>, default: Order) -> Result<Order, Error> {
     Ok(params.parse("order", "is newest or oldest")?.unwrap_or(default))
 }
 

@@ -60,8 +60,12 @@ pub(super) async fn one(name: &'static str, call: Call, from_path: &[&'static st
 }
 
 async fn answer_to_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Response, Problem> {
-    let receipt = commit(app, batch, admitted).await.map_err(|problem| problem.strip("/ops/0"))?;
-    receipt_of(&receipt)
+    receipt_of(&commit_one(app, batch, admitted).await?)
+}
+
+/// Commits a batch of one op: nothing of the batch around it shows.
+pub(super) async fn commit_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Receipt, Problem> {
+    commit(app, batch, admitted).await.map_err(|problem| problem.strip("/ops/0"))
 }
 
 /// The answer for the one op of a batch.

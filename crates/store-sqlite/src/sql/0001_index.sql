@@ -172,6 +172,31 @@ CREATE TABLE baseline (
 ) STRICT;
 CREATE INDEX baseline_by_run ON baseline (run_id);
 
+-- Incidents, by when they were opened.
+CREATE TABLE incident (
+    log_index INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    run_no INTEGER,
+    created_at INTEGER NOT NULL,
+    -- 0 low, 1 medium, 2 high, 3 critical.
+    severity INTEGER,
+    -- 0 open, 1 resolved.
+    status INTEGER NOT NULL,
+    resolved_by INTEGER
+) STRICT;
+CREATE INDEX incident_by_time ON incident (created_at);
+CREATE INDEX incident_by_status ON incident (status, created_at);
+CREATE INDEX incident_by_severity ON incident (severity, created_at) WHERE severity IS NOT NULL;
+CREATE INDEX incident_by_run ON incident (run_no, created_at) WHERE run_no IS NOT NULL;
+
+-- Bundles that were handed out.
+CREATE TABLE export (
+    log_index INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    run_no INTEGER
+) STRICT;
+CREATE INDEX export_by_run ON export (run_no) WHERE run_no IS NOT NULL;
+
 -- Erased runs, and the redactions that erased them. Nothing else is left of them here.
 CREATE TABLE erased_run (
     run_no INTEGER PRIMARY KEY,

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{BaselineName, Key, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{MemoryTiles, TileReader};
-use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::model::{IncidentStatus, RunStatus, Severity, TraceStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 
 use crate::error::Result;
 use crate::plan::{Change, replay};
-use crate::query::{Order, RunIndex};
+use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, RunRow, Slot, SlotRow, StepRow, TraceRow,
+    ActionRow, BaselineRow, Entry, ExportRow, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot,
+    SlotRow, StepRow, TraceRow,
 };
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
@@ -37,6 +38,26 @@ enum RunAttribute {
     Behaviour(Hash),
     Cost,
     Duration,
+}
+
+/// One attribute of incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum IncidentAttribute {
+    All,
+    Status(IncidentStatus),
+    Severity(Severity),
+    Run(u64),
+}
+
+impl From<IncidentIndex> for IncidentAttribute {
+    fn from(index: IncidentIndex) -> Self {
+        match index {
+            IncidentIndex::All => Self::All,
+            IncidentIndex::Status(status) => Self::Status(status),
+            IncidentIndex::Severity(severity) => Self::Severity(severity),
+            IncidentIndex::Run(run_no) => Self::Run(run_no),
+        }
+    }
 }
 
 /// One attribute of traces, owned.
@@ -92,6 +113,11 @@ pub(super) struct Index {
     holds: HashMap<HoldPlace, HoldRow>,
     hold_order: BTreeMap<u64, HoldPlace>,
     baselines: HashMap<BaselineName, BaselineRow>,
+    incidents: HashMap<IncidentId, IncidentRow>,
+    incident_order: BTreeSet<(IncidentAttribute, Position)>,
+    /// Incidents by their log index.
+    incident_ids: HashMap<u64, IncidentId>,
+    exports: HashMap<ExportId, ExportRow>,
     /// The redactions of erased runs.
     erased: HashMap<RunId, u64>,
     fact_ids: HashMap<(u64, FactKind, String), u64>,
@@ -130,6 +156,10 @@ impl Index {
             holds: HashMap::new(),
             hold_order: BTreeMap::new(),
             baselines: HashMap::new(),
+            incidents: HashMap::new(),
+            incident_order: BTreeSet::new(),
+            incident_ids: HashMap::new(),
+            exports: HashMap::new(),
             erased: HashMap::new(),
             fact_ids: HashMap::new(),
             facts: BTreeMap::new(),
@@ -181,6 +211,13 @@ impl Index {
             ),
             ("baseline", self.baselines == other.baselines),
             ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
+            (
+                "incident",
+                self.incidents == other.incidents
+                    && self.incident_order == other.incident_order
+                    && self.incident_ids == other.incident_ids,
+            ),
+            ("export", self.exports == other.exports),
             ("erased_run", self.erased == other.erased),
             ("audit_fact", self.facts == other.facts && self.fact_ids == other.fact_ids),
             ("audit_action", self.actions == other.actions),
@@ -230,6 +267,10 @@ impl Index {
             Change::Baseline(row) => {
                 self.baselines.insert(row.name.clone(), row);
             }
+            Change::Incident(row) => self.put_incident(row),
+            Change::Export(row) => {
+                self.exports.insert(row.export_id.clone(), row);
+            }
             Change::Erased { run_no, run_id, log_index, .. } => {
                 self.erase(run_no, &run_id);
                 let entries = self.log.iter_mut().skip(place(run_no)).take(place(log_index - run_no));
@@ -257,6 +298,9 @@ impl Index {
         if let Some(hold) = self.holds.remove(&HoldPlace::Run(run_no)) {
             self.hold_order.remove(&hold.log_index);
         }
+        let gone: Vec<_> = self.incidents.values().filter(|row| row.run_no == Some(run_no)).cloned().collect();
+        gone.iter().for_each(|row| self.drop_incident(row));
+        self.exports.retain(|_, row| row.run_no != Some(run_no));
         self.topics.retain(|(own, _), _| *own != run_no);
         self.steps.retain(|(own, _), _| *own != run_no);
         self.trace_ids.retain(|(own, _), _| *own != run_no);
@@ -270,6 +314,23 @@ impl Index {
         self.fact_ids.retain(|(own, _, _), _| *own != run_no);
         self.facts.retain(|(own, _, _), _| *own != run_no);
         self.actions.retain(|(own, _, _), _| *own != run_no);
+    }
+
+    fn put_incident(&mut self, row: IncidentRow) {
+        if let Some(before) = self.incidents.get(&row.incident_id).cloned() {
+            self.drop_incident(&before);
+        }
+        self.incident_order.extend(incident_places(&row));
+        self.incident_ids.insert(row.log_index, row.incident_id.clone());
+        self.incidents.insert(row.incident_id.clone(), row);
+    }
+
+    fn drop_incident(&mut self, row: &IncidentRow) {
+        for place in incident_places(row) {
+            self.incident_order.remove(&place);
+        }
+        self.incident_ids.remove(&row.log_index);
+        self.incidents.remove(&row.incident_id);
     }
 
     /// Takes a run out of those that wait for something, or for a seal, and of those that something falls due of.
@@ -335,6 +396,14 @@ impl Index {
             }
         }
     }
+}
+
+/// Where an incident stands in the ordered index.
+fn incident_places(row: &IncidentRow) -> Vec<(IncidentAttribute, Position)> {
+    let mut attributes = vec![IncidentAttribute::All, IncidentAttribute::Status(row.status)];
+    attributes.extend(row.severity.map(IncidentAttribute::Severity));
+    attributes.extend(row.run_no.map(IncidentAttribute::Run));
+    attributes.into_iter().map(|attribute| (attribute, (row.created_at, row.log_index))).collect()
 }
 
 /// Where a run stands in the ordered index.
@@ -524,6 +593,21 @@ impl Snapshot for Index {
 
     fn is_baseline(&self, run_id: &RunId) -> Result<bool> {
         Ok(self.baselines.values().any(|row| row.run_id == *run_id))
+    }
+
+    fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRow>> {
+        Ok(self.incidents.get(id).cloned())
+    }
+
+    fn incidents(&self, index: IncidentIndex, wanted: Stretch) -> Result<Vec<IncidentRow>> {
+        let attribute = IncidentAttribute::from(index);
+        let positions = stretch(&self.incident_order, wanted, |at| (attribute, at), |(_, at)| *at);
+        let ids = positions.into_iter().filter_map(|(_, log_index)| self.incident_ids.get(&log_index));
+        Ok(ids.filter_map(|id| self.incidents.get(id)).cloned().collect())
+    }
+
+    fn export(&self, id: &ExportId) -> Result<Option<u64>> {
+        Ok(self.exports.get(id).map(|row| row.log_index))
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

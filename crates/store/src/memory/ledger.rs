@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step, Trace,
-    TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
+    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 
 use super::index::Index;
@@ -18,7 +18,9 @@ use crate::batch::{Batch, Prepared};
 use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
 use crate::plan::{Context, decide, fetch, needs};
-use crate::query::{CompareQuery, CountsQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery};
+use crate::query::{
+    CompareQuery, CountsQuery, IncidentQuery, Page, PageRequest, RunFilter, RunQuery, TraceQuery, TreeQuery,
+};
 use crate::read;
 use crate::receipt::Receipt;
 use crate::redact::Redaction;
@@ -211,6 +213,14 @@ impl LedgerStore for MemoryLedger {
 
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         read::due(&*self.lock(), before, limit)
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>> {
+        read::incident(&*self.lock(), id)
+    }
+
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>> {
+        read::incidents(&*self.lock(), query)
     }
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {

@@ -12,11 +12,14 @@ use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::work::{Work, no_run};
-use super::{audit, baseline, hold, trace};
+use super::{audit, baseline, hold, incident, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
-use crate::rows::{ActionRow, AuditState, BaselineRow, Entry, FactRow, HoldRow, RunRow, SlotRow, StepRow, TraceRow};
+use crate::rows::{
+    ActionRow, AuditState, BaselineRow, Entry, ExportRow, FactRow, HoldRow, IncidentRow, IncidentState, RunRow,
+    SlotRow, StepRow, TraceRow,
+};
 
 /// Where the ledger stands when a batch is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,10 @@ pub enum Change {
     Hold(HoldRow),
     /// A name stands for a run.
     Baseline(BaselineRow),
+    /// An incident was opened, or says from now on how it ended.
+    Incident(IncidentRow),
+    /// A bundle was handed out.
+    Export(ExportRow),
     /// A run was erased: every row of it goes, and the content of its entries in front of the redaction.
     Erased {
         /// The run.
@@ -184,6 +191,8 @@ fn item(op: &Op) -> Option<ItemId> {
         Op::RecordTrace(op) => op.id.as_ref()?.as_str(),
         Op::Expect(op) => op.id.as_ref()?.as_str(),
         Op::Ack(op) => op.id.as_ref()?.as_str(),
+        Op::OpenIncident(op) => op.incident_id.as_ref()?.as_str(),
+        Op::RecordExport(op) => op.export_id.as_ref()?.as_str(),
         _ => return None,
     };
     Some(ItemId::new(id).expect("invariant: ids have one grammar"))
@@ -243,7 +252,9 @@ fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
 /// An op names the run that an entry belongs to; an op whose run id is generated takes the recorded one.
 fn same_run(op: &Op, entry: &Entry) -> bool {
     let recorded = entry.run.as_ref().map(|(_, id)| id);
-    matches!(op, Op::StartRun(_)) || op.run_id() == recorded
+    // What is said of an incident is an entry of the incident's run.
+    let of_incident = matches!(op, Op::ResolveIncident(_) | Op::RecordExport(_));
+    of_incident || matches!(op, Op::StartRun(_)) || op.run_id() == recorded
 }
 
 /// The op with the ids that were generated when it was recorded.
@@ -312,6 +323,9 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::EraseRun(op) => hold::erase(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
+        Op::OpenIncident(op) => incident::open(op, prepared, work),
+        Op::ResolveIncident(op) => incident::resolve(op, prepared, work),
+        Op::RecordExport(op) => incident::export(op, prepared, work),
         Op::Expect(op) => audit::expect(op, prepared, work),
         Op::Ack(op) => audit::ack(op, prepared, work),
         Op::SetExpectationStatus(op) => audit::set_status(op, prepared, work),
@@ -396,6 +410,7 @@ fn new_run(
         fold: Fold::new(plan_hash, seed),
         tree: merkle::Frontier::new(),
         audit: AuditState::default(),
+        incidents: IncidentState::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tracekeep_core::id::{BaselineName, Key, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, RunId, TraceId};
 use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
@@ -11,7 +11,7 @@ use tracekeep_core::{Invalid, InvalidCode};
 use super::audit::{self, FoundAudit};
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::Snapshot;
 
 /// Waiting steps that one recorded step folds beside itself, at most: so that what is folded depends on the entries so far
@@ -47,6 +47,12 @@ pub struct Needs {
     pub held_tags: Vec<String>,
     /// Names that are to stand for runs: the entry of the latest fact on each.
     pub baselines: Vec<BaselineName>,
+    /// Incidents: their rows and entries, and the rows of their runs.
+    pub incidents: Vec<IncidentId>,
+    /// Exports: their entries.
+    pub exports: Vec<ExportId>,
+    /// (run, index) of steps that incidents name: whether they are there.
+    pub violating: Vec<(RunId, u32)>,
     /// Whether an entry of no run may be written.
     pub unowned: bool,
     /// (run, kind, id) of facts of an audit.
@@ -87,6 +93,7 @@ pub fn needs(batch: &Prepared) -> Needs {
                 needs.runs.push(op.run_id.clone());
             }
         }
+        incident_needs(op, &mut needs);
         let Some(run) = op.run_id() else { continue };
         if seen.insert(run) {
             needs.runs.push(run.clone());
@@ -100,7 +107,12 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
             Op::EnsureRun(_) => needs.starts.push(run.clone()),
             Op::EraseRun(_) => needs.erasures.push(run.clone()),
-            Op::Hold(_) | Op::ReleaseHold(_) | Op::SetBaseline(_) => {}
+            Op::Hold(_)
+            | Op::ReleaseHold(_)
+            | Op::SetBaseline(_)
+            | Op::OpenIncident(_)
+            | Op::ResolveIncident(_)
+            | Op::RecordExport(_) => {}
             Op::DescribeRun(op) => {
                 // What the start states of the agent stands over any description.
                 needs.starts.push(run.clone());
@@ -124,6 +136,28 @@ pub fn needs(batch: &Prepared) -> Needs {
         }
     }
     needs
+}
+
+fn incident_needs(op: &Op, needs: &mut Needs) {
+    match op {
+        Op::OpenIncident(op) => {
+            needs.unowned |= op.run_id.is_none();
+            needs.incidents.extend(op.incident_id.clone());
+            let named = op.run_id.clone().zip(op.violation_step_index);
+            needs.violating.extend(named);
+            needs.holds.extend(op.run_id.clone().map(HoldOn::Run));
+        }
+        Op::ResolveIncident(op) => {
+            needs.unowned = true;
+            needs.incidents.push(op.incident_id.clone());
+        }
+        Op::RecordExport(op) => {
+            needs.unowned |= op.run_id.is_none();
+            needs.incidents.extend(op.incident_id.clone());
+            needs.exports.extend(op.export_id.clone());
+        }
+        _ => {}
+    }
 }
 
 fn erases(op: &Op) -> Option<&RunId> {
@@ -152,6 +186,12 @@ pub struct Found {
     pub holds: HashMap<HoldOn, FoundHold>,
     /// What names stand for.
     pub baselines: HashMap<BaselineName, Entry>,
+    /// Incidents that exist.
+    pub incidents: HashMap<IncidentId, FoundIncident>,
+    /// Exports that exist.
+    pub exports: HashMap<ExportId, Entry>,
+    /// Steps that incidents name and that exist.
+    pub violating: HashSet<(RunId, u32)>,
     /// Their first entries.
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
@@ -198,6 +238,17 @@ pub struct FoundHold {
     pub row: HoldRow,
     /// Its entry; only where the hold itself is written to.
     pub entry: Option<Entry>,
+}
+
+/// An incident that exists.
+#[derive(Clone, Debug)]
+pub struct FoundIncident {
+    /// Its row.
+    pub row: IncidentRow,
+    /// The entry that opened it.
+    pub entry: Entry,
+    /// The entry that says how it ended.
+    pub resolution: Option<Entry>,
 }
 
 /// An idempotency key that was used before.
@@ -277,6 +328,7 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         }
     }
     fetch_waiting(needs, snapshot, &mut found)?;
+    fetch_incidents(needs, bodies, &mut found)?;
     fetch_holds(needs, bodies, &mut found)?;
     for name in &needs.baselines {
         if let Some(row) = snapshot.baseline(name)?.filter(|_| !found.baselines.contains_key(name)) {
@@ -306,6 +358,34 @@ fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> 
             let count = u32::try_from(indices.len()).unwrap_or(u32::MAX);
             let waiting = leaves(snapshot, row, count.saturating_mul(FOLD_MAX).min(STEP_INDEX_MAX + 1))?;
             found.step_leaves.insert(run_id.clone(), waiting);
+        }
+    }
+    Ok(())
+}
+
+fn fetch_incidents(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
+    let snapshot = bodies.snapshot;
+    for id in &needs.incidents {
+        let Some(row) = snapshot.incident(id)?.filter(|_| !found.incidents.contains_key(id)) else { continue };
+        let entry = bodies.entry(row.log_index)?;
+        let resolution = row.resolved_by.map(|log_index| bodies.entry(log_index)).transpose()?;
+        if let Some((_, run_id)) = &entry.run
+            && !found.runs.contains_key(run_id)
+        {
+            let run = snapshot.run(run_id)?.ok_or_else(|| nowhere(row.log_index))?;
+            found.runs.insert(run_id.clone(), run);
+        }
+        found.incidents.insert(id.clone(), FoundIncident { row, entry, resolution });
+    }
+    for id in &needs.exports {
+        if let Some(log_index) = snapshot.export(id)?.filter(|_| !found.exports.contains_key(id)) {
+            found.exports.insert(id.clone(), bodies.entry(log_index)?);
+        }
+    }
+    for (run_id, index) in &needs.violating {
+        let Some(run_no) = found.runs.get(run_id).map(|row| row.run_no) else { continue };
+        if snapshot.step(run_no, *index)?.is_some() {
+            found.violating.insert((run_id.clone(), *index));
         }
     }
     Ok(())

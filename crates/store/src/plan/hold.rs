@@ -17,7 +17,10 @@ use crate::rows::{HoldPlace, HoldRow, RunRow};
 pub(super) fn hold(on: Option<HoldOn>, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let on = on.ok_or_else(nothing_named)?;
     let place = place(&on, work)?;
-    if let Some(SeenHold { held: true, entry }) = work.hold(&on)? {
+    // What an open incident holds may be held for a reason of its own, too.
+    if let Some(SeenHold { held: true, entry }) = work.hold(&on)?
+        && entry.kind != Kind::Incident
+    {
         demand(prepared, entry, work.context.ledger)?;
         return Ok(earlier(entry, work.context));
     }
@@ -31,8 +34,16 @@ pub(super) fn release(on: Option<HoldOn>, prepared: &PreparedOp, work: &mut Work
     match work.hold(&on)? {
         None => Err(Error::new(Code::NotHeld, "nothing holds it")),
         Some(SeenHold { held: false, entry }) => Ok(earlier(entry, work.context)),
+        Some(_) if is_open(&on, work) => {
+            Err(Error::new(Code::IncidentOpen, "an incident of the run is open: resolve it first").at("/run_id"))
+        }
         Some(_) => append(on, place, false, prepared, work),
     }
+}
+
+/// Whether an incident of what is held is open.
+fn is_open(on: &HoldOn, work: &Work<'_>) -> bool {
+    matches!(on, HoldOn::Run(run_id) if work.run(run_id).is_some_and(|row| row.incidents.open > 0))
 }
 
 fn nothing_named() -> Error {
@@ -92,6 +103,11 @@ impl Work<'_> {
     /// The latest fact on what may be held: the log index of its entry, and whether it holds.
     fn held(&self, on: &HoldOn) -> Option<(u64, bool)> {
         self.new_hold(on).or_else(|| self.found.holds.get(on).map(|found| (found.row.log_index, found.row.held)))
+    }
+
+    /// Whether it is held.
+    pub(super) fn is_held(&self, on: &HoldOn) -> bool {
+        self.held(on).is_some_and(|(_, held)| held)
     }
 
     /// The same with the entry.

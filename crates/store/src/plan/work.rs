@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tracekeep_audit::ActionFold;
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::id::{BaselineName, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, ExportId, IncidentId, RunId, TraceId};
 use tracekeep_core::model::{HoldOn, Kind, RunStatus, Source};
 use tracekeep_core::seal::StepLeaves;
 
@@ -13,7 +13,7 @@ use super::decide::{Change, Context};
 use super::fetch::{Found, FoundTrace};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{ActionRow, Entry, FactKind, FactRow, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{ActionRow, Entry, FactKind, FactRow, IncidentRow, RunRow, Slot, SlotRow, TraceRow};
 
 pub(super) struct Work<'a> {
     pub(super) found: &'a Found,
@@ -33,6 +33,10 @@ pub(super) struct Work<'a> {
     baselines: HashMap<BaselineName, u64>,
     /// What this batch holds or lets go of.
     holds: HashMap<HoldOn, (u64, bool)>,
+    /// Incidents as this batch leaves them.
+    pub(super) incidents: HashMap<IncidentId, IncidentRow>,
+    /// Exports that this batch states.
+    pub(super) exports: HashMap<ExportId, u64>,
     /// The redactions of the runs that this batch erased.
     erased: HashMap<RunId, u64>,
     /// Where the traces of this batch hang.
@@ -84,6 +88,8 @@ impl<'a> Work<'a> {
             unowned: 0,
             baselines: HashMap::new(),
             holds: HashMap::new(),
+            incidents: HashMap::new(),
+            exports: HashMap::new(),
             erased: HashMap::new(),
             hangs: HashMap::new(),
             filled: HashMap::new(),

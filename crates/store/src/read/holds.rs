@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use tracekeep_core::model::Op;
+use tracekeep_core::model::{Op, OpenIncident};
 use tracekeep_core::view::Held;
 use tracekeep_core::{TimeRange, Timestamp};
 
@@ -67,15 +67,15 @@ pub fn holds(snapshot: &impl Snapshot, request: &PageRequest) -> Result<Page<Hel
         |_, _| Ok(true),
         |row, meter| {
             let entry = meter.entry(snapshot, row.log_index)?;
-            let Some(Op::Hold(op)) = entry.op()? else { return Err(nowhere(row.log_index)) };
-            Ok(Held {
-                run_id: op.run_id,
-                tag: op.tag,
-                reason: op.reason,
-                by: op.by,
-                log_index: row.log_index,
-                recorded_at: entry.recorded_at,
-            })
+            let (run_id, tag, reason, by) = match entry.op()? {
+                Some(Op::Hold(op)) => (op.run_id, op.tag, op.reason, op.by),
+                // An incident holds its run by being open.
+                Some(Op::OpenIncident(OpenIncident { incident_id: Some(id), run_id, .. })) => {
+                    (run_id, None, format!("incident {id}"), None)
+                }
+                _ => return Err(nowhere(row.log_index)),
+            };
+            Ok(Held { run_id, tag, reason, by, log_index: row.log_index, recorded_at: entry.recorded_at })
         },
     )
 }

@@ -8,7 +8,7 @@ use tracekeep_core::seal::Sealed;
 use tracekeep_core::view::{Run, RunCount, UnsealedRun};
 
 use super::holds::Holding;
-use super::{Meter, Walk, page, there};
+use super::{Meter, Walk, incidents, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest, RunFilter, RunQuery, RunSort};
@@ -159,6 +159,7 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
     let sealed = row.sealed_by.map(|at| sealed(&meter.entry(snapshot, at)?)).transpose()?.flatten();
     let parts = [start.redacted, described.redacted, sealed.as_ref().and_then(|sealed| sealed.op.redacted.clone())];
     let redacted = Redacted::of_all(parts);
+    let of_incident = incidents::violation(snapshot, &row, meter)?;
     let (end, figures) = sealed.map_or((None, None), |sealed| (Some(sealed.op), Some(sealed.figures)));
     // A later seal of late spans does not take back what a caller said of the end.
     let end = match row.completed_by.filter(|at| row.sealed_by != Some(*at)) {
@@ -187,7 +188,7 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
         root_ended_at: row.root_ended_at,
         termination_reason: end.as_ref().and_then(|end| end.termination_reason.clone()),
         completion_metadata: end.as_ref().map(|end| end.metadata.clone()),
-        violation: end.and_then(|end| end.violation),
+        violation: end.and_then(|end| end.violation).or(of_incident),
         plan_hash: row.plan_hash,
         behaviour_hash: row.behaviour_hash,
         root_hash: row.root_hash,

@@ -16,7 +16,20 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
         Op::Hold(op) => said(Some(&mut op.reason), &mut op.by, work),
         Op::ReleaseHold(op) => said(Some(&mut op.reason), &mut op.by, work),
         Op::SetBaseline(op) => said(op.reason.as_mut(), &mut op.by, work),
-        Op::EnsureRun(_) | Op::SealRun(_) | Op::SetExpectationStatus(_) | Op::ClearAudit(_) | Op::Reconcile(_) => {}
+        Op::EnsureRun(_)
+        | Op::SealRun(_)
+        | Op::SetExpectationStatus(_)
+        | Op::ClearAudit(_)
+        | Op::Reconcile(_)
+        | Op::RecordExport(_) => {}
+        Op::OpenIncident(op) => {
+            each(&mut op.title, |title| work.string(title));
+            each(&mut op.summary, |summary| work.string(summary));
+            for value in [&mut op.threshold, &mut op.actual].into_iter().flatten() {
+                work.json(value);
+            }
+        }
+        Op::ResolveIncident(op) => said(Some(&mut op.resolution), &mut op.by, work),
         Op::Expect(op) => {
             work.object(&mut op.metadata);
         }

@@ -1,5 +1,8 @@
 use proptest::prelude::*;
-use tracekeep_core::model::{JsonObject, RecordStep, RecordTrace, TraceType};
+use tracekeep_core::id::{IncidentId, RunId};
+use tracekeep_core::model::{
+    JsonObject, Op, OpenIncident, RecordStep, RecordTrace, ResolveIncident, Severity, TraceType,
+};
 
 use super::*;
 
@@ -545,4 +548,36 @@ proptest! {
         prop_assert_eq!(again, left);
         prop_assert!(JsonObject::new(object).is_ok());
     }
+}
+
+#[test]
+fn what_an_incident_says_in_words_and_values_is_looked_over() {
+    let run_id = RunId::new("r").unwrap();
+    let mut op = Op::OpenIncident(OpenIncident {
+        policy_name: Some("password=hunter2".to_owned()),
+        title: Some("password=hunter2".to_owned()),
+        summary: Some(format!("it sent {OPENAI}")),
+        threshold: Some(Json::parse(r#"{"password":"hunter2"}"#).unwrap()),
+        actual: Some(Json::parse(r#"{"token":"none","api_key":"k"}"#).unwrap()),
+        ..OpenIncident::of(run_id, Severity::Low)
+    });
+    all().redact(&mut op);
+    let Op::OpenIncident(op) = op else { panic!("it stays what it is") };
+    assert_eq!(op.title.as_deref(), Some("password=[redacted:field]"));
+    assert_eq!(op.summary.as_deref(), Some("it sent [redacted:key]"));
+    assert_eq!(op.threshold.unwrap().as_str(), r#"{"password":"[redacted:field]"}"#);
+    assert_eq!(op.actual.unwrap().as_str(), r#"{"api_key":"[redacted:field]","token":"none"}"#);
+    assert_eq!(op.policy_name.as_deref(), Some("password=hunter2"), "a name is what it is found by");
+    assert_eq!(op.redacted.unwrap().counts.field, Some(3));
+    let mut op = Op::ResolveIncident(ResolveIncident {
+        incident_id: IncidentId::new("i").unwrap(),
+        resolution: "password=hunter2 was changed".to_owned(),
+        by: None,
+        resolved_at: None,
+        redacted: None,
+    });
+    all().redact(&mut op);
+    let Op::ResolveIncident(op) = op else { panic!("it stays what it is") };
+    assert_eq!(op.resolution, "password=[redacted:field] was changed");
+    assert!(op.redacted.is_some());
 }

@@ -1,0 +1,165 @@
+//! Deciding incidents: that one was opened, how it ended, and what was handed out as evidence.
+
+use tracekeep_core::InvalidCode;
+use tracekeep_core::id::{ExportId, IncidentId, RunId};
+use tracekeep_core::model::{HoldOn, IncidentStatus, Kind, OpenIncident, RecordExport, ResolveIncident};
+use tracekeep_core::model::{RunStatus, Source};
+
+use super::decide::{Change, Done, earlier};
+use super::equal::demand;
+use super::fetch::nowhere;
+use super::work::{Work, no_run};
+use crate::batch::PreparedOp;
+use crate::error::{Code, Error, Result};
+use crate::rows::{Entry, ExportRow, HoldPlace, HoldRow, IncidentRow};
+
+/// Opens an incident. Its entry is what holds its run, unless something holds it already; the run is then not let go of while
+/// the incident is open.
+pub(super) fn open(op: &OpenIncident, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    let id = op.incident_id.as_ref().expect("invariant: prepare fills ids in");
+    if let Some(seen) = work.incident(id) {
+        let entry = work.recorded(seen.row.log_index, seen.entry)?;
+        demand(prepared, entry, work.context.ledger)?;
+        return Ok(earlier(entry, work.context));
+    }
+    if let (Some(run_id), Some(index)) = (&op.run_id, op.violation_step_index) {
+        let row = work.run(run_id).ok_or_else(no_run)?;
+        let takes_more = row.status == RunStatus::Running || row.source == Source::Otlp;
+        if !takes_more && !work.has_step(run_id, index) {
+            let detail = format!("the run has no step {index}, and takes no more");
+            return Err(Error::new(Code::StepNotFound, detail).at("/violation_step_index"));
+        }
+    }
+    let (log_index, run_no) = append(op.run_id.as_ref(), Kind::Incident, prepared, work)?;
+    if let (Some(run_id), Some(run_no)) = (&op.run_id, run_no) {
+        let row = work.run_mut(run_id)?;
+        row.incidents.first.get_or_insert(log_index);
+        row.incidents.open += 1;
+        let on = HoldOn::Run(run_id.clone());
+        if !work.is_held(&on) {
+            work.changes.push(Change::Hold(HoldRow { place: HoldPlace::Run(run_no), log_index, held: true }));
+            work.put_hold(on, log_index, true);
+        }
+    }
+    let created_at = op.created_at.expect("invariant: prepare fills times in");
+    let row = IncidentRow {
+        incident_id: id.clone(),
+        log_index,
+        run_no,
+        severity: op.severity,
+        status: IncidentStatus::Open,
+        created_at,
+        resolved_by: None,
+    };
+    work.put_incident(row);
+    Ok(Done::now(log_index, work))
+}
+
+/// Says how an incident ended, once.
+pub(super) fn resolve(op: &ResolveIncident, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    let seen = work.incident(&op.incident_id).ok_or_else(|| no_incident(&op.incident_id))?;
+    if let Some(log_index) = seen.row.resolved_by {
+        let entry = work.recorded(log_index, seen.resolution)?;
+        demand(prepared, entry, work.context.ledger)?;
+        return Ok(earlier(entry, work.context));
+    }
+    let (mut row, run_id) = (seen.row.clone(), seen.run_id.cloned());
+    let (log_index, _) = append(run_id.as_ref(), Kind::IncidentResolved, prepared, work)?;
+    if let Some(run_id) = &run_id {
+        let open = &mut work.run_mut(run_id)?.incidents.open;
+        *open = open.checked_sub(1).ok_or_else(|| nowhere(row.log_index))?;
+    }
+    row.status = IncidentStatus::Resolved;
+    row.resolved_by = Some(log_index);
+    work.put_incident(row);
+    Ok(Done::now(log_index, work))
+}
+
+/// States that a bundle was handed out, as the log stood at a size that it has reached.
+pub(super) fn export(op: &RecordExport, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    let id = op.export_id.as_ref().expect("invariant: prepare fills ids in");
+    if let Some((log_index, entry)) = work.export(id) {
+        let entry = work.recorded(log_index, entry)?;
+        demand(prepared, entry, work.context.ledger)?;
+        return Ok(earlier(entry, work.context));
+    }
+    if op.size == 0 || op.size > work.next_index() {
+        let detail = format!("the log never had that size: it has {} entries", work.next_index());
+        return Err(tracekeep_core::Invalid::new(InvalidCode::NumberOutOfRange, "/size", detail).into());
+    }
+    let run_id = match &op.incident_id {
+        Some(incident_id) => work.incident(incident_id).ok_or_else(|| no_incident(incident_id))?.run_id.cloned(),
+        None => op.run_id.clone(),
+    };
+    let (log_index, run_no) = append(run_id.as_ref(), Kind::Export, prepared, work)?;
+    work.put_export(ExportRow { export_id: id.clone(), log_index, run_no });
+    Ok(Done::now(log_index, work))
+}
+
+fn no_incident(id: &IncidentId) -> Error {
+    Error::new(Code::IncidentNotFound, format!("no incident {id} is recorded")).at("/incident_id")
+}
+
+/// Appends an entry of a run, or of none; gives the run's number.
+fn append(
+    run_id: Option<&RunId>,
+    kind: Kind,
+    prepared: &PreparedOp,
+    work: &mut Work<'_>,
+) -> Result<(u64, Option<u64>)> {
+    let Some(run_id) = run_id else {
+        let log_index = work.append_unowned(kind, prepared.commit, prepared.body.clone(), prepared.salt);
+        return Ok((log_index, None));
+    };
+    let run_no = work.run(run_id).ok_or_else(no_run)?.run_no;
+    Ok((work.append(run_id, kind, prepared)?, Some(run_no)))
+}
+
+/// An incident as the next op of the batch sees it: its entries where an earlier batch wrote them.
+pub(super) struct SeenIncident<'w> {
+    row: &'w IncidentRow,
+    run_id: Option<&'w RunId>,
+    entry: Option<&'w Entry>,
+    resolution: Option<&'w Entry>,
+}
+
+impl Work<'_> {
+    pub(super) fn incident(&self, id: &IncidentId) -> Option<SeenIncident<'_>> {
+        let found = self.found.incidents.get(id);
+        let row = self.incidents.get(id).or(found.map(|found| &found.row))?;
+        let entry = found.map(|found| &found.entry).or_else(|| self.new_entry(row.log_index));
+        // Of an incident whose run this batch erased, nothing is left.
+        let run_id = entry.and_then(|entry| entry.run.as_ref()).map(|(_, run_id)| run_id);
+        if run_id.is_some_and(|run_id| self.erased(run_id).is_some()) {
+            return None;
+        }
+        Some(SeenIncident { row, run_id, entry, resolution: found.and_then(|found| found.resolution.as_ref()) })
+    }
+
+    /// The entry of an export, where there is one.
+    fn export(&self, id: &ExportId) -> Option<(u64, Option<&Entry>)> {
+        let new = self.exports.get(id).map(|log_index| (*log_index, self.new_entry(*log_index)));
+        let seen = new.or_else(|| self.found.exports.get(id).map(|entry| (entry.log_index, Some(entry))))?;
+        let run = seen.1.and_then(|entry| entry.run.as_ref());
+        run.is_none_or(|(_, run_id)| self.erased(run_id).is_none()).then_some(seen)
+    }
+
+    /// The entry at a log index: one of this batch, else the one that was found.
+    fn recorded<'w>(&'w self, log_index: u64, found: Option<&'w Entry>) -> Result<&'w Entry> {
+        self.new_entry(log_index).or(found).ok_or_else(|| nowhere(log_index))
+    }
+
+    fn has_step(&self, run_id: &RunId, index: u32) -> bool {
+        self.step(run_id, index).is_some() || self.found.violating.contains(&(run_id.clone(), index))
+    }
+
+    fn put_incident(&mut self, row: IncidentRow) {
+        self.incidents.insert(row.incident_id.clone(), row.clone());
+        self.changes.push(Change::Incident(row));
+    }
+
+    fn put_export(&mut self, row: ExportRow) {
+        self.exports.insert(row.export_id.clone(), row.log_index);
+        self.changes.push(Change::Export(row));
+    }
+}
