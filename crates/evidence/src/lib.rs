@@ -18,13 +18,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod account;
 mod base64;
 pub mod bundle;
 mod checkpoint;
+pub mod controls;
+pub mod debrief;
 mod error;
 mod key;
 mod note;
 mod proof;
+pub mod report;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Code, Error, Result};

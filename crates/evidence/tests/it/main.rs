@@ -1,6 +1,7 @@
 //! Checkpoints and proofs, from outside.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod account;
 mod bundles;
 mod merkle;
 mod notes;

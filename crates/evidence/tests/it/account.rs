@@ -1,0 +1,156 @@
+//! What is derived from records: controls, debrief, report.
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::json::Json;
+use tracekeep_core::remainder::Remainder;
+use tracekeep_evidence::account::Account;
+use tracekeep_evidence::bundle::Record;
+use tracekeep_evidence::controls::{ControlStatus, controls};
+use tracekeep_evidence::debrief::debrief;
+use tracekeep_evidence::report::{Cover, report};
+
+const EVIL: &str = r#"</style><script>alert(1)</script><img src=x onerror=\"a\">"#;
+
+fn records(bodies: &[(&str, String)]) -> Vec<Record> {
+    let each = bodies.iter().zip(0u64..).map(|((kind, body), log_index)| {
+        let body = Body::from_recorded(Json::parse(body).unwrap().as_str()).unwrap();
+        let salt = Salt::of_entry(&[1; 32], log_index);
+        Record {
+            log_index,
+            run: "r".to_owned(),
+            seq: log_index,
+            kind: (*kind).to_owned(),
+            recorded_at: Timestamp::from_nanos(1_000_000_000 * log_index as i64),
+            commit: body.commitment(&salt),
+            left: Some(Remainder::whole(log_index, &body, &salt)),
+        }
+    });
+    each.collect()
+}
+
+fn run() -> Vec<(&'static str, String)> {
+    vec![
+        ("run_started", format!(r#"{{"op":"start_run","run_id":"r","goal":"{EVIL}","agent_id":"a"}}"#)),
+        (
+            "step",
+            format!(
+                r#"{{"op":"record_step","run_id":"r","index":0,"skill_name":"{EVIL}","status":"failure","cost_cents":"2.5",
+                "duration_ms":10,"occurred_at":"2026-01-01T10:00:00.000000000Z"}}"#
+            ),
+        ),
+        (
+            "trace",
+            format!(
+                r#"{{"op":"record_trace","run_id":"r","id":"t","parent_id":"t","trace_type":{{"type":"Thought","content":"{EVIL}"}}}}"#
+            ),
+        ),
+        (
+            "sealed",
+            r#"{"op":"complete_run","run_id":"r","status":"failed","completed_at":"2026-01-01T10:05:00.000000000Z"}"#
+                .to_owned(),
+        ),
+    ]
+}
+
+fn incident(more: &str) -> (&'static str, String) {
+    let body = format!(
+        r#"{{"op":"open_incident","incident_id":"i","run_id":"r","created_at":"2026-01-01T10:02:00.000000000Z"{more}}}"#
+    );
+    ("incident", body)
+}
+
+const FULL: &str = r#","severity":"high","policy_id":"p","violation_type":"cost_limit","threshold":1,"actual":2,"violation_step_index":0"#;
+
+fn resolved() -> (&'static str, String) {
+    let body = r#"{"op":"resolve_incident","incident_id":"i","resolution":"a limit","by":"anna",
+        "resolved_at":"2026-01-01T11:00:00.000000000Z"}"#;
+    ("incident_resolved", body.to_owned())
+}
+
+fn of(more: Vec<(&'static str, String)>) -> Account {
+    let mut bodies = run();
+    bodies.extend(more);
+    Account::of(&records(&bodies), Some("r"), Some("i"))
+}
+
+fn status(account: &Account, criterion: &str) -> Option<ControlStatus> {
+    controls(account).controls.into_iter().find(|control| control.control == criterion).map(|control| control.status)
+}
+
+#[test]
+fn a_control_is_demonstrated_by_facts_alone() {
+    use ControlStatus::{Demonstrated, NotDemonstrated, Partial};
+    let check = |more, wanted: [ControlStatus; 3]| {
+        let account = of(more);
+        assert_eq!(["CC7.2", "CC7.3", "CC7.4"].map(|criterion| status(&account, criterion).unwrap()), wanted);
+    };
+    check(vec![], [NotDemonstrated, NotDemonstrated, NotDemonstrated]);
+    check(vec![incident("")], [Partial, Partial, Partial]);
+    check(vec![incident(FULL)], [Partial, Demonstrated, Partial]);
+    check(vec![incident(FULL), resolved()], [Partial, Demonstrated, Demonstrated]);
+    let expected = r#"{"op":"expect","run_id":"r","id":"e","domain":"d","action":"a","deadline_ms":1}"#.to_owned();
+    let verdict = r#"{"op":"reconcile","run_id":"r","verdict":{"status":"INCOMPLETE"}}"#.to_owned();
+    let watched = vec![("expectation", expected), ("verdict", verdict), incident(FULL), resolved()];
+    check(watched, [Demonstrated, Demonstrated, Demonstrated]);
+    assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Demonstrated));
+    assert_eq!(status(&of(vec![incident(r#","violation_type":"data_leak""#)]), "CC6.7"), Some(Partial));
+    assert_eq!(status(&of(vec![incident(r#","violation_type":"other""#)]), "A1.1"), None);
+}
+
+#[test]
+fn every_entry_that_a_control_names_is_one_of_the_records() {
+    let account = of(vec![incident(FULL), resolved()]);
+    for control in controls(&account).controls {
+        for asked in control.asked {
+            assert!(asked.entries.iter().all(|log_index| *log_index < 6), "{}", asked.what);
+        }
+    }
+}
+
+#[test]
+fn the_debrief_states_times_cost_risk_and_actions() {
+    let told = debrief(&of(vec![incident(FULL), resolved()]));
+    assert_eq!(told.time_to_detect_ms.map(|ms| ms.as_ms()), Some(120_000.0));
+    // The run had ended before anybody resolved the incident.
+    assert_eq!(told.time_to_contain_ms.map(|ms| ms.as_ms()), Some(300_000.0));
+    assert_eq!((told.cost_cents.to_string().as_str(), told.steps, told.failures), ("2.5", 1, 1));
+    assert!(told.risk.contains("high") && told.risk.contains("resolved"), "{}", told.risk);
+    assert!(told.actions.iter().any(|action| action.contains("a limit")), "{:?}", told.actions);
+    assert_eq!(told.entries, [1, 3, 4, 5]);
+    let open = debrief(&of(vec![incident("")]));
+    assert!(open.risk.contains("not resolved") && open.severity.is_none(), "{}", open.risk);
+    // Times that contradict each other give no time at all.
+    let before = incident(r#","violation_step_index":0"#);
+    let before = (before.0, before.1.replace("T10:02", "T09:02"));
+    assert_eq!(debrief(&of(vec![before])).time_to_detect_ms, None);
+}
+
+#[test]
+fn the_report_shows_recorded_text_as_text() {
+    let account = of(vec![incident(FULL), resolved()]);
+    let withheld = [format!("entry 1: {EVIL}")];
+    let cover = Cover {
+        kind: "evidence",
+        ledger: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
+        tenant_id: EVIL,
+        exported_by: EVIL,
+        size: 6,
+        root: Hash::ZERO,
+        created_at: Timestamp::from_nanos(0),
+        forced: true,
+        entries: 6,
+        withheld: &withheld,
+    };
+    let html = report(&cover, &account, Some(&controls(&account)));
+    for bad in ["<script", "<img", "onerror=\"", "http:", "https:", "src=", "href="] {
+        let shown = html.replace("&lt;img src=x", "");
+        assert!(!shown.contains(bad), "{bad}: {html}");
+    }
+    assert_eq!(html.matches("</style>").count(), 1);
+    // A trace that names itself as its parent is shown all the same.
+    assert_eq!(html.matches("Thought").count(), 1);
+    assert!(html.contains("&lt;script&gt;") && html.contains("forced") && html.contains("<svg"), "{html}");
+    assert_eq!(report(&cover, &account, None), report(&cover, &account, None));
+}
