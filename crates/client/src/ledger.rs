@@ -13,8 +13,8 @@ use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, MultiproofOf,
-    Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof,
+    MultiproofOf, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
@@ -402,6 +402,10 @@ impl LedgerStore for HttpLedger {
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
         self.get(&Query::new().page(page).on("/api/v1/holds"))?.page()
+    }
+
+    async fn signing_keys(&self, page: &PageRequest) -> Result<Page<DeclaredKey>> {
+        self.get(&Query::new().page(page).on("/api/v1/log/keys"))?.page()
     }
 
     async fn gc(&self, request: &GcRequest) -> Result<GcReport> {

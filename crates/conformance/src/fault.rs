@@ -11,8 +11,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
-    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Page, PageRequest,
@@ -197,6 +197,10 @@ impl LedgerStore for FaultStore {
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
         self.inner.holds(page).await
+    }
+
+    async fn signing_keys(&self, page: &PageRequest) -> Result<Page<DeclaredKey>> {
+        self.inner.signing_keys(page).await
     }
 
     async fn gc(&self, request: &GcRequest) -> Result<GcReport> {

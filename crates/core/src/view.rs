@@ -11,7 +11,7 @@ use crate::hash::Hash;
 use crate::id::{BaselineName, CorrelationId, RunId, TraceId};
 use crate::json::Json;
 use crate::model::{
-    JsonObject, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation,
+    JsonObject, KeyReason, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation,
 };
 use crate::seal::Gaps;
 use crate::time::Timestamp;
@@ -347,6 +347,26 @@ object! {
 }
 
 object! {
+    /// A key that the log was signed with, or is.
+    pub struct DeclaredKey {
+        /// The public key, `NAME+ID+BASE64`.
+        required key: String,
+        /// The one before it.
+        optional previous: String,
+        /// Why it came to be.
+        required reason: KeyReason,
+        /// In words.
+        optional why: String,
+        /// On whose word.
+        optional by: String,
+        /// Its declaration: it signs sizes above this log index, and not above the next declaration's.
+        required log_index: u64,
+        /// When it was declared, by the ledger's own clock.
+        required recorded_at: Timestamp,
+    }
+}
+
+object! {
     /// The ledger's size and root.
     pub struct Head {
         /// Entries.
@@ -413,3 +433,4 @@ object! {
 }
 
 object_field!(Run, Step, Trace, TreeNode, NameCount, LogEntry, Erasure, Held, Baseline, UnsealedRun, Incident);
+object_field!(DeclaredKey);

@@ -11,6 +11,8 @@ use crate::error::{Code, Error, Result};
 
 /// The signature type of plain Ed25519.
 const ED25519: u8 = 1;
+/// What a private key begins with.
+const SECRET: &str = "PRIVATE+KEY+";
 /// Bytes of a key's name.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -117,6 +119,31 @@ impl SigningKey {
     pub fn from_seed(name: impl Into<String>, seed: [u8; 32]) -> Result<Self> {
         let key = ed25519_dalek::SigningKey::from_bytes(&seed);
         Ok(Self { public: NoteKey::new(name, key.verifying_key().as_bytes())?, key })
+    }
+
+    /// Reads what [`SigningKey::to_secret`] wrote, one line, its newline included or not.
+    ///
+    /// # Errors
+    /// `malformed_key`, which says nothing of what was read.
+    pub fn from_secret(text: &str) -> Result<Self> {
+        let malformed = || Error::new(Code::MalformedKey, "a private key is PRIVATE+KEY+NAME+ID+BASE64");
+        let text = text.strip_suffix('\n').unwrap_or(text).strip_prefix(SECRET).ok_or_else(malformed)?;
+        let (name, rest) = text.split_once('+').ok_or_else(malformed)?;
+        let (id, typed) = rest.split_once('+').ok_or_else(malformed)?;
+        let seed = match base64::read(typed).ok_or_else(malformed)?.split_first() {
+            Some((&ED25519, seed)) => seed.try_into().map_err(|_| malformed())?,
+            _ => return Err(malformed()),
+        };
+        let key = Self::from_seed(name, seed)?;
+        if format!("{:08x}", key.public.id) == id { Ok(key) } else { Err(malformed()) }
+    }
+
+    /// The key with its secret, as one line of text without a newline: `PRIVATE+KEY+NAME+ID+BASE64`, the base64 over 0x01
+    /// and the seed, as the Go package golang.org/x/mod/sumdb/note writes it. Whoever reads it can sign.
+    #[must_use]
+    pub fn to_secret(&self) -> String {
+        let typed = [&[ED25519][..], &self.key.to_bytes()].concat();
+        format!("{SECRET}{}+{:08x}+{}", self.public.name, self.public.id, base64::write(&typed))
     }
 
     /// The public half.

@@ -38,12 +38,16 @@ impl Note {
         if text.len() > NOTE_BYTES_MAX / 2 || !is_text(&text) {
             return Err(Error::new(Code::MalformedNote, "a note's text ends in a newline and has no other controls"));
         }
+        let mut note = Self { text, signatures: Vec::new() };
+        note.sign_also(key);
+        Ok(note)
+    }
+
+    /// Adds the signature of another key, on a line after the others.
+    pub fn sign_also(&mut self, key: &SigningKey) {
         let public = key.public();
-        let signature = key.sign(text.as_bytes()).to_vec();
-        Ok(Self {
-            text,
-            signatures: vec![NoteSignature { name: public.name().to_owned(), id: public.id(), signature }],
-        })
+        let signature = key.sign(self.text.as_bytes()).to_vec();
+        self.signatures.push(NoteSignature { name: public.name().to_owned(), id: public.id(), signature });
     }
 
     /// Reads a note, all of it: 64 KiB and 100 signatures at most.

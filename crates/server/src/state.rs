@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
-use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Source, block_on};
+use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on};
 
 use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
@@ -33,6 +33,8 @@ struct Shared {
     hosts: Option<Vec<String>>,
     audit: AuditOptions,
     sealing: SealOptions,
+    /// What signs the log; `None` where nothing does.
+    signer: Option<Arc<Signer>>,
 }
 
 /// How the server audits.
@@ -63,7 +65,7 @@ impl App {
         let (stopping, _) = watch::channel(false);
         let (admission, metrics) = (Admission::default(), Metrics::default());
         let (audit, sealing) = (AuditOptions::default(), SealOptions::default());
-        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit, sealing }))
+        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit, sealing, signer: None }))
     }
 
     /// The same, auditing so. To be said before the app is served.
@@ -74,6 +76,29 @@ impl App {
     pub fn auditing(mut self, audit: AuditOptions) -> Self {
         Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").audit = audit;
         self
+    }
+
+    /// The same, signing with this. To be said before the app is served.
+    ///
+    /// # Panics
+    /// Where the app is shared already.
+    #[must_use]
+    pub fn signing(mut self, signer: Arc<Signer>) -> Self {
+        Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").signer = Some(signer);
+        self
+    }
+
+    /// Asks the signer, on the threads that reads have. The first signature writes to the log.
+    pub(crate) async fn sign<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Signer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let none = || Error::new(Code::NotSigning, "this server holds no key, and signs nothing");
+        let signer = self.0.signer.clone().ok_or_else(none)?;
+        let done = tokio::task::spawn_blocking(move || ask(&signer)).await;
+        let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the signature was not finished"))?;
+        self.look_again().await;
+        Ok(done?)
     }
 
     /// The same, sealing telemetry so. To be said before the app is served.

@@ -116,6 +116,7 @@ fn rebuild_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report
         // The indices of the record itself are read on the way.
         run(conn, "REINDEX entry_of_no_run", [])?;
         run(conn, "REINDEX entry_of_run_rest", [])?;
+        run(conn, "REINDEX entry_signing_key", [])?;
         run(conn, "REINDEX run_name", [])?;
     }
     Walk::new(conn, ledger, run_no, report)?.whole()?;

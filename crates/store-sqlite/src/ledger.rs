@@ -12,8 +12,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount, Step,
-    Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_store::gate::{Ask, Reply, Rules, Ruling};
 use tracekeep_store::{
@@ -493,6 +493,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<tracekeep_core::view::Held>> {
         self.readers.read(|view| read::holds(view, page))
+    }
+
+    async fn signing_keys(&self, page: &PageRequest) -> Result<Page<DeclaredKey>> {
+        self.readers.read(|view| read::signing_keys(view, page))
     }
 
     async fn gc(&self, request: &GcRequest) -> Result<GcReport> {

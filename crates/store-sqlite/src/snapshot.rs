@@ -388,6 +388,17 @@ impl Snapshot for View<'_> {
         many(self.conn, sql, (after.map_or(-1, place), limit), rows::baseline)
     }
 
+    fn signing_key(&self) -> Result<Option<u64>> {
+        let sql = "SELECT max(log_index) FROM entry INDEXED BY entry_signing_key WHERE kind = 18 AND log_index < ?1";
+        Ok(one(self.conn, sql, [place(self.size)], |row| row.get(0).said())?.flatten())
+    }
+
+    fn signing_keys(&self, after: Option<u64>, limit: u32) -> Result<Vec<u64>> {
+        let sql = "SELECT log_index FROM entry INDEXED BY entry_signing_key \
+                   WHERE kind = 18 AND log_index > ?1 AND log_index < ?2 ORDER BY log_index LIMIT ?3";
+        many(self.conn, sql, (after.map_or(-1, place), place(self.size), limit), |row| row.get(0).said())
+    }
+
     fn is_baseline(&self, run_id: &RunId) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM baseline INDEXED BY baseline_by_run WHERE run_id = ?1)";
         value(self.conn, sql, [run_id.as_str()])

@@ -51,6 +51,7 @@ numbered!(Kind {
     Kind::Baseline = 15,
     Kind::Redaction = 16,
     Kind::Export = 17,
+    Kind::SigningKey = 18,
     Kind::HoldReleased = 20,
     Kind::AuditCleared = 19,
 });

@@ -220,6 +220,7 @@ fn fill_in(op: &mut Op, source: &Source) {
         | Op::EraseRun(_)
         | Op::Hold(_)
         | Op::ReleaseHold(_)
+        | Op::DeclareKey(_)
         | Op::SetBaseline(_) => {}
     }
 }

@@ -151,6 +151,20 @@ codes! {
     UnsafeStore = "unsafe_store", Storage;
     /// The file was written by a newer version.
     NewerFormat = "newer_format", Storage;
+    /// The log does not extend what was signed last.
+    CheckpointFork = "checkpoint_fork", Conflict;
+    /// The key that is to sign is not here.
+    KeyMissing = "key_missing", Conflict;
+    /// The keys beside the ledger are another ledger's.
+    ForeignKey = "foreign_key", Conflict;
+    /// Others could read the private key.
+    KeysUnsafe = "keys_unsafe", Storage;
+    /// What lies beside the ledger for signing is not what was put there.
+    KeysDamaged = "keys_damaged", Storage;
+    /// This server signs nothing.
+    NotSigning = "not_signing", NotFound;
+    /// Only the process that writes to the ledger may say it.
+    LocalOnly = "local_only", Invalid;
     /// Another process writes to the ledger.
     LedgerLocked = "ledger_locked", Storage;
     /// A server could not be reached, or answered something else.

@@ -9,8 +9,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
-    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 
 use crate::batch::Batch;
@@ -152,6 +152,8 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
 
     /// Incidents by (created_at, log index).
     async fn incidents(&self, query: &IncidentQuery) -> Result<Page<Incident>>;
+    /// The keys that sign the log's checkpoints, in the order in which they were declared: the last one signs now.
+    async fn signing_keys(&self, page: &PageRequest) -> Result<Page<DeclaredKey>>;
 
     /// What is held now, in the order in which it came to be.
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>>;

@@ -32,6 +32,7 @@ pub mod replay;
 mod report;
 pub mod retention;
 pub mod rows;
+pub mod signing;
 mod snapshot;
 mod source;
 pub mod text;
@@ -56,6 +57,7 @@ pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION,
 pub use remainder::remainder;
 pub use report::{Finding, Report, Wrong};
 pub use retention::{GcReport, GcRequest};
+pub use signing::{KeyStore, MemoryKeys, SignedCheckpoint, Signer};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 pub use source::{Source, Sources, SystemSources};
 pub use verification::{Check, CheckName, RunReport};

@@ -115,6 +115,10 @@ pub trait Snapshot {
     fn incidents(&self, index: IncidentIndex, stretch: Stretch) -> Result<Vec<IncidentRow>>;
     /// The log index of the entry of an export.
     fn export(&self, id: &ExportId) -> Result<Option<u64>>;
+    /// The log index of the latest declaration of a key that signs.
+    fn signing_key(&self) -> Result<Option<u64>>;
+    /// The log indices of all of them, after one, at most `limit`.
+    fn signing_keys(&self, after: Option<u64>, limit: u32) -> Result<Vec<u64>>;
     /// The entry that described a run under a topic.
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>>;
 

@@ -35,6 +35,7 @@ mod open;
 mod replay;
 mod retention;
 mod runs;
+mod signing;
 mod traces;
 mod tree;
 
@@ -45,6 +46,7 @@ pub use incidents::Incidents;
 pub use open::Tracekeep;
 pub use replay::{How, Replay, Replayed};
 pub use runs::RunStore;
+pub use signing::KeyFolder;
 pub use traces::{GenerateId, TraceOptions, TraceStore};
 pub use tree::TraceTree;
 
@@ -72,11 +74,14 @@ pub use tracekeep_core::model::{
 pub use tracekeep_core::view::{
     Baseline, Erasure, Held, Incident, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode,
 };
+pub use tracekeep_core::view::{DeclaredKey, Multiproof};
 pub use tracekeep_core::{Invalid, InvalidCode, TimeRange, Timestamp};
+pub use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof};
 pub use tracekeep_store::gate::{
     Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore,
     MemoryIdempotencyStore, Rules, Terms, Token,
 };
+pub use tracekeep_store::signing::{Declaring, KeyStore, MemoryKeys, SignedCheckpoint, Signer};
 pub use tracekeep_store::{
     AuditStore, Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, DurabilityError, Error,
     ErrorKind, GcReport, GcRequest, IncidentFilter, IncidentQuery, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt,

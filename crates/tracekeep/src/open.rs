@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
 use tracekeep_store::{
-    Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryLedger, Receipt, Report,
-    Result, StoreDurabilityMode, block_on,
+    Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger,
+    Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -16,6 +16,7 @@ use crate::idempotency::IdempotencyGate;
 use crate::incidents::Incidents;
 use crate::replay::Replay;
 use crate::runs::RunStore;
+use crate::signing::KeyFolder;
 use crate::traces::TraceStore;
 
 /// A ledger and its handles: cheap to clone, to be shared between threads.
@@ -26,6 +27,7 @@ pub struct Tracekeep {
     ledger: Arc<dyn LedgerStore>,
     gate: Arc<dyn IdempotencyStore>,
     durability: StoreDurabilityMode,
+    signer: Arc<Signer>,
 }
 
 impl Tracekeep {
@@ -58,7 +60,9 @@ impl Tracekeep {
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let ledger = Arc::new(SqliteLedger::open(path, options)?);
         let durability = StoreDurabilityMode::Sqlite;
-        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger, durability })
+        let keys = Arc::new(KeyFolder::beside(ledger.path()));
+        let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<dyn LedgerStore>, keys));
+        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger, durability, signer })
     }
 
     /// A ledger in memory, gone with its last clone: for tests.
@@ -71,7 +75,8 @@ impl Tracekeep {
     #[must_use]
     pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
         let gate = Arc::new(MemoryIdempotencyStore::default());
-        Self { ledger, gate, durability: StoreDurabilityMode::Memory }
+        let signer = Arc::new(Signer::new(Arc::clone(&ledger), Arc::new(MemoryKeys::default())));
+        Self { ledger, gate, durability: StoreDurabilityMode::Memory, signer }
     }
 
     /// The same with another gate.
@@ -120,6 +125,29 @@ impl Tracekeep {
     #[must_use]
     pub fn incidents(&self) -> Incidents {
         Incidents::new(Arc::clone(&self.ledger))
+    }
+
+    /// What signs the log's checkpoints: with a key beside the ledger's file; of a ledger in memory, with one in memory.
+    ///
+    /// ```
+    /// use tracekeep::{Checkpoint, StartRun, Tracekeep};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("runs.db");
+    /// let tracekeep = Tracekeep::open(path)?;
+    /// tracekeep.runs().start_run(StartRun::default())?;
+    /// let signed = tracekeep.signer().checkpoint()?;
+    /// // The run, and the declaration of the key that the first signature made.
+    /// assert_eq!(signed.checkpoint.size, 2);
+    ///
+    /// let key = tracekeep.signer().declared()?.expect("it signed").key.parse()?;
+    /// let origin = Checkpoint::origin_of(tracekeep.ledger().ledger());
+    /// assert_eq!(Checkpoint::open(signed.note.to_string().as_bytes(), &origin, &[key])?, signed.checkpoint);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn signer(&self) -> &Arc<Signer> {
+        &self.signer
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

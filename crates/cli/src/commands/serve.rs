@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracekeep::KeyFolder;
 use tracekeep_server::{App, AuditOptions, Bound, SealOptions, bind};
-use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
+use tracekeep_store::{
+    IdempotencyStore, KeyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer,
+};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Config, GateStore, Mode, Switch};
@@ -45,7 +48,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         let detail = "modes test and prod refuse to serve a network without a key: listen on a loopback address";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    let (ledger, gate) = stores(config, &bound)?;
+    let Stores { ledger, gate, keys } = stores(config, &bound)?;
     welcome(config, &bound);
     if !is_loopback {
         talk("warning: anyone who reaches this address can read and write the ledger");
@@ -57,14 +60,20 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         ..AuditOptions::default()
     };
     let sealing = SealOptions { every: Some(SWEEP_EVERY), ..SealOptions::default() };
-    let app = App::new(ledger, gate, bound.loopback_hosts()).auditing(audit).sealing_telemetry(sealing);
+    let signer = Arc::new(Signer::new(Arc::clone(&ledger), keys));
+    let app = App::new(ledger, gate, bound.loopback_hosts()).signing(signer);
+    let app = app.auditing(audit).sealing_telemetry(sealing);
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)
 }
 
-/// The ledger, and the gate beside it.
-type Stores = (Arc<dyn LedgerStore>, Arc<dyn IdempotencyStore>);
+/// The ledger, and what stands beside it.
+struct Stores {
+    ledger: Arc<dyn LedgerStore>,
+    gate: Arc<dyn IdempotencyStore>,
+    keys: Arc<dyn KeyStore>,
+}
 
 fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
     let in_memory = || Arc::new(MemoryIdempotencyStore::default());
@@ -73,20 +82,20 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
             let detail = "a ledger in memory has no name that lasts: a gate in Redis needs --ledger PATH";
             return Err(Failure::Usage(detail.to_owned()));
         }
-        return Ok((Arc::new(MemoryLedger::default().redacting(config.redact.clone())), in_memory()));
+        let ledger = Arc::new(MemoryLedger::default().redacting(config.redact.clone()));
+        return Ok(Stores { ledger, gate: in_memory(), keys: Arc::new(MemoryKeys::default()) });
     }
     let options = Options { redact: config.redact.clone(), ..Options::default() };
     let ledger = SqliteLedger::open(&config.ledger, options);
     let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
     ledger.set_address(Some(bound.address().to_string()))?;
-    Ok(match config.gate {
-        GateStore::Memory => (ledger, in_memory()),
-        GateStore::Sqlite => (Arc::clone(&ledger) as Arc<dyn LedgerStore>, ledger),
-        GateStore::Redis => {
-            let gate = open::redis(config, ledger.ledger())?;
-            (ledger, Arc::new(gate))
-        }
-    })
+    let gate: Arc<dyn IdempotencyStore> = match config.gate {
+        GateStore::Memory => in_memory(),
+        GateStore::Sqlite => Arc::clone(&ledger) as Arc<dyn IdempotencyStore>,
+        GateStore::Redis => Arc::new(open::redis(config, ledger.ledger())?),
+    };
+    let keys = Arc::new(KeyFolder::beside(ledger.path()));
+    Ok(Stores { ledger, gate, keys })
 }
 
 /// Says what else can be done: the ledger may be served already.

@@ -34,6 +34,7 @@ mod roundtrip;
 mod runs;
 pub(crate) mod seals;
 mod search;
+mod signing;
 mod steps;
 mod text;
 mod traces;
@@ -66,6 +67,7 @@ pub const CASES: &[&[Case]] = &[
     runs::CASES,
     search::CASES,
     seals::CASES,
+    signing::CASES,
     steps::CASES,
     text::CASES,
     traces::CASES,

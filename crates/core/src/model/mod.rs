@@ -9,6 +9,7 @@ mod op;
 mod received;
 mod redacted;
 mod run;
+mod signing;
 mod step;
 mod trace;
 
@@ -20,5 +21,6 @@ pub use incident::{BundleKind, IncidentStatus, OpenIncident, Period, RecordExpor
 pub use op::{Kind, Op};
 pub use redacted::{Redacted, RedactedCounts};
 pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation};
+pub use signing::{DeclareKey, KeyReason};
 pub use step::{RecordStep, ReplayBehavior, StepStatus};
 pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

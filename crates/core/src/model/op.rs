@@ -11,9 +11,9 @@ use crate::limits::{
     ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
-    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn, OpenIncident,
-    Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold, ResolveIncident, SealRun, SetBaseline,
-    SetExpectationStatus, StartRun, TraceType,
+    Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn,
+    KeyReason, OpenIncident, Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold, ResolveIncident,
+    SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -48,6 +48,8 @@ words! {
         HoldReleased = "hold_released",
         /// A name stands for a run that others are held to.
         Baseline = "baseline",
+        /// A key signs from here on.
+        SigningKey = "signing_key",
         /// Recorded content was erased.
         Redaction = "redaction",
         /// A run is no longer watched.
@@ -104,6 +106,8 @@ pub enum Op {
     ResolveIncident(ResolveIncident),
     /// States that a bundle was handed out.
     RecordExport(RecordExport),
+    /// Declares the key that signs.
+    DeclareKey(DeclareKey),
 }
 
 macro_rules! each_op {
@@ -129,6 +133,7 @@ macro_rules! each_op {
             Op::OpenIncident($op) => $body,
             Op::ResolveIncident($op) => $body,
             Op::RecordExport($op) => $body,
+            Op::DeclareKey($op) => $body,
         }
     };
 }
@@ -158,12 +163,13 @@ impl Op {
             Self::OpenIncident(_) => "open_incident",
             Self::ResolveIncident(_) => "resolve_incident",
             Self::RecordExport(_) => "record_export",
+            Self::DeclareKey(_) => "declare_key",
         }
     }
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 20] {
+    pub fn shapes() -> [(&'static str, Shape); 21] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -185,6 +191,7 @@ impl Op {
             ("open_incident", Shape::of::<OpenIncident>()),
             ("resolve_incident", Shape::of::<ResolveIncident>()),
             ("record_export", Shape::of::<RecordExport>()),
+            ("declare_key", Shape::of::<DeclareKey>()),
         ]
     }
 
@@ -211,7 +218,7 @@ impl Op {
             Self::Reconcile(op) => Some(&op.run_id),
             Self::OpenIncident(op) => op.run_id.as_ref(),
             Self::RecordExport(op) => op.run_id.as_ref(),
-            Self::SetBaseline(_) | Self::ResolveIncident(_) => None,
+            Self::SetBaseline(_) | Self::ResolveIncident(_) | Self::DeclareKey(_) => None,
         }
     }
 
@@ -264,6 +271,7 @@ impl Op {
             "open_incident" => read_whole(value, at).map(Self::OpenIncident),
             "resolve_incident" => read_whole(value, at).map(Self::ResolveIncident),
             "record_export" => read_whole(value, at).map(Self::RecordExport),
+            "declare_key" => read_whole(value, at).map(Self::DeclareKey),
             _ => {
                 let names = Self::shapes().map(|(name, _)| name).join(" ");
                 Err(at.name("op").refuse(InvalidCode::InvalidMember, format!("must be one of {names}")))
@@ -322,7 +330,8 @@ impl Op {
             | Kind::Hold
             | Kind::HoldReleased
             | Kind::Redaction
-            | Kind::Baseline => None,
+            | Kind::Baseline
+            | Kind::SigningKey => None,
         };
         in_place.map_or_else(|| Self::from_body(body), Ok)
     }
@@ -373,7 +382,8 @@ impl Op {
             | Self::EraseRun(_)
             | Self::Hold(_)
             | Self::ReleaseHold(_)
-            | Self::SetBaseline(_) => [(false, ""); 3],
+            | Self::SetBaseline(_)
+            | Self::DeclareKey(_) => [(false, ""); 3],
         };
         absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
     }
@@ -397,6 +407,7 @@ impl Op {
             | Self::ClearAudit(_)
             | Self::Reconcile(_)
             | Self::RecordExport(_) => None,
+            Self::DeclareKey(op) => Some(&mut op.redacted),
             Self::DescribeRun(op) => Some(&mut op.redacted),
             Self::RecordStep(op) => Some(&mut op.redacted),
             Self::RecordTrace(op) => Some(&mut op.redacted),
@@ -466,6 +477,7 @@ impl Op {
                 held(op.run_id.as_ref(), op.tag.as_deref())?;
                 reason(&op.reason, op.by.as_deref())
             }
+            Self::DeclareKey(op) => declaration(op),
             Self::SetBaseline(op) => {
                 if let Some(why) = &op.reason {
                     reason(why, None)?;
@@ -518,6 +530,26 @@ pub(super) fn said(path: &str, text: &str, bytes_max: u32) -> Result<(), Invalid
         return Err(refuse(path, InvalidCode::TooLarge, format!("has at most {bytes_max} bytes")));
     }
     Ok(())
+}
+
+/// A key is one line that a note can be signed under; what it is worth is for its signatures to show.
+fn declaration(op: &DeclareKey) -> Result<(), Invalid> {
+    for (path, key) in [("/key", Some(&op.key)), ("/previous", op.previous.as_ref())] {
+        let Some(key) = key else { continue };
+        if key.len() > NAME_BYTES_MAX as usize {
+            return Err(refuse(path, InvalidCode::TooLarge, format!("has at most {NAME_BYTES_MAX} bytes")));
+        }
+        if key.splitn(3, '+').count() < 3 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refuse(path, InvalidCode::InvalidMember, "must be a public key, NAME+ID+BASE64"));
+        }
+    }
+    if (op.reason == KeyReason::First) != op.previous.is_none() {
+        return Err(refuse("/previous", InvalidCode::InvalidMember, "is the key before, of all but the first"));
+    }
+    if let Some(why) = &op.why {
+        said("/why", why, REASON_BYTES_MAX)?;
+    }
+    label("by", op.by.as_deref(), 1)
 }
 
 /// What is held is a run or a tag, and not both.

@@ -9,9 +9,9 @@ use tracekeep_core::InvalidCode;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
-    Ack, ClearAudit, CompleteRun, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, OpenIncident, Reconcile,
-    RecordExport, RecordStep, RecordTrace, ReleaseHold, ResolveIncident, SealRun, SetBaseline, SetExpectationStatus,
-    StartRun, TraceType, Violation,
+    Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, OpenIncident,
+    Reconcile, RecordExport, RecordStep, RecordTrace, ReleaseHold, ResolveIncident, SealRun, SetBaseline,
+    SetExpectationStatus, StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
 use tracekeep_core::wire::{Field, Fields, Member, Shape};
@@ -174,6 +174,7 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### open_incident", &OpenIncident::members());
     check_members("### resolve_incident", &ResolveIncident::members());
     check_members("### record_export", &RecordExport::members());
+    check_members("### declare_key", &DeclareKey::members());
 }
 
 #[test]

@@ -10,10 +10,10 @@ use tracekeep_core::id::{CorrelationId, Key, RunId, TraceId};
 use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
-    BundleKind, CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold, JsonObject,
-    Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace, Redacted, RedactedCounts, ReleaseHold,
-    ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source, StartRun, StepStatus, TraceStatus,
-    TraceType, Violation,
+    BundleKind, CompleteRun, DeclareKey, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold,
+    JsonObject, KeyReason, Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace, Redacted,
+    RedactedCounts, ReleaseHold, ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source, StartRun,
+    StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -413,6 +413,16 @@ fn op() -> BoxedStrategy<Op> {
             Op::ResolveIncident(ResolveIncident { incident_id, resolution, by, resolved_at, redacted: None })
         }),
         record_export(),
+        (text(), of(text()), word(KeyReason::ALL), of(text()), of(text())).prop_map(
+            |(key, previous, reason, why, by)| Op::DeclareKey(DeclareKey {
+                key,
+                previous,
+                reason,
+                why,
+                by,
+                redacted: None
+            })
+        ),
     ];
     (op, of(redacted()))
         .prop_map(|(mut op, said)| {

@@ -1,7 +1,7 @@
 //! Routes that read the log itself.
 
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
 use tracekeep_core::view::MultiproofOf;
@@ -44,6 +44,29 @@ pub(crate) async fn run_entries(call: Call) -> Result<Response, Problem> {
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(page(&call.app.read(async move |store| store.run_entries(&run_id, &request).await).await?))
+}
+
+pub(crate) async fn checkpoint(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let size: Option<u64> = params.parse("size", A_SIZE)?;
+    params.finish()?;
+    let signed =
+        call.app.sign(move |signer| size.map_or_else(|| signer.checkpoint(), |size| signer.checkpoint_at(size)));
+    Ok(signed.await?.note.to_string().into_response())
+}
+
+pub(crate) async fn key(call: Call) -> Result<Response, Problem> {
+    Params::new(call.request.uri().query())?.finish()?;
+    // The first question for the key makes it, as the first signature does.
+    let key = call.app.sign(|signer| signer.with_key(|key| key.public().to_string())).await?;
+    Ok(format!("{key}\n").into_response())
+}
+
+pub(crate) async fn keys(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let request = params.page()?;
+    params.finish()?;
+    Ok(page(&call.app.read(async move |store| store.signing_keys(&request).await).await?))
 }
 
 pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {

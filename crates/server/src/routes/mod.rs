@@ -324,6 +324,13 @@ routes! {
     GET "/api/v1/log/entries" "Read the raw log"
         [integer("from", "the first log index, 0 unless told"), LIMIT],
         Nothing, Gives::Page("items", Shape::of::<view::LogEntry>) => log::entries;
+    GET "/api/v1/log/checkpoint" "The signed checkpoint (c2sp.org/tlog-checkpoint), at the head or at an earlier size"
+        [integer("size", "the size to sign again; the head's unless told")],
+        Nothing, Other("text/plain", "the signed note") => log::checkpoint;
+    GET "/api/v1/log/key" "The public key that signs now, as c2sp.org/signed-note writes it"
+        [], Nothing, Other("text/plain", "NAME+ID+BASE64, and a newline") => log::key;
+    GET "/api/v1/log/keys" "Page through the keys that sign the log, in the order of their declarations"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::DeclaredKey>) => log::keys;
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
         [integer("size", "the size of the tree to prove it in; the head's unless told")],
         Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;

@@ -11,6 +11,7 @@ mod page;
 mod quiet;
 mod replay;
 mod retention;
+mod signing;
 mod trouble;
 
 use std::io::{Read, Write};
@@ -21,7 +22,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use tracekeep_core::json::{self, Json, Value};
 use tracekeep_server::{App, AuditOptions, ConnectionLimits, bind};
-use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryLedger};
+use tracekeep_store::{IdempotencyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer};
 
 /// A server in this process, on a port of its own; it ends with the value.
 pub(crate) struct Server {
@@ -74,7 +75,8 @@ impl Server {
                 let stop = async move {
                     let _ = stopped.await;
                 };
-                bound.serve(App::new(ledger, gate, hosts).auditing(audit), stop).await;
+                let signer = Arc::new(Signer::new(Arc::clone(&ledger), Arc::new(MemoryKeys::default())));
+                bound.serve(App::new(ledger, gate, hosts).auditing(audit).signing(signer), stop).await;
             });
         });
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }

@@ -25,6 +25,9 @@ CREATE INDEX entry_of_no_run ON entry (seq) WHERE run_no IS NULL;
 -- not pay for it. An erasure finds them here.
 CREATE INDEX entry_of_run_rest ON entry (run_no) WHERE run_no IS NOT NULL AND kind NOT IN (3, 4, 5);
 
+-- The few that declare a key that signs.
+CREATE INDEX entry_signing_key ON entry (log_index) WHERE kind = 18;
+
 CREATE TRIGGER entry_is_never_deleted BEFORE DELETE ON entry BEGIN
     SELECT RAISE(ABORT, 'the log is append-only');
 END;

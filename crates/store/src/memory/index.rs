@@ -7,7 +7,7 @@ use std::ops::Bound;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{MemoryTiles, TileReader};
-use tracekeep_core::model::{IncidentStatus, RunStatus, Severity, TraceStatus};
+use tracekeep_core::model::{IncidentStatus, Kind, RunStatus, Severity, TraceStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 
@@ -118,6 +118,8 @@ pub(super) struct Index {
     /// Incidents by their log index.
     incident_ids: HashMap<u64, IncidentId>,
     exports: HashMap<ExportId, ExportRow>,
+    /// The log indices of declared keys.
+    signing_keys: Vec<u64>,
     /// The redactions of erased runs.
     erased: HashMap<RunId, u64>,
     fact_ids: HashMap<(u64, FactKind, String), u64>,
@@ -160,6 +162,7 @@ impl Index {
             incident_order: BTreeSet::new(),
             incident_ids: HashMap::new(),
             exports: HashMap::new(),
+            signing_keys: Vec::new(),
             erased: HashMap::new(),
             fact_ids: HashMap::new(),
             facts: BTreeMap::new(),
@@ -227,6 +230,9 @@ impl Index {
 
     pub(super) fn append(&mut self, entry: Entry, leaf: Hash) {
         self.unowned_entries += u64::from(entry.run.is_none());
+        if entry.kind == Kind::SigningKey {
+            self.signing_keys.push(entry.log_index);
+        }
         self.log.push(entry);
         self.tiles.push(leaf);
     }
@@ -589,6 +595,15 @@ impl Snapshot for Index {
         rows.sort_unstable_by_key(|row| row.log_index);
         rows.truncate(limit as usize);
         Ok(rows)
+    }
+
+    fn signing_key(&self) -> Result<Option<u64>> {
+        Ok(self.signing_keys.last().copied())
+    }
+
+    fn signing_keys(&self, after: Option<u64>, limit: u32) -> Result<Vec<u64>> {
+        let later = self.signing_keys.iter().copied().filter(|log_index| Some(*log_index) > after);
+        Ok(later.take(limit as usize).collect())
     }
 
     fn is_baseline(&self, run_id: &RunId) -> Result<bool> {

@@ -9,8 +9,8 @@ use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
-    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 
 use super::index::Index;
@@ -225,6 +225,10 @@ impl LedgerStore for MemoryLedger {
 
     async fn holds(&self, page: &PageRequest) -> Result<Page<Held>> {
         read::holds(&*self.lock(), page)
+    }
+
+    async fn signing_keys(&self, page: &PageRequest) -> Result<Page<DeclaredKey>> {
+        read::signing_keys(&*self.lock(), page)
     }
 
     async fn gc(&self, request: &GcRequest) -> Result<GcReport> {

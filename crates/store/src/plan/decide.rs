@@ -12,7 +12,7 @@ use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::work::{Work, no_run};
-use super::{audit, baseline, hold, incident, trace};
+use super::{audit, baseline, hold, incident, signing, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
@@ -320,6 +320,7 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::CompleteRun(op) => complete_run(op, prepared, work),
         Op::SealRun(op) => seal_run(op, prepared, work),
         Op::SetBaseline(op) => baseline::set(op, prepared, work),
+        Op::DeclareKey(op) => signing::declare(op, prepared, work),
         Op::EraseRun(op) => hold::erase(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),

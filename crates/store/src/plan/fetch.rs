@@ -53,6 +53,8 @@ pub struct Needs {
     pub exports: Vec<ExportId>,
     /// (run, index) of steps that incidents name: whether they are there.
     pub violating: Vec<(RunId, u32)>,
+    /// The key that signs.
+    pub signing_key: bool,
     /// Whether an entry of no run may be written.
     pub unowned: bool,
     /// (run, kind, id) of facts of an audit.
@@ -94,6 +96,10 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
         }
         incident_needs(op, &mut needs);
+        if let Op::DeclareKey(_) = op {
+            needs.unowned = true;
+            needs.signing_key = true;
+        }
         let Some(run) = op.run_id() else { continue };
         if seen.insert(run) {
             needs.runs.push(run.clone());
@@ -112,7 +118,8 @@ pub fn needs(batch: &Prepared) -> Needs {
             | Op::SetBaseline(_)
             | Op::OpenIncident(_)
             | Op::ResolveIncident(_)
-            | Op::RecordExport(_) => {}
+            | Op::RecordExport(_)
+            | Op::DeclareKey(_) => {}
             Op::DescribeRun(op) => {
                 // What the start states of the agent stands over any description.
                 needs.starts.push(run.clone());
@@ -192,6 +199,8 @@ pub struct Found {
     pub exports: HashMap<ExportId, Entry>,
     /// Steps that incidents name and that exist.
     pub violating: HashSet<(RunId, u32)>,
+    /// The latest declaration of a key that signs.
+    pub signing_key: Option<Entry>,
     /// Their first entries.
     pub starts: HashMap<RunId, Entry>,
     /// The entries that completed them.
@@ -334,6 +343,11 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
         if let Some(row) = snapshot.baseline(name)?.filter(|_| !found.baselines.contains_key(name)) {
             found.baselines.insert(name.clone(), bodies.entry(row.log_index)?);
         }
+    }
+    if needs.signing_key
+        && let Some(log_index) = snapshot.signing_key()?
+    {
+        found.signing_key = Some(bodies.entry(log_index)?);
     }
     fetch_traces(needs, bodies, &mut found)?;
     audit::fetch(needs, bodies, &mut found)?;

@@ -17,6 +17,7 @@ mod fetch;
 mod hold;
 mod incident;
 mod replay;
+mod signing;
 mod trace;
 mod work;
 

@@ -31,6 +31,8 @@ pub(super) struct Work<'a> {
     unowned: u64,
     /// What this batch lets names stand for.
     baselines: HashMap<BaselineName, u64>,
+    /// The declaration of a key that this batch writes.
+    signing_key: Option<u64>,
     /// What this batch holds or lets go of.
     holds: HashMap<HoldOn, (u64, bool)>,
     /// Incidents as this batch leaves them.
@@ -87,6 +89,7 @@ impl<'a> Work<'a> {
             slots: HashMap::new(),
             unowned: 0,
             baselines: HashMap::new(),
+            signing_key: None,
             holds: HashMap::new(),
             incidents: HashMap::new(),
             exports: HashMap::new(),
@@ -256,6 +259,18 @@ impl<'a> Work<'a> {
 
     pub(super) fn note_baseline(&mut self, name: BaselineName, log_index: u64) {
         self.baselines.insert(name, log_index);
+    }
+
+    /// The latest declaration of a key that signs.
+    pub(super) fn signing_key(&self) -> Option<&Entry> {
+        match self.signing_key {
+            Some(log_index) => self.new_entry(log_index),
+            None => self.found.signing_key.as_ref(),
+        }
+    }
+
+    pub(super) fn note_signing_key(&mut self, log_index: u64) {
+        self.signing_key = Some(log_index);
     }
 
     /// What this batch did to what may be held.

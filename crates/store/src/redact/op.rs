@@ -30,6 +30,7 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
             }
         }
         Op::ResolveIncident(op) => said(Some(&mut op.resolution), &mut op.by, work),
+        Op::DeclareKey(op) => said(op.why.as_mut(), &mut op.by, work),
         Op::Expect(op) => {
             work.object(&mut op.metadata);
         }

@@ -1,0 +1,116 @@
+//! Keys that sign the log: their declarations are entries, said by nobody's request.
+
+use serde_json::{Value, json};
+use tracekeep_core::view::DeclaredKey;
+use tracekeep_store::block_on;
+
+use crate::context::{Context, walk};
+use crate::dump::leaf_members;
+use crate::ops::{start, with};
+
+cases!("signing":
+    each_key_names_the_one_before_it,
+    the_same_declaration_again_is_a_duplicate,
+    a_key_of_another_ledger_is_refused,
+    what_is_no_key_is_refused,
+);
+
+fn key(cx: &Context, name: &str) -> String {
+    format!("tracekeep/{}+0badcafe+{name}", cx.ledger().ledger())
+}
+
+fn declare(key: &str, previous: Option<&str>, reason: &str) -> Value {
+    json!({"op": "declare_key", "key": key, "previous": previous, "reason": reason})
+}
+
+fn keys(cx: &Context) -> Vec<DeclaredKey> {
+    let keys = walk(1, |page| block_on(cx.ledger().signing_keys(&page)));
+    assert_eq!(walk(50, |page| block_on(cx.ledger().signing_keys(&page))), keys, "a page at a time or all at once");
+    keys
+}
+
+/// Whether batches may declare keys here. Over HTTP none may: each is refused whole.
+fn takes_declarations(cx: &Context) -> bool {
+    let first = declare(&key(cx, "A"), None, "first");
+    match cx.send(&[start("r"), first]) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!((error.code(), error.path()), ("local_only", Some("/ops/1")));
+            assert_eq!((cx.head().tree_size, keys(cx)), (0, vec![]), "refused whole");
+            false
+        }
+    }
+}
+
+fn each_key_names_the_one_before_it(cx: &mut Context) {
+    assert_eq!(keys(cx), []);
+    if !takes_declarations(cx) {
+        return;
+    }
+    let (a, b, c) = (key(cx, "A"), key(cx, "B"), key(cx, "C"));
+    for wrong in [
+        declare(&b, None, "first"),
+        declare(&b, Some(&c), "rotated"),
+        declare(&a, Some(&a), "rotated"),
+        with(declare(&a, None, "first"), json!({"why": "another reason"})),
+    ] {
+        cx.refuse(&[wrong], "conflict");
+    }
+    let said = json!({"why": "once a year", "by": "anna"});
+    cx.record(&[with(declare(&b, Some(&a), "rotated"), said)]);
+    cx.refuse(&[declare(&c, Some(&a), "rotated")], "conflict");
+    cx.record(&[start("s"), declare(&c, Some(&b), "adopted")]);
+    cx.look_reopen_look();
+    let found = keys(cx);
+    let told: Vec<_> = found.iter().map(|key| (key.key.clone(), key.log_index, key.reason.as_str())).collect();
+    assert_eq!(told, [(a, 1, "first"), (b.clone(), 2, "rotated"), (c, 4, "adopted")]);
+    assert_eq!((found[1].why.as_deref(), found[1].by.as_deref()), (Some("once a year"), Some("anna")));
+    assert_eq!(found[2].previous, Some(b));
+    let log = block_on(cx.ledger().entries(1, 1)).expect("the log");
+    let leaf = leaf_members(&log[0]);
+    assert_eq!((leaf["kind"].as_str(), leaf["run"].as_str(), leaf["seq"].as_str()), ("signing_key", "", "0"));
+}
+
+fn the_same_declaration_again_is_a_duplicate(cx: &mut Context) {
+    if !takes_declarations(cx) {
+        return;
+    }
+    let first = declare(&key(cx, "A"), None, "first");
+    let again = cx.send(std::slice::from_ref(&first)).expect("a duplicate");
+    assert_eq!((again.outcome.as_str(), again.ops[0].log_index), ("duplicate", 1));
+    let second = declare(&key(cx, "B"), Some(&key(cx, "A")), "rotated");
+    let both = cx.record(&[second.clone(), second.clone()]);
+    assert_eq!((both.ops[0].log_index, both.ops[1].log_index), (2, 2), "of one batch, too");
+    cx.refuse(&[first], "conflict");
+}
+
+fn a_key_of_another_ledger_is_refused(cx: &mut Context) {
+    if !takes_declarations(cx) {
+        return;
+    }
+    let foreign = format!("tracekeep/{}+0badcafe+A", "0".repeat(32));
+    let refused = cx.refuse(&[declare(&foreign, Some(&key(cx, "A")), "rotated")], "invalid_member");
+    assert_eq!(refused.path(), Some("/ops/0/key"));
+}
+
+fn what_is_no_key_is_refused(cx: &mut Context) {
+    if !takes_declarations(cx) {
+        return;
+    }
+    let (good, before) = (key(cx, "B"), key(cx, "A"));
+    let rotated = declare(&good, Some(&before), "rotated");
+    let cases = [
+        (with(rotated.clone(), json!({"key": "nonsense"})), "invalid_member", "/ops/0/key"),
+        (with(rotated.clone(), json!({"key": format!("{good} ")})), "invalid_member", "/ops/0/key"),
+        (with(rotated.clone(), json!({"key": format!("{good}{}", "A".repeat(256))})), "too_large", "/ops/0/key"),
+        (with(rotated.clone(), json!({"previous": "nonsense"})), "invalid_member", "/ops/0/previous"),
+        (declare(&good, None, "rotated"), "invalid_member", "/ops/0/previous"),
+        (declare(&good, Some(&before), "first"), "invalid_member", "/ops/0/previous"),
+        (with(rotated.clone(), json!({"why": ""})), "invalid_member", "/ops/0/why"),
+        (with(rotated.clone(), json!({"why": "x".repeat(1_025)})), "too_large", "/ops/0/why"),
+        (with(rotated, json!({"by": ""})), "invalid_member", "/ops/0/by"),
+    ];
+    for (op, code, path) in cases {
+        assert_eq!(cx.refuse(&[op], code).path(), Some(path));
+    }
+}

@@ -1,0 +1,35 @@
+//! Saying in the log which key signs it.
+
+use crate::model::Redacted;
+use crate::wire::{object, words};
+
+words! {
+    /// Why a ledger is signed by a key from some entry on.
+    pub enum KeyReason {
+        /// It is the first one.
+        First = "first",
+        /// Another takes the place of one that was at hand.
+        Rotated = "rotated",
+        /// The one before it was lost, or had signed what the log no longer holds.
+        Adopted = "adopted",
+    }
+}
+
+object! {
+    /// Declares the key that signs the ledger's checkpoints of sizes above this entry's log index, until the next
+    /// declaration. Only the process that writes to the ledger may say it: no request may.
+    pub struct DeclareKey {
+        /// The public key as c2sp.org/signed-note writes it, `NAME+ID+BASE64`; its name is `tracekeep/` and the ledger's id.
+        required key: String,
+        /// The key that was declared before it; absent of the first one alone.
+        optional previous: String,
+        /// Why.
+        required reason: KeyReason,
+        /// In words: 1 to 1,024 bytes.
+        optional why: String,
+        /// On whose word: 1 to 256 bytes.
+        optional by: String,
+        /// What rules took out of it at the door.
+        door redacted: Redacted,
+    }
+}

@@ -1,0 +1,43 @@
+//! Where a private key is kept.
+
+use std::fmt::Debug;
+
+use tracekeep_evidence::SigningKey;
+
+use crate::error::Result;
+
+/// A ledger's private key, the one that is to take its place, and what was signed last: beside the ledger, never in it.
+///
+/// # Contract
+/// - What a method put is there after a crash once it has returned; while it had not, all of it is or none of it.
+/// - Reading what was never put gives `None`; `keys_damaged` where something else is there, `keys_unsafe` where others
+///   could read it.
+/// - One process has it at a time, as it has the ledger.
+pub trait KeyStore: Debug + Send + Sync + 'static {
+    /// The key that signs.
+    fn key(&self) -> Result<Option<SigningKey>>;
+
+    /// Keeps the first key, where there is none.
+    fn put_key(&self, key: &SigningKey) -> Result<()>;
+
+    /// The key that is to take its place.
+    fn next(&self) -> Result<Option<SigningKey>>;
+
+    /// Keeps it, in the place of any that was to.
+    fn put_next(&self, key: &SigningKey) -> Result<()>;
+
+    /// Lets the next key be the one that signs. The one before it is destroyed.
+    fn promote(&self) -> Result<()>;
+
+    /// The checkpoint that was signed last, as its note.
+    fn head(&self) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps what is signed last from now on.
+    fn put_head(&self, note: &str) -> Result<()>;
+
+    /// Lets go of what was signed last: another key begins anew.
+    fn forget_head(&self) -> Result<()>;
+
+    /// Whether it lasts longer than the process.
+    fn is_lasting(&self) -> bool;
+}

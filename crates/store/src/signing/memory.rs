@@ -1,0 +1,73 @@
+//! A key that is gone with its process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracekeep_evidence::SigningKey;
+
+use super::KeyStore;
+use crate::error::Result;
+
+/// Keys in memory: for ledgers in memory, and for tests.
+#[derive(Debug, Default)]
+pub struct MemoryKeys(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    key: Option<String>,
+    next: Option<String>,
+    head: Option<Vec<u8>>,
+}
+
+impl MemoryKeys {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(text: Option<&String>) -> Result<Option<SigningKey>> {
+    text.map(|text| SigningKey::from_secret(text).map_err(super::signer::damaged)).transpose()
+}
+
+impl KeyStore for MemoryKeys {
+    fn key(&self) -> Result<Option<SigningKey>> {
+        read(self.lock().key.as_ref())
+    }
+
+    fn put_key(&self, key: &SigningKey) -> Result<()> {
+        self.lock().key = Some(key.to_secret());
+        Ok(())
+    }
+
+    fn next(&self) -> Result<Option<SigningKey>> {
+        read(self.lock().next.as_ref())
+    }
+
+    fn put_next(&self, key: &SigningKey) -> Result<()> {
+        self.lock().next = Some(key.to_secret());
+        Ok(())
+    }
+
+    fn promote(&self) -> Result<()> {
+        let mut kept = self.lock();
+        kept.key = kept.next.take();
+        Ok(())
+    }
+
+    fn head(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.lock().head.clone())
+    }
+
+    fn put_head(&self, note: &str) -> Result<()> {
+        self.lock().head = Some(note.as_bytes().to_vec());
+        Ok(())
+    }
+
+    fn forget_head(&self) -> Result<()> {
+        self.lock().head = None;
+        Ok(())
+    }
+
+    fn is_lasting(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,302 @@
+//! The signer: the ledger's head and its keys, one signature after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::model::{DeclareKey, KeyReason, Op};
+use tracekeep_core::view::DeclaredKey;
+use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof};
+
+use super::KeyStore;
+use crate::batch::Batch;
+use crate::block_on;
+use crate::error::{Code, Error, Result};
+use crate::ledger::LedgerStore;
+use crate::query::PageRequest;
+
+/// A checkpoint with its signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    /// What is signed.
+    pub checkpoint: Checkpoint,
+    /// As it leaves.
+    pub note: Note,
+}
+
+/// What a declaration of a key says besides the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declaring {
+    /// Why, in words.
+    pub why: Option<String>,
+    /// On whose word.
+    pub by: Option<String>,
+}
+
+/// Signs a ledger's checkpoints, in the process that writes to it.
+///
+/// Each call is refused, with nothing signed and nothing changed, where a signature could contradict an earlier one or
+/// could not be told from a stranger's: `checkpoint_fork` where the log does not extend what was signed last (a backup was
+/// put back), `key_missing` where the key that the log declares is not here, `foreign_key` where the keys are another
+/// ledger's, `keys_unsafe`, `keys_damaged`. All calls take turns.
+#[derive(Debug)]
+pub struct Signer {
+    ledger: Arc<dyn LedgerStore>,
+    keys: Arc<dyn KeyStore>,
+    turn: Mutex<()>,
+}
+
+impl Signer {
+    /// Signs `ledger` with what `keys` holds.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn LedgerStore>, keys: Arc<dyn KeyStore>) -> Self {
+        Self { ledger, keys, turn: Mutex::new(()) }
+    }
+
+    /// Whether the key lasts longer than the process.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.keys.is_lasting()
+    }
+
+    /// The checkpoint at the head. Where the head is the one that was signed last, that one as it was. The first makes a
+    /// key and declares it in the log, so it signs one entry more than there was.
+    ///
+    /// # Errors
+    /// Why nothing is signed; failures of the storage.
+    pub fn checkpoint(&self) -> Result<SignedCheckpoint> {
+        let _turn = self.turn();
+        let (key, _) = self.ready()?;
+        self.extend(&[&key])
+    }
+
+    /// The checkpoint at an earlier size, or at the head: a prefix of what is signed, and the same bytes each time.
+    ///
+    /// # Errors
+    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size; `key_missing` where the size is not
+    /// above the declaration of the key that signs: what signed before it is gone.
+    pub fn checkpoint_at(&self, size: u64) -> Result<SignedCheckpoint> {
+        let _turn = self.turn();
+        let (key, declared) = self.ready()?;
+        let latest = self.extend(&[&key])?;
+        if size == latest.checkpoint.size {
+            return Ok(latest);
+        }
+        let root = block_on(self.ledger.consistency(size, Some(latest.checkpoint.size)));
+        let root = root.map_err(|error| match error.code() {
+            "invalid_parameter" => Error::new(Code::EntryNotFound, format!("the log never had {size} entries")),
+            _ => error,
+        })?;
+        if size <= declared.log_index {
+            let detail = format!("log index {} declares the key: it signs no size up to there", declared.log_index);
+            return Err(Error::new(Code::KeyMissing, detail));
+        }
+        let checkpoint = Checkpoint { size, root: root.from_root, ..latest.checkpoint };
+        let note = checkpoint.sign(&key).map_err(damaged)?;
+        Ok(SignedCheckpoint { checkpoint, note })
+    }
+
+    /// The proof of one entry under the checkpoint at the head (c2sp.org/tlog-proof).
+    ///
+    /// # Errors
+    /// As [`Signer::checkpoint`]; `entry_not_found`.
+    pub fn prove(&self, log_index: u64) -> Result<TlogProof> {
+        let signed = self.checkpoint()?;
+        let proof = block_on(self.ledger.inclusion(log_index, Some(signed.checkpoint.size)))?;
+        Ok(TlogProof { extra: None, log_index, hashes: proof.hashes, checkpoint: signed.note })
+    }
+
+    /// Lets the key that the log declares sign something else, such as the manifest of a bundle.
+    ///
+    /// # Errors
+    /// As [`Signer::checkpoint`].
+    pub fn with_key<T>(&self, sign: impl FnOnce(&SigningKey) -> T) -> Result<T> {
+        let _turn = self.turn();
+        Ok(sign(&self.ready()?.0))
+    }
+
+    /// The key that the log declares, if any: nothing is made, and it need not be here.
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn declared(&self) -> Result<Option<DeclaredKey>> {
+        let mut page = PageRequest { limit: PAGE_ITEMS_MAX, cursor: None };
+        let mut latest = None;
+        loop {
+            let keys = block_on(self.ledger.signing_keys(&page))?;
+            latest = keys.items.into_iter().last().or(latest);
+            page.cursor = keys.next_cursor;
+            if page.cursor.is_none() {
+                return Ok(latest);
+            }
+        }
+    }
+
+    /// Puts a new key in the place of the one that signs, and destroys that. Both sign the checkpoint that covers the
+    /// declaration: whoever trusts the old one may go on with the new one. What a crash interrupts, the next call of any
+    /// kind completes.
+    ///
+    /// # Errors
+    /// As [`Signer::checkpoint`]; refused input.
+    pub fn rotate(&self, saying: Declaring) -> Result<DeclaredKey> {
+        let _turn = self.turn();
+        let (old, _) = self.ready()?;
+        let new = self.another()?;
+        self.keys.put_next(&new)?;
+        let declared = self.declare(&new, Some(old.public().to_string()), KeyReason::Rotated, saying)?;
+        self.complete(Some(old), &new, &declared)?;
+        Ok(declared)
+    }
+
+    /// Makes a new key where the one that the log declares is lost, or has signed what the log no longer holds. The
+    /// declaration says so: nobody hands their trust on to the new key but those who read it.
+    ///
+    /// # Errors
+    /// `conflict` where nothing keeps the key from signing: it can be rotated; refused input; failures of the storage.
+    pub fn adopt(&self, saying: Declaring) -> Result<DeclaredKey> {
+        let _turn = self.turn();
+        match self.ready() {
+            Ok(_) => return Err(Error::new(Code::Conflict, "the key is here, and signs: rotate it instead")),
+            Err(error) if ADOPTABLE.map(Code::as_str).contains(&error.code()) => {}
+            Err(error) => return Err(error),
+        }
+        let previous = self.declared()?.map(|declared| declared.key);
+        let reason = if previous.is_none() { KeyReason::First } else { KeyReason::Adopted };
+        let new = self.another()?;
+        self.keys.put_next(&new)?;
+        let declared = self.declare(&new, previous, reason, saying)?;
+        self.complete(None, &new, &declared)?;
+        Ok(declared)
+    }
+
+    fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key that signs, once nothing keeps it from signing.
+    fn ready(&self) -> Result<(SigningKey, DeclaredKey)> {
+        let (key, next, declared) = (self.keys.key()?, self.keys.next()?, self.declared()?);
+        if let (Some(next), Some(declared)) = (next, &declared)
+            && next.public().to_string() == declared.key
+        {
+            self.complete(key, &next, declared)?;
+            return Ok((next, declared.clone()));
+        }
+        let missing = |detail: &str| Err(Error::new(Code::KeyMissing, detail));
+        let Some(key) = key else {
+            if declared.is_some() {
+                return missing("the key that the log declares is not beside the ledger");
+            }
+            if self.keys.head()?.is_some() {
+                return missing("something was signed, and the key that did it is not beside the ledger");
+            }
+            let key = self.another()?;
+            self.keys.put_key(&key)?;
+            let declared = self.declare(&key, None, KeyReason::First, Declaring::default())?;
+            return Ok((key, declared));
+        };
+        self.check_origin(&key)?;
+        self.last(&[key.public().clone()])?;
+        match declared {
+            Some(declared) if declared.key == key.public().to_string() => Ok((key, declared)),
+            Some(_) => missing("the key beside the ledger is not the one that the log declares"),
+            None => {
+                let declared = self.declare(&key, None, KeyReason::First, Declaring::default())?;
+                Ok((key, declared))
+            }
+        }
+    }
+
+    /// A new key of this ledger.
+    fn another(&self) -> Result<SigningKey> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(|error| Error::new(Code::StorageFailed, format!("no randomness for a key: {error}")))?;
+        SigningKey::from_seed(self.origin(), seed).map_err(damaged)
+    }
+
+    fn origin(&self) -> String {
+        Checkpoint::origin_of(self.ledger.ledger())
+    }
+
+    fn check_origin(&self, key: &SigningKey) -> Result<()> {
+        if key.public().name() == self.origin() {
+            return Ok(());
+        }
+        let detail = format!("the key beside the ledger is that of {}", key.public().name());
+        Err(Error::new(Code::ForeignKey, detail))
+    }
+
+    fn declare(
+        &self,
+        key: &SigningKey,
+        previous: Option<String>,
+        reason: KeyReason,
+        Declaring { why, by }: Declaring,
+    ) -> Result<DeclaredKey> {
+        let op = DeclareKey { key: key.public().to_string(), previous, reason, why, by, redacted: None };
+        let receipt = self.ledger.commit_blocking(vec![Batch::one(Op::DeclareKey(op))]).pop();
+        receipt.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch")))?;
+        let undeclared = || Error::new(Code::Corrupt, "the key that was just declared is not in the log");
+        self.declared()?.filter(|declared| declared.key == key.public().to_string()).ok_or_else(undeclared)
+    }
+
+    /// Lets the declared key take its place: signed for by the one before it, unless that is given up.
+    fn complete(&self, old: Option<SigningKey>, new: &SigningKey, declared: &DeclaredKey) -> Result<()> {
+        if declared.reason == KeyReason::Rotated {
+            let old = old.ok_or_else(|| {
+                Error::new(
+                    Code::KeyMissing,
+                    "the key that is to hand over to the declared one is not beside the ledger",
+                )
+            })?;
+            self.check_origin(&old)?;
+            self.extend(&[&old, new])?;
+        } else {
+            self.keys.forget_head()?;
+        }
+        self.keys.promote()
+    }
+
+    /// The checkpoint at the head by all of `keys`, kept before it leaves.
+    fn extend(&self, keys: &[&SigningKey]) -> Result<SignedCheckpoint> {
+        let public: Vec<NoteKey> = keys.iter().map(|key| key.public().clone()).collect();
+        let last = self.last(&public)?;
+        let head = block_on(self.ledger.head())?;
+        if let Some(last) = last
+            && last.checkpoint.size == head.tree_size
+            && public.iter().all(|key| last.note.verify(std::slice::from_ref(key)).is_ok())
+        {
+            return Ok(last);
+        }
+        let checkpoint = Checkpoint { origin: self.origin(), size: head.tree_size, root: head.root };
+        let mut note = checkpoint.sign(keys[0]).map_err(damaged)?;
+        for key in &keys[1..] {
+            note.sign_also(key);
+        }
+        self.keys.put_head(&note.to_string())?;
+        Ok(SignedCheckpoint { checkpoint, note })
+    }
+
+    /// What was signed last, by one of `keys`: the log still extends it.
+    fn last(&self, keys: &[NoteKey]) -> Result<Option<SignedCheckpoint>> {
+        let Some(bytes) = self.keys.head()? else { return Ok(None) };
+        let note = Note::parse(&bytes).map_err(damaged)?;
+        let checkpoint = Checkpoint::open(&bytes, &self.origin(), keys).map_err(damaged)?;
+        let fork = |detail: String| Err(Error::new(Code::CheckpointFork, detail));
+        match block_on(self.ledger.consistency(checkpoint.size, None)) {
+            Ok(proof) if proof.from_root == checkpoint.root => Ok(Some(SignedCheckpoint { checkpoint, note })),
+            Ok(_) => fork(format!("the log had another root at {} entries, and that one was signed", checkpoint.size)),
+            Err(error) if error.code() == Code::EntryNotFound.as_str() => {
+                fork(format!("{} entries were signed, and the log has fewer", checkpoint.size))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a key does not sign that another may take the place of.
+const ADOPTABLE: [Code; 4] = [Code::CheckpointFork, Code::KeyMissing, Code::ForeignKey, Code::KeysDamaged];
+
+pub(super) fn damaged(error: tracekeep_evidence::Error) -> Error {
+    Error::new(Code::KeysDamaged, format!("what lies beside the ledger for signing is not what was put there: {error}"))
+}
