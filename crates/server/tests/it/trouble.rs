@@ -10,16 +10,16 @@ use tokio::sync::Semaphore;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
-use tracekeep_core::id::{BaselineName, LedgerId, RunId, TraceId};
+use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
 use tracekeep_core::view::{
-    Baseline, ConsistencyProof, DeclaredKey, Head, Held, InclusionProof, LogEntry, LogEvent, Multiproof, Run, RunCount,
-    Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
+    RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_server::ConnectionLimits;
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, LedgerStore, MemoryLedger, Page, PageRequest,
-    Receipt, Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, MemoryLedger, Page,
+    PageRequest, Receipt, Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
 };
 
 use crate::Server;
@@ -164,6 +164,14 @@ impl LedgerStore for Odd {
     }
 
     async fn signing_keys(&self, _: &PageRequest) -> Result<Page<DeclaredKey>> {
+        unreachable!("no test here asks for it")
+    }
+
+    async fn incident(&self, _: &IncidentId) -> Result<Option<Incident>> {
+        unreachable!("no test here asks for it")
+    }
+
+    async fn incidents(&self, _: &IncidentQuery) -> Result<Page<Incident>> {
         unreachable!("no test here asks for it")
     }
 
