@@ -50,8 +50,8 @@ impl Link {
 
     /// Runs a script. The flag beside an error says whether it may have run, now or in an earlier try.
     ///
-    /// What a node of a cluster refused because another has the slot, or none has it yet, is sent again for as long as an
-    /// answer may take. What may have run is sent again only where it may run twice.
+    /// What may have run is sent again only where it may run twice. In a cluster, where another node may have the slot by
+    /// now, that is done for as long as an answer may take; else at once, a few times.
     pub(crate) async fn run(&mut self, call: &Call, timeout: Duration) -> Result<Value, (RedisError, bool)> {
         let (begun, mut ran, mut tries, mut pause) = (Instant::now(), false, 1, PAUSE_MIN);
         loop {
@@ -60,12 +60,16 @@ impl Link {
                 Err(error) => error,
             };
             ran |= may_have_run(&error);
-            let moves = matches!(self, Self::Cluster(_)) && is_about_slots(&error) && begun.elapsed() < timeout;
-            let breaks = is_broken_connection(&error) && tries < TRIES && (call.operation.is_repeatable || !ran);
-            if !moves && !breaks {
+            let (moves, may_again) = (matches!(self, Self::Cluster(_)), call.operation.is_repeatable || !ran);
+            let again = if moves {
+                begun.elapsed() < timeout && may_again && (is_about_slots(&error) || is_broken_connection(&error))
+            } else {
+                tries < TRIES && may_again && is_broken_connection(&error)
+            };
+            if !again {
                 return Err((error, ran));
             }
-            tries += u32::from(breaks);
+            tries += 1;
             if moves {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);

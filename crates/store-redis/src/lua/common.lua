@@ -27,6 +27,11 @@ local function stored()
     if now >= expires(record) + remember_us then
         return nil
     end
+    -- A clock that was set back does not lengthen a lease: whoever tells of it keeps its new end.
+    local until_max = now + record.lease_ms * 1000
+    if record.phase == 'in_progress' and record.lease_until > until_max then
+        record.lease_until, record.said_until, record.is_shorter = until_max, nil, true
+    end
     return record
 end
 
@@ -36,6 +41,7 @@ local function at_ms(us)
 end
 
 local function keep(record)
+    record.is_shorter = nil
     record.v = 1
     local forgotten = expires(record) + remember_us
     redis.call('SET', KEYS[1], cmsgpack.pack(record), 'PXAT', at_ms(forgotten))
@@ -73,6 +79,9 @@ local function told(record, fingerprint)
     end
     if now >= record.lease_until then
         return {'over'}
+    end
+    if record.is_shorter then
+        keep(record)
     end
     answer[1] = 'in_progress'
     answer[5] = record.said_until or record.lease_until

@@ -1,4 +1,4 @@
--- recall: what is remembered of a key that an arbiter decided about. Writes nothing.
+-- recall: what is remembered of a key that an arbiter decided about.
 --
 -- ARGV[3] fingerprint. Gives what check gives but new, or {unknown} where the arbiter is to be asked: nothing is remembered,
 -- or it does not stand in the way.

@@ -98,7 +98,7 @@ impl GateInstance for Opened {
     }
 }
 
-fn ledger(folder: &TempDir) -> Arc<SqliteLedger> {
+pub(crate) fn ledger(folder: &TempDir) -> Arc<SqliteLedger> {
     let ledger = SqliteLedger::open(folder.path().join("ledger.db"), Options::default());
     Arc::new(ledger.expect("the ledger opens"))
 }

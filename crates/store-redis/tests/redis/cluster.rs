@@ -12,7 +12,9 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let servers: Vec<_> = (0..6).map(|_| Server::start(&["--cluster-enabled", "yes"])).collect();
+        // A node that is gone is replaced within seconds.
+        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let servers: Vec<_> = (0..6).map(|_| Server::start(&settings)).collect();
         let nodes = servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
         let made = Command::new("redis-cli")
             .args(["--cluster", "create"])
@@ -24,6 +26,22 @@ impl Cluster {
         let said = String::from_utf8_lossy(&made.stdout).into_owned();
         assert!(made.status.success() && said.contains("All 16384 slots covered"), "{said}");
         Self { servers }
+    }
+
+    /// Waits until each primary has a replica that has all of it: no other is promoted.
+    pub(crate) fn in_sync(self) -> Self {
+        let has_one = |value: &redis::Value| matches!(value, redis::Value::Int(1));
+        for primary in &self.servers[..3] {
+            let follows = (0..600).any(|_| primary.admin(&["WAIT", "1", "100"]).is_ok_and(|value| has_one(&value)));
+            assert!(follows, "the primary on port {} has a replica", primary.port());
+        }
+        self
+    }
+
+    /// The primary that has a key: every other node sends who asks there.
+    pub(crate) fn owner_of(&mut self, key: &str) -> &mut Server {
+        let owner = self.servers.iter_mut().find(|server| server.admin(&["GET", key]).is_ok());
+        owner.expect("some node has the slot")
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,17 +1,23 @@
 //! Faults in a cluster, for real.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore};
 use tracekeep_store::{Outcome, Recorded, block_on};
+use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
 
-use crate::calls::{claim, complete, connect, is, key};
-use crate::cluster;
+use crate::arbitrated;
+use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key};
+use crate::cluster::{self, Cluster};
 use crate::proxy::Proxy;
 use crate::real::Server;
 
-use IdempotencyResult::{Duplicate, InProgress, New};
+use IdempotencyResult::{Conflict, Duplicate, InProgress, New};
 
 faults!("clustered":
+    a_promoted_replica_knows_what_it_was_sent,
+    with_an_arbiter_a_lost_primary_makes_no_second_new,
     what_may_not_run_twice_is_not_sent_again,
     what_may_run_twice_is_sent_again,
 );
@@ -20,6 +26,76 @@ fn behind() -> (Server, Proxy) {
     let mut proxy = None;
     let server = cluster::alone_behind(|port| proxy.insert(Proxy::start(port)).port());
     (server, proxy.expect("it was started"))
+}
+
+/// Asks until the cluster answers: whatever it says before, it does not say *new* of a key that is known.
+#[track_caller]
+fn sooner_or_later(gate: &dyn IdempotencyStore, name: &str) -> IdempotencyResult {
+    for _ in 0..60 {
+        match ask(gate, name, "a") {
+            Ok(answer) => return answer.result,
+            Err(error) => assert!(error.is_retryable(), "{error:?}"),
+        }
+    }
+    panic!("no replica was promoted");
+}
+
+/// A cluster whose replicas can be promoted, and a gate in it whose calls end within two seconds.
+fn cluster() -> (Cluster, RedisIdempotencyStore) {
+    let cluster = Cluster::start().in_sync();
+    let store = RedisIdempotencyStore::connect(&cluster.url(), NAMESPACE).expect("the cluster answers");
+    (cluster, store)
+}
+
+fn a_promoted_replica_knows_what_it_was_sent() {
+    let (mut cluster, store) = cluster();
+    complete(&store, "k", &claim(&store, "k")).expect("done");
+    let owner = cluster.owner_of("tk:{faults/k}:idem");
+    let has_it = |value: &redis::Value| matches!(value, redis::Value::Int(1));
+    let follows = (0..600).any(|_| owner.admin(&["WAIT", "1", "100"]).is_ok_and(|value| has_it(&value)));
+    assert!(follows, "its replica has all of it");
+    owner.kill();
+    assert_eq!(sooner_or_later(&store, "k"), Duplicate);
+}
+
+/// Each of eight tasks asks for every key and does what is new to it; meanwhile the primary of one of them is killed.
+fn with_an_arbiter_a_lost_primary_makes_no_second_new() {
+    const KEYS: usize = 400;
+    let ((mut cluster, store), folder) = (cluster(), tempfile::tempdir().expect("a folder"));
+    let gate = ArbitratedGate::new(store, arbitrated::ledger(&folder));
+    let (news, asked) = ([const { AtomicU32::new(0) }; KEYS], AtomicU32::new(0));
+    let name = |place: usize| format!("k{place}");
+    std::thread::scope(|scope| {
+        let work = |task: usize| {
+            let (gate, news, asked) = (&gate, &news, &asked);
+            scope.spawn(move || {
+                for place in (0..KEYS).map(|place| (place + task * 17) % KEYS) {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let answer = match ask(gate, &name(place), "a") {
+                        Ok(answer) => answer,
+                        Err(error) => {
+                            assert!(error.is_retryable(), "{error:?}");
+                            continue;
+                        }
+                    };
+                    assert_ne!(answer.result, Conflict, "no false conflict");
+                    if let Some(token) = answer.token {
+                        news[place].fetch_add(1, Ordering::SeqCst);
+                        complete(gate, &name(place), &token).expect("the arbiter is well");
+                    }
+                }
+            })
+        };
+        let tasks: Vec<_> = (0..8).map(work).collect();
+        while asked.load(Ordering::SeqCst) < 800 && !tasks.iter().any(|task| task.is_finished()) {
+            std::thread::yield_now();
+        }
+        cluster.owner_of("tk:{faults/k7}:idem").kill();
+    });
+    for (place, news) in news.iter().enumerate() {
+        assert_eq!(news.load(Ordering::SeqCst), 1, "key {place}");
+        assert_eq!(sooner_or_later(&gate, &name(place)), Duplicate);
+    }
 }
 
 /// The client of a cluster sent by itself again what a connection broke under: a deletion then took away the next owner's

@@ -8,6 +8,7 @@ mod clustered;
 mod faults;
 mod proxy;
 mod real;
+mod stopped;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +22,10 @@ use tracekeep_store::gate::{IdempotencyStore, Rules};
 use tracekeep_store_redis::{Options, RedisIdempotencyStore};
 
 fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(stopped::HOLDER) {
+        return stopped::hold(&words.next().expect("the server's address"));
+    }
     let (server, cluster) = (Server::start(&[]), Cluster::start());
     let over = |url: String| Redis { url, namespaces: AtomicU32::new(0) };
     let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
     trials.extend(arbitrated::trials());
     trials.extend(faults::trials());
     trials.extend(clustered::trials());
+    trials.extend(stopped::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 
