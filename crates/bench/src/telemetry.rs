@@ -188,7 +188,7 @@ pub(crate) fn decode(asked: &Asked, report: &mut Report) -> Result<()> {
             let (took, prepared) = timed(|| {
                 batches
                     .into_iter()
-                    .map(|batch| batch.prepare(&source, &rules))
+                    .map(|batch| batch.prepare(&source, &rules, None))
                     .collect::<std::result::Result<Vec<_>, _>>()
             });
             preparing.push(took / SPANS as f64);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tracekeep::{Contract, StoreDurabilityMode, Term};
+use tracekeep_core::model::EffectGate;
 use tracekeep_store::{Detector, Redaction, RedactionRules};
 use tracing_subscriber::EnvFilter;
 
@@ -22,13 +23,14 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
     "TRACEKEEP_MODE",
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
+    "TRACEKEEP_IDEMPOTENCY_ARBITER",
     "TRACEKEEP_REDIS_URL",
     "TRACEKEEP_REDACT",
     "TRACEKEEP_AUDIT",
@@ -46,6 +48,17 @@ pub(crate) enum GateStore {
     Sqlite,
     /// In the Redis that `TRACEKEEP_REDIS_URL` names.
     Redis,
+}
+
+/// What decides where the gate is kept in Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Arbiter {
+    /// The ledger's own gate: Redis remembers.
+    #[default]
+    Ledger,
+    /// Nothing: Redis alone, and each run says so.
+    None,
 }
 
 /// How much safety the deployment demands.
@@ -69,6 +82,7 @@ struct File {
     listen: Option<String>,
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
+    idempotency_arbiter: Option<Arbiter>,
     redis_url: Option<String>,
     redact: Option<Redact>,
     audit: Option<Switch>,
@@ -153,6 +167,7 @@ pub(crate) struct Config {
     pub(crate) listen: String,
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
+    pub(crate) arbiter: Arbiter,
     pub(crate) redis_url: Option<String>,
     pub(crate) redact: Redaction,
     pub(crate) audit: Switch,
@@ -186,6 +201,7 @@ impl Config {
         let place = layered([flags, env, Whereabouts { ledger: file.ledger, server: file.server }]);
         let mode = variable("TRACEKEEP_MODE")?.map(|text| mode(&text)).transpose()?.or(file.mode);
         let gate = variable("TRACEKEEP_IDEMPOTENCY_STORE")?.map(|text| gate_store(&text)).transpose()?;
+        let arbiter = variable("TRACEKEEP_IDEMPOTENCY_ARBITER")?.map(|text| arbiter(&text)).transpose()?;
         let audit = variable("TRACEKEEP_AUDIT")?.map(|text| switch(&text)).transpose()?;
         let audit_store = variable("TRACEKEEP_AUDIT_STORE")?.map(|text| audit_backend(&text)).transpose()?;
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
@@ -204,6 +220,7 @@ impl Config {
             listen: file.listen.unwrap_or_else(|| LISTEN.to_owned()),
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
+            arbiter: arbiter.or(file.idempotency_arbiter).unwrap_or_default(),
             redis_url: variable("TRACEKEEP_REDIS_URL")?.filter(|url| !url.is_empty()).or(file.redis_url),
             redact,
             audit: audit.or(file.audit).unwrap_or_default(),
@@ -225,6 +242,11 @@ impl Config {
                 refuse("memory, but audits are kept in the ledger: memory is for --ledger :memory: alone")
             }
         }
+    }
+
+    /// What each run that is started says of the gate of its effects.
+    pub(crate) fn effect_gate(&self) -> Option<EffectGate> {
+        (self.gate == GateStore::Redis && self.arbiter == Arbiter::None).then_some(EffectGate::Redis)
     }
 
     /// Whether the ledger is to be kept in memory.
@@ -292,6 +314,14 @@ fn gate_store(text: &str) -> Result<GateStore, Failure> {
         "sqlite" => Ok(GateStore::Sqlite),
         "redis" => Ok(GateStore::Redis),
         _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_STORE is memory, sqlite or redis".to_owned())),
+    }
+}
+
+fn arbiter(text: &str) -> Result<Arbiter, Failure> {
+    match text {
+        "ledger" => Ok(Arbiter::Ledger),
+        "none" => Ok(Arbiter::None),
+        _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_ARBITER is ledger or none".to_owned())),
     }
 }
 

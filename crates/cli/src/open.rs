@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tracekeep_client::HttpLedger;
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::{Code, Error, IdempotencyStore, LedgerStore};
-use tracekeep_store_redis::{Durability, RedisIdempotencyStore};
+use tracekeep_store_redis::{ArbitratedGate, Durability, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::{Config, GateStore, Mode};
+use crate::config::{Arbiter, Config, GateStore, Mode};
 use crate::exit::Failure;
 
 /// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
@@ -43,7 +43,9 @@ fn to_write(config: &Config, create: bool) -> Result<Arc<dyn LedgerStore>, Failu
         let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    writer(&config.ledger, Options { create, redact: config.redact.clone(), ..Options::default() })
+    let options =
+        Options { create, redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
+    writer(&config.ledger, options)
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.
@@ -56,27 +58,43 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
                       TRACEKEEP_IDEMPOTENCY_STORE=sqlite and a ledger's file";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    if config.gate == GateStore::Redis {
+    if config.gate == GateStore::Redis && config.arbiter == Arbiter::None {
         return Ok(Arc::new(redis(config, reading(config)?.ledger())?));
     }
     let path = &config.ledger;
     match SqliteLedger::open(path, Options::default()) {
+        Ok(ledger) if config.gate == GateStore::Redis => in_redis(config, Arc::new(ledger)),
         Ok(ledger) => Ok(Arc::new(ledger)),
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
         Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
 }
 
+/// The gate in Redis of a ledger that is open: with it as arbiter, unless the deployment says otherwise.
+pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc<dyn IdempotencyStore>, Failure> {
+    let redis = redis(config, ledger.ledger())?;
+    Ok(match config.arbiter {
+        Arbiter::Ledger => Arc::new(ArbitratedGate::new(redis, ledger)),
+        Arbiter::None => Arc::new(redis),
+    })
+}
+
 /// The gate of a ledger in the Redis that is configured: the ledger's id is its namespace.
-pub(crate) fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Failure> {
+fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Failure> {
     let unnamed = || Failure::Usage("an idempotency store in Redis needs TRACEKEEP_REDIS_URL".to_owned());
     let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
     // The address may hold a password: it is not shown.
     let store = RedisIdempotencyStore::connect(url, &ledger.to_string()).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
-    if store.durability() == Durability::Volatile && config.mode != Mode::Local {
-        let detail = "modes test and prod need a durable idempotency store: set appendonly yes in that Redis, or \
-                      TRACEKEEP_IDEMPOTENCY_STORE=sqlite";
-        return Err(Failure::Usage(detail.to_owned()));
+    let setting = match store.durability() {
+        Durability::Volatile => "appendonly yes and appendfsync always",
+        Durability::AppendOnly => "appendfsync always (with everysec, power loss takes the last second)",
+        Durability::Always => return Ok(store),
+    };
+    if config.arbiter == Arbiter::None && config.mode != Mode::Local {
+        return Err(Failure::Usage(format!(
+            "modes test and prod need a durable idempotency store: set {setting} in that Redis, or \
+             TRACEKEEP_IDEMPOTENCY_ARBITER=ledger, or TRACEKEEP_IDEMPOTENCY_STORE=sqlite"
+        )));
     }
     Ok(store)
 }

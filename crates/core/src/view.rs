@@ -11,7 +11,8 @@ use crate::hash::Hash;
 use crate::id::{BaselineName, CorrelationId, RunId, TraceId};
 use crate::json::Json;
 use crate::model::{
-    JsonObject, KeyReason, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType, Violation,
+    EffectGate, JsonObject, KeyReason, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType,
+    Violation,
 };
 use crate::seal::Gaps;
 use crate::time::Timestamp;
@@ -90,6 +91,8 @@ object! {
         default held: bool = false,
         /// What rules took out of its start, description and completion at the door, before it was hashed.
         optional redacted: Redacted,
+        /// Where the gate of its effects was kept when it started, where that was Redis alone, with no arbiter behind it.
+        optional idempotency_store: EffectGate,
         /// The log index of its first entry.
         required log_index: u64,
         /// When its first entry was recorded.

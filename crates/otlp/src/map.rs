@@ -148,7 +148,11 @@ impl Mapper {
         span.sort();
         let trace = record(span, scope, &ids, times)?;
         let mut ops = Vec::with_capacity(4);
-        ops.push(Op::EnsureRun(EnsureRun { run_id: ids.run_id.clone(), source: Source::Otlp }));
+        ops.push(Op::EnsureRun(EnsureRun {
+            run_id: ids.run_id.clone(),
+            source: Source::Otlp,
+            idempotency_store: None,
+        }));
         if self.described.insert((std::mem::take(&mut span.trace_id), topic)) {
             ops.push(Op::DescribeRun(resource.describe(ids.run_id.clone())));
         }

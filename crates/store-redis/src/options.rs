@@ -28,16 +28,21 @@ impl Default for Options {
 pub enum Durability {
     /// Nothing is promised: the append-only file is off.
     Volatile,
-    /// The append-only file is on: what was acknowledged is synced each second, or as `appendfsync` says. A replica that is
-    /// promoted may lack what its primary acknowledged.
+    /// The append-only file is on (`appendonly yes`), and synced now and then: what was acknowledged outlives kill -9, and
+    /// power loss takes the last second. Also where the server does not let its `appendfsync` be seen.
     AppendOnly,
+    /// The append-only file is on and synced before each answer (`appendfsync always`): what was acknowledged outlives power
+    /// loss. A replica that is promoted may lack it all the same.
+    Always,
 }
 
 /// The oldest version that knows what the scripts use (`PXAT`).
 const VERSION_MIN: (u32, u32) = (6, 2);
 
 /// Refuses a server that would forget keys by itself, or is too old.
-pub(crate) fn demand(info: &Value) -> Result<Durability> {
+///
+/// `info` is what INFO says, `appendfsync` what CONFIG GET says, where it may be asked.
+pub(crate) fn demand(info: &Value, appendfsync: &Value) -> Result<Durability> {
     let mut texts = Vec::new();
     gather(info, &mut texts);
     let all = |name: &str| -> Vec<String> {
@@ -64,8 +69,14 @@ pub(crate) fn demand(info: &Value) -> Result<Durability> {
         }
     }
     let aof = all("aof_enabled");
-    let is_durable = !aof.is_empty() && aof.iter().all(|on| on == "1");
-    Ok(if is_durable { Durability::AppendOnly } else { Durability::Volatile })
+    if aof.is_empty() || aof.iter().any(|on| on != "1") {
+        return Ok(Durability::Volatile);
+    }
+    let mut policies = Vec::new();
+    gather(appendfsync, &mut policies);
+    policies.retain(|text| text != "appendfsync");
+    let is_always = !policies.is_empty() && policies.iter().all(|policy| policy == "always");
+    Ok(if is_always { Durability::Always } else { Durability::AppendOnly })
 }
 
 fn unsafe_store(detail: String) -> Error {

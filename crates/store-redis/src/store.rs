@@ -103,13 +103,15 @@ impl RedisIdempotencyStore {
                 for section in ["server", "memory", "persistence"] {
                     info.push(link.send(redis::cmd("INFO").arg(section)).await?);
                 }
-                Ok((link, redis::Value::Array(info)))
+                // Where it may not be asked, it is not known to be more than the least.
+                let sync = link.send(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await;
+                Ok((link, redis::Value::Array(info), sync.unwrap_or(redis::Value::Nil)))
             };
             // Nobody may be waiting any more.
             let _ = told.send(open.await);
         });
         let opened = opened.recv().map_err(|_| Error::new(Code::Unreachable, "the connection was not opened"));
-        let (link, info) = match opened.and_then(|opened| opened.map_err(|error| failed(error, false))) {
+        let (link, info, sync) = match opened.and_then(|opened| opened.map_err(|error| failed(error, false))) {
             Ok(opened) => opened,
             Err(error) => {
                 runtime.shutdown_background();
@@ -125,7 +127,7 @@ impl RedisIdempotencyStore {
             digests: script::ALL.iter().map(|operation| (operation.name, digest(*operation))).collect(),
             shift_ms: AtomicI64::new(0),
         };
-        store.durability = demand(&info)?;
+        store.durability = demand(&info, &sync)?;
         Ok(store)
     }
 

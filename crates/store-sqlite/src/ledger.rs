@@ -11,6 +11,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
+use tracekeep_core::model::EffectGate;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, DeclaredKey, Head, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
     RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
@@ -59,6 +60,7 @@ pub struct SqliteLedger {
     ledger: LedgerId,
     source: Source,
     redaction: Redaction,
+    effect_gate: Option<EffectGate>,
     readers: Pool,
     faults: Arc<Faults>,
     rules: Rules,
@@ -116,6 +118,7 @@ impl SqliteLedger {
             ledger,
             source: options.source,
             redaction: options.redact,
+            effect_gate: options.effect_gate,
             readers,
             faults,
             rules,
@@ -134,11 +137,13 @@ impl SqliteLedger {
         let ledger = open::ledger(&first)?;
         let readers = Pool::new(path.clone(), Mode::ReadOnly, ledger, options.readers, first)?;
         let (source, redaction) = (options.source.clone(), options.redact.clone());
+        let effect_gate = options.effect_gate;
         Ok(Self {
             path,
             ledger,
             source,
             redaction,
+            effect_gate,
             readers,
             faults: Arc::default(),
             rules: options.gate.clone(),
@@ -237,8 +242,10 @@ impl SqliteLedger {
         let Some(group) = &self.group else {
             return Err(batches.iter().map(|_| Err(read_only())).collect());
         };
-        let ready: Batches =
-            batches.into_iter().map(|batch| batch.prepare(&self.source, &self.redaction).map(Ready::new)).collect();
+        let ready: Batches = batches
+            .into_iter()
+            .map(|batch| batch.prepare(&self.source, &self.redaction, self.effect_gate).map(Ready::new))
+            .collect();
         if ready.iter().all(Result::is_err) {
             return Err(ready.into_iter().filter_map(|refused| refused.err().map(Err)).collect());
         }

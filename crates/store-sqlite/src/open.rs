@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::LedgerId;
+use tracekeep_core::model::EffectGate;
 use tracekeep_store::gate::Rules;
 use tracekeep_store::{Code, Error, Redaction, Result, Source, Sources, SystemSources};
 
@@ -34,6 +35,9 @@ pub struct Options {
     /// Bytes of bodies that may wait to be committed, likewise. 32 MiB unless told. One call is always admitted when
     /// nothing waits.
     pub queue_bytes: u64,
+    /// Where the gate of runs' effects is kept, where that is Redis alone: each run that is started says so. Unless told: in
+    /// the ledger, or with the ledger as its arbiter, and runs say nothing.
+    pub effect_gate: Option<EffectGate>,
     /// How long the gate remembers keys, and how many: seven days beyond their ttl, and ten million, unless told.
     pub gate: Rules,
 }
@@ -45,6 +49,7 @@ impl Default for Options {
             read_only: false,
             source: Source::default(),
             redact: Redaction::none(),
+            effect_gate: None,
             readers: 8,
             queue_ops: 16_384,
             queue_bytes: 32 << 20,

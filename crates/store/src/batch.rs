@@ -5,7 +5,7 @@ use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::Key;
 use tracekeep_core::json::{Object, Value};
 use tracekeep_core::limits::BATCH_OPS_MAX;
-use tracekeep_core::model::Op;
+use tracekeep_core::model::{EffectGate, Op};
 use tracekeep_core::seal::{self, StepLeaves};
 use tracekeep_core::wire::{Path, refuse_rest, take_optional};
 use tracekeep_core::{Invalid, InvalidCode};
@@ -75,7 +75,7 @@ impl Batch {
         Op::read(value)?.unreceived()
     }
 
-    /// Does what the caller's own thread does, once: checks the ops, takes out of them what `rules` find, fills in ids,
+    /// Does what the caller's own thread does, once: checks the ops, takes out of them what `rules` find, states where the `gate` is kept, fills in ids,
     /// absent times and the batch's random bytes, makes the bodies canonical and computes the commitments.
     ///
     /// Hashes that a step claims are checked against what was sent; recorded are those over what is left of it.
@@ -83,7 +83,7 @@ impl Batch {
     /// # Errors
     /// What is wrong with the first wrong op, its path under `/ops/INDEX`. Limits of a whole op, its bytes and its depth,
     /// come after everything else. A batch that breaks any other rule draws nothing from `source`.
-    pub fn prepare(mut self, source: &Source, rules: &Redaction) -> Result<Prepared> {
+    pub fn prepare(mut self, source: &Source, rules: &Redaction, gate: Option<EffectGate>) -> Result<Prepared> {
         if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
         }
@@ -91,6 +91,9 @@ impl Batch {
         for (place, op) in self.ops.iter_mut().enumerate() {
             refuse_stated(op).and_then(|()| op.check()).map_err(|invalid| wrong(place, invalid))?;
             rules.redact(op);
+            if let Some(stated) = op.effect_gate_mut() {
+                *stated = gate;
+            }
         }
         let random = source.bytes();
         let ops = self.ops.into_iter().enumerate().map(|(place, op)| {
@@ -102,15 +105,19 @@ impl Batch {
     }
 }
 
-/// What was taken out of an op is for the door to say.
+/// What was taken out of an op, and where the gate is kept, is for the door to say.
 fn refuse_stated(op: &mut Op) -> std::result::Result<(), Invalid> {
-    match op.redacted_mut() {
-        Some(Some(_)) => {
-            let detail = "is not a member here: the door says it";
-            Err(Path::ROOT.name("redacted").refuse(InvalidCode::UnknownMember, detail))
-        }
-        _ => Ok(()),
+    let refuse = |name: &str| {
+        let detail = "is not a member here: the door says it";
+        Err(Path::ROOT.name(name).refuse(InvalidCode::UnknownMember, detail))
+    };
+    if matches!(op.redacted_mut(), Some(Some(_))) {
+        return refuse("redacted");
     }
+    if matches!(op.effect_gate_mut(), Some(Some(_))) {
+        return refuse("idempotency_store");
+    }
+    Ok(())
 }
 
 /// A batch whose every byte is settled but for position, leaf and rows.

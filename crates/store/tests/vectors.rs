@@ -130,7 +130,7 @@ fn runs_of_the_vectors(ledger: &MemoryLedger) -> Vec<(String, RunId)> {
         let source = tracekeep_core::model::Source::Otlp;
         let start = match seed {
             Ok(seed) => Op::StartRun(StartRun { run_id: Some(run_id.clone()), plan, seed, ..StartRun::default() }),
-            Err(_) => Op::EnsureRun(EnsureRun { run_id: run_id.clone(), source }),
+            Err(_) => Op::EnsureRun(EnsureRun { run_id: run_id.clone(), source, idempotency_store: None }),
         };
         let steps = items(case, "steps").iter().map(|sent| {
             let mut op = Op::read(parse(sent.as_str().unwrap().as_bytes()).unwrap()).unwrap();

@@ -67,9 +67,10 @@ pub use tracekeep_core::id::{
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
-    Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EndStatus, EndTrace, EnsureRun, Expect, FinalStatus, HoldOn,
-    IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redacted, RedactedCounts, ReplayBehavior,
-    ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun, Expect,
+    FinalStatus, HoldOn, IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redacted,
+    RedactedCounts, ReplayBehavior, ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus,
+    TraceStatus, TraceType, Violation,
 };
 pub use tracekeep_core::view::{
     Baseline, Erasure, Held, Incident, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode,

@@ -128,6 +128,7 @@ fn facts(run: &Run) -> String {
     add("parent", run.parent_run_id.as_ref().map(ToString::to_string));
     add("tags", (!run.tags.is_empty()).then(|| run.tags.iter().map(|tag| plain(tag)).collect::<Vec<_>>().join(", ")));
     add("source", Some(run.source.to_string()));
+    add("idempotency", run.idempotency_store.map(|store| format!("{store} alone: what it loses may be done again")));
     add("started", Some(run.started_at.to_string()));
     add("root ended", run.root_ended_at.map(|at| at.to_string()));
     add("completed", run.completed_at.map(|at| at.to_string()));

@@ -85,14 +85,14 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
         let ledger = Arc::new(MemoryLedger::default().redacting(config.redact.clone()));
         return Ok(Stores { ledger, gate: in_memory(), keys: Arc::new(MemoryKeys::default()) });
     }
-    let options = Options { redact: config.redact.clone(), ..Options::default() };
+    let options = Options { redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
     let ledger = SqliteLedger::open(&config.ledger, options);
     let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
     ledger.set_address(Some(bound.address().to_string()))?;
     let gate: Arc<dyn IdempotencyStore> = match config.gate {
         GateStore::Memory => in_memory(),
         GateStore::Sqlite => Arc::clone(&ledger) as Arc<dyn IdempotencyStore>,
-        GateStore::Redis => Arc::new(open::redis(config, ledger.ledger())?),
+        GateStore::Redis => open::in_redis(config, Arc::clone(&ledger))?,
     };
     let keys = Arc::new(KeyFolder::beside(ledger.path()));
     Ok(Stores { ledger, gate, keys })

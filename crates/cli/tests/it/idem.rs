@@ -117,18 +117,22 @@ fn test_and_prod_demand_a_gate_that_is_durable() {
     }
     let mut command = place.command(&["idem", "status", "k"]);
     assert_eq!(command.env("TRACEKEEP_IDEMPOTENCY_STORE", "disk").output().unwrap().status.code(), Some(2));
+    let mut command = place.command(&["idem", "status", "k"]);
+    let ended = command.env("TRACEKEEP_IDEMPOTENCY_ARBITER", "nobody").output().unwrap();
+    assert_eq!(ended.status.code(), Some(2));
 }
 
 /// A real redis-server on a free port, volatile or with an append-only file.
 struct Redis(std::process::Child, String);
 
 impl Redis {
-    fn start(place: &Place, appendonly: &str) -> Self {
+    fn start(place: &Place, appendonly: &[&str]) -> Self {
         use std::io::BufRead;
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let mut command = std::process::Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", appendonly]);
-        command.arg("--dir").arg(place.path()).stdout(std::process::Stdio::piped());
+        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly"]);
+        command.args(appendonly).arg("--dir").arg(place.path().join(&port)).stdout(std::process::Stdio::piped());
+        std::fs::create_dir(place.path().join(&port)).unwrap();
         let mut child = command.spawn().expect("redis-server is installed (Debian: apt-get install redis-server)");
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.by_ref().any(|line| line.unwrap().contains("eady to accept connections")));
@@ -145,17 +149,22 @@ impl Drop for Redis {
 }
 
 #[test]
-fn a_gate_in_redis_is_shared_and_prod_demands_that_it_is_durable() {
+fn a_gate_in_redis_alone_is_shared_and_prod_demands_that_it_is_durable() {
     let place = Place::new();
-    let (volatile, durable) = (Redis::start(&place, "no"), Redis::start(&place, "yes"));
+    let (volatile, durable) =
+        (Redis::start(&place, &["no"]), Redis::start(&place, &["yes", "--appendfsync", "always"]));
+    let each_second = Redis::start(&place, &["yes", "--appendfsync", "everysec"]);
     place.run(&["demo"]).code(0);
     let ask = |url: &str, mode: &str| {
         let mut command = place.command(&["idem", "check", "pay-7", "--request", REQUEST]);
         command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_MODE", mode);
+        command.env("TRACEKEEP_IDEMPOTENCY_ARBITER", "none");
         Ended(command.env("TRACEKEEP_REDIS_URL", url).output().unwrap())
     };
     let refused = ask(&volatile.1, "prod");
-    assert!(refused.code(2).talk().contains("appendonly yes"), "{}", refused.talk());
+    assert!(refused.code(2).talk().contains("appendonly yes and appendfsync always"), "{}", refused.talk());
+    let refused = ask(&each_second.1, "prod");
+    assert!(refused.code(2).talk().contains("appendfsync always (with everysec"), "{}", refused.talk());
     ask("", "prod").code(2);
     assert!(ask(&durable.1, "prod").code(0).out().starts_with("new\n"));
     assert!(ask(&durable.1, "prod").code(1).out().starts_with("in_progress\n"));
@@ -164,4 +173,41 @@ fn a_gate_in_redis_is_shared_and_prod_demands_that_it_is_durable() {
     drop(durable);
     let gone = ask("redis://127.0.0.1:1", "local");
     assert_eq!(gone.code(3).out(), "");
+}
+
+#[test]
+fn what_redis_loses_is_not_given_out_again_where_the_ledger_is_the_arbiter() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    let ask = |request: &str| {
+        let mut command = place.command(&["idem", "check", "pay-7", "--request", request]);
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_MODE", "prod");
+        Ended(command.env("TRACEKEEP_REDIS_URL", &redis.1).output().unwrap())
+    };
+    assert!(ask(REQUEST).code(0).out().starts_with("new\n"), "a volatile Redis will do: the ledger decides");
+    let port = redis.1.rsplit_once(':').unwrap().1;
+    let flushed = std::process::Command::new("redis-cli").args(["-p", port, "flushall"]).output().unwrap();
+    assert!(flushed.status.success());
+    assert!(ask(REQUEST).code(1).out().starts_with("in_progress\n"));
+    assert!(ask("1").code(1).out().starts_with("conflict\n"));
+    assert!(check(&place, REQUEST).code(1).out().starts_with("in_progress\n"), "the ledger's own gate decided it");
+}
+
+#[test]
+fn each_run_says_that_the_gate_is_in_redis_alone() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    for (arbiter, says) in [("none", true), ("ledger", false)] {
+        let run = format!("run-{arbiter}");
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", arbiter);
+        let serving = Serving::of(command.env("TRACEKEEP_REDIS_URL", &redis.1));
+        let op = format!(r#"{{"op":"start_run","run_id":"{run}"}}"#);
+        place.run_with(&["record", "-"], &op).code(0);
+        let shown = place.run(&["show", &run, "--json"]).code(0).out();
+        assert_eq!(shown.contains(r#""idempotency_store":"redis""#), says, "{shown}");
+        let told = place.run(&["show", &run]).code(0).out();
+        assert_eq!(told.contains("redis alone"), says, "{told}");
+        serving.stop();
+    }
 }

@@ -14,7 +14,12 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) fn start(place: &Place, args: &[&str]) -> Self {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
-        let mut child = place.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut place.command(&args))
+    }
+
+    /// One that a command starts.
+    pub(crate) fn of(command: &mut std::process::Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.split_whitespace().last().unwrap().to_owned();

@@ -20,7 +20,9 @@ pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use incident::{BundleKind, IncidentStatus, OpenIncident, Period, RecordExport, ResolveIncident, Severity};
 pub use op::{Kind, Op};
 pub use redacted::{Redacted, RedactedCounts};
-pub use run::{CompleteRun, DescribeRun, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation};
+pub use run::{
+    CompleteRun, DescribeRun, EffectGate, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation,
+};
 pub use signing::{DeclareKey, KeyReason};
 pub use step::{RecordStep, ReplayBehavior, StepStatus};
 pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

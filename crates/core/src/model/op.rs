@@ -11,9 +11,9 @@ use crate::limits::{
     ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
-    Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, HoldOn,
-    KeyReason, OpenIncident, Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold, ResolveIncident,
-    SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
+    Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EffectGate, EndTrace, EnsureRun, EraseRun, Expect, Hold,
+    HoldOn, KeyReason, OpenIncident, Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold,
+    ResolveIncident, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
 };
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
@@ -386,6 +386,16 @@ impl Op {
             | Self::DeclareKey(_) => [(false, ""); 3],
         };
         absent.into_iter().filter_map(|(absent, name)| absent.then_some(name)).collect()
+    }
+
+    /// Where the gate of a run's effects is kept, for the door to state; `None` where an op starts no run.
+    #[must_use]
+    pub const fn effect_gate_mut(&mut self) -> Option<&mut Option<EffectGate>> {
+        match self {
+            Self::StartRun(op) => Some(&mut op.idempotency_store),
+            Self::EnsureRun(op) => Some(&mut op.idempotency_store),
+            _ => None,
+        }
     }
 
     /// What rules took out of the op at the door, for the door to state; `None` where an op holds nothing to take out of.

@@ -19,6 +19,14 @@ words! {
 }
 
 words! {
+    /// Where the gate of a run's effects was kept, with nothing that decides behind it. Set by the door, never by the caller.
+    pub enum EffectGate {
+        /// In Redis alone: what it loses may be done again.
+        Redis = "redis",
+    }
+}
+
+words! {
     /// Where a run stands.
     pub enum RunStatus {
         /// Not completed yet.
@@ -85,6 +93,8 @@ object! {
         generated started_at: Timestamp,
         /// What rules took out of it at the door, which alone states it.
         door redacted: Redacted,
+        /// Where the gate of its effects is kept, where that is Redis alone. The door alone states it.
+        door idempotency_store: EffectGate,
     }
 }
 
@@ -105,6 +115,7 @@ impl Default for StartRun {
             source: Source::Api,
             started_at: None,
             redacted: None,
+            idempotency_store: None,
         }
     }
 }
@@ -116,6 +127,8 @@ object! {
         required run_id: RunId,
         /// The door.
         default source: Source = Source::Api,
+        /// Where the gate of its effects is kept, where that is Redis alone. The door alone states it.
+        door idempotency_store: EffectGate,
     }
 }
 

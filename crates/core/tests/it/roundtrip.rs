@@ -10,10 +10,10 @@ use tracekeep_core::id::{CorrelationId, Key, RunId, TraceId};
 use tracekeep_core::json::{Json, canonical_json};
 use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
-    BundleKind, CompleteRun, DeclareKey, DescribeRun, EndStatus, EndTrace, EnsureRun, EraseRun, FinalStatus, Hold,
-    JsonObject, KeyReason, Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace, Redacted,
-    RedactedCounts, ReleaseHold, ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source, StartRun,
-    StepStatus, TraceStatus, TraceType, Violation,
+    BundleKind, CompleteRun, DeclareKey, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun, EraseRun,
+    FinalStatus, Hold, JsonObject, KeyReason, Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace,
+    Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source,
+    StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -169,6 +169,7 @@ fn start_run() -> BoxedStrategy<Op> {
                 source,
                 started_at,
                 redacted: None,
+                idempotency_store: None,
             })
         })
         .boxed()
@@ -392,7 +393,11 @@ fn redacted() -> impl Strategy<Value = Redacted> {
 fn op() -> BoxedStrategy<Op> {
     let op = prop_oneof![
         start_run(),
-        (run_id(), word(Source::ALL)).prop_map(|(run_id, source)| Op::EnsureRun(EnsureRun { run_id, source })),
+        (run_id(), word(Source::ALL)).prop_map(|(run_id, source)| Op::EnsureRun(EnsureRun {
+            run_id,
+            source,
+            idempotency_store: None
+        })),
         describe_run(),
         step().prop_map(Op::RecordStep),
         record_trace(),
@@ -424,10 +429,13 @@ fn op() -> BoxedStrategy<Op> {
             })
         ),
     ];
-    (op, of(redacted()))
-        .prop_map(|(mut op, said)| {
+    (op, of(redacted()), of(word(EffectGate::ALL)))
+        .prop_map(|(mut op, said, gate)| {
             if let Some(redacted) = op.redacted_mut() {
                 *redacted = said;
+            }
+            if let Some(stated) = op.effect_gate_mut() {
+                *stated = gate;
             }
             op
         })

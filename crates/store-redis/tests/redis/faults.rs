@@ -69,7 +69,10 @@ fn after_flushall_keys_are_new_and_old_owners_are_nobody() {
 fn what_an_append_only_file_holds_outlives_kill_9() {
     let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let store = connect(&server.url());
-    assert_eq!(store.durability(), Durability::AppendOnly);
+    assert_eq!(store.durability(), Durability::Always);
+    server.admin(&["CONFIG", "SET", "appendfsync", "everysec"]).expect("set");
+    assert_eq!(connect(&server.url()).durability(), Durability::AppendOnly);
+    server.admin(&["CONFIG", "SET", "appendfsync", "always"]).expect("set");
     let (done, held) = (claim(&store, "done"), claim(&store, "held"));
     complete(&store, "done", &done).expect("done");
     for _ in 0..3 {

@@ -20,6 +20,7 @@ pub(crate) const HOLDER: &str = "hold-a-lease";
 const LEASE_MS: u64 = 400;
 
 /// Takes the lease, says so, waits for a line, and says how completing it ended.
+#[expect(clippy::print_stdout, reason = "whoever started it reads it")]
 pub(crate) fn hold(url: &str) -> ExitCode {
     let (store, terms) = (connect(url), Terms { lease_ms: LEASE_MS, ..Terms::default() });
     let answer = block_on(store.check(&key("k"), &request("a"), &terms)).expect("an answer");

@@ -8,6 +8,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
 use tracekeep_core::matches::Matches;
+use tracekeep_core::model::EffectGate;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof, Run,
     RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
@@ -36,6 +37,7 @@ use crate::verification::RunReport;
 pub struct MemoryLedger {
     source: Source,
     rules: Redaction,
+    effect_gate: Option<EffectGate>,
     index: Mutex<Index>,
 }
 
@@ -50,13 +52,19 @@ impl MemoryLedger {
     #[must_use]
     pub fn new(source: Source) -> Self {
         let index = Index::new(source.ledger_id());
-        Self { source, rules: Redaction::none(), index: Mutex::new(index) }
+        Self { source, rules: Redaction::none(), effect_gate: None, index: Mutex::new(index) }
     }
 
     /// The same, with what `rules` find taken out of every op at the door.
     #[must_use]
     pub fn redacting(self, rules: Redaction) -> Self {
         Self { rules, ..self }
+    }
+
+    /// The same, stating on each run where the gate of its effects is kept.
+    #[must_use]
+    pub fn stating(self, effect_gate: EffectGate) -> Self {
+        Self { effect_gate: Some(effect_gate), ..self }
     }
 
     /// A batch is applied after it was decided, by steps that cannot fail: a poisoned lock guards whole rows.
@@ -102,7 +110,8 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
-        let prepared: Vec<_> = batches.into_iter().map(|batch| batch.prepare(&self.source, &self.rules)).collect();
+        let prepared: Vec<_> =
+            batches.into_iter().map(|batch| batch.prepare(&self.source, &self.rules, self.effect_gate)).collect();
         let mut index = self.lock();
         prepared.into_iter().map(|prepared| self.commit_one(&prepared?, &mut index)).collect()
     }

@@ -11,9 +11,9 @@ use crate::batch::PreparedOp;
 use crate::error::{Code, Digests, Error, Result};
 use crate::rows::Entry;
 
-/// What the door states: where the rest is equal, rules that have become others since make no other record of it, nor does
+/// What the door states: where the rest is equal, rules or a gate that have become others since make no other record of it, nor does
 /// having been held in front of the ledger.
-const STATED_BY_THE_DOOR: [&str; 2] = ["redacted", "received_at"];
+const STATED_BY_THE_DOOR: [&str; 3] = ["redacted", "received_at", "idempotency_store"];
 
 /// Whether `sent` equals a recorded body: every member the same, those left to be generated taken from the record, what
 /// the door states left aside. Of spans the `otel` members alone count. Gives the names of the members that differ, none where equal.

@@ -205,17 +205,21 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
         tokens: row.totals.tokens,
         held,
         redacted,
+        idempotency_store: start.idempotency_store,
         log_index: row.run_no,
         recorded_at: first.recorded_at,
         run_id: row.run_id,
     })
 }
 
-/// What the run's first entry says; a run that telemetry began says nothing but its id.
+/// What the run's first entry says; a run that telemetry began says nothing but its id, and what the door does.
 fn start(entry: &Entry) -> Result<StartRun> {
     match entry.op()? {
         Some(Op::StartRun(start)) => Ok(start),
-        Some(Op::EnsureRun(_)) | None => Ok(StartRun::default()),
+        Some(Op::EnsureRun(ensure)) => {
+            Ok(StartRun { idempotency_store: ensure.idempotency_store, ..StartRun::default() })
+        }
+        None => Ok(StartRun::default()),
         Some(_) => Err(nowhere(entry.log_index)),
     }
 }

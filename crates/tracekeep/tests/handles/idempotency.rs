@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tracekeep::{Effect, GateState, IdempotencyGate, Json, Key, Once, Terms, Timestamp, Tracekeep};
+use tracekeep::{
+    Effect, EffectGate, EnsureRun, GateState, IdempotencyGate, Json, Key, Once, Op, Options, Recorded as Outcome,
+    RunId, StartRun, Terms, Timestamp, Tracekeep,
+};
+use tracekeep_core::model::Source as RunSource;
 use tracekeep_store::gate::{Fingerprint, Token};
 use tracekeep_store::{
     Code, Error, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore, MemoryLedger,
@@ -153,4 +157,47 @@ fn an_effect_that_was_done_and_could_not_be_told_is_not_to_be_tried_again() {
     assert_eq!((error.is_retryable(), error.outcome()), (false, tracekeep_store::Outcome::Unknown));
     let not_done = both(&gate, "again", &json("1"), || Effect::retry("timeout"));
     assert_eq!(not_done, [Err("unreachable".to_owned()), Err("unreachable".to_owned())], "it was not done");
+}
+
+#[test]
+fn a_run_says_where_the_gate_of_its_effects_was_kept_and_is_the_same_run_when_that_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |effect_gate| {
+        let options = Options { effect_gate, ..Options::default() };
+        Tracekeep::open_with(folder.path().join("ledger.db"), options).unwrap()
+    };
+    let run = |name: &str| RunId::new(name).unwrap();
+    let start = |name: &str| Op::StartRun(StartRun { run_id: Some(run(name)), ..StartRun::default() });
+    let ensure =
+        |name: &str| Op::EnsureRun(EnsureRun { run_id: run(name), source: RunSource::Otlp, idempotency_store: None });
+    let commit = |at: &Tracekeep, op: Op| {
+        let batch = tracekeep::Batch { ops: vec![op], key: None };
+        at.ledger()
+            .commit_blocking(vec![batch])
+            .pop()
+            .unwrap()
+            .map(|receipt| receipt.outcome)
+            .map_err(|error| (error.code(), error.path().map(str::to_owned)))
+    };
+    let says = |at: &Tracekeep, name: &str| at.runs().get_run(&run(name)).unwrap().unwrap().idempotency_store;
+
+    let alone = open(Some(EffectGate::Redis));
+    for op in [start("api"), ensure("otlp")] {
+        assert_eq!(commit(&alone, op), Ok(Outcome::Recorded));
+    }
+    assert_eq!((says(&alone, "api"), says(&alone, "otlp")), (Some(EffectGate::Redis), Some(EffectGate::Redis)));
+    let mut stated = StartRun { run_id: Some(run("stated")), ..StartRun::default() };
+    stated.idempotency_store = Some(EffectGate::Redis);
+    let refused = Err(("unknown_member", Some("/ops/0/idempotency_store".to_owned())));
+    assert_eq!(commit(&alone, Op::StartRun(stated)), refused);
+    drop(alone);
+
+    let arbitrated = open(None);
+    for op in [start("api"), ensure("otlp")] {
+        assert_eq!(commit(&arbitrated, op), Ok(Outcome::Duplicate), "the door's word is left aside");
+    }
+    assert_eq!(commit(&arbitrated, start("later")), Ok(Outcome::Recorded));
+    assert_eq!((says(&arbitrated, "api"), says(&arbitrated, "later")), (Some(EffectGate::Redis), None));
+    assert_eq!(arbitrated.rebuild_indices().unwrap().findings, []);
+    assert_eq!(says(&arbitrated, "otlp"), Some(EffectGate::Redis));
 }

@@ -129,7 +129,7 @@ fn a_telemetry_run_whose_root_ended_is_not_stale() {
                 ended_at: ended,
                 ..RecordTrace::new(run_id.clone(), thought("root"))
             };
-            let ensure = EnsureRun { run_id, source: RunSource::Otlp };
+            let ensure = EnsureRun { run_id, source: RunSource::Otlp, idempotency_store: None };
             let batch = Batch::of(vec![Op::EnsureRun(ensure), Op::RecordTrace(root)]);
             tracekeep.ledger().commit_blocking(vec![batch]).pop().unwrap().unwrap();
         }
