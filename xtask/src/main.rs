@@ -6,6 +6,7 @@ mod cover;
 mod crash;
 mod dictionary;
 mod e2e;
+mod fuzz;
 mod install;
 mod page;
 mod rust;
@@ -30,6 +31,7 @@ const COMMANDS: &[Command] = &[
         bench::main,
     ),
     ("dictionary", "trains the dictionary that bodies are compressed with", dictionary::main),
+    ("fuzz", "fuzzes what is read of evidence, by coverage [--minutes N] [--target NAME]", fuzz::main),
     ("cover", "measures line coverage per crate and writes it into docs/reliability.md", cover::main),
 ];
 

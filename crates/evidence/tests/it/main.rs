@@ -3,6 +3,7 @@
 
 mod account;
 mod bundles;
+mod fuzzed;
 mod merkle;
 mod notes;
 mod proofs;

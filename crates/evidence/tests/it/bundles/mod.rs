@@ -3,4 +3,5 @@
 mod forge;
 mod golden;
 mod ledger;
+mod mutated;
 mod negative;

@@ -1,0 +1,102 @@
+//! The unchanged bundle in another zip verifies; with any bit of it changed it does not, or says the same.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use tracekeep_evidence::bundle::{Options, Outcome, Verdict, build, verify};
+
+use super::forge::{Stated, unzip, zip};
+use super::ledger::{Ledger, golden, story};
+
+fn verdicts(ledger: &Ledger, bundle: &[u8]) -> [Verdict; 5] {
+    verify(bundle, &ledger.public(), &Options::default()).verdicts
+}
+
+fn small() -> (Ledger, Vec<u8>) {
+    let mut ledger = Ledger::new();
+    ledger.start("run-1");
+    ledger.step("run-1", 0, "success", "1");
+    ledger.start("run-2");
+    let contents = ledger.contents(tracekeep_evidence::bundle::Kind::Evidence, ledger.of_runs(&["run-1"]));
+    let bundle = build(&contents, &ledger.key).unwrap();
+    (ledger, bundle)
+}
+
+/// What another tool makes of a bundle: the same members, packed, in its own order, with directories.
+#[test]
+fn a_bundle_that_was_packed_anew_says_the_same() {
+    let ledger = story();
+    for (name, contents) in golden(&ledger) {
+        let bundle = build(&contents, &ledger.key).unwrap();
+        let members = unzip(&bundle);
+        let pack = |bytes: &[u8]| {
+            let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+            packed.write_all(bytes).unwrap();
+            packed.finish().unwrap()
+        };
+        let mut stated: Vec<_> = members
+            .iter()
+            .map(|(name, bytes)| Stated {
+                bytes: pack(bytes),
+                method: 8,
+                says: Some((u32::try_from(bytes.len()).unwrap(), rawzip::crc32(bytes))),
+                ..Stated::plain(name, b"")
+            })
+            .collect();
+        stated.push(Stated { attributes: 0o040_755 << 16 | 16, ..Stated::plain("records/", b"") });
+        stated.reverse();
+        assert_eq!(verdicts(&ledger, &zip(&stated)), verdicts(&ledger, &bundle), "{name}");
+    }
+}
+
+#[test]
+fn a_bundle_that_python_packed_anew_says_the_same() {
+    const SCRIPT: &str = "import io, sys, zipfile\n\
+        source = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))\n\
+        packed = io.BytesIO()\n\
+        with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as target:\n\
+        \u{20}   for name in reversed(source.namelist()): target.writestr(name, source.read(name))\n\
+        sys.stdout.buffer.write(packed.getvalue())";
+    let (ledger, bundle) = small();
+    let mut python = Command::new("python3");
+    let mut python = python.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+    python.stdin.take().unwrap().write_all(&bundle).unwrap();
+    let packed = python.wait_with_output().unwrap().stdout;
+    assert!(packed.len() < bundle.len() && packed.starts_with(b"PK"));
+    assert_eq!(verdicts(&ledger, &packed), verdicts(&ledger, &bundle));
+}
+
+#[test]
+fn no_flipped_bit_goes_unseen() {
+    let (ledger, bundle) = small();
+    let unchanged = verdicts(&ledger, &bundle);
+    let (bits, members) = (bundle.len() * 8, unzip(&bundle));
+    let halves = [0..bits / 2, bits / 2..bits];
+    std::thread::scope(|scope| {
+        for half in halves {
+            let (ledger, bundle, unchanged, members) = (&ledger, &bundle, &unchanged, &members);
+            scope.spawn(move || {
+                let mut flipped = bundle.clone();
+                for bit in half {
+                    flipped[bit / 8] ^= 1 << (bit % 8);
+                    let report = verify(&flipped, &ledger.public(), &Options::default());
+                    // What passes has the same members: the bit was one of the zip's own.
+                    if report.outcome() != Outcome::Fail {
+                        assert_eq!(report.verdicts, *unchanged, "bit {bit}");
+                        assert_eq!(unzip(&flipped), *members, "bit {bit}");
+                    }
+                    flipped[bit / 8] ^= 1 << (bit % 8);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_cut_goes_unseen() {
+    let (ledger, bundle) = small();
+    for length in (0..bundle.len()).rev().step_by(7).chain(bundle.len() - 64..bundle.len()) {
+        let report = verify(&bundle[..length], &ledger.public(), &Options::default());
+        assert_eq!(report.outcome(), Outcome::Fail, "{length} bytes");
+    }
+}
