@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(said("detectors = [\"token\", \"key\"]"), Ok(Redaction::well_known()));
         let all =
             said("fields = [\"iban\"]\nkeep = [\"cookie\"]\ndetectors = [\"key\", \"token\", \"card\", \"email\"]");
-        assert!(all.unwrap().version().is_some_and(|version| version.starts_with("1-")));
+        assert!(all.unwrap().version().is_some_and(|version| version.starts_with("2-")));
         assert_eq!(said("detectors = [\"cards\"]"), Err("detectors are key, token, card and email".to_owned()));
         assert_eq!(said("keep = [\"iban\"]"), Err("a field to keep is none that would be redacted".to_owned()));
     }

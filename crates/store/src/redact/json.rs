@@ -7,6 +7,7 @@ use tracekeep_core::model::JsonObject;
 use super::Work;
 use super::card;
 use super::found::{Kind, is_placeholder};
+use super::stated;
 
 /// What a value of OTLP is told by (proto3 JSON of AnyValue).
 const OTLP_VALUES: [&str; 7] =
@@ -58,7 +59,13 @@ impl Work<'_> {
                     if place > 0 {
                         out.push(b',');
                     }
-                    self.value(item, out);
+                    // The arguments of a command, each an item.
+                    let before = place.checked_sub(1).and_then(|place| items.get(place)).and_then(Value::as_str);
+                    if before.and_then(stated::flag).is_some_and(|name| self.rules.names.matches(name)) {
+                        self.field(item, out);
+                    } else {
+                        self.value(item, out);
+                    }
                 }
                 out.push(b']');
             }

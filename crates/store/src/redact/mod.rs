@@ -27,7 +27,7 @@ use names::Names;
 use secrets::Anchors;
 
 /// The version of the built-in rules: another one may find other things.
-pub const RULES_VERSION: &str = "1";
+pub const RULES_VERSION: &str = "2";
 
 /// Names of fields in one set of rules beyond the well-known ones.
 pub const RULE_FIELDS_MAX: usize = 256;
@@ -74,8 +74,8 @@ impl Default for RedactionRules {
 /// use tracekeep_store::{RedactionRules, Redaction};
 ///
 /// let redaction = Redaction::new(RedactionRules { fields: vec!["iban".into()], ..RedactionRules::default() })?;
-/// assert!(redaction.version().is_some_and(|version| version.starts_with("1-")));
-/// assert_eq!(Redaction::well_known().version(), Some("1"));
+/// assert!(redaction.version().is_some_and(|version| version.starts_with("2-")));
+/// assert_eq!(Redaction::well_known().version(), Some("2"));
 /// assert_eq!(Redaction::none().version(), None);
 /// # Ok::<(), tracekeep_store::Error>(())
 /// ```

@@ -31,7 +31,11 @@ pub(super) const WELL_KNOWN: &[&str] = &[
     "security_token",
     "cookie",
     "set_cookie",
+    "pgpassword",
 ];
+
+/// The well-known names that count alone: the same words end the names of much that is no secret, such as `page_token`.
+pub(super) const WHOLE: &[&str] = &["token"];
 
 /// Bytes of a name that are looked at, from its end.
 const NAME_BYTES_MAX: usize = 64;
@@ -42,12 +46,14 @@ pub(super) fn joined(name: &str) -> String {
 }
 
 pub(super) fn is_well_known(name: &str) -> bool {
-    WELL_KNOWN.iter().any(|known| joined(known) == joined(name))
+    WELL_KNOWN.iter().chain(WHOLE).any(|known| joined(known) == joined(name))
 }
 
 /// The names of a set of rules.
 pub(super) struct Names {
     rules: HashSet<Box<[u8]>>,
+    /// Names that count alone.
+    whole: HashSet<Box<[u8]>>,
     /// By the last two bytes of a name, how many the shortest rule with that ending has; 0 where there is none.
     endings: Box<[u8; 1 << 10]>,
 }
@@ -62,13 +68,16 @@ impl Names {
         let known = WELL_KNOWN.iter().map(|name| joined(name)).filter(|name| !kept.contains(name));
         let rules: HashSet<Box<[u8]>> =
             known.chain(fields.iter().map(|name| joined(name))).map(|name| name.into_bytes().into()).collect();
+        let whole = WHOLE.iter().map(|name| joined(name)).filter(|name| !kept.contains(name));
+        let whole: HashSet<Box<[u8]>> =
+            whole.map(|name| name.into_bytes().into()).filter(|name| !rules.contains(name)).collect();
         let mut endings = Box::new([0u8; 1 << 10]);
         let mut note = |at: usize, length: usize| {
             let length = u8::try_from(length).unwrap_or(u8::MAX);
             let shortest = &mut endings[at];
             *shortest = if *shortest == 0 { length } else { length.min(*shortest) };
         };
-        for rule in &rules {
+        for rule in rules.iter().chain(&whole) {
             match rule[..] {
                 [.., a, b] => note(ending(a, b), rule.len()),
                 // A name of one letter: whatever stands before it.
@@ -84,7 +93,7 @@ impl Names {
                 b"_-. /:".iter().for_each(|a| note(ending(*a, b), 1));
             }
         }
-        Self { rules, endings }
+        Self { rules, whole, endings }
     }
 
     /// Whether `name` ends in the words of a rule.
@@ -95,6 +104,11 @@ impl Names {
             [] => 0,
         };
         shortest > 0 && name.len() >= usize::from(shortest) && self.ends_in_a_rule(name)
+    }
+
+    /// Whether `name` counts only because it stands alone.
+    pub(super) fn is_whole(&self, name: &[u8]) -> bool {
+        self.whole.iter().any(|whole| whole.eq_ignore_ascii_case(name))
     }
 
     /// Whether the text before `end` could end in a name of a rule.
@@ -131,6 +145,7 @@ impl Names {
             before = *byte;
         }
         let from = length.saturating_sub(NAME_BYTES_MAX);
-        (from..length).any(|at| starts >> at & 1 == 1 && self.rules.contains(&word[at..length]))
+        self.whole.contains(&word[..length])
+            || (from..length).any(|at| starts >> at & 1 == 1 && self.rules.contains(&word[at..length]))
     }
 }

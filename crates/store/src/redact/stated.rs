@@ -1,7 +1,7 @@
 //! Fields that a text states: `password=…`, `"api_key": "…"`, `Authorization: …`, in JSON inside strings, however often
 //! escaped, in URLs, environment files, headers and code.
 
-use super::found::{ESCAPED_BYTES_MAX, Kind, Span, escaped, next_placeholder};
+use super::found::{ESCAPED_BYTES_MAX, Kind, Span, begins, escaped, is_word, next_placeholder};
 use super::names::Names;
 
 /// Bytes of a name that are looked at.
@@ -10,6 +10,10 @@ const NAME_BYTES_MAX: usize = 128;
 const SPACES_MAX: usize = 8;
 /// Bytes of an unquoted word that is a line's value.
 const WORD_BYTES_MAX: usize = 256;
+/// What a flag of a command line begins with.
+const FLAG: &[u8] = b"--";
+/// Bytes after a flag within which its value ends.
+const FLAGGED_BYTES_MAX: usize = 1_024;
 /// Bytes of credentials without the name of a scheme.
 const CREDENTIALS_BYTES_MIN: usize = 8;
 /// Values longer than a word that may reach as far as one placeholder: so often at most is what stands before it gone
@@ -32,7 +36,54 @@ pub(super) fn names_any(names: &Names, text: &[u8]) -> bool {
         named(names, text, at).is_some()
             || member_name(names, text, at).is_some_and(|name| is_named(names, name))
             || pair_name(text, at).is_some_and(|name| is_named(names, name))
+    }) || flags(names, text).any(|(_, end)| matches!(text.get(end), Some(b' ' | b'"')))
+}
+
+/// The flags of a command line that have a name of the rules: where each begins, and where it ends.
+fn flags<'t>(names: &'t Names, text: &'t [u8]) -> impl Iterator<Item = (usize, usize)> + 't {
+    memchr::memmem::find_iter(text, FLAG).filter(|at| begins(text, *at)).filter_map(move |at| {
+        let name = text[at + FLAG.len()..].iter().take(NAME_BYTES_MAX).take_while(|byte| is_word(**byte)).count();
+        let end = at + FLAG.len() + name;
+        names.matches(&text[at + FLAG.len()..end]).then_some((at, end))
     })
+}
+
+/// The name of a flag that is an argument of its own, whose value is the next one.
+pub(super) fn flag(argument: &str) -> Option<&[u8]> {
+    argument.as_bytes().strip_prefix(FLAG).filter(|name| name.iter().all(|byte| is_word(*byte)))
+}
+
+/// Calls `found` for what follows the flags of command lines: `--password hunter2`. Not for a variable or what takes the
+/// place of a value in a manual, `<password>` or `PASSWORD`.
+pub(super) fn each_flag(names: &Names, text: &[u8], mut found: impl FnMut(Span)) {
+    let (mut done, mut placeholder) = (0, next_placeholder(text, 0));
+    for (at, end) in flags(names, text) {
+        if at < done {
+            continue;
+        }
+        if placeholder < at {
+            placeholder = next_placeholder(text, at);
+        }
+        let seen = &text[..text.len().min(placeholder + 1).min(end + FLAGGED_BYTES_MAX)];
+        let spaces = seen[end.min(seen.len())..].iter().take(SPACES_MAX).take_while(|byte| **byte == b' ').count();
+        let Some((from, to)) = (spaces > 0).then(|| flagged(names, seen, end + spaces)).flatten() else { continue };
+        if from < to && to <= placeholder {
+            found(Span { from, to, kind: Kind::Field });
+            done = to;
+        }
+    }
+}
+
+fn flagged(names: &Names, text: &[u8], from: usize) -> Option<(usize, usize)> {
+    if let Some(quoted) = quoted(text, from) {
+        return Some(quoted);
+    }
+    let is_part = |byte: u8| !byte.is_ascii_whitespace() && !b"&;,\"'\\()`|<>".contains(&byte);
+    let to = from + text[from..].iter().take_while(|byte| is_part(**byte)).count();
+    let value = &text[from..to];
+    let is_value = !matches!(value.first()?, b'-' | b'$' | b'{' | b'[' | b'*' | b'%');
+    let stands_for_one = value.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+    (is_value && !stands_for_one && !names.matches(value)).then_some((from, to))
 }
 
 /// The name of the member of canonical JSON whose `:` stands at `at`, where it could be one of the rules.
@@ -145,6 +196,10 @@ fn named<'t>(names: &Names, text: &'t [u8], at: usize) -> Option<Named<'t>> {
     // The letter of an escape is none of the name's; but a backslash may stand before a name as well.
     let after_escape = word + escaped(&text[..end], word);
     let from = [after_escape, word].into_iter().find(|from| names.matches(&text[*from..end]))?;
+    // Code is full of variables that are called so; a query of a URL is not code.
+    if !is_quoted && names.is_whole(&text[from..end]) && !matches!(text[..from], [.., b'?' | b'&']) {
+        return None;
+    }
     Some(Named { name: &text[from..end], from, is_quoted, is_spaced: spaces > 0 })
 }
 

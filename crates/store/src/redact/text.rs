@@ -45,6 +45,7 @@ impl Work<'_> {
         let (rules, bytes) = (self.rules, text.as_bytes());
         let mut spans = Vec::new();
         stated::each(&rules.names, bytes, |span| spans.push(span));
+        stated::each_flag(&rules.names, bytes, |span| spans.push(span));
         let mut found = |span| {
             spans.push(span);
             false
