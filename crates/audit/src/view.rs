@@ -110,8 +110,8 @@ object! {
         required open: u64,
         /// When the sweeper looks next.
         optional due: Timestamp,
-        /// The log index of its first entry.
-        required log_index: u64,
+        /// The log index of its first entry; absent while all of it is held in front of the ledger.
+        optional log_index: u64,
     }
 }
 

@@ -100,12 +100,14 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// Where an audit is kept: as entries of the ledger, wherever that is.
+/// Where an audit is kept: as entries of the ledger, wherever that is, or in front of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AuditBackend {
     Memory,
     Sqlite,
+    /// In the Redis that `TRACEKEEP_REDIS_URL` names, until it is moved into the ledger.
+    Redis,
 }
 
 /// One thing that a contract expects: `[[contracts.NAME]]`.
@@ -231,12 +233,16 @@ impl Config {
         })
     }
 
-    /// Where facts of audits are kept: in the ledger, which the setting must fit.
+    /// Where facts of audits are kept first: the setting must fit the ledger.
     pub(crate) fn audit_mode(&self) -> Result<StoreDurabilityMode, Failure> {
         let refuse = |text: &str| Err(Failure::Usage(format!("TRACEKEEP_AUDIT_STORE is {text}")));
         match (self.audit_store, self.is_volatile()) {
             (None | Some(AuditBackend::Memory), true) => Ok(StoreDurabilityMode::Memory),
             (None | Some(AuditBackend::Sqlite), false) => Ok(StoreDurabilityMode::Sqlite),
+            (Some(AuditBackend::Redis), false) => Ok(StoreDurabilityMode::Redis),
+            (Some(AuditBackend::Redis), true) => {
+                refuse("redis, but a ledger in memory has no name that lasts: name a file")
+            }
             (Some(AuditBackend::Sqlite), true) => refuse("sqlite, but the ledger is in memory: name a file"),
             (Some(AuditBackend::Memory), false) => {
                 refuse("memory, but audits are kept in the ledger: memory is for --ledger :memory: alone")
@@ -301,10 +307,8 @@ fn audit_backend(text: &str) -> Result<AuditBackend, Failure> {
     match text {
         "memory" => Ok(AuditBackend::Memory),
         "sqlite" => Ok(AuditBackend::Sqlite),
-        "redis" => {
-            Err(Failure::Usage("TRACEKEEP_AUDIT_STORE=redis is not there yet: it is memory or sqlite".to_owned()))
-        }
-        _ => Err(Failure::Usage("TRACEKEEP_AUDIT_STORE is memory or sqlite".to_owned())),
+        "redis" => Ok(AuditBackend::Redis),
+        _ => Err(Failure::Usage("TRACEKEEP_AUDIT_STORE is memory, sqlite or redis".to_owned())),
     }
 }
 
@@ -368,7 +372,7 @@ mod tests {
         assert!(toml::from_str::<File>("ledger = \"x.db\"\nmode = \"prod\"").is_ok());
         assert!(toml::from_str::<File>("legder = \"x.db\"").is_err());
         assert!(toml::from_str::<File>("mode = \"production\"").is_err());
-        assert!(toml::from_str::<File>("audit_store = \"redis\"").is_err());
+        assert!(toml::from_str::<File>("audit_store = \"postgres\"").is_err());
         let term = "[[contracts.c]]\ndomain = \"d\"\naction = \"a\"\n";
         let file = |deadline: &str| toml::from_str::<File>(&format!("{term}{deadline}")).map(|file| file.contracts);
         let read = contracts(file("deadline_ms = 5").unwrap()).unwrap();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracekeep_client::HttpLedger;
 use tracekeep_core::id::LedgerId;
-use tracekeep_store::{Code, Error, IdempotencyStore, LedgerStore};
-use tracekeep_store_redis::{ArbitratedGate, Durability, RedisIdempotencyStore};
+use tracekeep_store::{AuditStore, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, StoreDurabilityMode};
+use tracekeep_store_redis::{ArbitratedGate, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Arbiter, Config, GateStore, Mode};
@@ -97,6 +97,34 @@ fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Fai
         )));
     }
     Ok(store)
+}
+
+/// Where facts of audits go: Redis in front of the ledger's file where it is configured so and nobody else has the file;
+/// else the ledger.
+pub(crate) fn audit(config: &Config) -> Result<Arc<dyn AuditStore>, Failure> {
+    let mode = config.audit_mode()?;
+    if mode == StoreDurabilityMode::Redis && config.server.is_none() {
+        let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+        match SqliteLedger::open(&config.ledger, options) {
+            Ok(ledger) => return held_audit(config, Arc::new(ledger)),
+            Err(error) if error.code() == Code::LedgerLocked.as_str() => {}
+            Err(error) => return Err(Failure::At(config.ledger.display().to_string(), error)),
+        }
+    }
+    Ok(Arc::new(LedgerAudit::new(writing_what_is_there(config)?, mode)))
+}
+
+/// Redis in front of a ledger, whose id is the namespace.
+pub(crate) fn held_audit(config: &Config, ledger: Arc<dyn LedgerStore>) -> Result<Arc<dyn AuditStore>, Failure> {
+    let unnamed = || Failure::Usage("TRACEKEEP_AUDIT_STORE=redis needs TRACEKEEP_REDIS_URL".to_owned());
+    let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
+    let namespace = ledger.ledger().to_string();
+    // The address may hold a password: it is not shown.
+    let hot = RedisAuditStore::connect(url, &namespace).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
+    if config.mode != Mode::Local {
+        hot.demand_durable().map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
+    }
+    Ok(Arc::new(MovingAudit::new(Arc::new(hot), ledger)))
 }
 
 /// A ledger to search for words in, and whether a search catches the text index up, which takes one who may write: as

@@ -16,7 +16,7 @@ use tracekeep_core::view::{
 };
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Page, PageRequest,
-    Receipt, Report, Result, RunFilter, RunQuery, RunReport, TraceQuery, TreeQuery,
+    Receipt, Report, Result, RunFilter, RunQuery, RunReport, StoreDurabilityMode, TraceQuery, TreeQuery,
 };
 
 /// How a commit fails.
@@ -75,6 +75,10 @@ fn failed(count: usize, fault: Fault) -> Vec<Result<Receipt>> {
 impl LedgerStore for FaultStore {
     fn ledger(&self) -> LedgerId {
         self.inner.ledger()
+    }
+
+    fn durability_mode(&self) -> StoreDurabilityMode {
+        self.inner.durability_mode()
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {

@@ -71,6 +71,7 @@ pub fn trials(harness: impl Harness) -> Vec<Trial> {
             })
         })
         .collect();
+    trials.extend(crate::audit_store::of_ledger(Arc::clone(&harness)));
     let against_model = Arc::clone(&harness);
     trials.push(Trial::test("model::random_batches_do_as_the_model_says", move || {
         model::against_model(&*against_model).map_err(Into::into)

@@ -37,6 +37,7 @@
 //!   against memory, side by side.
 //! - [`FaultStore`] fails commits in pairs: *failed, not applied* and *failed, but applied*.
 
+mod audit_store;
 pub mod cases;
 mod context;
 mod dump;
@@ -47,6 +48,7 @@ pub mod model;
 mod ops;
 mod sources;
 
+pub use audit_store::{AuditHarness, AuditInstance, audit_trials};
 pub use context::Context;
 pub use dump::Dump;
 pub use fault::{Fault, FaultStore};

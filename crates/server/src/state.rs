@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
-use tracekeep_store::{Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on};
+use tracekeep_store::{
+    AuditStore, Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on, commit_with_held,
+};
 
 use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
@@ -48,11 +50,13 @@ pub struct AuditOptions {
     pub sweep_every: Option<Duration>,
     /// The clock that says what is overdue.
     pub clock: Source,
+    /// What holds facts in front of the ledger, where something does.
+    pub held: Option<Arc<dyn AuditStore>>,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { is_on: true, contracts: BTreeMap::new(), sweep_every: None, clock: Source::default() }
+        Self { is_on: true, contracts: BTreeMap::new(), sweep_every: None, clock: Source::default(), held: None }
     }
 }
 
@@ -160,7 +164,13 @@ impl App {
         let done = tokio::spawn(async move {
             let is_long = admitted.is_long();
             let store = Arc::clone(&app.0.store);
-            let commit = async move { store.commit(batches).await };
+            let held = app.0.audit.held.clone();
+            let commit = async move {
+                match held {
+                    Some(held) => commit_with_held(&*store, &*held, batches).await,
+                    None => store.commit(batches).await,
+                }
+            };
             let results = if is_long { app.begun_aside(commit).await } else { commit.await };
             app.tell(&results);
             drop(admitted);

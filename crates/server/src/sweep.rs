@@ -19,6 +19,16 @@ impl App {
     /// # Errors
     /// Where what is due cannot be read. A run whose verdict is refused is left for the next time.
     pub async fn sweep(&self) -> Result<usize, Error> {
+        if let Some(held) = &self.audit().held {
+            // What cannot be had now is still there at the next look.
+            match held.move_held(None).await {
+                Ok(0) => {}
+                Ok(_) => self.look_again().await,
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "what is held in front of the ledger could not be moved")
+                }
+            }
+        }
         let now = self.audit().clock.now();
         let due = self.read_plain(async move |store| store.due_runs(now, PAGE_ITEMS_MAX).await).await?;
         let count = due.len();

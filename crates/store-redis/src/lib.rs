@@ -1,11 +1,15 @@
-//! The idempotency gate in Redis: processes that share a namespace share it, with no server between.
+//! The idempotency gate and audits in Redis: processes that share a namespace share them, with no server between.
 //!
 //! [`RedisIdempotencyStore`] implements [`tracekeep_store::IdempotencyStore`]. Each operation is one Lua script, in a file of
 //! its own under src/lua with its contract at the top: it decides as `tracekeep_store::gate::decide` does, to which the
 //! conformance suite holds it. Both keys of a decision stand in one hash slot, `tk:{<namespace>/<key>}:idem` and `…:answer`,
 //! their parts percent-encoded. If Redis cannot answer, the answer is an error that says so: never *new*.
+//!
+//! [`RedisAuditStore`] implements [`tracekeep_store::AuditStore`] for many worker processes; [`MovingAudit`] moves what they
+//! said into a ledger.
 
 mod arbitrated;
+mod audit;
 mod error;
 mod link;
 mod options;
@@ -14,5 +18,6 @@ mod script;
 mod store;
 
 pub use arbitrated::ArbitratedGate;
+pub use audit::{AuditOptions, MovingAudit, RedisAuditStore};
 pub use options::{Durability, Options};
 pub use store::RedisIdempotencyStore;

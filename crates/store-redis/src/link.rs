@@ -112,7 +112,7 @@ async fn ask_of(link: &mut ClusterConnection, node: SingleNodeRoutingInfo, call:
 pub(crate) struct Call {
     pub(crate) operation: Operation,
     pub(crate) digest: std::sync::Arc<str>,
-    pub(crate) keys: [String; 2],
+    pub(crate) keys: Vec<String>,
     pub(crate) arguments: Vec<Vec<u8>>,
 }
 

@@ -190,7 +190,7 @@ impl RedisIdempotencyStore {
             vec![shift_ms.to_string().into_bytes(), self.options.rules.remember.as_secs().to_string().into_bytes()];
         arguments.extend(given);
         let digest = self.digests.get(operation.name).cloned().unwrap_or_else(|| digest(operation));
-        let call = Call { operation, digest, keys: self.keys(key), arguments };
+        let call = Call { operation, digest, keys: self.keys(key).to_vec(), arguments };
         let Some(runtime) = &self.runtime else { return Err(Error::new(Code::Closed, "the gate is closed")) };
         let mut link = self.link.clone();
         // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
@@ -205,11 +205,11 @@ fn digest(operation: Operation) -> Arc<str> {
     Arc::from(redis::Script::new(operation.text).get_hash())
 }
 
-fn part(text: &str) -> String {
+pub(crate) fn part(text: &str) -> String {
     utf8_percent_encode(text, PART).to_string()
 }
 
-fn text(value: impl ToString) -> Vec<u8> {
+pub(crate) fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 

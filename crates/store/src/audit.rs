@@ -6,14 +6,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
 use tracekeep_core::Timestamp;
-use tracekeep_core::id::RunId;
+use tracekeep_core::id::{ItemId, RunId};
 use tracekeep_core::model::{Ack, AuditStatus, ClearAudit, Expect, Op, Reconcile, SetExpectationStatus};
+use tracekeep_core::wire::{object, object_field};
 
 use crate::batch::Batch;
 use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
 use crate::query::{Page, PageRequest};
-use crate::receipt::Receipt;
+use crate::receipt::{OpReceipt, Receipt, Recorded};
 
 /// Where an audit is kept, and so what it survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,47 @@ impl fmt::Display for DurabilityError {
 
 impl std::error::Error for DurabilityError {}
 
+object! {
+    /// What became of facts that were handed to an [`AuditStore`].
+    pub struct Noted {
+        /// `recorded` if any was new.
+        required outcome: Recorded,
+        /// Each of them, in order.
+        required facts: Vec<NotedFact>,
+    }
+}
+
+object! {
+    /// What became of one fact of an audit.
+    pub struct NotedFact {
+        /// Whether it was new.
+        required outcome: Recorded,
+        /// The expectation or the acknowledgement.
+        optional id: ItemId,
+        /// Its entry; absent while it is held in front of the ledger.
+        optional log_index: u64,
+    }
+}
+
+object_field!(NotedFact);
+
+impl Noted {
+    /// Of facts one by one.
+    #[must_use]
+    pub fn of(facts: Vec<NotedFact>) -> Self {
+        let outcome = facts.iter().map(|fact| fact.outcome).min().unwrap_or(Recorded::Duplicate);
+        Self { outcome, facts }
+    }
+}
+
+impl From<Receipt> for Noted {
+    fn from(receipt: Receipt) -> Self {
+        let facts = receipt.ops.into_iter();
+        let fact = |op: OpReceipt| NotedFact { outcome: op.outcome, id: op.id, log_index: Some(op.log_index) };
+        Self { outcome: receipt.outcome, facts: facts.map(fact).collect() }
+    }
+}
+
 /// What should happen in runs, and word of what did.
 ///
 /// # Contract
@@ -76,8 +118,8 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
         self.durability_mode().is_durable()
     }
 
-    /// Declares what must happen: all of it, or nothing. 1 to 1,000 at once.
-    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Receipt>;
+    /// Declares what must happen in a run: all of it, or nothing. 1 to 1,000 at once.
+    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Noted>;
 
     /// What is expected of a run, each with where it stands now.
     async fn get_expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>>;
@@ -92,13 +134,13 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
     ) -> Result<bool>;
 
     /// Acknowledges that something was done, failed, or was undone.
-    async fn add_ack(&self, ack: Ack) -> Result<Receipt>;
+    async fn add_ack(&self, ack: Ack) -> Result<Noted>;
 
     /// What was acknowledged in a run.
     async fn get_acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>>;
 
     /// Watches a run no longer, and drops copies outside the ledger; what stands in the ledger stays.
-    async fn clear_run(&self, run_id: &RunId) -> Result<Receipt>;
+    async fn clear_run(&self, run_id: &RunId) -> Result<Noted>;
 
     /// Runs with an expectation that is neither acknowledged nor cleared, overdue or not, reconciled or not.
     async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>>;
@@ -115,6 +157,24 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
 
     /// Moves what Redis holds of a run into the ledger; whether there was any.
     async fn load_from_redis(&self, run_id: &RunId) -> Result<bool>;
+
+    /// What is held of a run in front of the ledger, as ops to be committed with others; a few hundred at most: what is
+    /// beyond, or has no id by which it would be a duplicate, is moved at once. Whoever has committed them
+    /// [releases](Self::release) them.
+    async fn held(&self, _: &RunId) -> Result<Vec<Op>> {
+        Ok(Vec::new())
+    }
+
+    /// Lets go of what [`held`](Self::held) gave and is durable in the ledger now.
+    async fn release(&self, _: &RunId, _: &[Op]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Moves what is held of runs that are to be looked at by now, or before a time, a thousand at most, and gives their
+    /// number. What cannot be moved is looked at again.
+    async fn move_held(&self, _: Option<Timestamp>) -> Result<usize> {
+        Ok(0)
+    }
 }
 
 /// The audit over any ledger: its facts are entries.
@@ -143,8 +203,8 @@ impl AuditStore for LedgerAudit {
         self.mode
     }
 
-    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Receipt> {
-        self.commit(expectations.into_iter().map(Op::Expect).collect()).await
+    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Noted> {
+        self.commit(expectations.into_iter().map(Op::Expect).collect()).await.map(Noted::from)
     }
 
     async fn get_expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
@@ -166,16 +226,16 @@ impl AuditStore for LedgerAudit {
         }
     }
 
-    async fn add_ack(&self, ack: Ack) -> Result<Receipt> {
-        self.commit(vec![Op::Ack(ack)]).await
+    async fn add_ack(&self, ack: Ack) -> Result<Noted> {
+        self.commit(vec![Op::Ack(ack)]).await.map(Noted::from)
     }
 
     async fn get_acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
         self.ledger.acks(run_id, page).await
     }
 
-    async fn clear_run(&self, run_id: &RunId) -> Result<Receipt> {
-        self.commit(vec![Op::ClearAudit(ClearAudit::new(run_id.clone()))]).await
+    async fn clear_run(&self, run_id: &RunId) -> Result<Noted> {
+        self.commit(vec![Op::ClearAudit(ClearAudit::new(run_id.clone()))]).await.map(Noted::from)
     }
 
     async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>> {

@@ -13,6 +13,7 @@ use tracekeep_core::view::{
     RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 
+use crate::audit::StoreDurabilityMode;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::query::{
@@ -49,6 +50,11 @@ use crate::verification::RunReport;
 pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// The ledger's id.
     fn ledger(&self) -> LedgerId;
+
+    /// What is recorded survives: the process, where nothing else is said. Of a ledger on a server, that one has a say.
+    fn durability_mode(&self) -> StoreDurabilityMode {
+        StoreDurabilityMode::Sqlite
+    }
 
     /// Commits batches, all of them in one transaction. One result for each, in order.
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>>;

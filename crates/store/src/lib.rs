@@ -20,6 +20,7 @@ mod batch;
 mod block_on;
 mod error;
 pub mod gate;
+mod held;
 mod ledger;
 mod memory;
 pub mod plan;
@@ -39,13 +40,14 @@ pub mod text;
 mod verification;
 pub mod words;
 
-pub use audit::{AuditStore, DurabilityError, LedgerAudit, StoreDurabilityMode};
+pub use audit::{AuditStore, DurabilityError, LedgerAudit, Noted, NotedFact, StoreDurabilityMode};
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
 pub use gate::{
     Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore,
 };
+pub use held::commit_with_held;
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{

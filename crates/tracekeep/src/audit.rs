@@ -6,7 +6,7 @@ use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, Contract, Do
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::{Ack, AckStatus, AuditStatus, Expect};
-use tracekeep_store::{AuditStore, Page, PageRequest, Receipt, Result, StoreDurabilityMode, block_on};
+use tracekeep_store::{AuditStore, Noted, Page, PageRequest, Result, StoreDurabilityMode, block_on};
 
 /// What should happen in runs, and word of what did: a stateless handle, cheap to clone.
 ///
@@ -57,7 +57,7 @@ impl Audit {
     ///
     /// # Errors
     /// Refused input; `run_not_found`; `conflict`; `too_many` beyond 1,000 of a run.
-    pub fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Receipt> {
+    pub fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Noted> {
         block_on(self.store.add_expectations(expectations))
     }
 
@@ -65,7 +65,7 @@ impl Audit {
     ///
     /// # Errors
     /// As [`Audit::add_expectations`].
-    pub fn declare(&self, run_id: &RunId, contract: &Contract) -> Result<Receipt> {
+    pub fn declare(&self, run_id: &RunId, contract: &Contract) -> Result<Noted> {
         self.add_expectations(contract.expectations(run_id))
     }
 
@@ -95,7 +95,7 @@ impl Audit {
     ///
     /// # Errors
     /// Refused input; `run_not_found`; `conflict`; `too_many` beyond 10,000 of a run.
-    pub fn add_ack(&self, ack: Ack) -> Result<Receipt> {
+    pub fn add_ack(&self, ack: Ack) -> Result<Noted> {
         block_on(self.store.add_ack(ack))
     }
 
@@ -103,7 +103,7 @@ impl Audit {
     ///
     /// # Errors
     /// As [`Audit::add_ack`].
-    pub fn ack(&self, run_id: &RunId, domain: &str, action: &str, status: AckStatus) -> Result<Receipt> {
+    pub fn ack(&self, run_id: &RunId, domain: &str, action: &str, status: AckStatus) -> Result<Noted> {
         self.add_ack(Ack::new(run_id.clone(), domain, action, status))
     }
 
@@ -119,7 +119,7 @@ impl Audit {
     ///
     /// # Errors
     /// `run_not_found`.
-    pub fn clear_run(&self, run_id: &RunId) -> Result<Receipt> {
+    pub fn clear_run(&self, run_id: &RunId) -> Result<Noted> {
         block_on(self.store.clear_run(run_id))
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
 use tracekeep_store::{
-    Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger,
-    Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
+    AuditStore, Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys,
+    MemoryLedger, Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -28,6 +28,8 @@ pub struct Tracekeep {
     gate: Arc<dyn IdempotencyStore>,
     durability: StoreDurabilityMode,
     signer: Arc<Signer>,
+    /// What holds facts of audits in front of the ledger.
+    audit: Option<Arc<dyn AuditStore>>,
 }
 
 impl Tracekeep {
@@ -62,7 +64,7 @@ impl Tracekeep {
         let durability = StoreDurabilityMode::Sqlite;
         let keys = Arc::new(KeyFolder::beside(ledger.path()));
         let signer = Arc::new(Signer::new(Arc::clone(&ledger) as Arc<dyn LedgerStore>, keys));
-        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger, durability, signer })
+        Ok(Self { ledger: Arc::clone(&ledger) as Arc<dyn LedgerStore>, gate: ledger, durability, signer, audit: None })
     }
 
     /// A ledger in memory, gone with its last clone: for tests.
@@ -71,12 +73,19 @@ impl Tracekeep {
         Self::over(Arc::new(MemoryLedger::default()))
     }
 
-    /// The handles over any ledger, which counts as volatile ([`Audit::durability_mode`]). Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
+    /// The handles over any ledger. Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
     #[must_use]
     pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
-        let gate = Arc::new(MemoryIdempotencyStore::default());
+        let (gate, durability) = (Arc::new(MemoryIdempotencyStore::default()), ledger.durability_mode());
         let signer = Arc::new(Signer::new(Arc::clone(&ledger), Arc::new(MemoryKeys::default())));
-        Self { ledger, gate, durability: StoreDurabilityMode::Memory, signer }
+        Self { ledger, gate, durability, signer, audit: None }
+    }
+
+    /// The same with facts of audits held in front of the ledger: completing a run puts what is held of it into the same
+    /// batch, before the seal.
+    #[must_use]
+    pub fn with_audit(self, audit: Arc<dyn AuditStore>) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// The same with another gate.
@@ -94,7 +103,7 @@ impl Tracekeep {
     /// Runs and their steps.
     #[must_use]
     pub fn runs(&self) -> RunStore {
-        RunStore::new(Arc::clone(&self.ledger))
+        RunStore { audit: self.audit.clone(), ..RunStore::new(Arc::clone(&self.ledger)) }
     }
 
     /// Reasoning traces.
@@ -118,7 +127,8 @@ impl Tracekeep {
     /// What should happen in runs, and word of what did.
     #[must_use]
     pub fn audit(&self) -> Audit {
-        Audit::new(Arc::new(LedgerAudit::new(Arc::clone(&self.ledger), self.durability)))
+        let in_the_ledger = || Arc::new(LedgerAudit::new(Arc::clone(&self.ledger), self.durability));
+        Audit::new(self.audit.clone().unwrap_or_else(|| in_the_ledger()))
     }
 
     /// What went wrong, and how it ended.

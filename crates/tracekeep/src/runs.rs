@@ -11,8 +11,8 @@ use tracekeep_core::model::{CompleteRun, FinalStatus, Op, RecordStep, RunStatus,
 use tracekeep_core::view::{Baseline, Run, RunCount, Step};
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, Error, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result, RunFilter,
-    RunQuery, RunReport, Source, block_on,
+    AuditStore, Batch, Code, CompareQuery, Error, ErrorKind, LedgerStore, Order, Page, PageRequest, Receipt, Result,
+    RunFilter, RunQuery, RunReport, Source, block_on, commit_with_held,
 };
 
 use crate::open::{commit, no_answer};
@@ -25,13 +25,15 @@ use crate::open::{commit, no_answer};
 #[derive(Clone, Debug)]
 pub struct RunStore {
     pub(crate) ledger: Arc<dyn LedgerStore>,
+    /// What holds facts of audits in front of the ledger.
+    pub(crate) audit: Option<Arc<dyn AuditStore>>,
 }
 
 impl RunStore {
     /// A handle over a ledger.
     #[must_use]
     pub fn new(ledger: Arc<dyn LedgerStore>) -> Self {
-        Self { ledger }
+        Self { ledger, audit: None }
     }
 
     /// A new run's id: `run-` + UUIDv7.
@@ -80,7 +82,14 @@ impl RunStore {
     /// As [`RunStore::complete_run`]; `hash_mismatch` where a claim is wrong.
     #[doc(alias = "update_trace_determinism")]
     pub fn complete_run_with(&self, end: CompleteRun) -> Result<Receipt> {
-        commit(&self.ledger, Batch::one(Op::CompleteRun(end)))
+        let batch = Batch::one(Op::CompleteRun(end));
+        match &self.audit {
+            None => commit(&self.ledger, batch),
+            Some(audit) => {
+                let answer = block_on(commit_with_held(&*self.ledger, &**audit, vec![batch])).pop();
+                answer.unwrap_or_else(|| Err(no_answer()))
+            }
+        }
     }
 
     /// A run; `None` where it is unknown.

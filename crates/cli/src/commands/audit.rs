@@ -10,7 +10,7 @@ use tracekeep::{
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::{Ack, Expect};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{AuditStore, Error, LedgerStore, PageRequest, Receipt, block_on};
+use tracekeep_store::{AuditStore, Error, LedgerStore, Noted, PageRequest, block_on};
 
 use super::record::ALONE;
 use crate::args::{Audit, AuditAck, AuditExpect};
@@ -38,8 +38,8 @@ fn store(ledger: Arc<dyn LedgerStore>) -> LedgerAudit {
     LedgerAudit::new(ledger, StoreDurabilityMode::Sqlite)
 }
 
-fn writing(config: &Config) -> Result<LedgerAudit, Failure> {
-    open::writing_what_is_there(config).map(store)
+fn writing(config: &Config) -> Result<Arc<dyn AuditStore>, Failure> {
+    open::audit(config)
 }
 
 fn expect(config: &Config, args: AuditExpect) -> Outcome {
@@ -78,15 +78,16 @@ fn ack(config: &Config, args: AuditAck) -> Outcome {
     recorded(config, block_on(writing(config)?.add_ack(ack)))
 }
 
-fn recorded(config: &Config, receipt: Result<Receipt, Error>) -> Outcome {
-    let receipt = receipt.map_err(|error| error.strip(ALONE))?;
+fn recorded(config: &Config, noted: Result<Noted, Error>) -> Outcome {
+    let noted = noted.map_err(|error| error.strip(ALONE))?;
     if config.json {
-        json(&to_json(&receipt))?;
+        json(&to_json(&noted))?;
         return Ok(Done::Yes);
     }
-    for op in &receipt.ops {
-        let id = op.id.as_ref().map(|id| brief(id.as_str(), 255)).unwrap_or_default();
-        data(&format!("{}  {}  log index {}", op.outcome, id, op.log_index))?;
+    for fact in &noted.facts {
+        let id = fact.id.as_ref().map(|id| brief(id.as_str(), 255)).unwrap_or_default();
+        let place = fact.log_index.map_or_else(|| "held in Redis".to_owned(), |at| format!("log index {at}"));
+        data(&format!("{}  {id}  {place}", fact.outcome))?;
     }
     Ok(Done::Yes)
 }

@@ -7,6 +7,7 @@ use tracekeep::KeyFolder;
 use tracekeep_server::{App, AuditOptions, Bound, SealOptions, bind};
 use tracekeep_store::{
     IdempotencyStore, KeyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer,
+    StoreDurabilityMode,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -49,6 +50,8 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         return Err(Failure::Usage(detail.to_owned()));
     }
     let Stores { ledger, gate, keys } = stores(config, &bound)?;
+    let is_held = config.audit == Switch::On && config.audit_mode()? == StoreDurabilityMode::Redis;
+    let held = if is_held { Some(open::held_audit(config, Arc::clone(&ledger))?) } else { None };
     welcome(config, &bound);
     if !is_loopback {
         talk("warning: anyone who reaches this address can read and write the ledger");
@@ -57,6 +60,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         is_on: config.audit == Switch::On,
         contracts: config.contracts.clone(),
         sweep_every: Some(SWEEP_EVERY),
+        held,
         ..AuditOptions::default()
     };
     let sealing = SealOptions { every: Some(SWEEP_EVERY), ..SealOptions::default() };

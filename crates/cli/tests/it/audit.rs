@@ -86,7 +86,8 @@ fn what_is_asked_wrongly_or_of_nothing_says_so() {
     place.run(&["audit", "reconcile", "r"]).code(1);
     place.run(&["audit", "show", "unknown"]).code(1);
     for (name, value, said) in [
-        ("TRACEKEEP_AUDIT_STORE", "redis", "not there yet"),
+        ("TRACEKEEP_AUDIT_STORE", "redis", "TRACEKEEP_REDIS_URL"),
+        ("TRACEKEEP_AUDIT_STORE", "postgres", "memory, sqlite or redis"),
         ("TRACEKEEP_AUDIT_STORE", "memory", "--ledger :memory: alone"),
         ("TRACEKEEP_AUDIT", "maybe", "on or off"),
     ] {

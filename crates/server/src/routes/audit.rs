@@ -5,19 +5,19 @@ use axum::response::Response;
 use tracekeep_audit::standard_contract;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
-use tracekeep_core::json::{self, Object, Value};
+use tracekeep_core::json::{self, Json, Object, Value};
 use tracekeep_core::limits::{BATCH_OPS_MAX, PAGE_ITEMS_DEFAULT};
 use tracekeep_core::model::{ClearAudit, Op, Reconcile};
 use tracekeep_core::wire::{Path, refuse_rest, take_optional, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, Page};
+use tracekeep_store::{Batch, Noted, Page, Recorded};
 
-use super::writes::{answer, commit, one, receipt_of};
-use super::{page, view};
+use super::writes::{answer, answer_to_one, commit, one, receipt_of};
+use super::{json as json_of, page, view};
 use crate::body::{self, run_id};
 use crate::call::Call;
 use crate::params::Params;
-use crate::problem::{Problem, ServerCode};
+use crate::problem::{Problem, ServerCode, object};
 
 /// Refuses every route of the audit where it is switched off.
 fn demand_on(call: &Call) -> Result<(), Problem> {
@@ -27,12 +27,59 @@ fn demand_on(call: &Call) -> Result<(), Problem> {
     Err(Problem::new(ServerCode::AuditOff, "the audit is switched off here: TRACEKEEP_AUDIT=off"))
 }
 
+/// Moves what is held of a run in front of the ledger, before it is looked at.
+async fn moved(app: &crate::App, run_id: &RunId) -> Result<(), Problem> {
+    if let Some(held) = &app.audit().held {
+        match held.load_from_redis(run_id).await {
+            Ok(false) => {}
+            Ok(true) => app.look_again().await,
+            // Of an unknown or erased run the look itself says so.
+            Err(error) if matches!(error.code(), "run_not_found" | "too_many") => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is held of any run, a thousand at most.
+async fn all_moved(app: &crate::App) -> Result<(), Problem> {
+    if let Some(held) = &app.audit().held {
+        held.move_held(Some(Timestamp::MAX)).await?;
+        app.look_again().await;
+    }
+    Ok(())
+}
+
+/// What is held in front of the ledger, where a write without a key goes: a key's place is the ledger.
+fn held(app: &crate::App, write: &body::Write) -> Option<std::sync::Arc<dyn tracekeep_store::AuditStore>> {
+    app.audit().held.clone().filter(|_| write.key.is_none())
+}
+
+/// The answer for facts that are no entries yet.
+fn answer_noted(noted: &Noted, body: &Json) -> Response {
+    let status = if noted.outcome == Recorded::Recorded { StatusCode::CREATED } else { StatusCode::OK };
+    json_of(status, body)
+}
+
+/// The answer for one of them.
+fn answer_one(noted: &Noted) -> Response {
+    let mut members = vec![("outcome", Json::from(noted.outcome.as_str()))];
+    let id = noted.facts.first().and_then(|fact| fact.id.as_ref());
+    members.extend(id.map(|id| ("id", Json::from(id.as_str()))));
+    answer_noted(noted, &object(members))
+}
+
 pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let mut write = body::write(&call.app, call.request).await?;
     let contracts = app.clone();
     let ops = write.read(move |bytes| expectations(bytes, &run_id, &contracts)).await?;
+    if let Some(held) = held(&app, &write) {
+        let expected = ops.into_iter().filter_map(|op| if let Op::Expect(op) = op { Some(op) } else { None });
+        let noted = held.add_expectations(expected.collect()).await?;
+        return Ok(answer_noted(&noted, &to_json(&noted)));
+    }
     let receipt = commit(&app, Batch { ops, key: write.key }, write.admitted).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
@@ -92,12 +139,20 @@ pub(crate) async fn list_expectations(call: Call) -> Result<Response, Problem> {
     let wanted = params.page()?;
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
+    moved(&call.app.clone(), &run_id).await?;
     Ok(page(&call.app.read(async move |store| store.expectations(&run_id, &wanted).await).await?))
 }
 
 pub(crate) async fn ack(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
-    one("ack", call, &["run_id"]).await
+    let (run, app) = (call.part("run_id").to_owned(), call.app.clone());
+    let mut write = body::write(&app, call.request).await?;
+    let op = write.read(move |bytes| body::one_op("ack", bytes, &[("run_id", run)])).await?;
+    if let (Some(held), Op::Ack(ack)) = (held(&app, &write), &op) {
+        let noted = held.add_ack(ack.clone()).await.map_err(|error| error.strip("/ops/0"))?;
+        return Ok(answer_one(&noted));
+    }
+    answer_to_one(&app, Batch { ops: vec![op], key: write.key }, write.admitted).await
 }
 
 pub(crate) async fn list_acks(call: Call) -> Result<Response, Problem> {
@@ -106,11 +161,16 @@ pub(crate) async fn list_acks(call: Call) -> Result<Response, Problem> {
     let wanted = params.page()?;
     params.finish()?;
     let run_id = run_id(call.part("run_id"))?;
+    moved(&call.app.clone(), &run_id).await?;
     Ok(page(&call.app.read(async move |store| store.acks(&run_id, &wanted).await).await?))
 }
 
 pub(crate) async fn set_status(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
+    // Whether anything is expected of the action, the ledger says.
+    if let Ok(run_id) = run_id(call.part("run_id")) {
+        moved(&call.app.clone(), &run_id).await?;
+    }
     one("set_expectation_status", call, &["run_id"]).await
 }
 
@@ -118,6 +178,7 @@ pub(crate) async fn audit(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
+    moved(&call.app.clone(), &run_id).await?;
     Ok(view(&call.app.read(async move |store| store.audit(&run_id).await).await?))
 }
 
@@ -153,6 +214,9 @@ pub(crate) async fn pending(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let wanted = params.page()?;
     params.finish()?;
+    if wanted.cursor.is_none() {
+        all_moved(&call.app.clone()).await?;
+    }
     Ok(page(&call.app.read(async move |store| store.pending_runs(&wanted).await).await?))
 }
 
@@ -162,6 +226,7 @@ pub(crate) async fn due(call: Call) -> Result<Response, Problem> {
     let before = params.parse::<Timestamp>("before", "is RFC 3339")?;
     let limit = params.parse("limit", "is a number of runs, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
     params.finish()?;
+    all_moved(&call.app.clone()).await?;
     let before = before.unwrap_or_else(|| call.app.audit().clock.now());
     let items = call.app.read(async move |store| store.due_runs(before, limit).await).await?;
     Ok(page(&Page::of(items, None)))

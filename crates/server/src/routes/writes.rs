@@ -59,7 +59,7 @@ pub(super) async fn one(name: &'static str, call: Call, from_path: &[&'static st
     answer_to_one(&call.app, Batch { ops: vec![op], key: write.key }, write.admitted).await
 }
 
-async fn answer_to_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Response, Problem> {
+pub(super) async fn answer_to_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Response, Problem> {
     receipt_of(&commit_one(app, batch, admitted).await?)
 }
 

@@ -3,6 +3,7 @@
 #[macro_use]
 mod calls;
 mod arbitrated;
+mod audits;
 mod cluster;
 mod clustered;
 mod faults;
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
     if words.next().as_deref() == Some(stopped::HOLDER) {
         return stopped::hold(&words.next().expect("the server's address"));
     }
+    if let Ok(told) = std::env::var(audits::WORKER) {
+        audits::work(&told);
+        return ExitCode::SUCCESS;
+    }
     let (server, cluster) = (Server::start(&[]), Cluster::start());
     let over = |url: String| Redis { url, namespaces: AtomicU32::new(0) };
     let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
@@ -35,6 +40,11 @@ fn main() -> ExitCode {
     trials.extend(faults::trials());
     trials.extend(clustered::trials());
     trials.extend(stopped::trials());
+    let hot = |url: String| audits::Hot { url, namespaces: AtomicU32::new(0) };
+    trials.extend(tracekeep_conformance::audit_trials("audit", hot(server.url())));
+    trials.extend(tracekeep_conformance::audit_trials("audit_in_a_cluster", hot(cluster.url())));
+    trials.extend(tracekeep_conformance::audit_trials("audit_moved", audits::Moving(hot(server.url()))));
+    trials.extend(audits::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 

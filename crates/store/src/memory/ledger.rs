@@ -15,6 +15,7 @@ use tracekeep_core::view::{
 };
 
 use super::index::Index;
+use crate::audit::StoreDurabilityMode;
 use crate::batch::{Batch, Prepared};
 use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
@@ -107,6 +108,10 @@ fn stated(mut report: Report, index: &Index, run_id: Option<&RunId>) -> Result<R
 impl LedgerStore for MemoryLedger {
     fn ledger(&self) -> LedgerId {
         self.lock().ledger()
+    }
+
+    fn durability_mode(&self) -> StoreDurabilityMode {
+        StoreDurabilityMode::Memory
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {

@@ -197,6 +197,6 @@ fn pending_run(row: RunRow) -> PendingRun {
         started_at: row.started_at,
         open: row.audit.open.into(),
         due: row.audit.due,
-        log_index: row.run_no,
+        log_index: Some(row.run_no),
     }
 }

@@ -1,0 +1,113 @@
+//! Audits that are held in a real Redis in front of the ledger.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use tracekeep_core::model::{Ack, AckStatus};
+use tracekeep_store::{AuditStore, LedgerStore, block_on};
+use tracekeep_store_redis::RedisAuditStore;
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use crate::Place;
+use crate::serve::Serving;
+
+/// A redis-server of the test's own.
+struct Redis {
+    child: Child,
+    url: String,
+}
+
+impl Redis {
+    fn start(place: &Place) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.arg("--dir").arg(place.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("redis-server is installed (Debian: apt-get install redis-server)");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line.contains("eady to accept connections"))));
+        Self { child, url: format!("redis://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One request; the answer's status and body.
+fn ask(server: &Serving, method: &str, path: &str, body: &str) -> (u16, String) {
+    let address = server.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}content-type: application/json\r\n\r\n{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+fn configured(place: &Place, redis: &Redis, more: &str) {
+    let file = format!("audit_store = \"redis\"\nredis_url = \"{}\"\n{more}", redis.url);
+    std::fs::write(place.path().join("tracekeep.toml"), file).unwrap();
+}
+
+#[test]
+fn what_redis_holds_is_in_the_seal_the_verdict_and_the_lists() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    place.run_with(&["record"], "{\"op\":\"start_run\",\"run_id\":\"r\"}\n").code(0);
+    let server = Serving::start(&place, &[]);
+    let expected = r#"{"expectations":[{"id":"e","domain":"d","action":"x","deadline_ms":3600000},
+        {"id":"f","domain":"d","action":"y","deadline_ms":3600000}]}"#;
+    let (status, noted) = ask(&server, "POST", "/api/v1/runs/r/expectations", expected);
+    assert_eq!((status, noted.contains("log_index")), (201, false), "{noted}");
+    let ack = r#"{"id":"a","domain":"d","action":"x"}"#;
+    assert_eq!(ask(&server, "POST", "/api/v1/runs/r/acks", ack).0, 201);
+    assert_eq!(ask(&server, "POST", "/api/v1/runs/r/acks", ack), (200, r#"{"id":"a","outcome":"duplicate"}"#.into()));
+    let other = ack.replace("\"x\"", "\"z\"");
+    assert_eq!(ask(&server, "POST", "/api/v1/runs/r/acks", &other).0, 409);
+    assert_eq!(ask(&server, "POST", "/api/v1/runs/unknown/acks", ack).0, 404);
+    // A worker says what it did with no server between.
+    let options = Options { create: false, read_only: true, ..Options::default() };
+    let namespace = SqliteLedger::open(place.path().join("tracekeep.db"), options).unwrap().ledger().to_string();
+    let worker = RedisAuditStore::connect(&redis.url, &namespace).unwrap();
+    let said = Ack { id: Some("b".parse().unwrap()), ..Ack::new("r".parse().unwrap(), "d", "y", AckStatus::Success) };
+    block_on(worker.add_ack(said)).unwrap();
+    let (status, sealed) = ask(&server, "POST", "/api/v1/runs/r/complete", r#"{"status":"completed"}"#);
+    assert_eq!(status, 201, "{sealed}");
+    let (_, audit) = ask(&server, "GET", "/api/v1/runs/r/audit", "");
+    assert!(audit.contains(r#""acks":2"#) && audit.contains("\"COMPLETE\""), "{audit}");
+    let (_, acks) = ask(&server, "GET", "/api/v1/runs/r/acks", "");
+    assert_eq!(acks.matches("received_at").count(), 2, "{acks}");
+    assert_eq!(server.stop(), Some(0));
+    place.run(&["audit", "reconcile", "r"]).code(0);
+    place.run(&["fsck"]).code(0);
+}
+
+#[test]
+fn without_a_server_the_command_line_goes_through_redis_too() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    place.run_with(&["record"], "{\"op\":\"start_run\",\"run_id\":\"r\"}\n").code(0);
+    let expect = ["audit", "expect", "r", "--domain", "d", "--action", "x", "--deadline-ms", "60000", "--id", "e"];
+    assert_eq!(place.run(&expect).code(0).out(), "recorded  e  held in Redis\n");
+    assert!(place.run(&["audit", "ack", "r", "d", "x"]).code(0).out().contains("held in Redis"));
+    assert_eq!(place.run(&["audit", "reconcile", "r"]).code(0).out(), "COMPLETE\n");
+}
+
+#[test]
+fn modes_demand_what_survives() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "mode = \"prod\"\n");
+    let refused = place.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(refused.code(2).talk().contains("appendonly yes"), "{}", refused.talk());
+}

@@ -1,0 +1,120 @@
+//! The connection of an audit store, on a thread of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::runtime::Runtime;
+use tracekeep_store::{Code, Error, Result};
+
+use super::scripts;
+use crate::error::failed;
+use crate::link::{Call, Link};
+use crate::options::{Durability, demand};
+use crate::script::Operation;
+
+/// Calls work from any thread and any runtime.
+pub(crate) struct Connection {
+    /// `None` once it is dropped.
+    runtime: Option<Runtime>,
+    link: Link,
+    timeout: Duration,
+    durability: Durability,
+    digests: BTreeMap<&'static str, Arc<str>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It may be dropped inside another runtime, which must not be blocked.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn open(url: &str, timeout: Duration) -> Result<Self> {
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("tracekeep-redis-audit")
+            .enable_all()
+            .build();
+        let runtime = threads.map_err(|error| {
+            Error::new(Code::StorageFailed, "the connection's thread cannot be started").because(error)
+        })?;
+        let (told, opened) = std::sync::mpsc::channel();
+        let url = url.to_owned();
+        runtime.spawn(async move {
+            let open = async {
+                let mut link = Link::open(&url, timeout).await?;
+                let mut info = Vec::new();
+                for section in ["server", "memory", "persistence"] {
+                    info.push(link.send(redis::cmd("INFO").arg(section)).await?);
+                }
+                // Where it may not be asked, it is not known to be more than the least.
+                let sync = link.send(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await;
+                Ok((link, Value::Array(info), sync.unwrap_or(Value::Nil)))
+            };
+            // Nobody may be waiting any more.
+            let _ = told.send(open.await);
+        });
+        let opened = opened.recv().map_err(|_| Error::new(Code::Unreachable, "the connection was not opened"));
+        let opened = opened.and_then(|opened| opened.map_err(|error| failed(error, false)));
+        match opened.and_then(|(link, info, sync)| Ok((link, demand(&info, &sync)?))) {
+            Ok((link, durability)) => {
+                let digest = |script: &Operation| Arc::from(redis::Script::new(script.text).get_hash());
+                let digests = scripts::ALL.iter().map(|script| (script.name, digest(script))).collect();
+                Ok(Self { runtime: Some(runtime), link, timeout, durability, digests })
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Runs a script. Its answer is an array that begins with a word.
+    pub(crate) async fn ask(&self, operation: Operation, keys: Vec<String>, arguments: Vec<Vec<u8>>) -> Result<Answer> {
+        let digest = self.digests.get(operation.name).cloned();
+        let digest = digest.ok_or_else(|| Error::new(Code::StorageFailed, "a script that is not listed"))?;
+        let call = Call { operation, digest, keys, arguments };
+        let Some(runtime) = &self.runtime else { return Err(Error::new(Code::Closed, "the store is closed")) };
+        let (mut link, timeout) = (self.link.clone(), self.timeout);
+        // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
+        let answer = runtime.spawn(async move { link.run(&call, timeout).await }).await;
+        let lost = |_| Error::new(Code::CommitUnknown, "the call did not finish");
+        Answer::read(answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))?)
+    }
+}
+
+/// What a script answered: a word, and the texts after it.
+pub(crate) struct Answer {
+    pub(crate) word: String,
+    pub(crate) rest: Vec<String>,
+}
+
+/// An answer that no script gives, or a fact that no script kept.
+pub(crate) fn strange() -> Error {
+    Error::new(Code::Corrupt, "what Redis holds of the audit is something else")
+}
+
+impl Answer {
+    fn read(value: Value) -> Result<Self> {
+        let Value::Array(items) = value else { return Err(strange()) };
+        let text = |item: Value| match item {
+            Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|_| strange()),
+            Value::SimpleString(text) => Ok(text),
+            Value::Int(number) => Ok(number.to_string()),
+            Value::Double(number) => Ok(format!("{number:.0}")),
+            _ => Err(strange()),
+        };
+        let mut items = items.into_iter().map(text);
+        let word = items.next().ok_or_else(strange)??;
+        Ok(Self { word, rest: items.collect::<Result<_>>()? })
+    }
+}

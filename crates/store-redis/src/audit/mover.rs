@@ -1,0 +1,243 @@
+//! Audits that are held in Redis until they are entries of a ledger.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracekeep_audit::{AuditExpectation, AuditSummary, AuditVerdict, DomainAck, PendingRun};
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::sha256;
+use tracekeep_core::id::{AckId, ExpectationId, Key, RunId};
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::model::{Ack, AuditStatus, Expect, Op};
+use tracekeep_store::{
+    AuditStore, Batch, Code, Error, LedgerAudit, LedgerStore, Noted, Page, PageRequest, Result, StoreDurabilityMode,
+};
+
+use super::connection::strange;
+use super::facts::Fact;
+use super::store::RedisAuditStore;
+
+/// Facts that are moved in one transaction: what writers wait for.
+const AT_ONCE: u32 = 250;
+
+/// Audits that are written to Redis and read from a ledger: what Redis holds of a run is moved before the run is looked at,
+/// before a verdict is asked for, and when it is due.
+///
+/// A fact becomes an entry that states when Redis received it, and leaves Redis after that entry is durable. Where the mover
+/// ends in between, the next one finds it recorded: a duplicate by its id, or, of a status, by the key of its batch. A fact
+/// under an id that the ledger holds other content under is recorded under an id made of its own content.
+#[derive(Clone, Debug)]
+pub struct MovingAudit {
+    hot: Arc<RedisAuditStore>,
+    ledger: Arc<dyn LedgerStore>,
+    cold: LedgerAudit,
+}
+
+/// What became of a batch of facts.
+enum Moved {
+    Done,
+    /// The run was erased.
+    Erased,
+}
+
+impl MovingAudit {
+    /// Moves what `hot` holds into `ledger`.
+    #[must_use]
+    pub fn new(hot: Arc<RedisAuditStore>, ledger: Arc<dyn LedgerStore>) -> Self {
+        let cold = LedgerAudit::new(Arc::clone(&ledger), StoreDurabilityMode::Redis);
+        Self { hot, ledger, cold }
+    }
+
+    /// Commits facts, in order, each stating when it was received. What has no id stands in a batch of its own, under a key.
+    async fn commit(&self, facts: &[Fact]) -> Result<Moved> {
+        let has_id = |fact: &Fact| matches!(fact.op, Op::Expect(_) | Op::Ack(_));
+        let groups: Vec<_> = facts.chunk_by(|a, b| has_id(a) && has_id(b)).collect();
+        let batches = groups.iter().map(|group| batch(group)).collect::<Result<Vec<_>>>()?;
+        let answers = self.ledger.commit(batches).await;
+        for (group, answer) in groups.into_iter().zip(answers) {
+            let Err(error) = answer else { continue };
+            match error.code() {
+                "erased" | "run_erased" => return Ok(Moved::Erased),
+                "conflict" => self.one_by_one(group).await?,
+                // Nothing is expected any more of what a status was set of.
+                "expectation_not_found" => {}
+                _ => return Err(error),
+            }
+        }
+        Ok(Moved::Done)
+    }
+
+    async fn one_by_one(&self, facts: &[Fact]) -> Result<()> {
+        for fact in facts {
+            match self.single(batch(std::slice::from_ref(fact))?).await {
+                Err(error) if error.code() == Code::Conflict.as_str() => {
+                    self.single(batch(&[renamed(fact.clone())?])?).await?;
+                }
+                answer => answer?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn single(&self, batch: Batch) -> Result<()> {
+        let none = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
+        self.ledger.commit(vec![batch]).await.pop().unwrap_or_else(none).map(drop)
+    }
+
+    /// Whether Redis holds nothing of the run any more, or nothing that can be moved.
+    async fn emptied(&self, run_id: &RunId) -> bool {
+        // What fails is found again by its row, until its ttl is over.
+        self.load_from_redis(run_id).await.is_ok()
+    }
+}
+
+fn batch(facts: &[Fact]) -> Result<Batch> {
+    let batch = Batch::of(facts.iter().map(|fact| fact.op.clone().received(fact.at)).collect());
+    match facts {
+        [Fact { op: Op::SetExpectationStatus(_) | Op::ClearAudit(_), member, .. }] => {
+            Ok(batch.under(Key::new(format!("moved-{}", &member[2..])).map_err(|_| strange())?))
+        }
+        _ => Ok(batch),
+    }
+}
+
+/// The same fact under an id that is made of its content.
+fn renamed(mut fact: Fact) -> Result<Fact> {
+    let digest = sha256(&[fact.op.body().as_str().as_bytes()]).to_string();
+    let id = format!("moved-{}", &digest[..32]);
+    match &mut fact.op {
+        Op::Expect(op) => op.id = Some(ExpectationId::new(id).map_err(|_| strange())?),
+        Op::Ack(op) => op.id = Some(AckId::new(id).map_err(|_| strange())?),
+        _ => {}
+    }
+    Ok(fact)
+}
+
+fn member(op: &Op) -> Option<String> {
+    match op {
+        Op::Expect(op) => op.id.as_ref().map(|id| format!("e:{id}")),
+        Op::Ack(op) => op.id.as_ref().map(|id| format!("a:{id}")),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl AuditStore for MovingAudit {
+    fn durability_mode(&self) -> StoreDurabilityMode {
+        StoreDurabilityMode::Redis
+    }
+
+    fn is_durable(&self) -> bool {
+        self.hot.is_durable()
+    }
+
+    async fn add_expectations(&self, expectations: Vec<Expect>) -> Result<Noted> {
+        if let Some(expect) = expectations.first() {
+            self.known(&expect.run_id).await?;
+        }
+        self.hot.add_expectations(expectations).await
+    }
+
+    async fn get_expectations(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<AuditExpectation>> {
+        self.load_from_redis(run_id).await?;
+        self.cold.get_expectations(run_id, page).await
+    }
+
+    async fn update_expectation_status(
+        &self,
+        run_id: &RunId,
+        domain: &str,
+        action: &str,
+        status: AuditStatus,
+    ) -> Result<bool> {
+        self.load_from_redis(run_id).await?;
+        self.cold.update_expectation_status(run_id, domain, action, status).await
+    }
+
+    async fn add_ack(&self, ack: Ack) -> Result<Noted> {
+        self.known(&ack.run_id).await?;
+        self.hot.add_ack(ack).await
+    }
+
+    async fn get_acks(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<DomainAck>> {
+        self.load_from_redis(run_id).await?;
+        self.cold.get_acks(run_id, page).await
+    }
+
+    async fn clear_run(&self, run_id: &RunId) -> Result<Noted> {
+        self.load_from_redis(run_id).await?;
+        let noted = self.cold.clear_run(run_id).await?;
+        self.hot.forget(run_id).await?;
+        Ok(noted)
+    }
+
+    /// What Redis received is moved first, of a thousand runs at most.
+    async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>> {
+        if page.cursor.is_none() {
+            self.move_held(Some(Timestamp::MAX)).await?;
+        }
+        self.cold.get_pending_run_ids(page).await
+    }
+
+    /// As [`get_pending_run_ids`](AuditStore::get_pending_run_ids).
+    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
+        self.move_held(Some(Timestamp::MAX)).await?;
+        self.cold.due(before, limit).await
+    }
+
+    async fn reconcile(&self, run_id: &RunId) -> Result<AuditVerdict> {
+        self.load_from_redis(run_id).await?;
+        self.cold.reconcile(run_id).await
+    }
+
+    async fn summary(&self, run_id: &RunId) -> Result<AuditSummary> {
+        self.load_from_redis(run_id).await?;
+        self.cold.summary(run_id).await
+    }
+
+    async fn load_from_redis(&self, run_id: &RunId) -> Result<bool> {
+        let mut any = false;
+        loop {
+            let held = self.hot.facts(run_id, AT_ONCE).await?.facts;
+            if held.is_empty() {
+                return Ok(any);
+            }
+            any = true;
+            match self.commit(&held).await? {
+                Moved::Done => self.hot.let_go(run_id, held.iter().map(|fact| &*fact.member)).await?,
+                Moved::Erased => self.hot.forget(run_id).await?,
+            }
+        }
+    }
+
+    async fn held(&self, run_id: &RunId) -> Result<Vec<Op>> {
+        let held = self.hot.facts(run_id, AT_ONCE + 1).await?.facts;
+        if held.len() > AT_ONCE as usize || held.iter().any(|fact| member(&fact.op).is_none()) {
+            self.load_from_redis(run_id).await?;
+            return Ok(Vec::new());
+        }
+        Ok(held.into_iter().map(|fact| fact.op.received(fact.at)).collect())
+    }
+
+    async fn release(&self, run_id: &RunId, ops: &[Op]) -> Result<()> {
+        let members: Vec<_> = ops.iter().filter_map(member).collect();
+        self.hot.let_go(run_id, members.iter().map(String::as_str)).await
+    }
+
+    async fn move_held(&self, before: Option<Timestamp>) -> Result<usize> {
+        let due = self.hot.to_look_at(before, PAGE_ITEMS_MAX).await?;
+        for (run_id, when) in &due {
+            let is_empty = self.emptied(run_id).await;
+            self.hot.looked_at(run_id, when, is_empty).await?;
+        }
+        Ok(due.len())
+    }
+}
+
+impl MovingAudit {
+    /// Demands that the ledger knows a run: an unknown one is an error here as everywhere.
+    async fn known(&self, run_id: &RunId) -> Result<()> {
+        let none = || Error::new(Code::RunNotFound, "no run of that id is recorded").at("/run_id");
+        self.ledger.run(run_id).await?.map(drop).ok_or_else(none)
+    }
+}

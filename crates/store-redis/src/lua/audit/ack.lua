@@ -1,0 +1,23 @@
+-- ack: says that something was done, failed, or was undone.
+--
+-- ARGV[6] id, ARGV[7] digest of the body, ARGV[8] body.
+-- Gives {'noted', 'recorded' or 'duplicate'}, {'conflict', id, digest as noted}, {'too_many'} or {'full'}.
+
+local member = 'a:' .. ARGV[6]
+local known = before(member, ARGV[7])
+if known == 'conflict' then
+    return {'conflict', ARGV[6], redis.call('HGET', KEYS[5], member)}
+end
+if known then
+    return {'noted', known}
+end
+if meta('words') + 1 > tonumber(ARGV[4]) then
+    return {'too_many'}
+end
+if meta('bytes') + #ARGV[8] > tonumber(ARGV[5]) then
+    return {'full'}
+end
+append(KEYS[2], member, ARGV[7], ARGV[8])
+redis.call('HINCRBY', KEYS[6], 'words', 1)
+prolong()
+return {'noted', 'recorded'}
