@@ -2,6 +2,7 @@
 
 mod forge;
 mod golden;
+mod hostile;
 mod ledger;
 mod mutated;
 mod negative;

