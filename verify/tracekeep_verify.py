@@ -206,9 +206,9 @@ def is_name(name):
     return 0 < len(name.encode()) < 256 and not any(c.isspace() or unicodedata.category(c) == "Cc" or c == "+" for c in name)
 
 def checkpoint(data, keys):
-    """Origin, size and root of a signed note."""
+    """Origin, size and root of a signed note, and which keys have signed it."""
     with reading("malformed_note"):
-        at, signed, rows = data.rindex(b"\n\n") + 1, not keys, []
+        at, signers, rows = data.rindex(b"\n\n") + 1, [], []
         text, tail = data[:at].decode(), data[at + 1:].decode()
         lines = [re.fullmatch("\u2014 ([^ ]+) ([^ ]+)", line) for line in tail[:-1].split("\n")]
         need(tail.endswith("\n") and len(data) <= 64 << 10 and len(lines) <= 100, "malformed_note")
@@ -218,13 +218,13 @@ def checkpoint(data, keys):
     for name, signature in rows:
         for key in (key for key in keys if (key.name, key.id) == (name, signature[:4])):
             key.check(signature[4:], data[:at])
-            signed = True
-    need(signed, "unknown_signer", *BOTH)
+            signers.append(key.text)
+    need(signers or not keys, "unknown_signer", *BOTH)
     with reading("malformed_checkpoint"):
         origin, size, root, *rest = text[:-1].split("\n")
         need(origin and all(rest) and int(matching("0|[1-9][0-9]*", size)) < 1 << 64, "malformed_checkpoint")
         need(len(unbase64(root)) == 32, "malformed_checkpoint")
-        return origin, int(size), unbase64(root)
+        return origin, int(size), unbase64(root), signers
 
 def manifest(data, keys):
     with reading("malformed_manifest"):
@@ -289,7 +289,7 @@ def read_shown(kind, shown):
     totals = lambda value: {name: {"cost_cents": micro, "duration_ms": nanoseconds}.get(name, integer)(value[name]) for name in value}
     readers = {"step": {"status": text, "cost_cents": micro, "duration_ms": nanoseconds, "tokens": integer},
                "sealed": {"entries": integer, "run_root": unhex, "steps": integer, "traces": integer, "totals": totals},
-               "incident": {"incident_id": text}, "redaction": {
+               "incident": {"incident_id": text}, "signing_key": {"key": text}, "redaction": {
                    "op": text, "remainders": lambda rows: [remainder(row) for row in rows],
                    "replaces": lambda rows: [{"log_index": str(integer(row["log_index"])), "members": []} for row in rows]}}
     return {name: reader(shown[name]) for name, reader in readers.get(kind, {}).items() if name in shown}
@@ -328,7 +328,7 @@ def open_bundle(blob, keys):
         need(len(data) == length, "wrong_length")
         need(sha(data).hex() == digests[name], "wrong_digest")
         room -= length
-    origin, size, root = checkpoint(archive.read("checkpoint", 64 << 10), keys)
+    origin, size, root, signers = checkpoint(archive.read("checkpoint", 64 << 10), keys)
     need(origin == "tracekeep/" + claims["ledger"], "wrong_origin", "identity")
     need(claims["checkpoint"] == {"origin": origin, "size": str(size), "root": root.hex()}, "wrong_checkpoint")
     rows = [row for name in RECORDS for row in records(archive.read(name), claims["ledger"], size, name)]
@@ -347,11 +347,11 @@ def open_bundle(blob, keys):
             proof = read(archive.read("consistency.json", 64 * MIB), ["from", "hashes", "to"])
             consistency = integer(proof["from"]), [unhex(text) for text in proof["hashes"]]
             need(integer(proof["to"]) == size, "malformed_proof")
-    return claims, rows, leaves, consistency, (origin, size, root), list(digests)
+    return claims, rows, leaves, consistency, (origin, size, root, signers), list(digests)
 
 def extends(old, keys, now, consistency):
     try:
-        origin, size, root = checkpoint(old, keys)
+        origin, size, root, _ = checkpoint(old, keys)
     except Refused:
         raise Refused("unknown_old_checkpoint") from None
     need(keys and origin == now[0], "unknown_old_checkpoint")
@@ -364,6 +364,10 @@ def extends(old, keys, now, consistency):
     return []
 
 # What the records are held to.
+def declared(rows, signers):
+    keys = [row["shown"]["key"] for row in rows if row["kind"] == "signing_key" and "key" in row["shown"]]
+    return [] if keys and keys[-1] in signers else ["key_not_declared"]
+
 def in_time(claims, rows, leaves, size):
     last = sorted({(row["index"], row["at"]) for row in rows + leaves})
     need(all(a[1] <= b[1] for a, b in zip(last, last[1:])), "time_runs_back")
@@ -476,7 +480,7 @@ def verify(blob, keys, old=None):
         verdicts.update((aspect, ("fail", refused.reason, [])) for aspect in refused.aspects)
         return verdicts
     conclude("integrity", lambda: extends(old, keys, now, consistency) if old is not None else [])
-    conclude("identity", list)
+    conclude("identity", lambda: declared(rows, now[3]))
     conclude("time", lambda: in_time(claims, rows, leaves, now[1]))
     conclude("completeness", lambda: complete(claims, rows, leaves, now[1], files))
     conclude("redaction", lambda: redacted(claims, rows))

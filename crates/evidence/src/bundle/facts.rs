@@ -111,6 +111,8 @@ pub(crate) struct Facts {
     pub(crate) leaf_hash: Hash,
     pub(crate) is_erased: bool,
     pub(crate) withheld: Vec<String>,
+    /// Of an entry that declares who signs the log: the key.
+    pub(crate) declared: Option<String>,
     /// Of an entry about an incident: which one.
     pub(crate) incident: Option<String>,
     step: Option<StepFacts>,
@@ -159,12 +161,13 @@ fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed>
 impl Facts {
     pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
         let left = record.left.as_ref();
-        let (mut step, mut seal, mut incident, mut redaction) = (None, None, None, None);
+        let (mut step, mut seal, mut incident, mut redaction, mut declared) = (None, None, None, None, None);
         match (record.kind.as_str(), left) {
             ("step", Some(left)) => step = Some(StepFacts::of(left)?),
             ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
             ("redaction", Some(left)) => redaction = Some(RedactionFacts::of(left)?),
             ("incident", Some(left)) => incident = shown(left, "incident_id")?,
+            ("signing_key", Some(left)) => declared = shown(left, "key")?,
             _ => {}
         }
         Ok(Self {
@@ -176,6 +179,7 @@ impl Facts {
             leaf_hash,
             is_erased: left.is_none(),
             withheld: left.map(|left| left.withheld().map(str::to_owned).collect()).unwrap_or_default(),
+            declared,
             incident,
             step,
             seal,

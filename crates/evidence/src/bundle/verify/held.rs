@@ -8,6 +8,13 @@ use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_na
 
 type Held = Result<Vec<Remark>, Reason>;
 
+/// Signatures, origin and ledger are seen to by now.
+pub(super) fn identity(shown: &Shown) -> Held {
+    let declared = shown.records.iter().rev().find_map(|fact| fact.declared.as_ref());
+    let is_declared = declared.is_some_and(|key| shown.signers.contains(key));
+    Ok(if is_declared { Vec::new() } else { vec![Remark::KeyNotDeclared] })
+}
+
 pub(super) fn time(shown: &Shown) -> Held {
     let mut entries: Vec<_> =
         shown.records.iter().chain(&shown.leaves).map(|fact| (fact.log_index, fact.recorded_at)).collect();

@@ -50,6 +50,8 @@ pub(super) struct Shown {
     /// Of a period, by log index.
     pub(super) leaves: Vec<Facts>,
     pub(super) consistency: Option<Consistency>,
+    /// Those of the brought keys that have signed the checkpoint, as text.
+    pub(super) signers: Vec<String>,
 }
 
 pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>) -> Result<Shown, Fault> {
@@ -60,7 +62,7 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
     let (files, claims) = envelope.statement()?;
     *seen = Some(claims.clone());
     check_files(&archive, &files, &claims)?;
-    let ledger = checkpoint(&archive.read("checkpoint", NOTE_BYTES_MAX as u64)?, keys, &claims)?;
+    let (ledger, signers) = checkpoint(&archive.read("checkpoint", NOTE_BYTES_MAX as u64)?, keys, &claims)?;
     let mut records = Vec::new();
     for name in FILES {
         let text = archive.read(name, BUNDLE_BYTES_MAX)?;
@@ -79,7 +81,7 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
         true => Some(consistency(&archive.read("consistency.json", MANIFEST_BYTES_MAX)?, &claims)?),
         false => None,
     };
-    Ok(Shown { claims, records, leaves, consistency })
+    Ok(Shown { claims, records, leaves, consistency, signers })
 }
 
 /// Holds every member but the manifest to the manifest, and the manifest to what its kind needs.
@@ -110,7 +112,7 @@ fn check_files(archive: &Archive<'_>, files: &[manifest::Digested], claims: &Pre
     Ok(())
 }
 
-fn checkpoint(note: &[u8], keys: &[NoteKey], claims: &Predicate) -> Result<LedgerId, Fault> {
+fn checkpoint(note: &[u8], keys: &[NoteKey], claims: &Predicate) -> Result<(LedgerId, Vec<String>), Fault> {
     let ledger: LedgerId = claims.ledger.parse().map_err(|_| Reason::MalformedManifest)?;
     let note = Note::parse(note).map_err(|error| Reason::from(error.code()))?;
     let text = match keys {
@@ -125,7 +127,8 @@ fn checkpoint(note: &[u8], keys: &[NoteKey], claims: &Predicate) -> Result<Ledge
     if (&checkpoint.origin, checkpoint.size, checkpoint.root) != (&claimed.origin, claimed.size, claimed.root) {
         return Err(Reason::WrongCheckpoint.into());
     }
-    Ok(ledger)
+    let signers = keys.iter().filter(|key| note.verify(std::slice::from_ref(*key)).is_ok());
+    Ok((ledger, signers.map(ToString::to_string).collect()))
 }
 
 /// Reads the lines of a file of records; without a name, of bare leaves.

@@ -143,6 +143,8 @@ words! {
 words! {
     /// What a verdict does not cover in this bundle: it changes nothing of the verdict.
     pub enum Remark {
+        /// No entry of the bundle declares the key that signed it, or a later one declares another.
+        KeyNotDeclared = "key_not_declared",
         /// The entry that gives the bundle its time is not in it.
         CreatedAtNotShown = "created_at_not_shown",
         /// A run is not sealed: what was recorded of it later is not here.

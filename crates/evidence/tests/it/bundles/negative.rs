@@ -45,7 +45,7 @@ fn cases() -> Vec<Case> {
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), Some(reason)));
     }
     for (name, ledger, reason) in of_ledgers() {
-        let mut contents = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"]));
+        let mut contents = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1", ""]));
         contents.forced = true;
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
     }
@@ -361,7 +361,13 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     );
     redacted.push("redaction", "run-1", &body);
     redacted.entries[step as usize].left = Some(left);
+    // A key that the log itself declares.
+    let mut declared = Ledger::new();
+    let key = declared.key.public().to_string();
+    declared.push("signing_key", "", &format!(r#"{{"key":"{key}","op":"declare_key","reason":"first"}}"#));
+    declared.start("run-1");
     vec![
+        ("declared_key", declared, None),
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
         ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
         ("sealed_wrong_totals", totals, Some(Reason::WrongTotals)),
