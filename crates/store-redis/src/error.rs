@@ -12,7 +12,7 @@ pub(crate) fn may_have_run(error: &RedisError) -> bool {
     error.code().is_none() && !was_never_sent && !error.is_connection_refusal()
 }
 
-/// Whether a cluster is looking for the node that has the slot.
+/// Whether a cluster is looking for the node that has the slot, or sentinels for the primary.
 pub(crate) fn is_about_slots(error: &RedisError) -> bool {
     matches!(
         error.kind(),

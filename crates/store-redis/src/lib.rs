@@ -15,6 +15,7 @@ mod link;
 mod options;
 mod reply;
 mod script;
+mod sentinel;
 mod store;
 
 pub use arbitrated::ArbitratedGate;

@@ -1,4 +1,4 @@
-//! The connection: one server, or a cluster.
+//! The connection: one server, a cluster, or the primary that sentinels name.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::error::{is_about_slots, is_broken_connection, may_have_run};
 use crate::script::Operation;
+use crate::sentinel::{SENTINEL, Watched};
 
 /// How the address of a cluster begins; its nodes follow, parted by commas.
 const CLUSTER: &str = "redis+cluster://";
@@ -23,6 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 pub(crate) enum Link {
     One(ConnectionManager),
     Cluster(ClusterConnection),
+    Watched(Watched),
 }
 
 impl Link {
@@ -32,6 +34,9 @@ impl Link {
             // What it would send again by itself may have run: whether that may be, it does not know.
             let client = ClusterClient::builder(nodes).connection_timeout(timeout).response_timeout(timeout).retries(0);
             return Ok(Self::Cluster(client.build()?.get_async_connection().await?));
+        }
+        if let Some(address) = url.strip_prefix(SENTINEL) {
+            return Ok(Self::Watched(Watched::open(address, timeout).await?));
         }
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(timeout))
@@ -45,13 +50,14 @@ impl Link {
         match self {
             Self::One(link) => command.query_async(link).await,
             Self::Cluster(link) => command.query_async(link).await,
+            Self::Watched(link) => link.send(command).await,
         }
     }
 
     /// Runs a script. The flag beside an error says whether it may have run, now or in an earlier try.
     ///
-    /// What may have run is sent again only where it may run twice. In a cluster, where another node may have the slot by
-    /// now, that is done for as long as an answer may take; else at once, a few times.
+    /// What may have run is sent again only where it may run twice. In a cluster, and behind sentinels, where another
+    /// node may be the one to ask by now, that is done for as long as an answer may take; else at once, a few times.
     pub(crate) async fn run(&mut self, call: &Call, timeout: Duration) -> Result<Value, (RedisError, bool)> {
         let (begun, mut ran, mut tries, mut pause) = (Instant::now(), false, 1, PAUSE_MIN);
         loop {
@@ -60,7 +66,7 @@ impl Link {
                 Err(error) => error,
             };
             ran |= may_have_run(&error);
-            let (moves, may_again) = (matches!(self, Self::Cluster(_)), call.operation.is_repeatable || !ran);
+            let (moves, may_again) = (!matches!(self, Self::One(_)), call.operation.is_repeatable || !ran);
             let again = if moves {
                 begun.elapsed() < timeout && may_again && (is_about_slots(&error) || is_broken_connection(&error))
             } else {

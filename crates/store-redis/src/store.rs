@@ -70,7 +70,8 @@ impl Drop for RedisIdempotencyStore {
 }
 
 impl RedisIdempotencyStore {
-    /// Connects to `redis://[user:password@]host:port[/db]`, or to `redis+cluster://host:port,host:port`. The namespace is 1 to
+    /// Connects to `redis://[user:password@]host:port[/db]`, to `redis+cluster://host:port,host:port`, or to
+    /// `redis+sentinel://[user:password@]host:port,host:port/name[/db]`, the primary that these sentinels name. The namespace is 1 to
     /// 255 visible ASCII characters.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod faults;
 mod proxy;
 mod real;
 mod stopped;
+mod watched;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     trials.extend(tracekeep_conformance::audit_trials("audit_in_a_cluster", hot(cluster.url())));
     trials.extend(tracekeep_conformance::audit_trials("audit_moved", audits::Moving(hot(server.url()))));
     trials.extend(audits::trials());
+    trials.extend(watched::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Server {
     port: u16,
     settings: Vec<String>,
     child: Option<Child>,
+    /// What a sentinel watches: its arguments are in a file that it writes to.
+    watches: Option<u16>,
 }
 
 impl Server {
@@ -20,9 +22,38 @@ impl Server {
     pub(crate) fn start(settings: &[&str]) -> Self {
         let port = free_port();
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { folder: tempfile::tempdir().expect("a folder"), port, settings, child: None };
+        let mut server =
+            Self { folder: tempfile::tempdir().expect("a folder"), port, settings, child: None, watches: None };
         server.begin();
         server
+    }
+
+    /// Starts a sentinel that watches the primary on a port under the name `gate`.
+    pub(crate) fn sentinel(primary: u16) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let mut server = Self { folder, port, settings: Vec::new(), child: None, watches: Some(primary) };
+        server.begin();
+        server
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("redis-server");
+        let Some(primary) = self.watches else {
+            command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args(["--protected-mode", "no", "--daemonize", "no", "--dir"]).arg(self.folder.path());
+            command.args(&self.settings);
+            return command;
+        };
+        let file = self.folder.path().join("sentinel.conf");
+        let settings = format!(
+            "port {}\nbind 127.0.0.1\nprotected-mode no\ndir {}\nsentinel monitor gate 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds gate 500\nsentinel failover-timeout gate 5000\n",
+            self.port,
+            self.folder.path().display()
+        );
+        std::fs::write(&file, settings).expect("a file");
+        command.arg(file).arg("--sentinel");
+        command
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -35,13 +66,13 @@ impl Server {
 
     /// Starts it again, or for the first time, and waits until it accepts connections.
     pub(crate) fn begin(&mut self) {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        command.args(["--protected-mode", "no", "--daemonize", "no", "--dir"]).arg(self.folder.path());
-        command.args(&self.settings).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("redis-server is installed (Debian: apt-get install redis-server)");
         let mut lines = BufReader::new(child.stdout.take().expect("its words")).lines();
-        let ready = lines.by_ref().any(|line| line.is_ok_and(|line| line.contains("eady to accept connections")));
+        let ready = lines.by_ref().any(|line| {
+            line.is_ok_and(|line| line.contains("eady to accept connections") || line.contains("Sentinel ID is"))
+        });
         assert!(ready, "redis-server on port {} starts", self.port);
         // Nobody reads on: a pipe that is full would stop it.
         std::thread::spawn(move || lines.for_each(drop));

@@ -1,0 +1,101 @@
+//! A primary, its replica and three sentinels, all real: a failover.
+
+use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore};
+use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
+
+use crate::arbitrated;
+use crate::calls::{NAMESPACE, ask, claim, complete, is};
+use crate::real::Server;
+
+use IdempotencyResult::{Duplicate, InProgress};
+
+faults!("watched":
+    sentinels_name_the_primary_and_the_next_one,
+    a_failover_that_loses_everything_makes_no_second_new_with_an_arbiter,
+);
+
+struct Watched {
+    primary: Server,
+    replica: Server,
+    sentinels: Vec<Server>,
+}
+
+impl Watched {
+    fn start() -> Self {
+        let primary = Server::start(&[]);
+        let port = primary.port().to_string();
+        let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {port}")]);
+        let sentinels = (0..3).map(|_| Server::sentinel(primary.port())).collect();
+        let watched = Self { primary, replica, sentinels };
+        watched.wait_for("the sentinels know each other and the replica", |info| {
+            info.contains("slaves=1") && info.contains("sentinels=3")
+        });
+        let follows = |value: &redis::Value| matches!(value, redis::Value::Int(1));
+        let primary = &watched.primary;
+        let synced = (0..600).any(|_| primary.admin(&["WAIT", "1", "100"]).is_ok_and(|value| follows(&value)));
+        assert!(synced, "the replica follows");
+        watched
+    }
+
+    fn wait_for(&self, what: &str, fits: impl Fn(&str) -> bool) {
+        let all = || {
+            self.sentinels.iter().all(|sentinel| match sentinel.admin(&["INFO", "sentinel"]) {
+                Ok(redis::Value::BulkString(info)) => fits(&String::from_utf8_lossy(&info)),
+                _ => false,
+            })
+        };
+        assert!((0..30_000).any(|_| all()), "{what}");
+    }
+
+    fn url(&self) -> String {
+        let places: Vec<_> = self.sentinels.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
+        format!("redis+sentinel://{}/gate", places.join(","))
+    }
+}
+
+/// Asks until there is a primary again.
+#[track_caller]
+fn sooner_or_later(gate: &dyn IdempotencyStore, name: &str) -> IdempotencyResult {
+    for _ in 0..60 {
+        match ask(gate, name, "a") {
+            Ok(answer) => return answer.result,
+            Err(error) => assert!(error.is_retryable(), "{error:?}"),
+        }
+    }
+    panic!("nobody was promoted");
+}
+
+fn sentinels_name_the_primary_and_the_next_one() {
+    let mut watched = Watched::start();
+    let store = RedisIdempotencyStore::connect(&watched.url(), NAMESPACE).expect("the primary answers");
+    complete(&store, "done", &claim(&store, "done")).expect("done");
+    let held = claim(&store, "held");
+    let follows = |value: &redis::Value| matches!(value, redis::Value::Int(1));
+    assert!(watched.primary.admin(&["WAIT", "1", "60000"]).is_ok_and(|value| follows(&value)));
+    watched.primary.kill();
+    assert_eq!(sooner_or_later(&store, "done"), Duplicate);
+    is(&store, "held", InProgress);
+    complete(&store, "held", &held).expect("its token is known there");
+    let nobody = watched.url().replace("/gate", "/nobody");
+    let error = RedisIdempotencyStore::connect(&nobody, NAMESPACE).expect_err("they watch nothing of that name");
+    assert_eq!(error.code(), "unreachable");
+    for wrong in ["redis+sentinel://", "redis+sentinel://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/"] {
+        let error = RedisIdempotencyStore::connect(wrong, NAMESPACE).expect_err("no address");
+        assert_eq!(error.code(), "invalid_parameter", "{wrong}");
+    }
+}
+
+fn a_failover_that_loses_everything_makes_no_second_new_with_an_arbiter() {
+    let mut watched = Watched::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = RedisIdempotencyStore::connect(&watched.url(), NAMESPACE).expect("the primary answers");
+    let gate = ArbitratedGate::new(store, arbitrated::ledger(&folder));
+    complete(&gate, "done", &claim(&gate, "done")).expect("done");
+    claim(&gate, "held");
+    watched.primary.kill();
+    let promoted = || ask(&gate, "other", "a").is_ok();
+    assert!((0..60).any(|_| promoted()), "the replica is promoted");
+    watched.replica.admin(&["FLUSHALL"]).expect("it lacks everything");
+    is(&gate, "done", Duplicate);
+    is(&gate, "held", InProgress);
+}
