@@ -303,7 +303,7 @@ def commit(body, salt):
     return tagged("commit", *(member_commitment(salt, name, value) for name, value in members(body)))
 
 
-NEVER_WITHHELD = {"id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"}
+NEVER_WITHHELD = {"ended_at", "id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"}
 
 
 def remainder(log_index, body, salt, withhold):

@@ -9,6 +9,8 @@ use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::{Json, Value, parse_around};
 use tracekeep_core::merkle;
 use tracekeep_core::model::{AuditStatus, RunStatus};
+use tracekeep_core::redaction::Redaction;
+use tracekeep_core::remainder::LEVELS_AROUND;
 use tracekeep_core::view::{
     Head, Held, Incident, LogEntry, NameCount, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
@@ -103,6 +105,7 @@ impl Dump {
                     assert!(erased.get(&leaf["run"]).is_none_or(|by| *by <= place), "an erased body is gone");
                     assert_eq!(leaf["commit"], commitment(body, salt).to_string(), "the leaf commits to the body");
                 }
+                (None, None) if entry.redacted_by.is_some() => self.is_left(entry, &leaf["commit"]),
                 (None, None) => {
                     assert!(erased.get(&leaf["run"]).is_some_and(|by| *by > place), "a redaction says why");
                 }
@@ -110,7 +113,7 @@ impl Dump {
             }
             leaves.push(entry.leaf_hash);
             own.entry(leaf["run"].clone()).or_default().push(entry.leaf_hash);
-            reads_back(entry, 1);
+            reads_back(entry, 1 + LEVELS_AROUND);
         }
         assert_eq!(self.head.root, naive_root(&leaves), "the head's root is over the log");
         for run in &self.runs {
@@ -125,6 +128,22 @@ impl Dump {
             self.runs.iter().map(|run| run.run.run_id.as_str()).filter(|id| own.contains_key(*id)).count();
         let there = own.keys().filter(|run| !run.is_empty() && !erased.contains_key(*run));
         assert_eq!(known, there.count(), "every run of the log is listed once, but for the erased ones");
+    }
+
+    /// What is left of an entry of which members are withheld stands in the redaction that it names, and gives its
+    /// commitment.
+    #[track_caller]
+    fn is_left(&self, entry: &LogEntry, commit: &str) {
+        let by = entry.redacted_by.and_then(|by| self.entries.iter().find(|entry| entry.log_index == by));
+        let body = by.and_then(|by| by.body.as_ref()).expect("a redaction says why");
+        let redaction = Redaction::from_body(body.as_str()).expect("a redaction of members");
+        let Some(left) = redaction.remainder(entry.log_index) else {
+            assert!(redaction.entries().any(|taken| taken == entry.log_index), "its reason was carried over");
+            return;
+        };
+        assert_eq!(left.commitment().to_string(), commit, "what is left commits to what was recorded");
+        let withholds = redaction.kept.remainders.iter().any(|left| left.withheld().next().is_some());
+        assert!(withholds, "a redaction withholds something");
     }
 
     /// The runs that were erased, and by which entries.
@@ -198,7 +217,9 @@ impl RunDump {
         let nanos: i64 = steps.iter().map(|step| step.duration_ms.as_nanos()).sum();
         // A total is written as milliseconds in a double: exact to some 2^-52 of itself.
         assert!((run.duration_ms.as_nanos() - nanos).abs() <= nanos >> 50, "durations add up");
-        assert_eq!(run.tokens, steps.iter().filter_map(|step| step.tokens).reduce(|a, b| a + b), "tokens add up");
+        let hidden = |step: &Step| step.withheld.iter().flatten().any(|name| name == "tokens").then_some(0);
+        let tokens = steps.iter().filter_map(|step| step.tokens.or(hidden(step))).reduce(|a, b| a + b);
+        assert_eq!(run.tokens, tokens, "tokens add up");
         let word = |word: &str| steps.iter().filter(|step| step.status.as_str() == word).count() as u64;
         assert_eq!((run.successes, run.failures), (word("success"), word("failure")));
         for step in steps {

@@ -84,6 +84,16 @@ pub(crate) fn erase(run: &str) -> Value {
     json!({"op": "erase_run", "run_id": run, "reason": "asked for"})
 }
 
+/// Withholds members of a step.
+pub(crate) fn redact_step(run: &str, index: u32, members: &[&str]) -> Value {
+    json!({"op": "redact", "run_id": run, "step": index, "members": members, "reason": "asked for"})
+}
+
+/// Withholds members of a trace.
+pub(crate) fn redact_trace(run: &str, id: &str, members: &[&str]) -> Value {
+    json!({"op": "redact", "run_id": run, "trace": id, "members": members, "reason": "asked for"})
+}
+
 pub(crate) fn hold(run: &str) -> Value {
     json!({"op": "hold", "run_id": run, "reason": "a case"})
 }

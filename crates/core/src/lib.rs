@@ -28,6 +28,7 @@ pub mod limits;
 pub mod matches;
 pub mod merkle;
 pub mod model;
+pub mod redaction;
 pub mod remainder;
 pub mod seal;
 mod serial;

@@ -22,6 +22,12 @@ pub const TAG_BYTES_MAX: u32 = 256;
 /// Bytes in one op's recorded body (4 MiB): larger payloads belong in object storage, by reference.
 pub const OP_BYTES_MAX: u32 = 4 << 20;
 
+/// Members that one redaction names, from 1: more than any entry has.
+pub const REDACTED_MEMBERS_MAX: u32 = 64;
+
+/// Bytes in the body of a redaction of members (16 MiB): what is left of the entries that it takes the place of.
+pub const REDACTION_BYTES_MAX: u32 = 16 << 20;
+
 /// Bytes in one API request (16 MiB): what one batch may hold in memory at once.
 pub const REQUEST_BYTES_MAX: u32 = 16 << 20;
 

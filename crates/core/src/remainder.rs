@@ -4,6 +4,7 @@
 //! A member that stays is shown with its own salt, one that is withheld by its commitment alone. The entry's salt is in
 //! neither: with it, what a withheld member could have held could be tried out.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::body::Body;
@@ -13,8 +14,39 @@ use crate::json::{Json, Value, write_string};
 use crate::wire::{Field, Path, Shape, object, object_field};
 
 /// Members that are never withheld: what the entry is and where it stands, by which everything else finds it.
-pub const NEVER_WITHHELD: [&str; 9] =
-    ["id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"];
+pub const NEVER_WITHHELD: [&str; 10] = [
+    "ended_at",
+    "id",
+    "index",
+    "occurred_at",
+    "op",
+    "parent_id",
+    "run_id",
+    "status",
+    "trace_type/name",
+    "trace_type/type",
+];
+
+/// Members of a step that its leaves in the run's two trees are over, or that give such a one away.
+pub const HASHED: [&str; 10] = [
+    "input_hash",
+    "outcome_category",
+    "outcome_code",
+    "outcome_data",
+    "output_hash",
+    "params",
+    "replay_behavior",
+    "retry_count",
+    "rng_state_before",
+    "skill_name",
+];
+
+/// Members of a step that are summed up in the totals of its run.
+pub const SUMMED: [&str; 3] = ["cost_cents", "duration_ms", "tokens"];
+
+/// Containers that a member of an entry stands in where what is left of the entry stands in the body of a redaction, beyond
+/// those that it stood in before.
+pub const LEVELS_AROUND: u32 = 4;
 
 /// The object whose members count by themselves.
 const GROUP: &str = "trace_type/";
@@ -131,13 +163,47 @@ impl Remainder {
         self.members.iter().filter(|left| left.value().is_none()).map(Left::name)
     }
 
+    /// Whether a member was there and is withheld.
+    #[must_use]
+    pub fn withholds(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|left| left.value().is_none())
+    }
+
     /// What stays, in the form of the recorded body: canonical JSON, the members of `trace_type` inside it.
     #[must_use]
     pub fn stays(&self) -> Json {
+        self.with(|_| None)
+    }
+
+    /// The same as a reader takes it: a member that is withheld and that its op requires has its empty default, any other is
+    /// absent.
+    #[must_use]
+    pub fn reads(&self) -> Json {
+        self.with(|name| empty(name).map(Cow::Borrowed))
+    }
+
+    /// The same as it is decided again: what counts by being there, whatever it says, is there, too.
+    #[must_use]
+    pub fn decides(&self) -> Json {
+        self.with(|name| match name {
+            "tokens" | "trace_type/duration_ms" | "trace_type/results_count" => Some(Cow::Borrowed("0")),
+            "trace_type/result" => Some(Cow::Borrowed("{}")),
+            // Two spans are told apart by it.
+            "otel" => Some(Cow::Owned(format!("{{\"log_index\":{}}}", self.log_index))),
+            _ => empty(name).map(Cow::Borrowed),
+        })
+    }
+
+    /// What stays, and what `other` puts in the place of what is withheld.
+    fn with<'a>(&'a self, other: impl Fn(&str) -> Option<Cow<'a, str>>) -> Json {
         let mut out = b"{".to_vec();
         let mut is_inside = false;
         for left in &self.members {
-            let Some(value) = left.value() else { continue };
+            let value = match left.value() {
+                Some(value) => Some(Cow::Borrowed(value.as_str())),
+                None => other(left.name()),
+            };
+            let Some(value) = value else { continue };
             let inner = left.name.strip_prefix(GROUP);
             if is_inside && inner.is_none() {
                 out.push(b'}');
@@ -152,7 +218,7 @@ impl Remainder {
             }
             write_string(&mut out, inner.unwrap_or(&left.name));
             out.push(b':');
-            out.extend_from_slice(value.as_str().as_bytes());
+            out.extend_from_slice(value.as_bytes());
         }
         out.extend_from_slice(if is_inside { b"}}" } else { b"}" });
         Json::from_canonical(String::from_utf8(out).expect("invariant: the writers write UTF-8"))
@@ -170,6 +236,26 @@ impl Remainder {
             return Err(Invalid::new(InvalidCode::InvalidMember, "/members", "do not give the entry's commitment"));
         }
         Ok(())
+    }
+}
+
+/// The empty default of a member that its op requires.
+fn empty(name: &str) -> Option<&'static str> {
+    match name {
+        "skill_name"
+        | "trace_type/chosen"
+        | "trace_type/content"
+        | "trace_type/error_type"
+        | "trace_type/message"
+        | "trace_type/query"
+        | "trace_type/query_type"
+        | "trace_type/question"
+        | "trace_type/tool_name" => Some("\"\""),
+        "params" | "trace_type/arguments" => Some("{}"),
+        "trace_type/options" => Some("[]"),
+        "trace_type/recoverable" => Some("false"),
+        "totals" => Some(r#"{"cost_cents":"0","duration_ms":0,"failures":0,"successes":0}"#),
+        _ => None,
     }
 }
 

@@ -45,6 +45,9 @@ pub struct StepLeaves {
 }
 
 impl StepLeaves {
+    /// Of a step of which a member is withheld that its leaves are over. No leaf hashes to it.
+    pub const WITHHELD: Self = Self { behaviour: Hash::ZERO, exact: Hash::ZERO };
+
     /// The hash in one of the trees.
     #[must_use]
     pub const fn at(&self, level: Level) -> Hash {
@@ -280,6 +283,14 @@ impl Totals {
             tokens,
         };
         Ok(())
+    }
+
+    /// Takes out what `before` added and `after`, the same step with members withheld, does not.
+    pub fn withhold(&mut self, before: &RecordStep, after: &RecordStep) {
+        self.cost_micro_cents -= before.cost_cents.as_micro_cents() - after.cost_cents.as_micro_cents();
+        self.duration_ns -= before.duration_ms.as_nanos() - after.duration_ms.as_nanos();
+        let gone = before.tokens.unwrap_or(0).saturating_sub(after.tokens.unwrap_or(0));
+        self.tokens = self.tokens.map(|tokens| tokens.saturating_sub(gone));
     }
 
     /// The total cost.

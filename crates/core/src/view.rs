@@ -93,6 +93,8 @@ object! {
         optional redacted: Redacted,
         /// Where the gate of its effects was kept when it started, where that was Redis alone, with no arbiter behind it.
         optional idempotency_store: EffectGate,
+        /// What of it, or of its latest seal, is withheld since a member of a step is that it is over.
+        optional withheld: Vec<String>,
         /// The log index of its first entry.
         required log_index: u64,
         /// When its first entry was recorded.
@@ -172,6 +174,10 @@ object! {
         optional trace_id: TraceId,
         /// What rules took out of it at the door, before it was hashed.
         optional redacted: Redacted,
+        /// Members that were withheld afterwards: each reads as if it were empty, or absent.
+        optional withheld: Vec<String>,
+        /// The log index of the redaction that holds what is left of it.
+        optional redacted_by: u64,
         /// Its entry's log index.
         required log_index: u64,
         /// Its entry's number in the run.
@@ -208,6 +214,10 @@ object! {
         optional otel: JsonObject,
         /// What rules took out of it and of its end at the door, before it was hashed.
         optional redacted: Redacted,
+        /// Members that were withheld afterwards, of it or of its end: each reads as if it were empty, or absent.
+        optional withheld: Vec<String>,
+        /// The log index of the redaction that holds what is left of it.
+        optional redacted_by: u64,
         /// Recorded after the run was sealed.
         default late: bool = false,
         /// Stands among the roots, since its parent would have closed a cycle or was too far down to tell.
@@ -330,6 +340,8 @@ object! {
         optional body: Json,
         /// The salt of its commitment; absent where it was erased.
         optional salt: Hash,
+        /// The log index of the redaction that withheld a member of it, and holds what is left; absent where its run was erased.
+        optional redacted_by: u64,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The content of an erased run: bodies and salts in the log, words in the text index.
+//! The content of an erased run, or of an entry of which members are withheld: bodies and salts in the log, words in the
+//! text index.
 //!
 //! The rows of its indices go as they do when the log is walked ([`crate::index`]); what is here happens once, in the
 //! transaction that writes the redaction.
@@ -28,6 +29,25 @@ pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64
     let found = run(view.conn, sql, (run_no, redaction))? as u64;
     if found != entries {
         return Err(corrupt(format!("the indices name {found} of the run's {entries} entries: rebuild them first")));
+    }
+    Ok(())
+}
+
+/// Erases the content of entries of a run of which members are withheld, and that of the redactions that told so until now.
+/// Words of a trace leave the text index with all others, as they do where a run is erased.
+///
+/// # Errors
+/// `corrupt` where one of them is not there, or is of another run: nothing may be changed then.
+pub(crate) fn members(view: &View<'_>, run_no: u64, entries: &[u64], trace: Option<u64>) -> Result<()> {
+    if let Some(trace) = trace {
+        text::erase_trace(view, trace)?;
+    }
+    for log_index in entries {
+        let sql =
+            "UPDATE entry SET log_index = log_index, body = NULL, salt = NULL WHERE log_index = ?1 AND run_no = ?2";
+        if run(view.conn, sql, (log_index, run_no))? != 1 {
+            return Err(corrupt(format!("log index {log_index} is not an entry of the run")));
+        }
     }
     Ok(())
 }

@@ -14,13 +14,13 @@ use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{LedgerId, RunId};
 use tracekeep_core::merkle::Edge;
 use tracekeep_core::model::Kind;
-use tracekeep_store::plan::{Change, replay};
+use tracekeep_store::plan::{Change, foretold, replay};
 use tracekeep_store::rows::Entry;
 use tracekeep_store::{Code, Error, Report, Result, Snapshot, Wrong};
 
 use crate::compare;
 use crate::error::{Said, corrupt};
-use crate::index::{Index, put_tile};
+use crate::index::{Index, put_tile, put_withheld};
 use crate::lock::Lock;
 use crate::open::{self, Mode, Options};
 use crate::rows::{self, RunNames, TypeNames, entry_columns};
@@ -176,6 +176,33 @@ fn pages(conn: &Connection, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Notes which redactions hold what is left of entries, before those are come to. One that cannot be read is found in its
+/// place.
+fn foretell(conn: &Connection, run_no: Option<u64>) -> Result<()> {
+    let of_run = run_no.map_or_else(String::new, |run_no| format!("run_no = {run_no} AND "));
+    let sql = format!(
+        concat!(
+            "SELECT ",
+            entry_columns!(),
+            " FROM main.entry WHERE {}run_no IS NOT NULL AND kind NOT IN (3, 4, 5) \
+             AND kind = {} AND body IS NOT NULL ORDER BY log_index"
+        ),
+        of_run,
+        Kind::Redaction.number()
+    );
+    let names = RunNames::default();
+    many(conn, &sql, [], |row| {
+        let redaction = rows::entry(conn, &names, row).and_then(|entry| foretold(&entry));
+        match redaction {
+            Ok(Some(Change::Redacted { run_no, log_index, entries, .. })) => {
+                put_withheld(conn, run_no, log_index, &entries)
+            }
+            _ => Ok(()),
+        }
+    })?;
+    Ok(())
+}
+
 /// The walk through the log.
 struct Walk<'a> {
     conn: &'a Connection,
@@ -201,6 +228,7 @@ impl<'a> Walk<'a> {
             // Names keep the numbers that rows of other runs know them by.
             run(conn, "INSERT INTO temp.name SELECT * FROM main.name", [])?;
         }
+        foretell(conn, run_no)?;
         Ok(Self {
             conn,
             ledger,
@@ -273,7 +301,8 @@ impl<'a> Walk<'a> {
         let leaf = entry.leaf(self.ledger).hash();
         let unowned_entries = self.seqs.get(&None).copied().unwrap_or(0);
         self.place_in_order(entry);
-        if entry.content.is_none() && unreadable.is_none() {
+        let is_bare = entry.content.is_none() && unreadable.is_none();
+        if is_bare && self.view(entry.log_index, unowned_entries).redacted_by(entry.log_index)?.is_none() {
             self.bare(entry)?;
         }
         let decided = match unreadable {

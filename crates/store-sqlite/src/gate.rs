@@ -88,10 +88,7 @@ impl Gate {
                        AND length(key) = 71 AND key GLOB 'replay-[0-9a-f]*'";
         let removed = run(conn, replays, [run_id.as_str()])?;
         self.keys = self.keys.map(|keys| keys.saturating_sub(removed as u64));
-        let answers = "UPDATE gate INDEXED BY gate_by_run SET response = NULL, error = NULL \
-                       WHERE run_id = ?1 AND run_id IS NOT NULL";
-        run(conn, answers, [run_id.as_str()])?;
-        Ok(())
+        forget_answers(conn, run_id)
     }
 
     fn count(&mut self, conn: &Connection) -> Result<u64> {
@@ -125,6 +122,14 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+/// Takes away the answers of every key that names a run: they may hold what was withheld or erased. The keys stay.
+pub(crate) fn forget_answers(conn: &Connection, run_id: &RunId) -> Result<()> {
+    let sql = "UPDATE gate INDEXED BY gate_by_run SET response = NULL, error = NULL \
+               WHERE run_id = ?1 AND run_id IS NOT NULL";
+    run(conn, sql, [run_id.as_str()])?;
+    Ok(())
 }
 
 /// Whether a key belongs to a run that is erased: an answer that comes later is not kept.

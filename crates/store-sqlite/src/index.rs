@@ -96,6 +96,8 @@ impl Index {
                 self.erase(conn, run_no, &run_id, before.as_deref())?;
                 run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
             }
+            Change::StepLeaves(row) => put_step_leaves(conn, &row)?,
+            Change::Redacted { run_no, log_index, entries, .. } => put_withheld(conn, run_no, log_index, &entries)?,
             Change::Fact(row) => audit::put_fact(conn, &row)?,
             Change::Action(row) => audit::put_action(conn, &row)?,
             Change::Key { key, log_index } => {
@@ -136,6 +138,7 @@ impl Index {
             "DELETE FROM export WHERE run_no = ?1",
             "DELETE FROM audit_fact WHERE run_no = ?1",
             "DELETE FROM audit_action WHERE run_no = ?1",
+            "DELETE FROM withheld WHERE run_no = ?1",
         ] {
             run(conn, sql, [run_no])?;
         }
@@ -470,6 +473,23 @@ fn put_step(conn: &Connection, row: &StepRow) -> Result<()> {
     let sql = "INSERT INTO step (run_no, idx, log_index, behaviour, exact) VALUES (?1, ?2, ?3, ?4, ?5)";
     let leaves = (&row.leaves.behaviour.as_bytes()[..], &row.leaves.exact.as_bytes()[..]);
     run(conn, sql, (row.run_no, row.index, row.log_index, leaves.0, leaves.1))?;
+    Ok(())
+}
+
+fn put_step_leaves(conn: &Connection, row: &StepRow) -> Result<()> {
+    let sql = "UPDATE step SET behaviour = ?3, exact = ?4 WHERE run_no = ?1 AND idx = ?2";
+    let leaves = (&row.leaves.behaviour.as_bytes()[..], &row.leaves.exact.as_bytes()[..]);
+    run(conn, sql, (row.run_no, row.index, leaves.0, leaves.1))?;
+    Ok(())
+}
+
+/// Keeps which redaction holds what is left of entries.
+pub(crate) fn put_withheld(conn: &Connection, run_no: u64, redaction: u64, entries: &[u64]) -> Result<()> {
+    for log_index in entries {
+        let sql = "INSERT INTO withheld (log_index, run_no, redaction) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT DO UPDATE SET redaction = excluded.redaction";
+        run(conn, sql, (log_index, run_no, redaction))?;
+    }
     Ok(())
 }
 

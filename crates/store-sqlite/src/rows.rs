@@ -195,6 +195,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<RunRow> {
         totals: state.totals,
         sealed_totals: sealed_totals(row.get(12).said()?, row.get(13).said()?),
         fold: state.fold,
+        hashes_withheld: state.hashes_withheld,
         tree: state.tree,
         audit: AuditState { due: maybe_time(row, 14)?, ..state.audit },
         incidents: state.incidents,
@@ -305,6 +306,7 @@ struct State {
     root_ended_at: Option<Timestamp>,
     unsealed_at: Option<Timestamp>,
     totals: Totals,
+    hashes_withheld: bool,
     fold: Fold,
     tree: Frontier,
     /// All of it but `due`.
@@ -344,6 +346,7 @@ pub(crate) fn state(row: &RunRow) -> Vec<u8> {
     }
     out.push(u8::from(audit.is_pending));
     out.push(u8::from(row.described_by_root));
+    out.push(u8::from(row.hashes_withheld));
     let mut bytes = |bytes: &[u8]| {
         let length = u32::try_from(bytes.len()).expect("invariant: a part of a run's state has at most a few KiB");
         out.extend_from_slice(&length.to_be_bytes());
@@ -376,6 +379,7 @@ impl State {
         let is_pending = reader.byte()? != 0;
         let audit = AuditState { expectations, acks, open, due: None, cleared_by, verdict_by, is_pending };
         let described_by_root = reader.byte()? != 0;
+        let hashes_withheld = reader.byte()? != 0;
         let fold = Fold::from_bytes(reader.bytes()?)?;
         let tree = Frontier::from_bytes(reader.bytes()?).ok()?;
         let mut tags = Vec::new();
@@ -395,6 +399,7 @@ impl State {
             root_ended_at,
             unsealed_at,
             totals,
+            hashes_withheld,
             fold,
             tree,
             audit,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{Edge, TILE_WIDTH, Tile};
-use tracekeep_core::model::RunStatus;
+use tracekeep_core::model::{Kind, RunStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
@@ -358,6 +358,17 @@ impl Snapshot for View<'_> {
         let sql = "SELECT e.log_index FROM run_name n CROSS JOIN erased_run e ON e.run_no = n.run_no \
                    WHERE n.run_id = ?1";
         one(self.conn, sql, [run_id.as_str()], |row| row.get(0).said())
+    }
+
+    fn redacted_by(&self, log_index: u64) -> Result<Option<u64>> {
+        let sql = "SELECT redaction FROM withheld WHERE log_index = ?1";
+        one(self.conn, sql, [place(log_index)], |row| row.get(0).said())
+    }
+
+    fn seals(&self, run_no: u64, limit: u32) -> Result<Vec<u64>> {
+        let sql = "SELECT log_index FROM entry INDEXED BY entry_of_run_rest WHERE run_no = ?1 AND run_no IS NOT NULL \
+                   AND kind NOT IN (3, 4, 5) AND kind = ?2 ORDER BY log_index LIMIT ?3";
+        many(self.conn, sql, (run_no, Kind::Sealed.number(), limit), |row| row.get(0).said())
     }
 
     fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>> {

@@ -118,6 +118,14 @@ pub(crate) fn erase(view: &View<'_>, run_no: u64) -> Result<()> {
     if one(view.conn, sql, (run_no, size), |_| Ok(()))?.is_some() { clear(view.conn) } else { Ok(()) }
 }
 
+/// The same for one trace, where the index has taken it in.
+pub(crate) fn erase_trace(view: &View<'_>, log_index: u64) -> Result<()> {
+    match mark(view.conn)? {
+        Some((size, _)) if log_index < size => clear(view.conn),
+        _ => Ok(()),
+    }
+}
+
 fn run_word(run_no: u64) -> String {
     format!("r{run_no}")
 }

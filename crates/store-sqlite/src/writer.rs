@@ -24,7 +24,7 @@ use crate::codec;
 use crate::erase;
 use crate::error::{Said, corrupt, failed, io};
 use crate::faults::{Fault, Faults};
-use crate::gate::Gate;
+use crate::gate::{self, Gate};
 use crate::index::{Index, put_tile};
 use crate::job::{Done, Job, Work};
 use crate::open::{self, Options};
@@ -358,12 +358,22 @@ impl Writer {
             if let Change::Erased { run_no, run_id, log_index, entries, .. } = &change {
                 erase::content(&self.view(), *run_no, *log_index, *entries)?;
                 self.gate.erase(&self.conn, run_id)?;
-                self.freed = true;
-                self.wal_tells.get_or_insert((self.wal_rests, EMPTY_AGAIN));
+                self.erased();
+            }
+            if let Change::Redacted { run_no, run_id, entries, trace, .. } = &change {
+                erase::members(&self.view(), *run_no, entries, *trace)?;
+                gate::forget_answers(&self.conn, run_id)?;
+                self.erased();
             }
             self.index.apply(&self.conn, change)?;
         }
         Ok(planned.decision)
+    }
+
+    /// Free pages are to go back, and the WAL is to be emptied.
+    fn erased(&mut self) {
+        self.freed = true;
+        self.wal_tells.get_or_insert((self.wal_rests, EMPTY_AGAIN));
     }
 
     /// What can wait until the callers have their answers: keeps the WAL short.

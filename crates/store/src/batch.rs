@@ -87,6 +87,7 @@ impl Batch {
         if self.ops.is_empty() || self.ops.len() > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("a batch has 1 to {BATCH_OPS_MAX} ops")).at("/ops"));
         }
+        demand_alone(&self.ops)?;
         let wrong = |place: usize, invalid: Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
         for (place, op) in self.ops.iter_mut().enumerate() {
             refuse_stated(op).and_then(|()| op.check()).map_err(|invalid| wrong(place, invalid))?;
@@ -103,6 +104,18 @@ impl Batch {
         let key_salt = Salt::of_entry(&random, ops.len() as u64);
         Ok(Prepared { ops, key: self.key, key_salt })
     }
+}
+
+/// A redaction is about what earlier batches recorded: nothing else of its run stands in its batch.
+fn demand_alone(ops: &[Op]) -> Result<()> {
+    for (place, op) in ops.iter().enumerate() {
+        let Op::Redact(redact) = op else { continue };
+        if ops.iter().filter(|op| op.run_id() == Some(&redact.run_id)).count() > 1 {
+            let detail = "a redaction stands alone for its run in a batch";
+            return Err(Error::new(Code::InvalidBatch, detail).at(format!("/ops/{place}")));
+        }
+    }
+    Ok(())
 }
 
 /// What was taken out of an op, and where the gate is kept, is for the door to say.
@@ -174,13 +187,20 @@ impl PreparedOp {
         let body = op.body();
         body.check_limits()?;
         // The commitment of a seal, a verdict and a redaction covers what the plan computes, so it is made there.
-        let computed = matches!(op, Op::CompleteRun(_) | Op::SealRun(_) | Op::Reconcile(_) | Op::EraseRun(_));
+        let computed =
+            matches!(op, Op::CompleteRun(_) | Op::SealRun(_) | Op::Reconcile(_) | Op::EraseRun(_) | Op::Redact(_));
         let commit = if computed { Hash::ZERO } else { body.commitment(&salt) };
         let step_leaves = match &op {
             Op::RecordStep(step) => Some(seal::step_leaves(step)),
             _ => None,
         };
         Ok(Self { op, body, commit, salt, generated, step_leaves })
+    }
+
+    /// What is left of a recorded op: no commitment is made of it, and its step's leaves are `step_leaves`.
+    pub(crate) fn left(op: Op, step_leaves: Option<StepLeaves>) -> Self {
+        let (body, salt) = (op.body(), Salt::from_bytes([0; 32]));
+        Self { op, body, commit: Hash::ZERO, salt, generated: Vec::new(), step_leaves }
     }
 }
 
@@ -225,6 +245,7 @@ fn fill_in(op: &mut Op, source: &Source) {
         | Op::ClearAudit(_)
         | Op::Reconcile(_)
         | Op::EraseRun(_)
+        | Op::Redact(_)
         | Op::Hold(_)
         | Op::ReleaseHold(_)
         | Op::DeclareKey(_)

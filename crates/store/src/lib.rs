@@ -26,6 +26,7 @@ mod memory;
 pub mod plan;
 pub mod query;
 pub mod read;
+mod recall;
 mod receipt;
 mod redact;
 mod remainder;

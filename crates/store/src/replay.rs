@@ -95,9 +95,11 @@ pub fn hash_of(output: Option<&Json>) -> Option<Hash> {
 /// The step that is to be replayed.
 ///
 /// # Errors
-/// `run_not_found`, `run_erased`, `step_not_found`; failures of the storage.
+/// `run_not_found`, `run_erased`, `step_not_found`; `erased` where what a replay does with it, or the output that it takes or
+/// compares, was withheld; failures of the storage.
 pub async fn step(ledger: &dyn LedgerStore, run_id: &RunId, index: u32) -> Result<Step> {
     if let Some(step) = ledger.step(run_id, index).await? {
+        demand_told(&step)?;
         return Ok(step);
     }
     let (code, what) = match ledger.run(run_id).await? {
@@ -105,6 +107,18 @@ pub async fn step(ledger: &dyn LedgerStore, run_id: &RunId, index: u32) -> Resul
         None => (Code::RunNotFound, format!("no run {run_id} is recorded")),
     };
     Err(Error::new(code, what))
+}
+
+/// A step of which it is not known what a replay does with it is not done again, and none is answered as without output
+/// that had one.
+fn demand_told(step: &Step) -> Result<()> {
+    let withheld = |wanted: &[&str]| step.withheld.iter().flatten().any(|name| wanted.contains(&name.as_str()));
+    let takes_output = step.replay_behavior != ReplayBehavior::Execute;
+    if !withheld(&["replay_behavior"]) && !(takes_output && withheld(&["outcome_data", "output_hash"])) {
+        return Ok(());
+    }
+    let by = step.redacted_by.map_or_else(String::new, |by| format!(" by log index {by}"));
+    Err(Error::new(Code::Erased, format!("what a replay takes of step {} was withheld{by}", step.index)))
 }
 
 /// Claims a step of a replay: gives its recorded output, or lets one caller of the session do it again.

@@ -122,8 +122,10 @@ pub struct RunRow {
     pub totals: Totals,
     /// What they added up to at the first seal. It stays, so that no run moves in a list that is sorted by it.
     pub sealed_totals: Option<SealedTotals>,
-    /// The contiguous prefix of steps, folded.
+    /// The contiguous prefix of steps, folded; none where the run's hashes are withheld.
     pub fold: Fold,
+    /// Whether a step's member that the run's hashes are over was withheld: it has none from then on.
+    pub hashes_withheld: bool,
     /// The run's own tree.
     pub tree: Frontier,
     /// Its audit.

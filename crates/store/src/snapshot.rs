@@ -99,6 +99,11 @@ pub trait Snapshot {
     fn runs_from(&self, run_no: u64, limit: u32) -> Result<Vec<RunRow>>;
     /// The log index of the redaction that erased a run; `None` of a run that is there, or that never was.
     fn erased(&self, run_id: &RunId) -> Result<Option<u64>>;
+    /// The log index of the redaction that took an entry's content: what is left of it stands there, unless the entry is
+    /// itself a redaction, whose reason stands there. `None` where the content is there, or the run was erased.
+    fn redacted_by(&self, log_index: u64) -> Result<Option<u64>>;
+    /// The log indices of a run's seals, ascending, at most `limit`.
+    fn seals(&self, run_no: u64, limit: u32) -> Result<Vec<u64>>;
     /// The latest fact on what may be held.
     fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>>;
     /// What is held now, by log index, after one, at most `limit`.

@@ -7,6 +7,7 @@ use tracekeep_core::model::{Kind, Op, RecordTrace, TraceType};
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
 use crate::read::with_end;
+use crate::recall::{self, Recalled};
 use crate::rows::{Entry, TraceRow};
 use crate::snapshot::Snapshot;
 use crate::words::cut;
@@ -27,11 +28,23 @@ pub struct TextChange {
     pub after: String,
 }
 
-/// What an entry does to the text of a trace; `None` where it does nothing, or where what it says was erased.
+/// What an entry does to the text of a trace; `None` where it does nothing, or where what it says was erased. Of members that
+/// are withheld there is no text.
 ///
 /// # Errors
 /// What the snapshot fails with.
 pub fn text_change(snapshot: &impl Snapshot, entry: &Entry) -> Result<Option<TextChange>> {
+    if !matches!(entry.kind, Kind::Trace | Kind::TraceEnded) {
+        return Ok(None);
+    }
+    let left;
+    let entry = match recall::left(snapshot, entry)? {
+        None => entry,
+        Some(Recalled { left: of, .. }) => {
+            left = Entry { content: Some(recall::content(&of.reads())), ..entry.clone() };
+            &left
+        }
+    };
     let Some((run_no, _)) = &entry.run else { return Ok(None) };
     let change = |log_index, before, after| Ok(Some(TextChange { run_no: *run_no, log_index, before, after }));
     let op = entry.op().map_err(|_| nowhere(entry.log_index))?;
@@ -45,7 +58,7 @@ pub fn text_change(snapshot: &impl Snapshot, entry: &Entry) -> Result<Option<Tex
             };
             let row = id.map(|id| snapshot.trace(*run_no, &id)).transpose()?.flatten();
             let row = row.ok_or_else(|| nowhere(entry.log_index))?;
-            let first = snapshot.entry(row.log_index)?.ok_or_else(|| nowhere(row.log_index))?;
+            let first = entry_at(snapshot, row.log_index)?;
             let Some(recorded) = recorded_trace(&first)? else { return Ok(None) };
             let before = text_of(&recorded, None);
             let (ended, error) = with_end(recorded, entry)?;
@@ -68,11 +81,16 @@ pub fn text_now(snapshot: &impl Snapshot, row: &TraceRow) -> Result<String> {
 /// # Errors
 /// What the snapshot fails with.
 fn text_at(snapshot: &impl Snapshot, log_index: u64, ended_by: Option<u64>) -> Result<String> {
-    let entry = |log_index| snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index));
+    let entry = |log_index| entry_at(snapshot, log_index);
     let Some(recorded) = recorded_trace(&entry(log_index)?)? else { return Ok(String::new()) };
     let Some(ended_by) = ended_by else { return Ok(text_of(&recorded, None)) };
     let (ended, error) = with_end(recorded, &entry(ended_by)?)?;
     Ok(text_of(&ended, error.as_deref()))
+}
+
+fn entry_at(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
+    let entry = snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))?;
+    Ok(recall::read(snapshot, entry)?.0)
 }
 
 /// The text of a trace, cut into words: its names, contents, arguments, results, messages and metadata, the first

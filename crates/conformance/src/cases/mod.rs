@@ -29,6 +29,7 @@ mod otel;
 mod proofs;
 mod properties;
 mod queries;
+mod redact;
 mod retention;
 mod roundtrip;
 mod runs;
@@ -62,6 +63,7 @@ pub const CASES: &[&[Case]] = &[
     proofs::CASES,
     properties::CASES,
     queries::CASES,
+    redact::CASES,
     retention::CASES,
     roundtrip::CASES,
     runs::CASES,

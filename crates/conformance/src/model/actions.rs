@@ -28,6 +28,7 @@ pub fn actions(moved: bool) -> impl Strategy<Value = Vec<Action>> {
     // What was sent before is sent again: the sequence names an earlier batch by its place.
     let action = prop_oneof![
         12 => batch.prop_map(Step::Do),
+        2 => redact().prop_map(|(op, key)| Step::Do(Action::Batch(vec![op], key))),
         3 => any::<prop::sample::Index>().prop_map(Step::Again),
         3 => (-2_000_000_000..5_000_000_000i64).prop_map(|nanos| Step::Do(Action::Clock(nanos))),
         1 => Just(Step::Do(Action::Reopen)),
@@ -150,6 +151,18 @@ fn start() -> impl Strategy<Value = Value> {
             with(start, json!({"started_at": started_at, "tags": tags}))
         },
     )
+}
+
+/// Members of a step or of a trace are withheld; now and then, ones that it may not have.
+fn redact() -> impl Strategy<Value = (Value, Option<String>)> {
+    let members = |all: &'static [&'static str]| prop::sample::subsequence(all, 1..3);
+    let of_step = (0..6u32, members(&["params", "cost_cents", "tokens", "outcome_data"]))
+        .prop_map(|(index, members)| json!({"step": index, "members": members}));
+    let of_trace = (id(), members(&["tags", "trace_type/result", "trace_type/duration_ms", "metadata", "error"]))
+        .prop_map(|(id, members)| json!({"trace": id, "members": members}));
+    let key = prop_oneof![6 => Just(None), 1 => Just(Some("k0".to_owned()))];
+    (run(), prop_oneof![of_step, of_trace], key)
+        .prop_map(|(run, on, key)| (with(json!({"op": "redact", "run_id": run, "reason": "asked for"}), on), key))
 }
 
 fn erase() -> impl Strategy<Value = Value> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tracekeep_core::Timestamp;
 
 use super::audit::AuditModel;
+use super::redact::Withheld;
 use crate::ops::with;
 
 /// What a batch is answered with: per op whether it was new and its log index, the size that is stated, and whether its
@@ -45,6 +46,7 @@ pub(super) struct Logged {
     /// The run that it is an entry of.
     run: Option<String>,
     batch_end: u64,
+    pub(super) recorded_at: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,6 +61,9 @@ pub(super) struct RunState {
     pub(super) entries: u64,
     /// The steps that the seal covers.
     pub(super) sealed_steps: Vec<Value>,
+    /// Whether the seal states hashes.
+    pub(super) sealed_with_hashes: bool,
+    pub(super) withheld: Withheld,
     pub(super) audit: AuditModel,
 }
 
@@ -105,6 +110,10 @@ impl Model {
     /// Commits a batch while the injected clock shows `clock`.
     pub fn commit(&mut self, ops: &[Value], key: Option<&str>, clock: i64) -> Answer {
         let ops: Vec<Value> = ops.iter().map(normal).collect();
+        let is_alone = |op: &Value| ops.iter().filter(|other| other["run_id"] == op["run_id"]).count() == 1;
+        if ops.iter().any(|op| op["op"] == "redact" && !is_alone(op)) {
+            return Err("invalid_batch");
+        }
         if ops.iter().any(|op| op["index"] == 1_000_000) {
             return Err("number_out_of_range");
         }
@@ -121,12 +130,13 @@ impl Model {
         if let Some(key) = key {
             let used = ops.iter().zip(&done).filter(|(op, _)| !is_moved(op));
             let used: Vec<u64> = used.map(|(_, (_, entry))| *entry).collect();
-            next.log.push(Logged { op: json!({"op": "key"}), run: None, batch_end: 0 });
+            next.log.push(Logged { op: json!({"op": "key"}), run: None, batch_end: 0, recorded_at: 0 });
             next.keys.insert(key.to_owned(), (next.log.len() as u64, used));
         }
         let end = next.log.len() as u64;
         for entry in &mut next.log[usize::try_from(before).expect("small")..] {
             entry.batch_end = end;
+            entry.recorded_at = now.recorded_at;
         }
         if end > before {
             next.clock = now.recorded_at;
@@ -145,6 +155,7 @@ impl Model {
                 Some("ensure_run") => op["run_id"] == recorded.op["run_id"] && is_start(&recorded.op),
                 Some("describe_run") => ["op", "run_id", "topic"].iter().all(|name| op[*name] == recorded.op[*name]),
                 Some("erase_run") => op["op"] == recorded.op["op"],
+                Some("redact") => self.is_withheld_by(op, *at),
                 Some("release_hold") => ["op", "run_id", "tag"].iter().all(|name| op[*name] == recorded.op[*name]),
                 _ => false,
             };
@@ -176,8 +187,8 @@ impl Model {
 
     /// Whether an entry stands in front of the one that erased its run.
     fn is_erased(&self, at: u64) -> bool {
-        let run = self.entry(at).run.as_ref();
-        run.and_then(|run| self.erased.get(run)).is_some_and(|by| at < *by)
+        let Some(run) = self.entry(at).run.as_ref() else { return false };
+        self.erased.get(run).is_some_and(|by| at < *by) || self.is_bare(run, at)
     }
 
     /// Holds or lets go of a run or a tag.
@@ -295,7 +306,7 @@ impl Model {
     }
 
     fn append_unowned(&mut self, op: &Value) -> u64 {
-        self.log.push(Logged { op: op.clone(), run: None, batch_end: 0 });
+        self.log.push(Logged { op: op.clone(), run: None, batch_end: 0, recorded_at: 0 });
         self.log.len() as u64 - 1
     }
 
@@ -303,18 +314,22 @@ impl Model {
         if run.completed.is_none() {
             return Err("run_running");
         }
-        let none = None::<&str>;
-        let tags = words(&self.entry(run.first).op["tags"]);
-        let on = tags.iter().map(|tag| format!("{none:?} {:?}", Some(tag)));
-        if on.chain([format!("{:?} {none:?}", Some(run_id))]).any(|on| matches!(self.holds.get(&on), Some((_, true)))) {
-            return Err("held");
-        }
+        self.demand_loose(run_id, run)?;
         let at = self.append(run_id, op);
         self.runs.remove(run_id);
         self.incidents.retain(|_, incident| incident.run.as_deref() != Some(run_id));
         self.exports.retain(|_, at| self.log[usize::try_from(*at).expect("small")].run.as_deref() != Some(run_id));
         self.erased.insert(run_id.to_owned(), at);
         Ok((true, at))
+    }
+
+    /// Refuses what may not be done to a run that is held, or a tag of which is.
+    pub(super) fn demand_loose(&self, run_id: &str, run: &RunState) -> Result<(), &'static str> {
+        let none = None::<&str>;
+        let tags = words(&self.entry(run.first).op["tags"]);
+        let on = tags.iter().map(|tag| format!("{none:?} {:?}", Some(tag)));
+        let mut on = on.chain([format!("{:?} {none:?}", Some(run_id))]);
+        if on.any(|on| matches!(self.holds.get(&on), Some((_, true)))) { Err("held") } else { Ok(()) }
     }
 
     fn decide(&mut self, op: &Value, now: &Now) -> Done {
@@ -351,6 +366,7 @@ impl Model {
             ("record_trace", Some(run)) => self.trace(op, &run_id, &run, now),
             ("end_trace", Some(run)) => self.end(op, &run_id, &run, now),
             ("erase_run", Some(run)) => self.erase(op, &run_id, &run),
+            ("redact", Some(run)) => self.redact(op, &run_id, &run),
             ("complete_run", Some(run)) => {
                 if let Some(at) = run.completed {
                     return self.same(op, at);
@@ -359,9 +375,10 @@ impl Model {
                 if !run.audit.facts.is_empty() {
                     self.state(&run_id).audit.judge(at, now.recorded_at);
                 }
-                let sealed_steps = run.steps.values().map(|at| self.entry(*at).op.clone()).collect();
+                let sealed_steps = run.steps.values().map(|at| self.shown_step(&run, *at)).collect();
                 let state = self.state(&run_id);
                 state.completed = Some(at);
+                state.sealed_with_hashes = !state.withheld.hashes;
                 state.sealed_steps = sealed_steps;
                 Ok((true, at))
             }
@@ -370,11 +387,14 @@ impl Model {
     }
 
     pub(super) fn same(&self, op: &Value, at: u64) -> Done {
+        if op["run_id"].as_str().is_some_and(|run_id| self.is_bare(run_id, at)) {
+            return Err("erased");
+        }
         if equal(op, &self.entry(at).op) { Ok((false, at)) } else { Err("conflict") }
     }
 
     pub(super) fn append(&mut self, run_id: &str, op: &Value) -> u64 {
-        self.log.push(Logged { op: op.clone(), run: Some(run_id.to_owned()), batch_end: 0 });
+        self.log.push(Logged { op: op.clone(), run: Some(run_id.to_owned()), batch_end: 0, recorded_at: 0 });
         self.state(run_id).entries += 1;
         self.log.len() as u64 - 1
     }
@@ -433,6 +453,9 @@ impl Model {
 
     fn trace_again(&mut self, op: &Value, run_id: &str, run: &RunState, trace: &TraceState) -> Done {
         let recorded = self.entry(trace.entry).op.clone();
+        if self.is_bare(run_id, trace.entry) {
+            return Err("erased");
+        }
         if equal(op, &recorded) {
             return Ok((false, trace.entry));
         }
@@ -462,6 +485,9 @@ impl Model {
         let trace = run.traces.get(id).ok_or("trace_not_found")?;
         if let Some(ended) = trace.ended {
             return self.same(op, ended);
+        }
+        if self.is_bare(run_id, trace.entry) {
+            return Err("erased");
         }
         run.open()?;
         let recorded = self.entry(trace.entry).op.clone();

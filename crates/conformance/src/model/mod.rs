@@ -10,6 +10,7 @@ mod audit;
 mod compare;
 mod decide;
 mod reads;
+mod redact;
 
 pub use actions::{Action, actions};
 pub use compare::{against_model, compare_backends};

@@ -7,6 +7,7 @@ mod hold;
 mod incident;
 mod op;
 mod received;
+mod redact;
 mod redacted;
 mod run;
 mod signing;
@@ -19,6 +20,7 @@ pub use free::JsonObject;
 pub use hold::{EraseRun, Hold, HoldOn, ReleaseHold};
 pub use incident::{BundleKind, IncidentStatus, OpenIncident, Period, RecordExport, ResolveIncident, Severity};
 pub use op::{Kind, Op};
+pub use redact::Redact;
 pub use redacted::{Redacted, RedactedCounts};
 pub use run::{
     CompleteRun, DescribeRun, EffectGate, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation,

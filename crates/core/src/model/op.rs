@@ -6,15 +6,17 @@ use crate::body::Body;
 use crate::hash;
 use crate::id::{RunId, TraceId};
 use crate::invalid::{Invalid, InvalidCode};
-use crate::json::{self, Json, Object, Recorded, Value};
+use crate::json::{self, Json, JsonErrorKind, Object, Recorded, Value};
 use crate::limits::{
-    ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_INDEX_MAX, TAG_BYTES_MAX, TAGS_MAX,
+    ID_BYTES_MAX, JSON_DEPTH_MAX, NAME_BYTES_MAX, REASON_BYTES_MAX, REDACTED_MEMBERS_MAX, STEP_INDEX_MAX,
+    TAG_BYTES_MAX, TAGS_MAX,
 };
 use crate::model::{
     Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EffectGate, EndTrace, EnsureRun, EraseRun, Expect, Hold,
-    HoldOn, KeyReason, OpenIncident, Reconcile, RecordExport, RecordStep, RecordTrace, Redacted, ReleaseHold,
+    HoldOn, KeyReason, OpenIncident, Reconcile, RecordExport, RecordStep, RecordTrace, Redact, Redacted, ReleaseHold,
     ResolveIncident, SealRun, SetBaseline, SetExpectationStatus, StartRun, TraceType,
 };
+use crate::remainder::{LEVELS_AROUND, NEVER_WITHHELD};
 use crate::wire::{Draft, Fields, Path, Shape, read_whole, words};
 
 words! {
@@ -84,6 +86,8 @@ pub enum Op {
     SealRun(SealRun),
     /// Erases a run.
     EraseRun(EraseRun),
+    /// Withholds members of a step or of a trace.
+    Redact(Redact),
     /// Holds a run or a tag.
     Hold(Hold),
     /// Lets go of what is held.
@@ -122,6 +126,7 @@ macro_rules! each_op {
             Op::CompleteRun($op) => $body,
             Op::SealRun($op) => $body,
             Op::EraseRun($op) => $body,
+            Op::Redact($op) => $body,
             Op::Hold($op) => $body,
             Op::ReleaseHold($op) => $body,
             Op::Expect($op) => $body,
@@ -152,6 +157,7 @@ impl Op {
             Self::CompleteRun(_) => "complete_run",
             Self::SealRun(_) => "seal_run",
             Self::EraseRun(_) => "erase_run",
+            Self::Redact(_) => "redact",
             Self::Hold(_) => "hold",
             Self::ReleaseHold(_) => "release_hold",
             Self::Expect(_) => "expect",
@@ -169,7 +175,7 @@ impl Op {
 
     /// The form of each op's members, by its name.
     #[must_use]
-    pub fn shapes() -> [(&'static str, Shape); 21] {
+    pub fn shapes() -> [(&'static str, Shape); 22] {
         [
             ("start_run", Shape::of::<StartRun>()),
             ("ensure_run", Shape::of::<EnsureRun>()),
@@ -180,6 +186,7 @@ impl Op {
             ("complete_run", Shape::of::<CompleteRun>()),
             ("seal_run", Shape::of::<SealRun>()),
             ("erase_run", Shape::of::<EraseRun>()),
+            ("redact", Shape::of::<Redact>()),
             ("hold", Shape::of::<Hold>()),
             ("release_hold", Shape::of::<ReleaseHold>()),
             ("expect", Shape::of::<Expect>()),
@@ -209,6 +216,7 @@ impl Op {
             Self::CompleteRun(op) => Some(&op.run_id),
             Self::SealRun(op) => Some(&op.run_id),
             Self::EraseRun(op) => Some(&op.run_id),
+            Self::Redact(op) => Some(&op.run_id),
             Self::Hold(op) => op.run_id.as_ref(),
             Self::ReleaseHold(op) => op.run_id.as_ref(),
             Self::Expect(op) => Some(&op.run_id),
@@ -260,6 +268,7 @@ impl Op {
             "complete_run" => read_whole(value, at).map(Self::CompleteRun),
             "seal_run" => read_whole(value, at).map(Self::SealRun),
             "erase_run" => read_whole(value, at).map(Self::EraseRun),
+            "redact" => read_whole(value, at).map(Self::Redact),
             "hold" => read_whole(value, at).map(Self::Hold),
             "release_hold" => read_whole(value, at).map(Self::ReleaseHold),
             "expect" => read_whole(value, at).map(Self::Expect),
@@ -284,14 +293,25 @@ impl Op {
     /// # Errors
     /// Where the body is not one that this version wrote.
     pub fn from_body(body: &str) -> Result<Self, Invalid> {
-        let Value::Object(mut object) = json::parse(body.as_bytes())? else {
+        let (value, is_deep) = match json::parse(body.as_bytes()) {
+            Err(error) if error.kind() == JsonErrorKind::TooDeep => {
+                (json::parse_around(body.as_bytes(), LEVELS_AROUND)?, true)
+            }
+            value => (value?, false),
+        };
+        let Value::Object(mut object) = value else {
             return Err(Path::ROOT.refuse(InvalidCode::MalformedJson, "a recorded body is an object"));
         };
         let name: String = crate::wire::take_required(&mut object, "op", &Path::ROOT)?;
+        // What is left of other entries nests deeper than they did.
+        if is_deep && name != "redact" {
+            return Err(Path::ROOT.refuse(InvalidCode::TooDeep, format!("nests at most {JSON_DEPTH_MAX} containers")));
+        }
         let computed: &[&str] = match name.as_str() {
             "complete_run" => &crate::seal::COMPUTED_ONLY,
             "seal_run" => &crate::seal::COMPUTED[1..],
             "erase_run" => &crate::erasure::COMPUTED,
+            "redact" => &crate::redaction::COMPUTED,
             "reconcile" => &["verdict"],
             _ => &[],
         };
@@ -380,6 +400,7 @@ impl Op {
             | Self::ClearAudit(_)
             | Self::Reconcile(_)
             | Self::EraseRun(_)
+            | Self::Redact(_)
             | Self::Hold(_)
             | Self::ReleaseHold(_)
             | Self::SetBaseline(_)
@@ -406,6 +427,7 @@ impl Op {
             Self::Expect(op) => Some(&mut op.redacted),
             Self::Ack(op) => Some(&mut op.redacted),
             Self::EraseRun(op) => Some(&mut op.redacted),
+            Self::Redact(op) => Some(&mut op.redacted),
             Self::Hold(op) => Some(&mut op.redacted),
             Self::ReleaseHold(op) => Some(&mut op.redacted),
             Self::SetBaseline(op) => Some(&mut op.redacted),
@@ -479,6 +501,7 @@ impl Op {
                 None => Ok(()),
             },
             Self::EraseRun(op) => reason(&op.reason, op.by.as_deref()),
+            Self::Redact(op) => redacted(op),
             Self::Hold(op) => {
                 held(op.run_id.as_ref(), op.tag.as_deref())?;
                 reason(&op.reason, op.by.as_deref())
@@ -560,6 +583,36 @@ fn declaration(op: &DeclareKey) -> Result<(), Invalid> {
         said("/why", why, REASON_BYTES_MAX)?;
     }
     label("by", op.by.as_deref(), 1)
+}
+
+/// A step or a trace, and members that can be withheld, each once.
+fn redacted(op: &mut Redact) -> Result<(), Invalid> {
+    match (op.step, &op.trace) {
+        (Some(index), None) if index > STEP_INDEX_MAX => {
+            return Err(refuse("/step", InvalidCode::NumberOutOfRange, format!("is at most {STEP_INDEX_MAX}")));
+        }
+        (Some(_), None) | (None, Some(_)) => {}
+        (Some(_), Some(_)) => return Err(refuse("/trace", InvalidCode::InvalidMember, "stands in the place of step")),
+        (None, None) => return Err(refuse("/step", InvalidCode::MissingMember, "is required, or trace in its place")),
+    }
+    if op.members.is_empty() {
+        return Err(refuse("/members", InvalidCode::InvalidMember, "must not be empty"));
+    }
+    if op.members.len() > REDACTED_MEMBERS_MAX as usize {
+        return Err(refuse("/members", InvalidCode::TooMany, format!("at most {REDACTED_MEMBERS_MAX} members")));
+    }
+    for (place, name) in op.members.iter().enumerate() {
+        label(&format!("members/{place}"), Some(name), 1)?;
+        if NEVER_WITHHELD.contains(&name.as_str()) {
+            return Err(refuse(&format!("/members/{place}"), InvalidCode::InvalidMember, "is never withheld"));
+        }
+    }
+    for place in (1..op.members.len()).rev() {
+        if op.members[..place].contains(&op.members[place]) {
+            op.members.remove(place);
+        }
+    }
+    reason(&op.reason, op.by.as_deref())
 }
 
 /// What is held is a run or a tag, and not both.

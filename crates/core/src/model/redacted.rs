@@ -4,6 +4,7 @@ use crate::wire::{object, object_field};
 
 object! {
     /// What rules took out of an op at the door, before it was hashed: nobody has what stood there.
+    #[derive(Eq)]
     pub struct Redacted {
         /// The rules: the version of the built-in ones, and a digest of what was configured beyond them.
         required rules: String,

@@ -10,7 +10,7 @@ use tracekeep_core::hash::sha256;
 use tracekeep_core::json::JsonErrorKind;
 use tracekeep_core::model::{
     Ack, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EndTrace, EnsureRun, EraseRun, Expect, Hold, OpenIncident,
-    Reconcile, RecordExport, RecordStep, RecordTrace, ReleaseHold, ResolveIncident, SealRun, SetBaseline,
+    Reconcile, RecordExport, RecordStep, RecordTrace, Redact, ReleaseHold, ResolveIncident, SealRun, SetBaseline,
     SetExpectationStatus, StartRun, TraceType, Violation,
 };
 use tracekeep_core::seal::{COMPUTED, Figures};
@@ -163,6 +163,7 @@ fn the_tables_of_members_are_those_of_the_code() {
     check_members("### complete_run", &CompleteRun::members());
     check_members("### seal_run", &SealRun::members());
     check_members("### erase_run", &EraseRun::members());
+    check_members("### redact", &Redact::members());
     check_members("### hold", &Hold::members());
     check_members("### release_hold", &ReleaseHold::members());
     check_members("### expect", &Expect::members());

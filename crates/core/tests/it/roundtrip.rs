@@ -563,6 +563,8 @@ proptest! {
             metadata: record.metadata,
             otel: record.otel,
             redacted: record.redacted,
+            withheld: Some(vec!["otel".to_owned()]),
+            redacted_by: Some(3),
             late: true,
             orphan: false,
             log_index: u64::MAX,

@@ -202,6 +202,15 @@ CREATE TABLE erased_run (
     run_no INTEGER PRIMARY KEY,
     log_index INTEGER NOT NULL
 ) STRICT;
+
+-- Entries whose content a redaction of members took, and that redaction, where what is left of them stands.
+CREATE TABLE withheld (
+    log_index INTEGER PRIMARY KEY,
+    run_no INTEGER NOT NULL,
+    redaction INTEGER NOT NULL
+) STRICT;
+CREATE INDEX withheld_by_run ON withheld (run_no);
+
 -- Facts of audits: all that a verdict looks at.
 CREATE TABLE audit_fact (
     log_index INTEGER PRIMARY KEY,

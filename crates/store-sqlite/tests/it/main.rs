@@ -11,6 +11,7 @@ mod file;
 mod fsck;
 mod gate;
 mod paths;
+mod redacted;
 mod space;
 mod text;
 mod together;

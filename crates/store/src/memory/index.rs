@@ -12,7 +12,7 @@ use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 
 use crate::error::Result;
-use crate::plan::{Change, replay};
+use crate::plan::{Change, foretold, replay};
 use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
     ActionRow, BaselineRow, Entry, ExportRow, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot,
@@ -122,6 +122,8 @@ pub(super) struct Index {
     signing_keys: Vec<u64>,
     /// The redactions of erased runs.
     erased: HashMap<RunId, u64>,
+    /// Of entries whose content a redaction took: their run, and the redaction.
+    withheld: BTreeMap<u64, (u64, u64)>,
     fact_ids: HashMap<(u64, FactKind, String), u64>,
     facts: BTreeMap<(u64, FactKind, u64), FactRow>,
     actions: HashMap<(u64, String, String), ActionRow>,
@@ -164,6 +166,7 @@ impl Index {
             exports: HashMap::new(),
             signing_keys: Vec::new(),
             erased: HashMap::new(),
+            withheld: BTreeMap::new(),
             fact_ids: HashMap::new(),
             facts: BTreeMap::new(),
             actions: HashMap::new(),
@@ -175,10 +178,16 @@ impl Index {
 
     /// The same ledger, made again from its log alone.
     pub(super) fn rebuilt(&self) -> Result<Self> {
-        let mut again = Self::new(self.ledger);
+        let mut again = Self { log: self.log.clone(), ..Self::new(self.ledger) };
+        for entry in &self.log {
+            // One that cannot be read is found in its place.
+            if let Ok(Some(Change::Redacted { run_no, log_index, entries, .. })) = foretold(entry) {
+                again.withhold(run_no, log_index, &entries);
+            }
+        }
         for entry in &self.log {
             let changes = replay(entry, &again)?.changes;
-            again.append(entry.clone(), entry.leaf(self.ledger).hash());
+            again.count_in(entry, entry.leaf(self.ledger).hash());
             changes.into_iter().for_each(|change| again.apply(change));
         }
         Ok(again)
@@ -222,6 +231,7 @@ impl Index {
             ),
             ("export", self.exports == other.exports),
             ("erased_run", self.erased == other.erased),
+            ("withheld", self.withheld == other.withheld),
             ("audit_fact", self.facts == other.facts && self.fact_ids == other.fact_ids),
             ("audit_action", self.actions == other.actions),
         ];
@@ -229,18 +239,26 @@ impl Index {
     }
 
     pub(super) fn append(&mut self, entry: Entry, leaf: Hash) {
+        self.count_in(&entry, leaf);
+        self.log.push(entry);
+    }
+
+    fn count_in(&mut self, entry: &Entry, leaf: Hash) {
         self.unowned_entries += u64::from(entry.run.is_none());
         if entry.kind == Kind::SigningKey {
             self.signing_keys.push(entry.log_index);
         }
-        self.log.push(entry);
         self.tiles.push(leaf);
+    }
+
+    fn withhold(&mut self, run_no: u64, redaction: u64, entries: &[u64]) {
+        self.withheld.extend(entries.iter().map(|log_index| (*log_index, (run_no, redaction))));
     }
 
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Run(row) => self.put_run(*row),
-            Change::Step(row) => {
+            Change::Step(row) | Change::StepLeaves(row) => {
                 self.steps.insert((row.run_no, row.index), row);
             }
             Change::Trace { before, after } => self.put_trace(before.as_deref(), *after),
@@ -284,6 +302,14 @@ impl Index {
                 own.for_each(|entry| entry.content = None);
                 self.erased.insert(run_id, log_index);
             }
+            Change::Redacted { run_no, log_index, entries, .. } => {
+                for taken in &entries {
+                    if let Some(entry) = self.log.get_mut(place(*taken)) {
+                        entry.content = None;
+                    }
+                }
+                self.withhold(run_no, log_index, &entries);
+            }
             Change::Key { key, log_index } => {
                 self.keys.insert(key, log_index);
             }
@@ -320,6 +346,7 @@ impl Index {
         self.fact_ids.retain(|(own, _, _), _| *own != run_no);
         self.facts.retain(|(own, _, _), _| *own != run_no);
         self.actions.retain(|(own, _, _), _| *own != run_no);
+        self.withheld.retain(|_, (own, _)| *own != run_no);
     }
 
     fn put_incident(&mut self, row: IncidentRow) {
@@ -574,6 +601,16 @@ impl Snapshot for Index {
 
     fn erased(&self, run_id: &RunId) -> Result<Option<u64>> {
         Ok(self.erased.get(run_id).copied())
+    }
+
+    fn redacted_by(&self, log_index: u64) -> Result<Option<u64>> {
+        Ok(self.withheld.get(&log_index).map(|(_, redaction)| *redaction))
+    }
+
+    fn seals(&self, run_no: u64, limit: u32) -> Result<Vec<u64>> {
+        let own = |entry: &&Entry| entry.run.as_ref().is_some_and(|(own, _)| *own == run_no);
+        let seals = self.log.iter().filter(own).filter(|entry| entry.kind == Kind::Sealed);
+        Ok(seals.take(limit as usize).map(|entry| entry.log_index).collect())
     }
 
     fn hold(&self, place: &HoldPlace) -> Result<Option<HoldRow>> {

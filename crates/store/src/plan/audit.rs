@@ -17,6 +17,7 @@ use super::fetch::{Bodies, Found, Needs, nowhere};
 use super::work::{Work, no_run};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
+use crate::recall;
 use crate::receipt::Told;
 use crate::rows::{ActionRow, AuditState, Entry, Fact, FactKind, FactRow, RunRow};
 use crate::snapshot::Snapshot;
@@ -117,7 +118,9 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
 
 fn fetch_verdict(run_id: &RunId, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
     if let Some(log_index) = found.runs.get(run_id).and_then(|row| row.audit.verdict_by) {
+        // Of a seal its totals may be withheld, never its verdict.
         let entry = bodies.entry(log_index)?;
+        let (entry, _) = recall::read(bodies.snapshot, entry)?;
         found.audits.entry(run_id.clone()).or_default().verdict = Some(entry);
     }
     Ok(())

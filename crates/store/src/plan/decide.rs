@@ -5,14 +5,14 @@ use tracekeep_core::id::{ItemId, Key, LedgerId, RunId};
 use tracekeep_core::model::{
     CompleteRun, DescribeRun, HoldOn, Kind, Op, RecordStep, RunStatus, SealRun, Source, StartRun,
 };
-use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals};
+use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, StepLeaves, Totals};
 use tracekeep_core::wire::to_json;
 use tracekeep_core::{Invalid, InvalidCode, Timestamp, hash, merkle};
 
 use super::equal::{demand, equals};
 use super::fetch::{FOLD_MAX, Found, FoundKey};
 use super::work::{Work, no_run};
-use super::{audit, baseline, hold, incident, signing, trace};
+use super::{audit, baseline, hold, incident, redact, signing, trace};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
@@ -39,7 +39,9 @@ pub enum Change {
     Run(Box<RunRow>),
     /// A step was recorded.
     Step(StepRow),
-    /// A trace was recorded (`before` absent) or ended. Type and tag counters and the children of its place follow
+    /// Where a step's leaves are withheld.
+    StepLeaves(StepRow),
+    /// A trace was recorded (`before` absent) or ended, or a member of it was withheld. Type and tag counters and the children of its place follow
     /// from it.
     Trace {
         /// The row until now.
@@ -80,6 +82,19 @@ pub enum Change {
         entries: u64,
         /// The run's row until now; absent where its entries were found erased already.
         before: Option<Box<RunRow>>,
+    },
+    /// Members were withheld: the content of these entries goes, and what is left of them stands in the redaction.
+    Redacted {
+        /// The run.
+        run_no: u64,
+        /// Its id.
+        run_id: RunId,
+        /// The redaction.
+        log_index: u64,
+        /// The entries, earlier redactions among them.
+        entries: Vec<u64>,
+        /// Of a trace: its log index.
+        trace: Option<u64>,
     },
     /// A fact of an audit was recorded.
     Fact(FactRow),
@@ -239,7 +254,8 @@ fn first_wins(op: &Op, entry: &Entry, key: &FoundKey) -> Result<bool> {
             let recorded = entry.op()?;
             matches!(recorded, Some(Op::DescribeRun(recorded)) if recorded.topic == op.topic)
         }
-        Op::EraseRun(_) => entry.kind == Kind::Redaction,
+        Op::EraseRun(_) => matches!(entry.op()?, Some(Op::EraseRun(_))),
+        Op::Redact(op) => redact::withholds(op, entry)?,
         Op::SealRun(_) => entry.kind == Kind::Sealed,
         Op::ReleaseHold(op) => {
             let recorded = entry.op()?;
@@ -322,6 +338,7 @@ fn decide_op(prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
         Op::SetBaseline(op) => baseline::set(op, prepared, work),
         Op::DeclareKey(op) => signing::declare(op, prepared, work),
         Op::EraseRun(op) => hold::erase(op, prepared, work),
+        Op::Redact(op) => redact::redact(op, prepared, work),
         Op::Hold(op) => hold::hold(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::ReleaseHold(op) => hold::release(HoldOn::of(op.run_id.as_ref(), op.tag.as_deref()), prepared, work),
         Op::OpenIncident(op) => incident::open(op, prepared, work),
@@ -409,6 +426,7 @@ fn new_run(
         totals: Totals::default(),
         sealed_totals: None,
         fold: Fold::new(plan_hash, seed),
+        hashes_withheld: false,
         tree: merkle::Frontier::new(),
         audit: AuditState::default(),
         incidents: IncidentState::default(),
@@ -457,6 +475,9 @@ fn record_step(op: &RecordStep, prepared: &PreparedOp, work: &mut Work<'_>) -> R
     let row = work.run_mut(&op.run_id)?;
     row.totals = totals;
     row.steps += 1;
+    if leaves == StepLeaves::WITHHELD {
+        redact::withhold_hashes(row);
+    }
     let run_no = row.run_no;
     work.changes.push(Change::Step(StepRow { run_no, index: op.index, log_index, leaves }));
     Ok(Done::now(log_index, work))
@@ -466,6 +487,9 @@ fn record_step(op: &RecordStep, prepared: &PreparedOp, work: &mut Work<'_>) -> R
 /// [`FOLD_MAX`] of them, however many were looked up.
 fn fold(run_id: &RunId, recorded: u32, work: &mut Work<'_>) -> Result<()> {
     let mut left = FOLD_MAX;
+    if work.run(run_id).is_some_and(|row| row.hashes_withheld) {
+        return Ok(());
+    }
     loop {
         let next = work.run(run_id).map_or(0, |row| row.fold.steps());
         let next = u32::try_from(next).unwrap_or(u32::MAX);
@@ -560,11 +584,11 @@ fn seal(
     if fold.steps() != row.steps {
         return Err(Error::new(Code::Corrupt, "the run's steps are not as many as its row says"));
     }
-    let hashes = fold.finish(op.status);
+    let hashes = (!row.hashes_withheld).then(|| fold.finish(op.status));
     let mut sealed = op.clone();
     claim("plan_hash", &mut sealed.plan_hash, row.plan_hash)?;
-    claim("behaviour_hash", &mut sealed.behaviour_hash, Some(hashes.behaviour))?;
-    claim("root_hash", &mut sealed.root_hash, Some(hashes.exact))?;
+    claim("behaviour_hash", &mut sealed.behaviour_hash, hashes.map(|hashes| hashes.behaviour))?;
+    claim("root_hash", &mut sealed.root_hash, hashes.map(|hashes| hashes.exact))?;
     let figures = Figures {
         n: row.seals,
         run_root: row.tree.root(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tracekeep_core::body::Body;
 use tracekeep_core::erasure;
 use tracekeep_core::hash::sha256;
+use tracekeep_core::redaction;
 use tracekeep_core::seal;
 
 use crate::batch::PreparedOp;
@@ -29,6 +30,7 @@ fn differing(sent: &PreparedOp, recorded: &str) -> Result<Vec<String>> {
         Some("\"complete_run\"") => &seal::COMPUTED,
         Some("\"seal_run\"") => &seal::COMPUTED[1..],
         Some("\"erase_run\"") => &erasure::COMPUTED,
+        Some("\"redact\"") => &redaction::COMPUTED,
         Some("\"reconcile\"") => &["verdict"],
         _ => &[],
     };

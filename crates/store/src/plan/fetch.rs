@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, RunId, TraceId};
 use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
-use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace};
+use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace, Redact};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
 use tracekeep_core::{Invalid, InvalidCode};
 
 use super::audit::{self, FoundAudit};
+use super::redact::{self, FoundRedaction};
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
 use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, TraceRow};
@@ -41,8 +42,10 @@ pub struct Needs {
     pub late: Vec<(RunId, TraceId, TraceId)>,
     /// What is held or let go of: the latest fact on it, with its entry.
     pub holds: Vec<HoldOn>,
-    /// Runs that are erased: whether something holds them or one of their tags.
+    /// Runs that are erased, or of which members are withheld: whether something holds them or one of their tags.
     pub erasures: Vec<RunId>,
+    /// Members that are withheld: what is recorded of their steps and traces, and of the seals that are over them.
+    pub redactions: Vec<Redact>,
     /// Tags of runs that the batch itself starts and erases: whether something holds them.
     pub held_tags: Vec<String>,
     /// Names that are to stand for runs: the entry of the latest fact on each.
@@ -113,6 +116,10 @@ pub fn needs(batch: &Prepared) -> Needs {
             }
             Op::EnsureRun(_) => needs.starts.push(run.clone()),
             Op::EraseRun(_) => needs.erasures.push(run.clone()),
+            Op::Redact(op) => {
+                needs.erasures.push(run.clone());
+                needs.redactions.push(op.clone());
+            }
             Op::Hold(_)
             | Op::ReleaseHold(_)
             | Op::SetBaseline(_)
@@ -191,6 +198,8 @@ pub struct Found {
     pub erased: HashMap<RunId, Entry>,
     /// The latest facts on what is held or was.
     pub holds: HashMap<HoldOn, FoundHold>,
+    /// For each run of which members are withheld: what they are members of.
+    pub redactions: HashMap<RunId, FoundRedaction>,
     /// What names stand for.
     pub baselines: HashMap<BaselineName, Entry>,
     /// Incidents that exist.
@@ -351,6 +360,7 @@ pub fn fetch(needs: &Needs, snapshot: &impl Snapshot) -> Result<Found> {
     }
     fetch_traces(needs, bodies, &mut found)?;
     audit::fetch(needs, bodies, &mut found)?;
+    redact::fetch(needs, bodies, &mut found)?;
     Ok(found)
 }
 
@@ -364,7 +374,7 @@ fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> 
     for (run_id, indices) in indices {
         let Some(row) = found.runs.get(run_id) else { continue };
         // A completion asks for all of them.
-        if row.steps <= row.fold.steps() || found.step_leaves.contains_key(run_id) {
+        if row.hashes_withheld || row.steps <= row.fold.steps() || found.step_leaves.contains_key(run_id) {
             continue;
         }
         let next = u32::try_from(row.fold.steps()).unwrap_or(u32::MAX);

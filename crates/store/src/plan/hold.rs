@@ -87,7 +87,7 @@ pub(super) fn erase(op: &EraseRun, prepared: &PreparedOp, work: &mut Work<'_>) -
 }
 
 /// What holds a run, in words.
-fn held(row: &RunRow, work: &Work<'_>) -> Option<String> {
+pub(super) fn held(row: &RunRow, work: &Work<'_>) -> Option<String> {
     let own = [HoldOn::Run(row.run_id.clone())];
     for on in own.into_iter().chain(row.tags.iter().cloned().map(HoldOn::Tag)) {
         let Some((log_index, true)) = work.held(&on) else { continue };

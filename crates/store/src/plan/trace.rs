@@ -210,7 +210,12 @@ pub(super) fn end(op: &EndTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> 
 }
 
 /// When an end took place: as stated, else occurred_at + duration_ms, whoever stated that, else when it was recorded.
-fn ended_at(op: &EndTrace, recorded: &RecordTrace, occurred_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
+pub(super) fn ended_at(
+    op: &EndTrace,
+    recorded: &RecordTrace,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+) -> Timestamp {
     let lasted = match &recorded.trace_type {
         TraceType::ToolCall { duration_ms, .. } => op.duration_ms.or(*duration_ms),
         _ => op.duration_ms,

@@ -13,6 +13,7 @@ use super::{Meter, Walk, entry, known, page};
 use crate::error::{Code, Error, Result};
 use crate::plan::{all_facts, nowhere, reconciler, recorded_verdict};
 use crate::query::{Order, Page, PageRequest};
+use crate::recall;
 use crate::rows::{Entry, Fact, FactKind, FactRow, RunRow};
 use crate::snapshot::Snapshot;
 
@@ -59,7 +60,7 @@ fn verdict(entry: &Entry) -> Result<Option<AuditVerdict>> {
 pub fn verdict_at(snapshot: &impl Snapshot, log_index: u64) -> Result<AuditVerdict> {
     let none = || Error::new(Code::EntryNotFound, format!("log index {log_index} states no verdict"));
     let entry = snapshot.entry(log_index)?.filter(|entry| matches!(entry.kind, Kind::Verdict | Kind::Sealed));
-    let entry = entry.ok_or_else(none)?;
+    let (entry, _) = recall::read(snapshot, entry.ok_or_else(none)?)?;
     verdict(&entry)?.ok_or_else(none)
 }
 

@@ -33,6 +33,7 @@ pub use tree::tree;
 pub use verify::verify_run;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
@@ -43,6 +44,7 @@ use tracekeep_core::view::Erasure;
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
 use crate::query::{Cursor, Order, Page, PageRequest};
+use crate::recall::Recalled;
 use crate::rows::{Entry, RunRow};
 use crate::snapshot::{Position, Snapshot, Stretch};
 
@@ -72,8 +74,24 @@ fn erased(snapshot: &impl Snapshot, log_index: u64) -> Result<Error> {
     Ok(Error::new(Code::RunErased, detail).with_redaction(redaction))
 }
 
+/// An entry as a reader takes it.
 fn entry(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
-    snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))
+    Ok(recall(snapshot, log_index)?.0)
+}
+
+/// The same, and what is left of it where a redaction took its content.
+fn recall(snapshot: &impl Snapshot, log_index: u64) -> Result<(Entry, Option<Recalled>)> {
+    crate::recall::read(snapshot, snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))?)
+}
+
+/// What a view says of members that are withheld: their names, as it has them, and the redaction that holds what is left.
+fn withheld(parts: &[Option<Recalled>], named: fn(&str) -> &str) -> (Option<Vec<String>>, Option<u64>) {
+    let (mut names, mut redacted_by) = (BTreeSet::new(), None);
+    for Recalled { by, left, .. } in parts.iter().flatten() {
+        names.extend(left.withheld().map(|name| named(name).to_owned()));
+        redacted_by = redacted_by.max(Some(*by));
+    }
+    (redacted_by.map(|_| names.into_iter().collect()), redacted_by)
 }
 
 /// Counts the bytes of the bodies that a page was made of.
@@ -82,9 +100,21 @@ struct Meter(Cell<u64>);
 
 impl Meter {
     fn entry(&self, snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
-        let entry = entry(snapshot, log_index)?;
+        Ok(self.recall(snapshot, log_index)?.0)
+    }
+
+    /// The entry as the log holds it.
+    fn raw(&self, snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
+        let entry = snapshot.entry(log_index)?.ok_or_else(|| nowhere(log_index))?;
         self.0.set(self.0.get() + entry.body().map_or(0, |body| body.len() as u64));
         Ok(entry)
+    }
+
+    fn recall(&self, snapshot: &impl Snapshot, log_index: u64) -> Result<(Entry, Option<Recalled>)> {
+        let (entry, recalled) = recall(snapshot, log_index)?;
+        let around = recalled.as_ref().map_or(0, |recalled| recalled.bytes);
+        self.0.set(self.0.get() + entry.body().map_or(0, |body| body.len() as u64) + around);
+        Ok((entry, recalled))
     }
 
     /// The page has as many bytes as it may: it ends here, with a cursor.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PROVED_MAX};
 use tracekeep_core::merkle::{self, ProofError, TileReader};
@@ -55,7 +54,6 @@ pub fn head(snapshot: &impl Snapshot) -> Result<Head> {
 /// `invalid_parameter` where the limit is out of range; what the snapshot fails with.
 pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<LogEntry>> {
     check_limit(limit)?;
-    let ledger = snapshot.ledger();
     let (mut items, mut bytes) = (Vec::new(), 0);
     let mut next = from;
     while items.len() < limit as usize && bytes < PAGE_BYTES_MAX as usize {
@@ -65,23 +63,25 @@ pub fn entries(snapshot: &impl Snapshot, from: u64, limit: u32) -> Result<Vec<Lo
         next = last.log_index + 1;
         for entry in entries {
             bytes += entry.body().map_or(0, |body| body.len());
-            items.push(log_entry(&entry, ledger));
+            items.push(log_entry(snapshot, &entry)?);
         }
     }
     Ok(items)
 }
 
 /// An entry as readers of the log get it.
-pub(super) fn log_entry(entry: &Entry, ledger: LedgerId) -> LogEntry {
-    let leaf = entry.leaf(ledger);
+pub(super) fn log_entry(snapshot: &impl Snapshot, entry: &Entry) -> Result<LogEntry> {
+    let redacted_by = if entry.content.is_none() { snapshot.redacted_by(entry.log_index)? } else { None };
+    let leaf = entry.leaf(snapshot.ledger());
     let leaf_json = Json::from_canonical(leaf.text());
-    LogEntry {
+    Ok(LogEntry {
         log_index: entry.log_index,
         leaf_hash: leaf.hash(),
         leaf: JsonObject::new(leaf_json).expect("invariant: a leaf is an object"),
         body: entry.body().map(|body| Json::from_canonical(body.clone())),
         salt: entry.content.as_ref().map(|(_, salt)| Hash::from_bytes(*salt.as_bytes())),
-    }
+        redacted_by,
+    })
 }
 
 /// Where the entries from `from` on stand, 1 to 1,000 of them at most. Their content is not read.

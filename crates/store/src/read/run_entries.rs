@@ -20,7 +20,6 @@ use crate::snapshot::Snapshot;
 /// `run_not_found`; `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
 pub fn run_entries(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) -> Result<Page<LogEntry>> {
     let row = known(snapshot, run_id)?;
-    let ledger = snapshot.ledger();
     let is_mine = |header: &Entry| header.run.as_ref().is_some_and(|(run_no, _)| *run_no == row.run_no);
     let has_ended = Cell::new(false);
     page(
@@ -48,6 +47,6 @@ pub fn run_entries(snapshot: &impl Snapshot, run_id: &RunId, request: &PageReque
         },
         |header| (Timestamp::from_nanos(0), header.log_index),
         |header, _| Ok(is_mine(header)),
-        |header, meter| Ok(log_entry(&meter.entry(snapshot, header.log_index)?, ledger)),
+        |header, meter| log_entry(snapshot, &meter.raw(snapshot, header.log_index)?),
     )
 }

@@ -1,5 +1,7 @@
 //! Reading runs.
 
+use std::collections::BTreeSet;
+
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
@@ -12,6 +14,7 @@ use super::{Meter, Walk, incidents, page, there};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest, RunFilter, RunQuery, RunSort};
+use crate::recall::Recalled;
 use crate::rows::{Entry, RunRow, SealedTotals};
 use crate::snapshot::{Position, Snapshot, Stretch};
 use crate::words::{Words, cut};
@@ -156,7 +159,12 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
     let held = holding.holds(row.run_no, &start.tags)?;
     let described = row.described_by.map(|at| described(&meter.entry(snapshot, at)?)).transpose()?;
     let described = described.unwrap_or_else(|| nothing(&row.run_id));
-    let sealed = row.sealed_by.map(|at| sealed(&meter.entry(snapshot, at)?)).transpose()?.flatten();
+    let (seal, of_seal) = match row.sealed_by {
+        Some(at) => meter.recall(snapshot, at).map(|(entry, recalled)| (Some(entry), recalled))?,
+        None => (None, None),
+    };
+    let sealed = seal.as_ref().map(sealed).transpose()?.flatten();
+    let withheld = withheld_of(&row, of_seal.as_ref());
     let parts = [start.redacted, described.redacted, sealed.as_ref().and_then(|sealed| sealed.op.redacted.clone())];
     let redacted = Redacted::of_all(parts);
     let of_incident = incidents::violation(snapshot, &row, meter)?;
@@ -206,10 +214,19 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
         held,
         redacted,
         idempotency_store: start.idempotency_store,
+        withheld,
         log_index: row.run_no,
         recorded_at: first.recorded_at,
         run_id: row.run_id,
     })
+}
+
+/// What of a run, or of its latest seal, is withheld.
+fn withheld_of(row: &RunRow, seal: Option<&Recalled>) -> Option<Vec<String>> {
+    let of_row: &[&str] = if row.hashes_withheld { &["behaviour_hash", "root_hash"] } else { &[] };
+    let of_seal = seal.into_iter().flat_map(|recalled| recalled.left.withheld());
+    let names: BTreeSet<_> = of_row.iter().copied().chain(of_seal).map(str::to_owned).collect();
+    (!names.is_empty()).then(|| names.into_iter().collect())
 }
 
 /// What the run's first entry says; a run that telemetry began says nothing but its id, and what the door does.

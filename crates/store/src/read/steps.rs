@@ -5,10 +5,11 @@ use tracekeep_core::model::Op;
 use tracekeep_core::view::Step;
 use tracekeep_core::{TimeRange, Timestamp};
 
-use super::{Walk, entry, known, page, there};
+use super::{Walk, known, page, recall, there, withheld};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{Order, Page, PageRequest};
+use crate::recall::Recalled;
 use crate::rows::{Entry, StepRow};
 use crate::snapshot::Snapshot;
 
@@ -19,7 +20,7 @@ use crate::snapshot::Snapshot;
 pub fn step(snapshot: &impl Snapshot, run_id: &RunId, index: u32) -> Result<Option<Step>> {
     let Some(run) = there(snapshot, run_id)? else { return Ok(None) };
     let Some(row) = snapshot.step(run.run_no, index)? else { return Ok(None) };
-    view(&entry(snapshot, row.log_index)?).map(Some)
+    view(recall(snapshot, row.log_index)?).map(Some)
 }
 
 /// The steps of a run by index.
@@ -46,11 +47,12 @@ pub fn steps(snapshot: &impl Snapshot, run_id: &RunId, request: &PageRequest) ->
         },
         place,
         |_, _| Ok(true),
-        |row, meter| view(&meter.entry(snapshot, row.log_index)?),
+        |row, meter| view(meter.recall(snapshot, row.log_index)?),
     )
 }
 
-fn view(entry: &Entry) -> Result<Step> {
+fn view((entry, recalled): (Entry, Option<Recalled>)) -> Result<Step> {
+    let (withheld, redacted_by) = withheld(&[recalled], |name| name);
     let wrong = || nowhere(entry.log_index);
     let Some(Op::RecordStep(op)) = entry.op()? else { return Err(wrong()) };
     Ok(Step {
@@ -74,6 +76,8 @@ fn view(entry: &Entry) -> Result<Step> {
         rng_state_before: op.rng_state_before,
         trace_id: op.trace_id,
         redacted: op.redacted,
+        withheld,
+        redacted_by,
         log_index: entry.log_index,
         seq: entry.seq,
         recorded_at: entry.recorded_at,

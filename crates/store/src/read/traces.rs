@@ -6,9 +6,9 @@ use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
-use super::{Meter, Walk, known, page, there};
+use super::{Meter, Walk, known, page, there, withheld};
 use crate::error::Result;
-use crate::plan::{nowhere, recorded_trace};
+use crate::plan::{in_a_trace, nowhere, recorded_trace};
 use crate::query::{CountsQuery, Page, TraceQuery};
 use crate::rows::{Entry, TraceRow};
 use crate::snapshot::{Snapshot, TraceCounter};
@@ -80,12 +80,15 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
 /// The trace with its end.
 pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> Result<Trace> {
     let wrong = || nowhere(row.log_index);
-    let first = meter.entry(snapshot, row.log_index)?;
+    let (first, of_first) = meter.recall(snapshot, row.log_index)?;
     let mut recorded = recorded_trace(&first)?.ok_or_else(wrong)?;
-    let mut error = None;
+    let (mut error, mut of_end) = (None, None);
     if let Some(ended_by) = row.ended_by {
-        (recorded, error) = with_end(recorded, &meter.entry(snapshot, ended_by)?)?;
+        let (end, recalled) = meter.recall(snapshot, ended_by)?;
+        (recorded, error) = with_end(recorded, &end)?;
+        of_end = recalled;
     }
+    let (withheld, redacted_by) = withheld(&[of_first, of_end], in_a_trace);
     Ok(Trace {
         run_id: recorded.run_id,
         id: row.id.clone(),
@@ -99,6 +102,8 @@ pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> R
         metadata: recorded.metadata,
         otel: recorded.otel,
         redacted: recorded.redacted,
+        withheld,
+        redacted_by,
         late: row.late,
         orphan: row.orphan,
         log_index: row.log_index,

@@ -10,10 +10,12 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::merkle::{Frontier, TileReader, inclusion_proof, verify_inclusion};
 use tracekeep_core::model::{Kind, Op, RecordStep};
+use tracekeep_core::remainder::{HASHED, Remainder, SUMMED};
 use tracekeep_core::seal::{Figures, Fold, Gaps, Sealed, StepLeaves, Totals, step_leaves};
 
 use super::{head, known};
 use crate::error::{Code, Error, Result};
+use crate::recall;
 use crate::report::Wrong;
 use crate::rows::Entry;
 use crate::snapshot::Snapshot;
@@ -58,11 +60,15 @@ pub fn verify_run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<RunReport>
     Ok(run.report)
 }
 
-/// What no longer can be recomputed, since something that it takes was erased.
+/// What no longer can be recomputed, since something that it takes was erased or withheld.
 #[derive(Default)]
 struct Withheld {
     start: bool,
     steps: bool,
+    /// A member of a step that its leaves are over.
+    hashes: bool,
+    /// A member of a step that is summed up.
+    totals: bool,
     traces: bool,
 }
 
@@ -99,8 +105,7 @@ impl<S: Snapshot> Verifying<'_, S> {
             Err(error) => return Err(error),
         };
         let Some((body, salt)) = &entry.content else {
-            self.report.withhold(CheckName::Commitments);
-            self.lose(entry.kind);
+            self.bare(entry, &place)?;
             self.count(leaf);
             return Ok(());
         };
@@ -115,6 +120,47 @@ impl<S: Snapshot> Verifying<'_, S> {
             }
         }
         self.count(leaf);
+        Ok(())
+    }
+
+    /// An entry whose content is not there: what a redaction kept of it is recomputed as far as it goes.
+    fn bare(&mut self, entry: Entry, place: &str) -> Result<()> {
+        let kind = entry.kind;
+        let left = match recall::left(self.snapshot, &entry) {
+            Ok(Some(recalled)) => recalled.left,
+            Ok(None) => {
+                self.report.withhold(CheckName::Commitments);
+                self.lose(kind);
+                return Ok(());
+            }
+            Err(error) if error.code() == Code::Corrupt.as_str() => {
+                let wrong = Some((place.to_owned(), error.detail().to_owned()));
+                self.report.note(CheckName::Commitments, Wrong::Content, wrong);
+                self.lose(kind);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let wrong = left.check(entry.commit).err();
+        let wrong = wrong.map(|wrong| (place.to_owned(), format!("what is left of it: {}", wrong.detail())));
+        self.report.note(CheckName::Commitments, Wrong::Content, wrong);
+        let entry = Entry { content: Some(recall::content(&left.reads())), ..entry };
+        let read = match entry.op() {
+            Ok(Some(Op::RecordStep(step))) => {
+                self.left_step(step, &left, place);
+                Ok(())
+            }
+            Ok(_) => self.content(&entry, left.reads().as_str(), place),
+            Err(wrong) => Err(wrong.into()),
+        };
+        if let Err(error) = read {
+            self.report.note(
+                CheckName::Commitments,
+                Wrong::Content,
+                Some((place.to_owned(), error.detail().to_owned())),
+            );
+            self.lose(kind);
+        }
         Ok(())
     }
 
@@ -206,13 +252,41 @@ impl<S: Snapshot> Verifying<'_, S> {
         }
     }
 
+    /// A step of which members are withheld: its index still counts, and each hash over what stays.
+    fn left_step(&mut self, step: RecordStep, left: &Remainder, place: &str) {
+        let is_hidden = |names: &[&str]| names.iter().any(|name| left.withholds(name));
+        let input = (!is_hidden(&["params", "input_hash"]))
+            .then(|| step.input_hash == Some(hash::input_hash(step.params.as_str())));
+        let output = (!is_hidden(&["outcome_data", "output_hash"]))
+            .then(|| step.output_hash == step.outcome_data.as_ref().map(|data| hash::output_hash(data.as_str())));
+        if input.is_some() || output.is_some() {
+            let fits = input.unwrap_or(true) && output.unwrap_or(true);
+            let wrong = (!fits).then(|| (place.to_owned(), "a hash of the step is not that of its content".to_owned()));
+            self.report.note(CheckName::StepHashes, Wrong::Hash, wrong);
+        }
+        if input.is_none() || output.is_none() {
+            self.report.withhold(CheckName::StepHashes);
+        }
+        if is_hidden(&HASHED) {
+            self.withheld.hashes = true;
+            self.steps.insert(step.index, StepLeaves::WITHHELD);
+        } else {
+            self.steps.insert(step.index, step_leaves(&step));
+        }
+        self.withheld.totals |= is_hidden(&SUMMED);
+        if self.totals.add(&step).is_err() {
+            let wrong = Some((place.to_owned(), "the run's totals overflow".to_owned()));
+            self.report.note(CheckName::Totals, Wrong::Hash, wrong);
+        }
+    }
+
     fn seal(&mut self, sealed: &Sealed, place: &str) {
         let Sealed { op, figures, .. } = sealed;
         let n = self.report.seals;
         self.report.seals += 1;
         let header = self.header.filter(|_| !self.withheld.start);
         self.stated(CheckName::PlanHash, header.map(|(plan, _)| plan), op.plan_hash, place);
-        let whole = header.filter(|_| !self.withheld.steps);
+        let whole = header.filter(|_| !self.withheld.steps && !self.withheld.hashes);
         let hashes = whole.map(|(plan_hash, seed)| {
             let mut fold = Fold::new(plan_hash, seed);
             self.steps.values().for_each(|leaves| fold.push(leaves));
@@ -227,7 +301,8 @@ impl<S: Snapshot> Verifying<'_, S> {
         self.stated(CheckName::Counts, counts, (n, entries, steps, traces), place);
         let of_steps = !self.withheld.steps;
         self.stated(CheckName::Gaps, of_steps.then(|| self.gaps()), figures.gaps.clone(), place);
-        self.stated(CheckName::Totals, of_steps.then_some(self.totals), figures.totals, place);
+        let totals = (of_steps && !self.withheld.totals).then_some(self.totals);
+        self.stated(CheckName::Totals, totals, figures.totals, place);
     }
 
     /// Compares what a seal states with what was computed, unless that takes what is withheld.

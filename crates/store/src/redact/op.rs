@@ -13,6 +13,7 @@ pub(super) fn redact(op: &mut Op, work: &mut Work<'_>) {
             work.object(&mut op.metadata);
         }
         Op::EraseRun(op) => said(Some(&mut op.reason), &mut op.by, work),
+        Op::Redact(op) => said(Some(&mut op.reason), &mut op.by, work),
         Op::Hold(op) => said(Some(&mut op.reason), &mut op.by, work),
         Op::ReleaseHold(op) => said(Some(&mut op.reason), &mut op.by, work),
         Op::SetBaseline(op) => said(op.reason.as_mut(), &mut op.by, work),
