@@ -131,6 +131,14 @@ def check_runs_are_held_and_erased_as_written(stage):
         same("what comes of it", found, shown_below(text))
 
 
+def check_a_member_is_withheld_as_written(stage):
+    names = "".join(block("post()").splitlines(keepends=True)[:2])
+    text = block("tracekeep redact")
+    with stage.serve() as server:
+        found = "".join(f"{line}\n" for line in typed(stage, server, names + text))
+        same("what comes of it", found, shown_below(text))
+
+
 def check_the_addresses_that_the_readme_names_answer(stage):
     text = (ROOT / "README.md").read_text()
     paths = set(re.findall(r"http://127\.0\.0\.1:4318(/[\w./]*)", text)) | set(re.findall(r"`(/[a-z]+)`", text))

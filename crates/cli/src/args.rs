@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Hold a run, or every run with a tag: nothing held is erased
     #[command(after_help = HOLD_HELP)]
     Hold(Hold),
+    /// Withhold members of a step or a trace: the rest stays readable and proven
+    #[command(after_help = REDACT_HELP)]
+    Redact(Redact),
     /// Erase the runs that ended long enough ago, or one run
     #[command(after_help = GC_HELP)]
     Gc(Gc),
@@ -162,6 +165,32 @@ pub(crate) struct Hold {
     /// List what is held
     #[arg(long, conflicts_with_all = ["run", "tag", "reason", "by", "release"])]
     pub(crate) list: bool,
+}
+
+/// What stands below the options of `redact`.
+const REDACT_HELP: &str = "\
+What the members say goes for good, and what would give it away with it: a hash over them, the words of a trace in the text \
+index, the hashes of a run over its steps. That they were there stays proven, and the log says who withheld them and why. \
+Members are those of the recorded body: params, outcome_data, metadata, trace_type/arguments, trace_type/result.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Redact {
+    pub(crate) run: RunId,
+    /// The step, by its index
+    #[arg(long, value_name = "INDEX", required_unless_present = "trace", conflicts_with = "trace")]
+    pub(crate) step: Option<u32>,
+    /// The trace, with what ended it
+    #[arg(long, value_name = "ID")]
+    pub(crate) trace: Option<TraceId>,
+    /// A member to withhold; may be repeated
+    #[arg(long = "member", value_name = "NAME", required = true)]
+    pub(crate) members: Vec<String>,
+    /// Why: it outlives what is withheld
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// On whose word [default: the user]
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 /// What stands below the options of `gc`.

@@ -68,7 +68,7 @@ pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
     Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun, Expect,
-    FinalStatus, HoldOn, IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redacted,
+    FinalStatus, HoldOn, IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redact, Redacted,
     RedactedCounts, ReplayBehavior, ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus,
     TraceStatus, TraceType, Violation,
 };

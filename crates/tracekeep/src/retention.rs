@@ -1,13 +1,25 @@
 //! Erasing runs, and holding them.
 
 use tracekeep_core::age::Age;
-use tracekeep_core::id::RunId;
-use tracekeep_core::model::{EraseRun, Hold, HoldOn, Op, ReleaseHold};
+use tracekeep_core::id::{RunId, TraceId};
+use tracekeep_core::model::{EraseRun, Hold, HoldOn, Op, Redact, ReleaseHold};
 use tracekeep_core::view::Held;
 use tracekeep_store::{Batch, GcReport, GcRequest, Page, PageRequest, Receipt, Result, block_on};
 
 use crate::open::commit;
 use crate::runs::RunStore;
+
+fn redacting(run_id: &RunId, members: &[&str], reason: &str) -> Redact {
+    Redact {
+        run_id: run_id.clone(),
+        step: None,
+        trace: None,
+        members: members.iter().copied().map(str::to_owned).collect(),
+        reason: reason.to_owned(),
+        by: None,
+        redacted: None,
+    }
+}
 
 impl RunStore {
     /// Erases a run that has ended: the content of its entries, its rows and its words go for good, and its id is never
@@ -33,6 +45,46 @@ impl RunStore {
     pub fn delete_run(&self, run_id: &RunId, reason: &str) -> Result<Receipt> {
         let op = EraseRun { run_id: run_id.clone(), reason: reason.to_owned(), by: None, redacted: None };
         commit(&self.ledger, Batch::one(Op::EraseRun(op)))
+    }
+
+    /// Withholds members of one step of a run, such as `params`: what they say goes for good, and with it what would give it
+    /// away. The rest of the step stays readable, and that the members were there stays proven.
+    ///
+    /// ```
+    /// use tracekeep::{Json, RecordStep, StartRun, Tracekeep};
+    ///
+    /// let tracekeep = Tracekeep::open_in_memory();
+    /// let run = tracekeep.runs().start_run(StartRun::default())?;
+    /// tracekeep.runs().record_step(RecordStep::new(run.clone(), 0, "login", Json::parse(r#"{"user":"ann"}"#)?))?;
+    /// tracekeep.runs().redact_step(&run, 0, &["params"], "the customer asked for it")?;
+    ///
+    /// let step = tracekeep.runs().get_step(&run, 0)?.expect("it is still there");
+    /// assert_eq!((step.skill_name.as_str(), step.params.as_str()), ("login", "{}"));
+    /// assert_eq!(step.withheld.unwrap_or_default(), ["input_hash", "params"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `run_not_found`, `step_not_found`; `invalid_member` where the step has no such member, or it is never withheld;
+    /// `held`; `too_large`. What is withheld already withheld again is a duplicate, whatever the reason.
+    pub fn redact_step(&self, run_id: &RunId, index: u32, members: &[&str], reason: &str) -> Result<Receipt> {
+        self.redact(Redact { step: Some(index), ..redacting(run_id, members, reason) })
+    }
+
+    /// The same for one trace, and for the entry that ended it: such as `trace_type/arguments`.
+    ///
+    /// # Errors
+    /// As [`RunStore::redact_step`], `trace_not_found` in the place of `step_not_found`.
+    pub fn redact_trace(&self, run_id: &RunId, trace: &TraceId, members: &[&str], reason: &str) -> Result<Receipt> {
+        self.redact(Redact { trace: Some(trace.clone()), ..redacting(run_id, members, reason) })
+    }
+
+    /// Withholds what `op` names, on its word.
+    ///
+    /// # Errors
+    /// As [`RunStore::redact_step`].
+    pub fn redact(&self, op: Redact) -> Result<Receipt> {
+        commit(&self.ledger, Batch::one(Op::Redact(op)))
     }
 
     /// Erases every run that ended so long ago by the ledger's own clock, and is not held. Others write meanwhile; where an

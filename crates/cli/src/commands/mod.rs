@@ -51,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         },
         Command::Tail { from } => log::tail(&config, from),
         Command::Hold(args) => retention::hold(&config, args),
+        Command::Redact(args) => retention::redact(&config, args),
         Command::Gc(args) => retention::gc(&config, args),
         Command::Complete(args) => record::complete(&config, args),
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),

@@ -1,11 +1,11 @@
-//! `tracekeep hold` and `tracekeep gc`.
+//! `tracekeep hold`, `tracekeep redact` and `tracekeep gc`.
 
 use tracekeep_core::model::{EraseRun, HoldOn, Op, ReleaseHold};
 use tracekeep_core::wire::to_json;
 use tracekeep_store::{GcReport, GcRequest, PageRequest, block_on};
 
 use super::record;
-use crate::args::{Gc, Hold};
+use crate::args::{Gc, Hold, Redact};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
@@ -133,6 +133,13 @@ fn said(config: &Config, report: &GcReport) -> Outcome {
         data(&table(&rows))?;
     }
     Ok(if report.failed > 0 { Done::Findings } else { Done::Yes })
+}
+
+pub(crate) fn redact(config: &Config, args: Redact) -> Outcome {
+    let Redact { run, step, trace, members, reason, by } = args;
+    let by = by.or_else(user);
+    let op = tracekeep_core::model::Redact { run_id: run, step, trace, members, reason, by, redacted: None };
+    record::one(config, Op::Redact(op))
 }
 
 /// Who asks, as the system names them.

@@ -81,3 +81,23 @@ fn holds_are_listed_and_let_go_of() {
     assert!(place.run(&["hold", "r-2", "--reason", "closed", "--release"]).code(1).talk().contains("not_held"));
     place.run(&["gc", "--run", "r-1", "--reason", "x"]).code(0);
 }
+
+#[test]
+fn members_are_withheld_with_a_reason() {
+    let place = filled();
+    let step = r#"{"op":"record_step","run_id":"r-3","index":3,"skill_name":"s","params":{"q":"xyzzy"},"status":"success"}
+{"op":"record_trace","run_id":"r-3","id":"t","trace_type":{"type":"Thought","content":"xyzzy"}}"#;
+    place.run_with(&["record"], step).code(0);
+    place.run(&["redact", "r-3", "--step", "3", "--reason", "x"]).code(2);
+    place.run(&["redact", "r-3", "--member", "params", "--reason", "x"]).code(2);
+    place.run(&["redact", "r-3", "--step", "3", "--trace", "t", "--member", "params", "--reason", "x"]).code(2);
+    let refused = place.run(&["redact", "r-3", "--step", "3", "--member", "status", "--reason", "x"]);
+    assert!(refused.code(1).talk().contains("invalid_member"), "{}", refused.talk());
+    let step = &["redact", "r-3", "--step", "3", "--member", "params", "--reason", "asked for", "--by", "ops"];
+    assert!(place.run(step).code(0).out().starts_with("recorded"));
+    assert!(place.run(step).code(0).out().starts_with("duplicate"));
+    place.run(&["redact", "r-3", "--trace", "t", "--member", "trace_type/content", "--reason", "asked for"]).code(0);
+    assert!(!place.run(&["show", "r-3"]).code(0).out().contains("xyzzy"));
+    place.run(&["fsck"]).code(0);
+    place.run(&["verify", "--run", "r-3"]).code(3);
+}

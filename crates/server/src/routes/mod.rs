@@ -295,6 +295,8 @@ routes! {
         [], Op(Shape::of::<model::SetBaseline>, &["name"]), Gives::OpReceipt => writes::set_baseline;
     DELETE "/api/v1/runs/{run_id}" "Erase a run that has ended: content and index rows go, proofs stay"
         [required(REASON), BY], Nothing, Gives::OpReceipt => retention::erase_run;
+    POST "/api/v1/runs/{run_id}/redact" "Withhold members of a step or of a trace: the rest stays readable and proven"
+        [], Op(Shape::of::<model::Redact>, &["run_id"]), Gives::OpReceipt => retention::redact;
     PUT "/api/v1/runs/{run_id}/hold" "Hold a run: it is not erased"
         [], Op(Shape::of::<model::Hold>, &["run_id", "tag"]), Gives::OpReceipt => retention::hold_run;
     DELETE "/api/v1/runs/{run_id}/hold" "Let go of a run that is held"

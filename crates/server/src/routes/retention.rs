@@ -27,6 +27,10 @@ pub(crate) async fn erase_run(call: Call) -> Result<Response, Problem> {
     writes::bodiless(call, Op::EraseRun(EraseRun { run_id, reason, by, redacted: None })).await
 }
 
+pub(crate) async fn redact(call: Call) -> Result<Response, Problem> {
+    writes::one("redact", call, &["run_id"]).await
+}
+
 pub(crate) async fn hold_run(call: Call) -> Result<Response, Problem> {
     writes::one("hold", call, &["run_id"]).await
 }

@@ -85,3 +85,28 @@ fn gc_answers_with_what_it_did() {
     server.post("/api/v1/gc", r#"{"limit":0}"#).refused(400, "number_out_of_range", Some("/limit"));
     server.post("/api/v1/gc", r#"{"cursor":"x"}"#).refused(400, "invalid_cursor", Some("cursor"));
 }
+
+#[test]
+fn a_member_is_withheld_once_and_says_why() {
+    let server = Server::start();
+    assert_eq!(server.post("/api/v1/runs", r#"{"run_id":"r"}"#).status, 201);
+    let step = r#"{"index":0,"skill_name":"login","params":{"password-is":"xyzzy"},"status":"success"}"#;
+    assert_eq!(server.post("/api/v1/runs/r/steps", step).status, 201);
+    let send =
+        |body: &str| server.send("POST", "/api/v1/runs/r/redact", &[JSON, ("idempotency-key", "k")], body.as_bytes());
+    let post = |body: &str| server.post("/api/v1/runs/r/redact", body);
+    post(r#"{"step":0,"members":["params"]}"#).refused(400, "missing_member", Some("/reason"));
+    post(r#"{"step":0,"members":["index"],"reason":"x"}"#).refused(400, "invalid_member", Some("/members/0"));
+    post(r#"{"step":0,"members":["tokens"],"reason":"x"}"#).refused(400, "invalid_member", Some("/members/0"));
+    post(r#"{"step":9,"members":["params"],"reason":"x"}"#).refused(404, "step_not_found", Some("/step"));
+    let body = r#"{"step":0,"members":["params"],"reason":"asked for","by":"ops"}"#;
+    let first = send(body);
+    assert_eq!((first.status, first.member("outcome").as_deref()), (201, Some("recorded")), "{}", first.text());
+    assert_eq!(send(body).header("idempotency-replayed"), Some("true"));
+    let again = post(body);
+    assert_eq!((again.status, again.member("log_index")), (200, first.member("log_index")));
+    let read = server.get("/api/v1/runs/r/steps").text();
+    assert!(read.contains(r#""withheld":["input_hash","params"]"#) && read.contains(r#""redacted_by":2"#), "{read}");
+    let log = server.get("/api/v1/log/entries").text();
+    assert!(!log.contains("xyzzy") && log.contains(r#""reason":"asked for""#), "{log}");
+}
