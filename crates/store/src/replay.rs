@@ -114,11 +114,11 @@ pub async fn step(ledger: &dyn LedgerStore, run_id: &RunId, index: u32) -> Resul
 fn demand_told(step: &Step) -> Result<()> {
     let withheld = |wanted: &[&str]| step.withheld.iter().flatten().any(|name| wanted.contains(&name.as_str()));
     let takes_output = step.replay_behavior != ReplayBehavior::Execute;
-    if !withheld(&["replay_behavior"]) && !(takes_output && withheld(&["outcome_data", "output_hash"])) {
-        return Ok(());
+    if withheld(&["replay_behavior"]) || takes_output && withheld(&["outcome_data", "output_hash"]) {
+        let by = step.redacted_by.map_or_else(String::new, |by| format!(" by log index {by}"));
+        return Err(Error::new(Code::Erased, format!("what a replay takes of step {} was withheld{by}", step.index)));
     }
-    let by = step.redacted_by.map_or_else(String::new, |by| format!(" by log index {by}"));
-    Err(Error::new(Code::Erased, format!("what a replay takes of step {} was withheld{by}", step.index)))
+    Ok(())
 }
 
 /// Claims a step of a replay: gives its recorded output, or lets one caller of the session do it again.

@@ -270,7 +270,7 @@ fn a_span_that_was_closed_loses_it_in_both_forms(cx: &mut Context) {
     let open = with(span("r", "a", None), json!({"occurred_at": at(1), "metadata": {"k": "hunter2"}}));
     let closed = with(open.clone(), json!({"ended_at": at(2), "otel": {"spanId": "a", "end": "2"}}));
     cx.record(&[ensure_otlp("r"), open]);
-    cx.record(&[closed.clone()]);
+    cx.record(std::slice::from_ref(&closed));
     let ended = cx.run("r").root_ended_at;
     cx.record(&[redact_trace("r", "a", &["metadata"])]);
     let trace = cx.trace("r", "a");

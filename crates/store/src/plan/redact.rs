@@ -1,5 +1,6 @@
 //! Deciding which members of a step or of a trace are withheld (docs/design/0007-redacting-members.md).
 
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -81,10 +82,10 @@ fn fetch_one(op: &Redact, run_no: u64, bodies: &mut Bodies<'_, impl Snapshot>) -
     for entry in found.entries.iter().chain(&found.seals).filter(|entry| entry.content.is_none()) {
         let by = snapshot.redacted_by(entry.log_index)?.ok_or_else(|| nowhere(entry.log_index))?;
         found.held_by.insert(entry.log_index, by);
-        if !found.holders.contains_key(&by) {
+        if let MapEntry::Vacant(vacant) = found.holders.entry(by) {
             let holder = bodies.entry(by)?;
             let redaction = recall::redaction(&holder)?;
-            found.holders.insert(by, (holder, redaction));
+            vacant.insert((holder, redaction));
         }
     }
     Ok(found)
