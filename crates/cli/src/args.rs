@@ -1,13 +1,17 @@
 //! The command line.
 
+mod incidents;
+
+pub(crate) use incidents::{EXPORT_HELP, Export, IncidentList, IncidentOpen, Incidents};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tracekeep_core::age::Age;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::id::{AckId, BaselineName, ExpectationId, IncidentId, Key, RunId, TraceId};
-use tracekeep_core::model::{AckStatus, FinalStatus, IncidentStatus, RunStatus, Severity, TraceStatus};
+use tracekeep_core::id::{AckId, BaselineName, ExpectationId, Key, RunId, TraceId};
+use tracekeep_core::model::{AckStatus, FinalStatus, RunStatus, TraceStatus};
 use tracekeep_store::gate::{Fingerprint, Token};
 
 use tracekeep_store::RunSort;
@@ -119,6 +123,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Replay,
     },
+    /// Export an incident or a run as a bundle that proves itself
+    #[command(after_help = EXPORT_HELP)]
+    Export(Box<Export>),
     /// Say what went wrong, hold its run, and say how it ended
     Incidents {
         #[command(subcommand)]
@@ -630,91 +637,6 @@ pub(crate) struct ReplayComplete {
     /// The output: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", default_value = "null")]
     pub(crate) output: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Incidents {
-    /// Open an incident: its run is held until it is resolved and let go of
-    Open(Box<IncidentOpen>),
-    /// Find incidents by when they were opened, newest first
-    List(IncidentList),
-    /// Show an incident
-    Show { incident: IncidentId },
-    /// Say how an incident ended: it stays so
-    Resolve {
-        incident: IncidentId,
-        /// What was found and done
-        #[arg(long, value_name = "TEXT")]
-        resolution: String,
-        /// On whose word [default: the user]
-        #[arg(long)]
-        by: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentOpen {
-    /// An id of its own; the same again is a duplicate
-    #[arg(long)]
-    pub(crate) id: Option<IncidentId>,
-    /// The run that caused it
-    #[arg(long)]
-    pub(crate) run: Option<RunId>,
-    /// low, medium, high or critical
-    #[arg(long)]
-    pub(crate) severity: Option<Severity>,
-    /// The policy that was violated
-    #[arg(long, value_name = "ID")]
-    pub(crate) policy_id: Option<String>,
-    /// Its name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) policy_name: Option<String>,
-    /// What kind of violation it is
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) violation_type: Option<String>,
-    /// What the policy allows
-    #[arg(long, value_name = "JSON")]
-    pub(crate) threshold: Option<String>,
-    /// What was found instead
-    #[arg(long, value_name = "JSON")]
-    pub(crate) actual: Option<String>,
-    /// The step of the run that violated it
-    #[arg(long, value_name = "INDEX", requires = "run")]
-    pub(crate) step: Option<u32>,
-    /// What it is, in a line
-    #[arg(long)]
-    pub(crate) title: Option<String>,
-    /// What is known, in words
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) summary: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentList {
-    /// open or resolved
-    #[arg(long)]
-    pub(crate) status: Option<IncidentStatus>,
-    /// low, medium, high or critical
-    #[arg(long)]
-    pub(crate) severity: Option<Severity>,
-    /// Only those of this run
-    #[arg(long)]
-    pub(crate) run: Option<RunId>,
-    /// Only those that were opened at this time or later
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub(crate) since: Option<When>,
-    /// Only those that were opened before this time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub(crate) until: Option<When>,
-    /// Oldest first
-    #[arg(long)]
-    pub(crate) oldest: bool,
-    /// At most so many
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: u32,
-    /// Go on where the list before ended
-    #[arg(long)]
-    pub(crate) cursor: Option<String>,
 }
 
 /// What stands below the commands of `audit`.

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tracekeep::KeyFolder;
 use tracekeep_client::HttpLedger;
 use tracekeep_core::id::LedgerId;
-use tracekeep_store::{AuditStore, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, StoreDurabilityMode};
+use tracekeep_store::{
+    AuditStore, Code, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, Signer, StoreDurabilityMode,
+};
 use tracekeep_store_redis::{ArbitratedGate, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -46,6 +49,46 @@ fn to_write(config: &Config, create: bool) -> Result<Arc<dyn LedgerStore>, Failu
     let options =
         Options { create, redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
     writer(&config.ledger, options)
+}
+
+/// Who makes a bundle: this process, with the key beside the ledger's file, or the server that holds it.
+pub(crate) enum Exporting {
+    /// This process.
+    Here { ledger: Arc<dyn LedgerStore>, exporter: Exporter },
+    /// A server.
+    There(HttpLedger),
+}
+
+impl Exporting {
+    /// The ledger.
+    pub(crate) fn ledger(&self) -> &dyn LedgerStore {
+        match self {
+            Self::Here { ledger, .. } => &**ledger,
+            Self::There(ledger) => ledger,
+        }
+    }
+}
+
+/// Who makes bundles of the ledger. Nothing is made where there is no ledger.
+pub(crate) fn exporting(config: &Config) -> Result<Exporting, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Exporting::There(HttpLedger::connect(url)?));
+    }
+    if config.is_volatile() {
+        return Err(Failure::Usage("a ledger in memory has nothing to export; name a file or a server".to_owned()));
+    }
+    let path = &config.ledger;
+    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+    match SqliteLedger::open(path, options) {
+        Ok(ledger) => {
+            let keys = Arc::new(KeyFolder::beside(ledger.path()));
+            let ledger: Arc<dyn LedgerStore> = Arc::new(ledger);
+            let signer = Arc::new(Signer::new(Arc::clone(&ledger), keys));
+            Ok(Exporting::Here { exporter: Exporter::new(Arc::clone(&ledger), signer), ledger })
+        }
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Exporting::There(holder(path, error)?)),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
+    }
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.

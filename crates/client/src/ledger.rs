@@ -18,8 +18,9 @@ use tracekeep_core::view::{
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
-    Batch, Code, CompareQuery, CountsQuery, Error, GcReport, GcRequest, IncidentQuery, LedgerStore, Outcome, Page,
-    PageRequest, Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source, TraceQuery, TreeQuery,
+    Batch, Code, CompareQuery, CountsQuery, Error, ExportOf, ExportRequest, GcReport, GcRequest, IncidentQuery,
+    LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source,
+    TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -91,6 +92,27 @@ impl HttpLedger {
     pub(crate) fn remove(&self, path: &str) -> Result<Answer> {
         let response = self.agent.delete(format!("{}{path}", self.base)).call();
         take(response.map_err(|error| unknown(unreachable(error)))?).map_err(unknown)
+    }
+
+    /// Has the server make a bundle: the zip, and the tree size that it is of.
+    ///
+    /// # Errors
+    /// As [`tracekeep_store::Exporter::export`]. Where no answer came, the export may stand in the log.
+    pub fn export(&self, of: &ExportOf, request: &ExportRequest) -> Result<(Vec<u8>, u64)> {
+        let (path, mut request) = match of {
+            ExportOf::Incident(id) => (format!("/api/v1/incidents/{}/bundle", segment(id.as_str())), request.clone()),
+            ExportOf::Run(id) => (run_path(id, "/bundle"), request.clone()),
+            ExportOf::Period(_) => ("/api/v1/bundles".to_owned(), request.clone()),
+        };
+        if let ExportOf::Period(period) = of {
+            request.period = Some(*period);
+        }
+        let post = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let sent = post.send(to_json(&request).as_str().as_bytes());
+        let response = sent.map_err(|error| unknown(unreachable(error)))?;
+        let size = response.headers().get("tracekeep-tree-size").and_then(|size| size.to_str().ok()?.parse().ok());
+        let answer = take(response).map_err(unknown)?.accepted()?;
+        Ok((answer.body, size.unwrap_or(0)))
     }
 
     fn get_optional(&self, path: &str) -> Result<Option<Answer>> {

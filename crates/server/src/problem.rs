@@ -185,6 +185,7 @@ pages!(
     "audit_off",
     "bad_signature",
     "baseline_not_found",
+    "bundle_incomplete",
     "busy",
     "checkpoint_fork",
     "closed",

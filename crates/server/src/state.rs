@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on, commit_with_held,
+    AuditStore, Batch, Code, Error, Exporter, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on,
+    commit_with_held,
 };
 
 use crate::admission::{Admission, Admitted};
@@ -37,6 +38,8 @@ struct Shared {
     sealing: SealOptions,
     /// What signs the log; `None` where nothing does.
     signer: Option<Arc<Signer>>,
+    /// Held by the export that is being made.
+    exporting: tokio::sync::Mutex<()>,
 }
 
 /// How the server audits.
@@ -69,7 +72,19 @@ impl App {
         let (stopping, _) = watch::channel(false);
         let (admission, metrics) = (Admission::default(), Metrics::default());
         let (audit, sealing) = (AuditOptions::default(), SealOptions::default());
-        Self(Arc::new(Shared { store, gate, admission, metrics, size, stopping, hosts, audit, sealing, signer: None }))
+        Self(Arc::new(Shared {
+            store,
+            gate,
+            admission,
+            metrics,
+            size,
+            stopping,
+            hosts,
+            audit,
+            sealing,
+            signer: None,
+            exporting: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// The same, auditing so. To be said before the app is served.
@@ -101,6 +116,20 @@ impl App {
         let signer = self.0.signer.clone().ok_or_else(none)?;
         let done = tokio::task::spawn_blocking(move || ask(&signer)).await;
         let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the signature was not finished"))?;
+        self.look_again().await;
+        Ok(done?)
+    }
+
+    /// Exports, one at a time: a bundle is held in memory until it is sent.
+    pub(crate) async fn export<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&Exporter) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let none = || Error::new(Code::NotSigning, "this server holds no key, and signs nothing");
+        let exporter = Exporter::new(Arc::clone(&self.0.store), self.0.signer.clone().ok_or_else(none)?);
+        let _turn = self.0.exporting.lock().await;
+        let done = tokio::task::spawn_blocking(move || make(&exporter)).await;
+        let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the export was not finished"))?;
         self.look_again().await;
         Ok(done?)
     }

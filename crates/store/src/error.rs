@@ -125,6 +125,8 @@ codes! {
     EffectFailed = "effect_failed", Unprocessable;
     /// An effect was done, and the gate could not be told.
     EffectUnrecorded = "effect_unrecorded", Unknown;
+    /// A bundle lacks what its kind requires.
+    BundleIncomplete = "bundle_incomplete", Unprocessable;
     /// An idempotency key was used with another request.
     KeyReused = "key_reused", Unprocessable;
     /// The queue is full.

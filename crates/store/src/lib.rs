@@ -19,6 +19,7 @@ mod audit;
 mod batch;
 mod block_on;
 mod error;
+pub mod export;
 pub mod gate;
 mod held;
 mod ledger;
@@ -45,6 +46,10 @@ pub use audit::{AuditStore, DurabilityError, LedgerAudit, Noted, NotedFact, Stor
 pub use batch::{Batch, Prepared};
 pub use block_on::block_on;
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
+pub use export::{
+    ExportBundleStore, ExportOf, ExportRequest, Exported, Exporter, IncidentSnapshot, PinnedBundles, RunSnapshot,
+    RunSummarySnapshot, StepSnapshot,
+};
 pub use gate::{
     Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore,
 };

@@ -67,9 +67,9 @@ pub use tracekeep_core::id::{
 pub use tracekeep_core::json::{Json, canonical_json};
 pub use tracekeep_core::matches::{Flaky, Group, Matches};
 pub use tracekeep_core::model::{
-    Ack, AckStatus, AuditStatus, CompleteRun, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun, Expect,
-    FinalStatus, HoldOn, IncidentStatus, JsonObject, Op, OpenIncident, RecordStep, RecordTrace, Redact, Redacted,
-    RedactedCounts, ReplayBehavior, ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus,
+    Ack, AckStatus, AuditStatus, BundleKind, CompleteRun, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun,
+    Expect, FinalStatus, HoldOn, IncidentStatus, JsonObject, Op, OpenIncident, Period, RecordStep, RecordTrace, Redact,
+    Redacted, RedactedCounts, ReplayBehavior, ResolveIncident, RunStatus, SetBaseline, Severity, StartRun, StepStatus,
     TraceStatus, TraceType, Violation,
 };
 pub use tracekeep_core::view::{
@@ -85,8 +85,10 @@ pub use tracekeep_store::gate::{
 pub use tracekeep_store::signing::{Declaring, KeyStore, MemoryKeys, SignedCheckpoint, Signer};
 pub use tracekeep_store::{
     AuditStore, Batch, Between, Check, CheckName, CompareQuery, CountsQuery, Detector, DurabilityError, Error,
-    ErrorKind, GcReport, GcRequest, IncidentFilter, IncidentQuery, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt,
-    Order, Outcome, Page, PageRequest, Receipt, Recorded, Redaction, RedactionRules, Report, Result, RunFilter,
-    RunQuery, RunReport, RunSort, StoreDurabilityMode, TraceFilter, TraceQuery, TreeQuery,
+    ErrorKind, ExportBundleStore, ExportOf, ExportRequest, Exported, Exporter, GcReport, GcRequest, IncidentFilter,
+    IncidentQuery, IncidentSnapshot, LedgerAudit, LedgerStore, MemoryLedger, OpReceipt, Order, Outcome, Page,
+    PageRequest, PinnedBundles, Receipt, Recorded, Redaction, RedactionRules, Report, Result, RunFilter, RunQuery,
+    RunReport, RunSnapshot, RunSort, RunSummarySnapshot, StepSnapshot, StoreDurabilityMode, TraceFilter, TraceQuery,
+    TreeQuery,
 };
 pub use tracekeep_store_sqlite::{Options, SqliteLedger};

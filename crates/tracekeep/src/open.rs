@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
 use tracekeep_store::{
-    AuditStore, Batch, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys,
-    MemoryLedger, Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
+    AuditStore, Batch, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys,
+    MemoryLedger, PinnedBundles, Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -18,6 +18,7 @@ use crate::replay::Replay;
 use crate::runs::RunStore;
 use crate::signing::KeyFolder;
 use crate::traces::TraceStore;
+use tracekeep_store::export::TENANT;
 
 /// A ledger and its handles: cheap to clone, to be shared between threads.
 ///
@@ -158,6 +159,34 @@ impl Tracekeep {
     #[must_use]
     pub fn signer(&self) -> &Arc<Signer> {
         &self.signer
+    }
+
+    /// What an export reads, of the ledger as it is now: what is written later is not seen.
+    ///
+    /// ```
+    /// use tracekeep::{ExportBundleStore, StartRun, Tracekeep};
+    ///
+    /// let tracekeep = Tracekeep::open_in_memory();
+    /// let run = tracekeep.runs().start_run(StartRun { goal: Some("find flights".into()), ..StartRun::default() })?;
+    /// let bundles = tracekeep.export_bundles()?;
+    /// let later = tracekeep.runs().start_run(StartRun::default())?;
+    ///
+    /// let known = bundles.get_run(&run)?.expect("it was there");
+    /// assert_eq!((known.goal.as_deref(), known.tenant_id.as_str()), (Some("find flights"), "default"));
+    /// assert_eq!(bundles.get_run(&later)?, None);
+    /// # Ok::<(), tracekeep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Failures of the storage.
+    pub fn export_bundles(&self) -> Result<PinnedBundles> {
+        PinnedBundles::now(Arc::clone(&self.ledger), TENANT)
+    }
+
+    /// Makes bundles of evidence.
+    #[must_use]
+    pub fn exporter(&self) -> Exporter {
+        Exporter::new(Arc::clone(&self.ledger), Arc::clone(&self.signer))
     }
 
     /// Compares the log with every index over it. What is wrong is a finding of the report.

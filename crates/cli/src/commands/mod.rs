@@ -6,6 +6,7 @@ mod bundle;
 mod demo;
 mod diff;
 mod doctor;
+mod export;
 mod idem;
 mod incidents;
 mod log;
@@ -19,6 +20,7 @@ mod traces;
 mod tree;
 mod verify;
 
+pub(crate) use export::Span;
 use tracekeep_store::PageRequest;
 
 use crate::args::{Baseline, Cli, Command, Verify};
@@ -57,6 +59,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Fsck { rebuild, run } => log::fsck(&config, rebuild, run.as_ref()),
         Command::Audit { command } => audit::audit(&config, command),
         Command::Replay { command } => replay::replay(&config, command),
+        Command::Export(args) => export::export(&config, *args),
         Command::Incidents { command } => incidents::incidents(&config, command),
         Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),

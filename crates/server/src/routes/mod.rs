@@ -1,6 +1,7 @@
 //! The table of routes: what the router serves and the OpenAPI document says.
 
 mod audit;
+mod bundles;
 mod gate;
 mod incidents;
 mod log;
@@ -191,7 +192,9 @@ use tracekeep_core::matches;
 use tracekeep_core::model;
 use tracekeep_core::view;
 use tracekeep_store::replay::ReplayAnswer;
-use tracekeep_store::{GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport};
+use tracekeep_store::{
+    ExportRequest, GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport,
+};
 
 routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
@@ -321,6 +324,15 @@ routes! {
         [], Nothing, Object(Shape::of::<view::Incident>) => incidents::read;
     POST "/api/v1/incidents/{incident_id}/resolve" "Say how an incident ended"
         [], Op(Shape::of::<model::ResolveIncident>, &["incident_id"]), Gives::OpReceipt => incidents::resolve;
+    POST "/api/v1/incidents/{incident_id}/bundle" "Export an incident with its run: a bundle that proves itself"
+        [], Members(Shape::of::<ExportRequest>), Other("application/zip", "the bundle; tracekeep-tree-size says its size")
+        => bundles::of_incident;
+    POST "/api/v1/runs/{run_id}/bundle" "Export a run: a bundle that proves itself"
+        [], Members(Shape::of::<ExportRequest>), Other("application/zip", "the bundle; tracekeep-tree-size says its size")
+        => bundles::of_run;
+    POST "/api/v1/bundles" "Export every run that started in a period, with the proof that none was left out"
+        [], Members(Shape::of::<ExportRequest>), Other("application/zip", "the bundle; tracekeep-tree-size says its size")
+        => bundles::of_period;
     GET "/api/v1/log" "The ledger's id, size and root"
         [], Nothing, Other("application/json", "{\"ledger\", \"tree_size\", \"root\"}") => log::head;
     GET "/api/v1/log/entries" "Read the raw log"

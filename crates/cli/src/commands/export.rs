@@ -1,0 +1,126 @@
+//! `tracekeep export`.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use tracekeep_core::hash::sha256;
+use tracekeep_core::id::{IncidentId, RunId};
+use tracekeep_core::json::Json;
+use tracekeep_core::model::{BundleKind, Period};
+use tracekeep_store::{ExportOf, ExportRequest, LedgerStore, block_on};
+
+use super::retention::user;
+use crate::args::Export;
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+use crate::open::{self, Exporting};
+use crate::print::{data, json};
+
+pub(crate) fn export(config: &Config, args: Export) -> Outcome {
+    let exporting = open::exporting(config)?;
+    let of = what(exporting.ledger(), &args)?;
+    let request = ExportRequest {
+        kind: args.kind.unwrap_or(if args.target.is_none() { BundleKind::Period } else { BundleKind::Evidence }),
+        by: args.by.or_else(user).or_else(|| Some("unknown".to_owned())),
+        at: args.at,
+        since: args.since,
+        only_steps: (!args.only_steps.is_empty()).then_some(args.only_steps),
+        redact: (!args.redact.is_empty()).then_some(args.redact),
+        related: args.related,
+        force: args.force,
+        period: args.period.map(|period| period.0),
+    };
+    let bar = Bar::new();
+    let made = match &exporting {
+        Exporting::Here { exporter, .. } => {
+            let made = exporter.export(&of, &request, &|doing, count| bar.show(doing, count));
+            made.map(|made| (made.bundle, made.size))
+        }
+        Exporting::There(ledger) => {
+            bar.show("waiting for the server", 0);
+            ledger.export(&of, &request)
+        }
+    };
+    bar.clear();
+    let (bundle, size) = made?;
+    put(&args.output, &bundle)?;
+    let digest = sha256(&[&bundle]).to_string();
+    let (file, bytes) = (args.output.display().to_string(), bundle.len() as u64);
+    if config.json {
+        let told = Json::object([
+            ("file", Json::from(file)),
+            ("kind", Json::from(request.kind.as_str())),
+            ("tree_size", Json::from(size)),
+            ("bytes", Json::from(bytes)),
+            ("sha256", Json::from(digest)),
+        ]);
+        json(&told.expect("invariant: plain members"))?;
+    } else {
+        data(&format!("{file}  {} at tree size {size}, {bytes} bytes, sha256 {digest}", request.kind))?;
+    }
+    Ok(Done::Yes)
+}
+
+/// What is to be exported: an incident of that id, else a run of that id, else a period.
+fn what(ledger: &dyn LedgerStore, args: &Export) -> Result<ExportOf, Failure> {
+    let Some(target) = &args.target else {
+        let unnamed = || Failure::Usage("name an incident or a run, or --period FROM..TO".to_owned());
+        return Ok(ExportOf::Period(args.period.clone().ok_or_else(unnamed)?.0));
+    };
+    if let Ok(id) = IncidentId::new(target)
+        && block_on(ledger.incident(&id))?.is_some()
+    {
+        return Ok(ExportOf::Incident(id));
+    }
+    let run = RunId::new(target).map_err(|invalid| Failure::Usage(invalid.to_string()))?;
+    Ok(ExportOf::Run(run))
+}
+
+/// A period as the command line states it: two times in RFC 3339, `FROM..TO`.
+#[derive(Clone, Debug)]
+pub(crate) struct Span(pub(crate) Period);
+
+impl std::str::FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (from, to) = text.split_once("..").ok_or("a period is FROM..TO")?;
+        let time = |text: &str| text.parse().map_err(|_| "a time is RFC 3339 with at most nine digits");
+        Ok(Self(Period { from: time(from)?, to: time(to)? }))
+    }
+}
+
+/// Puts a file where nobody sees half of it.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let mut file = File::create(&beside).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&beside, path).map_err(failed)
+}
+
+/// What is being done, on stderr, where somebody watches it.
+struct Bar {
+    is_watched: bool,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { is_watched: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, doing: &str, count: u64) {
+        if self.is_watched {
+            let filled = usize::try_from(count / 1_000).unwrap_or(0).min(20);
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K[{:<20}] {doing}, {count} entries", "#".repeat(filled));
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_watched {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Gathering what goes into a bundle, from a ledger at one size.
+
+use std::collections::BTreeMap;
+
+use crate::{Code, Error, LedgerStore, Order, PageRequest, Result, RunFilter, RunQuery, SignedCheckpoint, block_on};
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::RunId;
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
+use tracekeep_core::model::BundleKind;
+use tracekeep_evidence::account::Account;
+use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::controls::controls;
+use tracekeep_evidence::debrief::debrief;
+use tracekeep_evidence::report::{Cover, report};
+
+use super::Progress;
+use super::period;
+use super::records::{at, of_run, too_many};
+use super::request::{ExportOf, ExportRequest};
+use super::select::withhold;
+
+/// Everything that a bundle is made of, at the size that was signed.
+pub(super) fn contents(
+    ledger: &dyn LedgerStore,
+    of: &ExportOf,
+    request: &ExportRequest,
+    tenant_id: &str,
+    signed: SignedCheckpoint,
+    progress: &Progress<'_>,
+) -> Result<Contents> {
+    let size = signed.checkpoint.size;
+    let mut found = match of {
+        ExportOf::Incident(id) => {
+            let missing = || Error::new(Code::IncidentNotFound, format!("no incident {id} is among {size} entries"));
+            let incident = block_on(ledger.incident(id))?.filter(|known| known.log_index < size).ok_or_else(missing)?;
+            let mut found = match &incident.run_id {
+                Some(run_id) => run(ledger, run_id, request, size, progress)?,
+                None => Gathered::default(),
+            };
+            let entries = [Some(incident.log_index), incident.resolved_log_index];
+            for log_index in entries.into_iter().flatten().filter(|log_index| *log_index < size) {
+                found.add(at(ledger, log_index)?);
+            }
+            found
+        }
+        ExportOf::Run(run_id) => run(ledger, run_id, request, size, progress)?,
+        ExportOf::Period(asked) => period::gather(ledger, asked, size, progress)?,
+    };
+    for key in signing_keys(ledger, size)? {
+        found.add(at(ledger, key)?);
+    }
+    let mut records: Vec<Record> = std::mem::take(&mut found.records).into_values().collect();
+    let run_id = found.run_id.clone();
+    if let Some(run_id) = &run_id {
+        withhold(&mut records, run_id, request)?;
+    }
+    progress("proving", records.len() as u64);
+    let mut indices: Vec<u64> = records.iter().chain(&found.leaves).map(|record| record.log_index).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    if indices.len() > PROVED_MAX as usize {
+        return Err(too_many());
+    }
+    let proof = block_on(ledger.multiproof(&indices, Some(size)))?;
+    let consistency = match request.since {
+        Some(from) => {
+            let proof = block_on(ledger.consistency(from, Some(size)))?;
+            Some(Consistency { from, hashes: proof.hashes, to: size })
+        }
+        None => None,
+    };
+    let incident_id = match of {
+        ExportOf::Incident(id) => Some(id.as_str()),
+        ExportOf::Run(_) | ExportOf::Period(_) => None,
+    };
+    let account = Account::of(&records, run_id.as_deref(), incident_id);
+    let created_at = recorded_at(ledger, size - 1)?;
+    let kind = kind_of(request.kind);
+    let exported_by = request.by.clone().unwrap_or_default();
+    let controls = (kind == Kind::Soc2).then(|| controls(&account));
+    let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
+    let withheld = left_out(&records);
+    let cover = Cover {
+        kind: kind.as_str(),
+        ledger: ledger.ledger(),
+        tenant_id,
+        exported_by: &exported_by,
+        size,
+        root: signed.checkpoint.root,
+        created_at,
+        forced: request.force,
+        entries: records.len() as u64,
+        withheld: &withheld,
+    };
+    let report = report(&cover, &account, controls.as_ref());
+    let asked = match of {
+        ExportOf::Period(period) => Some(*period),
+        ExportOf::Incident(_) | ExportOf::Run(_) => request.period,
+    };
+    Ok(Contents {
+        kind,
+        ledger: ledger.ledger(),
+        tenant_id: tenant_id.to_owned(),
+        exported_by,
+        incident: incident_id.and_then(|_| claims(&account)),
+        options: request.stated(),
+        forced: request.force,
+        checkpoint: signed.note,
+        created_at,
+        records,
+        proof: proof.nodes,
+        consistency,
+        period: asked.map(|period| Period { from: period.from, to: period.to }),
+        leaves: found.leaves,
+        comparison: None,
+        controls: controls.map(|controls| controls.to_json()),
+        debrief,
+        report,
+    })
+}
+
+/// What was gathered, by log index.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) run_id: Option<String>,
+    pub(super) records: BTreeMap<u64, Record>,
+    pub(super) leaves: Vec<Record>,
+}
+
+impl Gathered {
+    pub(super) fn add(&mut self, record: Record) {
+        self.records.insert(record.log_index, record);
+    }
+}
+
+/// A run, and those that are tied to it where that is asked for.
+fn run(
+    ledger: &dyn LedgerStore,
+    run_id: &RunId,
+    request: &ExportRequest,
+    size: u64,
+    progress: &Progress<'_>,
+) -> Result<Gathered> {
+    let mut found = Gathered { run_id: Some(run_id.to_string()), ..Gathered::default() };
+    for record in of_run(ledger, run_id, size, |count| progress("reading", count))? {
+        found.add(record);
+    }
+    if request.related {
+        let known = block_on(ledger.run(run_id))?;
+        for related in related(ledger, known.and_then(|run| run.correlation_id.map(|id| id.to_string())), size)? {
+            if related == *run_id {
+                continue;
+            }
+            let before = found.records.len() as u64;
+            for record in of_run(ledger, &related, size, |count| progress("reading", before + count))? {
+                found.add(record);
+            }
+            if found.records.len() > PROVED_MAX as usize {
+                return Err(too_many());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The runs of a correlation id that began below a size.
+fn related(ledger: &dyn LedgerStore, correlation: Option<String>, size: u64) -> Result<Vec<RunId>> {
+    let (Some(correlation), mut related) = (correlation, Vec::new()) else { return Ok(Vec::new()) };
+    let filter = RunFilter { correlation: Some(correlation), ..RunFilter::default() };
+    let page = PageRequest::first(PAGE_ITEMS_MAX);
+    let mut query = RunQuery { filter, order: Order::Oldest, page, ..RunQuery::default() };
+    loop {
+        let found = block_on(ledger.runs(&query))?;
+        related.extend(found.items.into_iter().filter(|run| run.log_index < size).map(|run| run.run_id));
+        if related.len() > PROVED_MAX as usize {
+            return Err(too_many());
+        }
+        query.page.cursor = found.next_cursor;
+        if query.page.cursor.is_none() {
+            return Ok(related);
+        }
+    }
+}
+
+/// The entries below a size that declare the keys which sign the log.
+fn signing_keys(ledger: &dyn LedgerStore, size: u64) -> Result<Vec<u64>> {
+    let (mut page, mut declared) = (PageRequest::first(PAGE_ITEMS_MAX), Vec::new());
+    loop {
+        let found = block_on(ledger.signing_keys(&page))?;
+        declared.extend(found.items.iter().map(|key| key.log_index).filter(|log_index| *log_index < size));
+        page.cursor = found.next_cursor;
+        if page.cursor.is_none() {
+            return Ok(declared);
+        }
+    }
+}
+
+/// When an entry was recorded.
+pub(super) fn recorded_at(ledger: &dyn LedgerStore, log_index: u64) -> Result<Timestamp> {
+    let event = block_on(ledger.events(log_index, 1))?.into_iter().next();
+    let missing = || Error::new(Code::EntryNotFound, format!("no entry at log index {log_index}"));
+    Ok(event.ok_or_else(missing)?.recorded_at)
+}
+
+fn claims(account: &Account) -> Option<IncidentClaims> {
+    let incident = account.incident()?;
+    Some(IncidentClaims {
+        incident_id: incident.incident_id.clone(),
+        severity: incident.severity.clone(),
+        policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
+        violation_at: account.violation().and_then(|violated| violated.at),
+    })
+}
+
+/// What is withheld, in words.
+fn left_out(records: &[Record]) -> Vec<String> {
+    let of = |record: &Record| {
+        let names: Vec<_> = record.left.as_ref()?.withheld().map(str::to_owned).collect();
+        (!names.is_empty()).then(|| format!("entry {}: {}", record.log_index, names.join(", ")))
+    };
+    records.iter().filter_map(of).collect()
+}
+
+/// The kinds of requests and of bundles are one vocabulary.
+const fn kind_of(kind: BundleKind) -> Kind {
+    match kind {
+        BundleKind::Evidence => Kind::Evidence,
+        BundleKind::Soc2 => Kind::Soc2,
+        BundleKind::ExecutiveDebrief => Kind::ExecutiveDebrief,
+        BundleKind::Period => Kind::Period,
+    }
+}

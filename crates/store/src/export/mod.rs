@@ -1,0 +1,114 @@
+//! Exports: bundles of evidence, gathered from a ledger at one signed size (docs/format/bundle.md).
+
+mod gather;
+mod period;
+mod pinned;
+mod records;
+mod request;
+mod select;
+mod store;
+
+use std::sync::Arc;
+
+pub use pinned::PinnedBundles;
+pub use request::{ExportOf, ExportRequest};
+pub use store::{ExportBundleStore, IncidentSnapshot, RunSnapshot, RunSummarySnapshot, StepSnapshot};
+use tracekeep_core::hash::{Hash, sha256};
+use tracekeep_core::model::{Op, RecordExport};
+use tracekeep_evidence::bundle::{self, BuildError};
+
+use crate::{Batch, Code, Error, LedgerStore, Result, Signer};
+
+/// Whose a ledger is unless told.
+pub const TENANT: &str = "default";
+
+/// A bundle, and what it is of.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The zip.
+    pub bundle: Vec<u8>,
+    /// Entries of the log that it is a function of.
+    pub size: u64,
+    /// SHA-256 of the zip.
+    pub sha256: Hash,
+    /// The log index of the entry that says that it was handed out: at or above `size`.
+    pub log_index: u64,
+}
+
+/// What is told while a bundle is made: what is being done, and how much of it.
+pub type Progress<'a> = dyn Fn(&str, u64) + 'a;
+
+/// Makes bundles, in the process that signs.
+#[derive(Clone, Debug)]
+pub struct Exporter {
+    ledger: Arc<dyn LedgerStore>,
+    signer: Arc<Signer>,
+    tenant_id: String,
+}
+
+impl Exporter {
+    /// Exports from `ledger`, signed by `signer`; the tenant is `default`.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn LedgerStore>, signer: Arc<Signer>) -> Self {
+        Self { ledger, signer, tenant_id: TENANT.to_owned() }
+    }
+
+    /// The same of a named tenant.
+    #[must_use]
+    pub fn of_tenant(self, tenant_id: impl Into<String>) -> Self {
+        Self { tenant_id: tenant_id.into(), ..self }
+    }
+
+    /// Makes a bundle, and states in the log that it was handed out: who, what, when. The same of the same size by the same
+    /// name is the same, byte for byte, unless something was erased since.
+    ///
+    /// # Errors
+    /// `incident_not_found`, `run_not_found`, `run_erased`, `step_not_found`, `trace_not_found`, `entry_not_found` for a size
+    /// that the log never had; `invalid_parameter` for a request that contradicts itself; `bundle_incomplete`, with what is
+    /// missing, unless it is forced; `too_large`; why nothing is signed; failures of the storage.
+    pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
+        request.check(of)?;
+        let signed = match request.at {
+            Some(size) => self.signer.checkpoint_at(size)?,
+            None => self.signer.checkpoint()?,
+        };
+        let size = signed.checkpoint.size;
+        let contents = gather::contents(&*self.ledger, of, request, &self.tenant_id, signed, progress)?;
+        progress("signing", contents.records.len() as u64);
+        let bundle = self.signer.with_key(|key| bundle::build(&contents, key))?.map_err(refused)?;
+        let sha256 = sha256(&[&bundle]);
+        let (incident_id, run_id, period) = match of {
+            ExportOf::Incident(id) => (Some(id.clone()), None, None),
+            ExportOf::Run(id) => (None, Some(id.clone()), None),
+            ExportOf::Period(period) => (None, None, Some(*period)),
+        };
+        let op = RecordExport {
+            export_id: None,
+            incident_id,
+            run_id,
+            period,
+            kind: request.kind,
+            size,
+            by: request.by.clone().unwrap_or_default(),
+            bundle_sha256: Some(sha256),
+        };
+        let answer = self.ledger.commit_blocking(vec![Batch::one(Op::RecordExport(op))]).pop();
+        let unanswered = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
+        let receipt = answer.unwrap_or_else(unanswered).map_err(|error| error.strip("/ops/0"))?;
+        let log_index = receipt.ops.first().map_or(size, |op| op.log_index);
+        Ok(Exported { bundle, size, sha256, log_index })
+    }
+}
+
+fn refused(error: BuildError) -> Error {
+    match error {
+        BuildError::Incomplete(missing) => {
+            Error::new(Code::BundleIncomplete, format!("what its kind requires is missing: {}", missing.join(", ")))
+        }
+        BuildError::TooLarge => {
+            let detail = "the bundle would have more than 1 GiB: export a part of it";
+            tracekeep_core::Invalid::new(tracekeep_core::InvalidCode::TooLarge, "", detail).into()
+        }
+        other => Error::new(Code::Corrupt, other.to_string()),
+    }
+}

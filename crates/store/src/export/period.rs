@@ -1,0 +1,60 @@
+//! All runs whose start was recorded in a period, with the leaves that show that none was left out.
+
+use crate::{LedgerStore, Result, block_on};
+use tracekeep_core::Timestamp;
+use tracekeep_core::id::RunId;
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
+use tracekeep_core::model::{Kind, Period};
+use tracekeep_evidence::bundle::Record;
+
+use super::Progress;
+use super::gather::{Gathered, recorded_at};
+use super::records::{of_run, record, too_many};
+
+/// Gathers the runs of a period, and every leaf from the entry before it to the one after it: `recorded_at` never decreases
+/// along the log, so nothing of the period is outside of them.
+///
+/// # Errors
+/// `too_large` where it has more entries than one bundle shows; failures of the storage.
+pub(super) fn gather(
+    ledger: &dyn LedgerStore,
+    period: &Period,
+    size: u64,
+    progress: &Progress<'_>,
+) -> Result<Gathered> {
+    let mut found = Gathered::default();
+    let (first, end) = (first_at(ledger, period.from, size)?, first_at(ledger, period.to, size)?);
+    let (mut next, last) = (first.saturating_sub(1), end.saturating_add(1).min(size));
+    while next < last {
+        let limit = u32::try_from(last - next).unwrap_or(PAGE_ITEMS_MAX).min(PAGE_ITEMS_MAX);
+        let entries = block_on(ledger.entries(next, limit))?;
+        let Some(read) = entries.last().map(|entry| entry.log_index + 1) else { break };
+        for entry in entries.iter().filter(|entry| entry.log_index < last) {
+            let leaf = record(ledger, entry)?;
+            let is_inside = (first..end).contains(&leaf.log_index);
+            if is_inside && leaf.kind == Kind::RunStarted.as_str() && leaf.left.is_some() {
+                of_run(ledger, &RunId::new(&leaf.run)?, size, |_| ())?.into_iter().for_each(|own| found.add(own));
+            } else if is_inside && leaf.kind == Kind::RunStarted.as_str() {
+                // Of an erased run its own leaf is left.
+                found.add(leaf.clone());
+            }
+            found.leaves.push(Record { left: None, ..leaf });
+        }
+        if found.records.len() + found.leaves.len() > PROVED_MAX as usize {
+            return Err(too_many());
+        }
+        progress("reading", found.leaves.len() as u64);
+        next = read;
+    }
+    Ok(found)
+}
+
+/// The first entry below a size that was recorded at a time or later; the size where there is none.
+fn first_at(ledger: &dyn LedgerStore, time: Timestamp, size: u64) -> Result<u64> {
+    let (mut from, mut to) = (0, size);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if recorded_at(ledger, middle)? < time { from = middle + 1 } else { to = middle }
+    }
+    Ok(from)
+}

@@ -1,0 +1,100 @@
+//! What may be asked of an export.
+
+use crate::{Code, Error, Result};
+use tracekeep_core::id::{IncidentId, RunId};
+use tracekeep_core::json::Json;
+use tracekeep_core::limits::NAME_BYTES_MAX;
+use tracekeep_core::model::{BundleKind, JsonObject, Period};
+use tracekeep_core::wire::{object, to_json};
+
+/// What is exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportOf {
+    /// An incident, with its run.
+    Incident(IncidentId),
+    /// A run.
+    Run(RunId),
+    /// All runs whose start was recorded in a period, with the proof that none was left out.
+    Period(Period),
+}
+
+object! {
+    /// How it is exported.
+    pub struct ExportRequest {
+        /// What the bundle is for.
+        default kind: BundleKind = BundleKind::Evidence,
+        /// Who asks: 1 to 256 bytes. The server's answer depends on it.
+        optional by: String,
+        /// Entries of the log to export; the head's unless told.
+        optional at: u64,
+        /// The size of an earlier checkpoint: the bundle proves that the log extends it.
+        optional since: u64,
+        /// Steps that are shown; of the others it is proven that they were there. At most 1,000.
+        optional only_steps: Vec<u32>,
+        /// Members that are withheld: `step/INDEX/MEMBER` or `trace/ID/MEMBER`. At most 1,000.
+        optional redact: Vec<String>,
+        /// Whether the runs with the same correlation id are exported, too.
+        default related: bool = false,
+        /// Whether it is exported although something that its kind requires is missing: the bundle says so.
+        default force: bool = false,
+        /// Of soc2: the period that the auditor looks at. Of kind period: what is exported.
+        optional period: Period,
+    }
+}
+
+/// Steps and members that one request names.
+const NAMED_MAX: usize = 1_000;
+
+impl Default for ExportRequest {
+    fn default() -> Self {
+        Self {
+            kind: BundleKind::Evidence,
+            by: None,
+            at: None,
+            since: None,
+            only_steps: None,
+            redact: None,
+            related: false,
+            force: false,
+            period: None,
+        }
+    }
+}
+
+impl ExportRequest {
+    pub(super) fn check(&self, of: &ExportOf) -> Result<()> {
+        let refuse = |path: &str, detail: &str| Err(Error::new(Code::InvalidParameter, detail).at(path));
+        match self.by.as_deref() {
+            None | Some("") => return refuse("by", "is required: who asks"),
+            Some(by) if by.len() > NAME_BYTES_MAX as usize => return refuse("by", "has at most 256 bytes"),
+            Some(_) => {}
+        }
+        if matches!(of, ExportOf::Period(_)) != (self.kind == BundleKind::Period) {
+            return refuse("kind", "is period where a period is exported, and only there");
+        }
+        if self.period.is_some_and(|period| period.from >= period.to) {
+            return refuse("period", "ends after it begins");
+        }
+        if self.only_steps.as_ref().is_some_and(|steps| steps.len() > NAMED_MAX) {
+            return refuse("only_steps", "are at most 1,000");
+        }
+        if self.redact.as_ref().is_some_and(|members| members.len() > NAMED_MAX) {
+            return refuse("redact", "names at most 1,000 members");
+        }
+        if matches!(of, ExportOf::Period(_)) && (self.only_steps.is_some() || self.redact.is_some() || self.related) {
+            return refuse("kind", "a period is exported whole");
+        }
+        Ok(())
+    }
+
+    /// What the bundle states of the request: what makes it another bundle, but for the size and the name, which stand in it
+    /// by themselves.
+    pub(super) fn stated(&self) -> JsonObject {
+        let stated = to_json(&Self { by: None, at: None, period: None, ..self.clone() });
+        let value = stated.value();
+        let members = value.as_object().into_iter().flat_map(|object| object.iter());
+        let members = members.filter(|(name, _)| !matches!(*name, "kind" | "force"));
+        let kept = Json::object(members.map(|(name, value)| (name.to_owned(), value.to_json())));
+        kept.ok().and_then(|kept| JsonObject::new(kept).ok()).unwrap_or_default()
+    }
+}

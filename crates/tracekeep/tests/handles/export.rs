@@ -1,0 +1,198 @@
+//! Exports: gathered from a ledger, and verified by nothing but the key.
+
+use tracekeep::{
+    BundleKind, Cost, ExportBundleStore, ExportOf, ExportRequest, Exported, FinalStatus, IncidentId, Json,
+    OpenIncident, PageRequest, Period, RecordStep, RunId, Severity, StartRun, Timestamp, TraceType, Tracekeep,
+};
+use tracekeep_evidence::NoteKey;
+use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
+
+fn run_id(text: &str) -> RunId {
+    RunId::new(text).unwrap()
+}
+
+fn recorded(tracekeep: &Tracekeep, run: &str) {
+    let id = run_id(run);
+    let correlation_id = Some("c-1".parse().unwrap());
+    let goal = Some("book a flight".to_owned());
+    let start = StartRun { run_id: Some(id.clone()), correlation_id, goal, ..StartRun::default() };
+    tracekeep.runs().start_run(start).unwrap();
+    for index in 0..4 {
+        let params = Json::parse(&format!(r#"{{"secret":{index}}}"#)).unwrap();
+        let cost_cents: Cost = "0.25".parse().unwrap();
+        let step = RecordStep { cost_cents, ..RecordStep::new(id.clone(), index, "search", params) };
+        tracekeep.runs().record_step(step).unwrap();
+    }
+    let arguments = Json::parse(r#"{"card":"none"}"#).unwrap();
+    let call = TraceType::ToolCall { tool_name: "pay".into(), arguments, result: None, duration_ms: None };
+    tracekeep.traces().record(&id, call).unwrap();
+    tracekeep.runs().complete_run(&id, FinalStatus::Failed).unwrap();
+}
+
+fn story() -> (Tracekeep, IncidentId) {
+    let tracekeep = Tracekeep::open_in_memory();
+    recorded(&tracekeep, "r-1");
+    recorded(&tracekeep, "r-2");
+    let said = OpenIncident {
+        incident_id: Some("inc-1".parse().unwrap()),
+        policy_id: Some("spend".into()),
+        violation_type: Some("cost_limit".into()),
+        violation_step_index: Some(3),
+        ..OpenIncident::of(run_id("r-1"), Severity::High)
+    };
+    let id = tracekeep.incidents().open(said).unwrap();
+    (tracekeep, id)
+}
+
+fn by(kind: BundleKind) -> ExportRequest {
+    ExportRequest { kind, by: Some("anna".into()), ..ExportRequest::default() }
+}
+
+fn export(tracekeep: &Tracekeep, of: &ExportOf, request: &ExportRequest) -> Exported {
+    tracekeep.exporter().export(of, request, &|_, _| ()).unwrap()
+}
+
+#[track_caller]
+fn verified(tracekeep: &Tracekeep, bundle: &[u8]) -> Report {
+    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
+    let report = verify(bundle, &[key], &Options::default());
+    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
+    report
+}
+
+fn always() -> Period {
+    Period { from: Timestamp::from_nanos(0), to: Timestamp::MAX }
+}
+
+#[test]
+fn a_bundle_of_each_kind_verifies_with_the_key_alone() {
+    let (tracekeep, id) = story();
+    for kind in [BundleKind::Evidence, BundleKind::Soc2, BundleKind::ExecutiveDebrief] {
+        let request = ExportRequest { period: Some(always()), ..by(kind) };
+        let made = export(&tracekeep, &ExportOf::Incident(id.clone()), &request);
+        let claims = verified(&tracekeep, &made.bundle).claims.unwrap();
+        assert_eq!(claims.incident.unwrap().incident_id, "inc-1");
+        assert_eq!((claims.runs.len(), claims.counts.steps, claims.exported_by.as_str()), (1, 4, "anna"));
+    }
+    let made = export(&tracekeep, &ExportOf::Run(run_id("r-2")), &by(BundleKind::Evidence));
+    assert_eq!(verified(&tracekeep, &made.bundle).claims.unwrap().incident, None);
+}
+
+#[test]
+fn the_same_size_and_name_give_the_same_bytes_and_each_export_is_an_entry_above_it() {
+    let (tracekeep, id) = story();
+    let of = ExportOf::Incident(id);
+    let first = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    assert!(first.log_index >= first.size, "the export's own entry comes after");
+    tracekeep.runs().start_run(StartRun::default()).unwrap();
+    let again = ExportRequest { at: Some(first.size), ..by(BundleKind::Evidence) };
+    assert!(export(&tracekeep, &of, &again).bundle == first.bundle);
+    let other = ExportRequest { by: Some("bert".into()), ..again };
+    assert!(export(&tracekeep, &of, &other).bundle != first.bundle);
+    let later = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    assert!(later.size > first.size && later.bundle != first.bundle);
+    let since = ExportRequest { since: Some(first.size), ..by(BundleKind::Evidence) };
+    verified(&tracekeep, &export(&tracekeep, &of, &since).bundle);
+}
+
+#[test]
+fn what_is_withheld_is_proven_to_have_been_there_and_is_nowhere_in_the_bundle() {
+    let (tracekeep, id) = story();
+    let request = ExportRequest { only_steps: Some(vec![3]), ..by(BundleKind::Evidence) };
+    let made = export(&tracekeep, &ExportOf::Incident(id.clone()), &request);
+    let has = |bundle: &[u8], text: &str| bundle.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has(&made.bundle, r#"{"secret":3}"#) && !has(&made.bundle, r#"{"secret":2}"#));
+    assert!(verified(&tracekeep, &made.bundle).claims.unwrap().counts.withheld > 0);
+    let traces = tracekeep.traces().list(&run_id("r-1"), &tracekeep::TraceQuery::default()).unwrap();
+    let trace = format!("trace/{}/trace_type/arguments", traces.items[0].id);
+    let redact = Some(vec!["step/3/params".to_owned(), trace]);
+    let made =
+        export(&tracekeep, &ExportOf::Incident(id.clone()), &ExportRequest { redact, ..by(BundleKind::Evidence) });
+    assert!(!has(&made.bundle, r#"{"secret":3}"#) && !has(&made.bundle, r#"{"card":"none"}"#));
+    assert_eq!(verified(&tracekeep, &made.bundle).claims.unwrap().withheld.len(), 2);
+    let refused = |redact: &str| {
+        let request = ExportRequest { redact: Some(vec![redact.to_owned()]), ..by(BundleKind::Evidence) };
+        let of = ExportOf::Incident(id.clone());
+        tracekeep.exporter().export(&of, &request, &|_, _| ()).expect_err("refused").code().to_owned()
+    };
+    assert_eq!(refused("step/9/params"), "step_not_found");
+    assert_eq!(refused("trace/nobody/tags"), "trace_not_found");
+    assert_eq!(refused("step/3/index"), "invalid_member");
+    assert_eq!(refused("step/3/nothing"), "invalid_member");
+    assert_eq!(refused("run/goal"), "invalid_parameter");
+}
+
+#[test]
+fn what_is_incomplete_is_refused_unless_forced_and_then_says_so() {
+    let (tracekeep, id) = story();
+    let of = ExportOf::Incident(id);
+    let before = tracekeep::LedgerStore::head(&**tracekeep.ledger());
+    let before = tracekeep_store::block_on(before).unwrap().tree_size;
+    let error = tracekeep.exporter().export(&of, &by(BundleKind::Soc2), &|_, _| ()).expect_err("no period");
+    assert_eq!(error.code(), "bundle_incomplete");
+    assert!(error.detail().contains("period"), "{error}");
+    // The key was declared; no export was stated.
+    let after = tracekeep_store::block_on(tracekeep::LedgerStore::head(&**tracekeep.ledger())).unwrap().tree_size;
+    assert_eq!(after, before + 1);
+    let forced = ExportRequest { force: true, ..by(BundleKind::Soc2) };
+    let completeness = verified(&tracekeep, &export(&tracekeep, &of, &forced).bundle).claims.unwrap().completeness;
+    assert!(completeness.forced && completeness.missing == ["period"], "{completeness:?}");
+    let error =
+        tracekeep.exporter().export(&ExportOf::Run(run_id("r-2")), &by(BundleKind::ExecutiveDebrief), &|_, _| ());
+    assert_eq!(error.expect_err("no incident").code(), "bundle_incomplete");
+}
+
+#[test]
+fn a_period_holds_every_run_that_started_in_it() {
+    let (tracekeep, _) = story();
+    let period = always();
+    let made = export(&tracekeep, &ExportOf::Period(period), &by(BundleKind::Period));
+    let claims = verified(&tracekeep, &made.bundle).claims.unwrap();
+    assert_eq!(claims.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
+    let nothing = Period { from: Timestamp::from_nanos(0), to: Timestamp::from_nanos(1) };
+    let made = export(&tracekeep, &ExportOf::Period(nothing), &by(BundleKind::Period));
+    assert!(verified(&tracekeep, &made.bundle).claims.unwrap().runs.is_empty());
+}
+
+#[test]
+fn related_runs_come_along_when_asked_for() {
+    let (tracekeep, id) = story();
+    let related = ExportRequest { related: true, ..by(BundleKind::Evidence) };
+    let made = export(&tracekeep, &ExportOf::Incident(id), &related);
+    assert_eq!(verified(&tracekeep, &made.bundle).claims.unwrap().runs.len(), 2);
+}
+
+#[test]
+fn what_is_written_between_two_reads_is_not_seen() {
+    let (tracekeep, id) = story();
+    let bundles = tracekeep.export_bundles().unwrap();
+    let run = bundles.get_run(&run_id("r-1")).unwrap().unwrap();
+    assert_eq!((run.tenant_id.as_str(), run.goal.as_deref()), ("default", Some("book a flight")));
+    assert_eq!(run.total_cost_cents.unwrap().to_string(), "1");
+    let open = StartRun { run_id: Some(run_id("r-3")), ..StartRun::default() };
+    tracekeep.runs().start_run(open).unwrap();
+    let pinned = tracekeep.export_bundles().unwrap();
+    let step = RecordStep::new(run_id("r-3"), 0, "late", Json::parse("{}").unwrap());
+    tracekeep.runs().record_step(step).unwrap();
+    tracekeep.runs().complete_run(&run_id("r-3"), FinalStatus::Completed).unwrap();
+    let late = OpenIncident { policy_id: Some("p".into()), ..OpenIncident::of(run_id("r-3"), Severity::Low) };
+    let late = tracekeep.incidents().open(late).unwrap();
+    assert_eq!(bundles.get_run(&run_id("r-3")).unwrap(), None);
+    let seen = pinned.get_run(&run_id("r-3")).unwrap().unwrap();
+    assert_eq!((seen.completed_at, seen.total_cost_cents.unwrap().to_string().as_str()), (None, "0"));
+    assert_eq!(pinned.get_incident(&late).unwrap(), None);
+    assert!(pinned.get_steps(&run_id("r-3"), &PageRequest::default()).unwrap().items.is_empty());
+    let summary = pinned.get_run_summary(&run_id("r-3")).unwrap().unwrap();
+    assert_eq!((summary.violation_step_index, summary.violation_timestamp), (None, None));
+    let known = pinned.get_incident(&id).unwrap().unwrap();
+    assert_eq!((known.severity, known.source_run_id), (Some(Severity::High), Some(run_id("r-1"))));
+    let summary = pinned.get_run_summary(&run_id("r-1")).unwrap().unwrap();
+    assert_eq!((summary.trace_id.as_str(), summary.violation_step_index), ("r-1", Some(3)));
+    let steps = pinned.get_steps(&run_id("r-1"), &PageRequest::default()).unwrap().items;
+    assert_eq!((steps.len(), steps[3].step_type.as_str(), steps[3].step_index), (4, "search", 3));
+    // The run's own late steps are seen by whoever looks later.
+    assert_eq!(
+        tracekeep.export_bundles().unwrap().get_run(&run_id("r-3")).unwrap().unwrap().completed_at.is_some(),
+        true
+    );
+}
