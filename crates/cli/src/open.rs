@@ -78,7 +78,12 @@ pub(crate) fn exporting(config: &Config) -> Result<Exporting, Failure> {
         return Err(Failure::Usage("a ledger in memory has nothing to export; name a file or a server".to_owned()));
     }
     let path = &config.ledger;
-    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+    let options = Options {
+        create: false,
+        redact: config.redact.clone(),
+        effect_gate: config.effect_gate(),
+        ..Options::default()
+    };
     match SqliteLedger::open(path, options) {
         Ok(ledger) => {
             let keys = Arc::new(KeyFolder::beside(ledger.path()));
