@@ -47,6 +47,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "runs.js" MODULE,
     "tree.js" MODULE,
     "steps.js" MODULE,
+    "audit.js" MODULE,
     "run.js" MODULE,
     "live.js" MODULE,
     "page.js" MODULE,

@@ -1,6 +1,7 @@
 // One run: what is known of it, its traces and its steps.
 
 import { get, runPath } from "./api.js";
+import { auditSection } from "./audit.js";
 import { el, full, lazy, line, nodes, plain, present } from "./elements.js";
 import { fact, facts, hash, isEmpty, jsonFact } from "./facts.js";
 import { cents, duration, when } from "./figures.js";
@@ -13,6 +14,7 @@ import { stepsListing } from "./steps.js";
 import { treeListing } from "./tree.js";
 
 const TREE_KINDS = ["trace", "trace_ended"];
+const AUDIT_KINDS = ["expectation", "ack", "status", "verdict", "audit_cleared"];
 const RUN_KINDS = ["run_started", "run_described", "sealed", "key"];
 
 function runFacts(run, open) {
@@ -53,6 +55,7 @@ export function runView(id, query, signal) {
   const jump = el("button", { type: "button", hidden: true, click: () => stepSection.scrollIntoView() }, "to the steps");
   const steps = stepsListing(id, signal, (count) => { stepSection.hidden = jump.hidden = count === 0; });
   stepSection.append(el("h2", {}, "Steps"), steps.box, el("p", {}, steps.button));
+  const audit = auditSection(id, signal);
   const whole = root && el("p", {}, "Only what hangs below ", el("code", {}, line(root)), ". ", el("a", { href: runLink(id) }, "Show the whole tree"));
   let run;
   let shown;
@@ -72,15 +75,16 @@ export function runView(id, query, signal) {
   return {
     name: "run",
     title: () => `${run ? `${runState(run)} · ` : ""}${plain(id)}`,
-    element: el("div", { data: { run: id } }, head, el("section", {}, el("h2", {}, "Traces ", jump), whole, tree.box, el("p", {}, tree.button)), stepSection),
+    element: el("div", { data: { run: id } }, head, el("section", {}, el("h2", {}, "Traces ", jump), whole, tree.box, el("p", {}, tree.button)), stepSection, audit.element),
     async refresh(events) {
       const kinds = events.filter(([of]) => of === id || of === undefined).map(([, kind]) => kind);
       if (kinds.length === 0) return;
       const count = (known) => kinds.filter((kind) => known.includes(kind)).length;
-      const others = kinds.length - count([...RUN_KINDS, ...TREE_KINDS, "step"]);
+      const others = kinds.length - count([...RUN_KINDS, ...TREE_KINDS, ...AUDIT_KINDS, "step"]);
       await readHead();
       if (others || count(TREE_KINDS)) await tree.refresh(count(["trace"]));
       if (others || count(["step"])) await steps.refresh(count(["step"]));
+      if (others || count([...AUDIT_KINDS, "sealed"])) await audit.refresh();
     },
   };
 }
