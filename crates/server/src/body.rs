@@ -162,11 +162,22 @@ fn unquote(rest: &str) -> Option<String> {
 
 /// Reads the body of a route that takes one op: its members, without `op` and what the path says.
 pub(crate) fn one_op(name: &str, bytes: &[u8], path: &[(&'static str, String)]) -> Result<Op, Problem> {
+    one_op_but(name, bytes, path, |_| Ok(()))
+}
+
+/// The same, `take` having taken out what is no member of the op.
+pub(crate) fn one_op_but(
+    name: &str,
+    bytes: &[u8],
+    path: &[(&'static str, String)],
+    take: impl FnOnce(&mut Object<'_>) -> Result<(), Invalid>,
+) -> Result<Op, Problem> {
     let value = json::parse(bytes).map_err(Invalid::from)?;
-    let Value::Object(object) = value else {
+    let Value::Object(mut object) = value else {
         let detail = format!("must be an object, is {}", value.type_name());
         return Err(Invalid::new(InvalidCode::InvalidMember, "", detail).into());
     };
+    take(&mut object)?;
     let mut members = object.into_members();
     for (name, _) in &members {
         if name == "op" || name == "source" || path.iter().any(|(said, _)| said == name) {

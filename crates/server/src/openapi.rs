@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use tracekeep_core::limits::BATCH_OPS_MAX;
-use tracekeep_core::model::{Expect, Op};
-use tracekeep_core::wire::{Member, Shape};
+use tracekeep_core::model::{Expect, Op, StartRun};
+use tracekeep_core::wire::{Field, Member, Shape};
 
 use crate::routes::{Form, Gives, Param, Route, Takes, table};
 
@@ -91,6 +91,14 @@ fn request_body(route: &Route, schemas: &mut Schemas) -> Option<Value> {
                  "properties": {"contract": {"type": "string",
                      "description": "a contract of the server's configuration, or standard"}}},
             ]}}})
+        }
+        Takes::Start => {
+            let Shape::Object(name, mut members) = Shape::of::<StartRun>() else { return None };
+            // The door says where a run comes from.
+            members.retain(|member| member.name != "source");
+            let doc = "a contract that is declared with the run, in one batch: of the configuration, or standard";
+            members.push(Member::new("contract", doc, false, <String as Field>::shape()));
+            json!({"application/json": {"schema": schemas.named(name, &members)}})
         }
         Takes::Op(shape, said) => {
             let Shape::Object(name, members) = shape() else { return None };

@@ -84,6 +84,32 @@ pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
+/// What a contract of the configuration, or a usual one, expects of a run.
+fn declared(name: &str, run_id: &RunId, app: &crate::App) -> Result<impl Iterator<Item = Op>, Problem> {
+    let known = app.audit().contracts.get(name);
+    let terms = known.cloned().or_else(|| standard_contract(name));
+    let unknown = || Problem::new(ServerCode::ContractNotFound, "no contract of that name is configured");
+    Ok(terms.ok_or_else(unknown)?.expectations(run_id).into_iter().map(Op::Expect))
+}
+
+/// Reads the start of a run, and declares the contract that it names.
+pub(super) fn start(bytes: &[u8], app: &crate::App) -> Result<Vec<Op>, Problem> {
+    let mut contract = None;
+    let op = body::one_op_but("start_run", bytes, &[], |members| {
+        contract = take_optional::<String>(members, "contract", &Path::ROOT)?;
+        Ok(())
+    })?;
+    let Some(name) = contract else { return Ok(vec![op]) };
+    if !app.audit().is_on {
+        return Err(Problem::new(ServerCode::AuditOff, "the audit is switched off here: TRACEKEEP_AUDIT=off"));
+    }
+    let Some(run_id) = op.run_id().cloned() else {
+        let detail = "is required where a contract is declared, so that sending it again starts no other run";
+        return Err(Invalid::new(InvalidCode::MissingMember, "/run_id", detail).into());
+    };
+    Ok(std::iter::once(op).chain(declared(&name, &run_id, app)?).collect())
+}
+
 /// Reads {"expectations": […]} or {"contract": NAME}.
 fn expectations(bytes: &[u8], run_id: &RunId, app: &crate::App) -> Result<Vec<Op>, Problem> {
     let refuse = |path: &str, code, detail: &str| Problem::from(Invalid::new(code, path, detail));
@@ -94,12 +120,7 @@ fn expectations(bytes: &[u8], run_id: &RunId, app: &crate::App) -> Result<Vec<Op
     let listed = object.take("expectations");
     refuse_rest(&object, &Path::ROOT)?;
     match (contract, listed) {
-        (Some(name), None) => {
-            let known = app.audit().contracts.get(&name);
-            let terms = known.cloned().or_else(|| standard_contract(&name));
-            let unknown = || Problem::new(ServerCode::ContractNotFound, "no contract of that name is configured");
-            Ok(terms.ok_or_else(unknown)?.expectations(run_id).into_iter().map(Op::Expect).collect())
-        }
+        (Some(name), None) => Ok(declared(&name, run_id, app)?.collect()),
         (None, Some(Value::Array(items))) => {
             if items.is_empty() || items.len() > BATCH_OPS_MAX as usize {
                 return Err(refuse("/expectations", InvalidCode::TooMany, "are 1 to 1,000"));

@@ -109,6 +109,8 @@ pub(crate) enum Takes {
     Batch,
     /// Members of its own: no batch, so it honours no idempotency key.
     Form(fn() -> Shape),
+    /// The start of a run, and the name of a contract that is declared with it.
+    Start,
     /// What is expected of a run: a list, or the name of a contract.
     Expectations,
     /// A write without members.
@@ -185,7 +187,7 @@ const FROM: Param = time("from", "occurred at this time or later");
 const TO: Param = time("to", "occurred before this time");
 
 use Gives::{Object, Other};
-use Takes::{Batch, Empty, Expectations, Form as Members, Nothing, Op, Otlp};
+use Takes::{Batch, Empty, Expectations, Form as Members, Nothing, Op, Otlp, Start};
 use tracekeep_audit as audits;
 use tracekeep_core::compare;
 use tracekeep_core::matches;
@@ -200,7 +202,7 @@ routes! {
     POST "/api/v1/batches" "Record a batch of 1 to 1,000 ops, all or nothing"
         [], Batch, Object(Shape::of::<Receipt>) => writes::batch;
     POST "/api/v1/runs" "Start a run"
-        [], Op(Shape::of::<model::StartRun>, &["source"]), Gives::OpReceipt => writes::start_run;
+        [], Start, Gives::OpReceipt => writes::start_run;
     GET "/api/v1/runs" "Search runs, newest (or greatest) first"
         [RUN_STATUS, AGENT, CORRELATION, PARENT_RUN, RUN_TAG, STARTED_FROM, STARTED_TO, PLAN_HASH, SEED, ROOT_HASH,
          BEHAVIOUR_HASH, GOAL_TEXT, COST_MIN, COST_MAX, DURATION_MIN, DURATION_MAX, RUN_SORT, LIMIT, CURSOR, ORDER],

@@ -21,7 +21,10 @@ pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn start_run(call: Call) -> Result<Response, Problem> {
-    one("start_run", call, &[]).await
+    let (app, contracts) = (call.app.clone(), call.app.clone());
+    let mut write = body::write(&app, call.request).await?;
+    let ops = write.read(move |bytes| super::audit::start(bytes, &contracts)).await?;
+    answer_to_one(&app, Batch { ops, key: write.key }, write.admitted).await
 }
 
 pub(crate) async fn record_step(call: Call) -> Result<Response, Problem> {

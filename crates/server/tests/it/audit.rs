@@ -85,6 +85,22 @@ fn a_contract_is_declared_by_its_name() {
 }
 
 #[test]
+fn a_contract_is_declared_with_the_start_of_a_run_in_one_batch() {
+    let server = started(payments());
+    let start = |body: &str| server.post("/api/v1/runs", body);
+    start(r#"{"run_id":"c","contract":"other"}"#).refused(404, "contract_not_found", None);
+    assert_eq!(server.get("/api/v1/runs/c").status, 404, "all or nothing");
+    start(r#"{"contract":"payments"}"#).refused(400, "missing_member", Some("/run_id"));
+    start(r#"{"run_id":"c","contract":7}"#).refused(400, "invalid_member", Some("/contract"));
+    let begun = start(r#"{"run_id":"c","contract":"payments"}"#);
+    assert!(begun.status == 201 && begun.text().contains(r#""run_id":"c""#), "{}", begun.text());
+    assert!(server.get("/api/v1/runs/c/audit").text().contains(r#""expectations":2"#));
+    assert_eq!(start(r#"{"run_id":"c","contract":"payments"}"#).status, 200);
+    let off = started(AuditOptions { is_on: false, ..AuditOptions::default() });
+    off.post("/api/v1/runs", r#"{"run_id":"c","contract":"standard"}"#).refused(503, "audit_off", None);
+}
+
+#[test]
 fn what_declares_nothing_is_refused_with_its_place() {
     let server = started(payments());
     let post = |body: &str| server.post(&on("expectations"), body);
