@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
 mod audits;
+mod bundle;
 mod compare;
 mod cost;
 mod data;
@@ -52,7 +53,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 12] = [
+const FIGURES: [(&str, Figure); 13] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -65,6 +66,7 @@ const FIGURES: [(&str, Figure); 12] = [
     ("gc", gc::gc),
     ("cost", cost::cost),
     ("audits", audits::audits),
+    ("bundle", bundle::bundle),
 ];
 
 fn main() -> ExitCode {
