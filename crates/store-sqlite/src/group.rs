@@ -23,7 +23,7 @@ use crate::writer::Writer;
 /// Ops of a group: beyond it callers wait long for little.
 const GROUP_OPS: u64 = 4_000;
 /// How often whoever gives way looks whether nobody commits any more, and how long it waits between.
-const GIVE_WAY_LOOKS: u32 = 20;
+const GIVE_WAY_LOOKS: u32 = 10;
 const GIVE_WAY_PAUSE: Duration = Duration::from_micros(500);
 /// How long the writer's thread leaves what can wait, while nobody commits.
 const RESTLESS_PAUSE: Duration = Duration::from_secs(1);
@@ -208,7 +208,7 @@ impl Group {
         }
         let mut restless = false;
         if let Some(writer) = writer.as_mut() {
-            writer.maintain();
+            writer.maintain(true);
             restless = writer.is_restless();
         }
         drop(writer);
@@ -218,7 +218,7 @@ impl Group {
     /// What can wait, while nobody commits; whether something is left of it.
     fn maintain(&self) -> bool {
         let maintained = self.with_writer(|writer| {
-            writer.maintain();
+            writer.maintain(false);
             Ok(writer.is_restless())
         });
         maintained.unwrap_or(false)

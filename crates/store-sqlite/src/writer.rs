@@ -174,7 +174,7 @@ impl Writer {
         match caught_up {
             Ok(part) => match run(&self.conn, "COMMIT", []) {
                 Ok(_) => {
-                    self.maintain();
+                    self.maintain(true);
                     Ok(part)
                 }
                 Err(error) => Err(self.unknown(error)),
@@ -376,11 +376,15 @@ impl Writer {
         self.wal_tells.get_or_insert((self.wal_rests, EMPTY_AGAIN));
     }
 
-    /// What can wait until the callers have their answers: keeps the WAL short.
+    /// What can wait until the callers have their answers: keeps the WAL short. `waits` tells that others may be waiting to
+    /// commit.
     ///
     /// A failure is none of theirs: what was answered stands in the WAL, and the next time tries again.
-    pub(crate) fn maintain(&mut self) {
-        if self.freed && !self.stale {
+    pub(crate) fn maintain(&mut self, waits: bool) {
+        // Fewer pages than a transaction gives back are not worth its sync while others wait: whoever rests, and the end of
+        // a gc, give back those.
+        let is_worth_it = || !waits || self.free_pages().is_ok_and(|pages| pages >= u64::from(FREE_PAGES));
+        if self.freed && !self.stale && is_worth_it() {
             // It is tried again after the next group.
             drop(self.give_back());
         }
@@ -442,14 +446,13 @@ impl Writer {
         if self.stale {
             self.reload()?;
         }
-        let free = |conn: &Connection| value::<u64>(conn, "PRAGMA freelist_count", []);
-        if free(&self.conn)? > 0 {
+        if self.free_pages()? > 0 {
             let sql = format!("PRAGMA incremental_vacuum({FREE_PAGES})");
             if let Err(error) = many(&self.conn, &sql, [], |_| Ok(())) {
                 return Err(self.unknown(error));
             }
         }
-        let left = free(&self.conn)?;
+        let left = self.free_pages()?;
         self.freed = left > 0;
         if left == 0 {
             checkpoint(&self.conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
@@ -457,6 +460,10 @@ impl Writer {
             self.checkpoint_when_due();
         }
         Ok(left)
+    }
+
+    fn free_pages(&self) -> Result<u64> {
+        value(&self.conn, "PRAGMA freelist_count", [])
     }
 
     /// Copies the WAL to the database and closes the connection.

@@ -26,8 +26,8 @@ const DAYS: u32 = 30;
 const STRIDE: u32 = 100;
 /// Entries that one call erases before it ends with a cursor; the run that reaches it is erased whole.
 const CALL_ENTRIES: u64 = 100_000;
-/// Entries of the runs that are erased in one transaction; others wait for it.
-const GROUP_ENTRIES: u64 = 150;
+/// Entries from which on no further run is erased in the same transaction: others wait for it.
+const GROUP_ENTRIES: u64 = 50;
 
 object! {
     /// Asks for runs to be erased that ended long enough ago.
