@@ -1,5 +1,6 @@
 //! The command line.
 
+mod evidence;
 mod incidents;
 mod retention;
 
@@ -16,6 +17,7 @@ use tracekeep_store::gate::{Fingerprint, Token};
 
 use tracekeep_store::RunSort;
 
+pub(crate) use self::evidence::{Keys, Log};
 use crate::when::When;
 
 use retention::{GC_HELP, HOLD_HELP, REDACT_HELP};
@@ -133,6 +135,18 @@ pub(crate) enum Command {
     Incidents {
         #[command(subcommand)]
         command: Incidents,
+    },
+    /// Print what the log signs: checkpoints, proofs of entries, steps, traces and runs
+    #[command(after_help = evidence::LOG_HELP)]
+    Log {
+        #[command(subcommand)]
+        command: Log,
+    },
+    /// Show or replace the key that signs the log
+    #[command(after_help = evidence::KEYS_HELP)]
+    Keys {
+        #[command(subcommand)]
+        command: Keys,
     },
     /// Ask the gate whether to do something that is to happen once, and tell it how it ended
     Idem {

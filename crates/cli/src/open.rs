@@ -96,6 +96,31 @@ pub(crate) fn exporting(config: &Config) -> Result<Exporting, Failure> {
     }
 }
 
+/// Who writes to a ledger, and so signs it.
+pub(crate) enum Writing {
+    /// This process, for as long as the command takes.
+    Here(SqliteLedger),
+    /// A server.
+    There(HttpLedger),
+}
+
+/// As [`writing_what_is_there`], for what only the one who writes can do.
+pub(crate) fn signing(config: &Config) -> Result<Writing, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Writing::There(HttpLedger::connect(url)?));
+    }
+    if config.is_volatile() {
+        return Err(Failure::Usage("a ledger in memory has nothing to sign; name a file or a server".to_owned()));
+    }
+    let path = &config.ledger;
+    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+    match SqliteLedger::open(path, options) {
+        Ok(ledger) => Ok(Writing::Here(ledger)),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Writing::There(holder(path, error)?)),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
+    }
+}
+
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.
 pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure> {
     if let Some(url) = &config.server {

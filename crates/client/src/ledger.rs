@@ -14,7 +14,7 @@ use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
 use tracekeep_core::view::{
     Baseline, ConsistencyProof, DeclaredKey, Head, Held, Incident, InclusionProof, LogEntry, LogEvent, Multiproof,
-    MultiproofOf, Run, RunCount, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
+    MultiproofOf, Run, RunCount, SignedProof, Step, Trace, TraceCounts, TreeNode, UnsealedRun,
 };
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
@@ -74,6 +74,24 @@ impl HttpLedger {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.base
+    }
+
+    /// What the server signs, as text: `path` is below `/api/v1/log/`, such as `checkpoint?size=7` or `key`.
+    ///
+    /// # Errors
+    /// Why it does not; `unreachable`.
+    pub fn signed(&self, path: &str) -> Result<String> {
+        let answer = self.get(&format!("/api/v1/log/{path}"))?;
+        String::from_utf8(answer.body).map_err(|_| Error::new(Code::Unreachable, "the server answered no text"))
+    }
+
+    /// A run's seal, or its step, or its trace, with its proof and a signed checkpoint.
+    ///
+    /// # Errors
+    /// Why there is none; `unreachable`.
+    pub fn run_proof(&self, run_id: &RunId, step: Option<u32>, trace: Option<&TraceId>) -> Result<SignedProof> {
+        let query = Query::new().add("step", step).add("trace", trace.map(TraceId::as_str));
+        self.get(&query.on(&format!("/api/v1/runs/{}/proof", segment(run_id.as_str()))))?.whole()
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Answer> {

@@ -97,6 +97,8 @@ object! {
         optional withheld: Vec<String>,
         /// The log index of its first entry.
         required log_index: u64,
+        /// The log index of its latest seal.
+        optional sealed_log_index: u64,
         /// When its first entry was recorded.
         required recorded_at: Timestamp,
     }
@@ -430,6 +432,21 @@ object! {
         required indices: Vec<u64>,
         /// The size of the tree to prove them in; the head's unless told.
         optional size: u64,
+    }
+}
+
+object! {
+    /// An entry, its place in the log, and the signed checkpoint that the place is proved against: all that somebody without
+    /// the ledger needs but the public key. Of a run it is the seal, whose body states the root over the run's entries.
+    pub struct SignedProof {
+        /// The entry.
+        required entry: LogEntry,
+        /// The size of the tree that it is proved in: the checkpoint's.
+        required tree_size: u64,
+        /// Sibling hashes from leaf to root.
+        required hashes: Vec<Hash>,
+        /// The signed note (c2sp.org/tlog-checkpoint).
+        required checkpoint: String,
     }
 }
 

@@ -4,6 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tracekeep_core::hash::Hash;
 
+/// A hash as C2SP formats write it.
+#[must_use]
+pub fn of(hash: &Hash) -> String {
+    write(hash.as_bytes())
+}
+
 pub(crate) fn write(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }

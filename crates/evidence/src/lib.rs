@@ -30,6 +30,7 @@ mod note;
 mod proof;
 pub mod report;
 
+pub use base64::of as base64_of;
 pub use checkpoint::Checkpoint;
 pub use error::{Code, Error, Result};
 pub use key::{NoteKey, SigningKey};

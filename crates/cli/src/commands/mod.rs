@@ -6,6 +6,7 @@ mod bundle;
 mod demo;
 mod diff;
 mod doctor;
+mod evidence;
 mod export;
 mod idem;
 mod incidents;
@@ -61,6 +62,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Replay { command } => replay::replay(&config, command),
         Command::Export(args) => export::export(&config, *args),
         Command::Incidents { command } => incidents::incidents(&config, command),
+        Command::Log { command } => evidence::log(&config, command),
+        Command::Keys { command } => evidence::keys(&config, command),
         Command::Idem { command } => idem::idem(&config, command),
         Command::Explain { code } => explain(&code),
         Command::Doctor { listen } => doctor::doctor(&config, listen.as_deref()),

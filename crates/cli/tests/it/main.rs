@@ -4,6 +4,7 @@
 mod audit;
 mod bundle;
 mod diff;
+mod evidence;
 mod export;
 mod held;
 mod help;

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
 use tracekeep_core::view::MultiproofOf;
@@ -72,10 +73,44 @@ pub(crate) async fn keys(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let size = params.parse("size", A_SIZE)?;
+    let format = params.text("format");
     params.finish()?;
     let log_index = call.part("log_index").parse::<u64>();
     let log_index = log_index.map_err(|_| Error::new(Code::InvalidParameter, A_LOG_INDEX).at("log_index"))?;
+    match format.as_deref() {
+        None => {}
+        Some("tlog-proof") => {
+            let proof = call.app.sign(move |signer| signer.tlog_proof(log_index, size)).await?;
+            return Ok(proof.to_string().into_response());
+        }
+        Some(_) => return Err(Error::new(Code::InvalidParameter, "is tlog-proof, or absent").at("format").into()),
+    }
     Ok(view(&call.app.read(async move |store| store.inclusion(log_index, size).await).await?))
+}
+
+pub(crate) async fn witness(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let from =
+        params.parse("from", A_SIZE)?.ok_or_else(|| Error::new(Code::InvalidParameter, "is required").at("from"))?;
+    params.finish()?;
+    Ok(call.app.sign(move |signer| signer.witness_request(from)).await?.to_string().into_response())
+}
+
+pub(crate) async fn run_proof(call: Call) -> Result<Response, Problem> {
+    let mut params = Params::new(call.request.uri().query())?;
+    let step: Option<u32> = params.parse("step", "is the index of a step")?;
+    let trace = params.text("trace");
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    let trace =
+        trace.map(|id| TraceId::new(&id).map_err(|invalid| Problem::from(invalid.under("trace")))).transpose()?;
+    let proof = call.app.sign(move |signer| match (step, trace) {
+        (None, None) => signer.prove_run(&run_id),
+        (Some(step), None) => signer.prove_step(&run_id, step),
+        (None, Some(id)) => signer.prove_trace(&run_id, &id),
+        (Some(_), Some(_)) => Err(Error::new(Code::InvalidParameter, "stands in the place of step").at("trace")),
+    });
+    Ok(view(&proof.await?))
 }
 
 pub(crate) async fn multiproof(call: Call) -> Result<Response, Problem> {

@@ -348,8 +348,15 @@ routes! {
     GET "/api/v1/log/keys" "Page through the keys that sign the log, in the order of their declarations"
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::DeclaredKey>) => log::keys;
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
-        [integer("size", "the size of the tree to prove it in; the head's unless told")],
+        [integer("size", "the size of the tree to prove it in; the head's unless told"),
+         text("format", "tlog-proof: with a signed checkpoint, as text (c2sp.org/tlog-proof)")],
         Nothing, Object(Shape::of::<view::InclusionProof>) => log::proof;
+    GET "/api/v1/log/witness" "What a witness is sent that has seen an earlier size (c2sp.org/tlog-witness, add-checkpoint)"
+        [required(integer("from", "the size that it has seen"))],
+        Nothing, Other("text/plain", "old SIZE, the consistency proof, an empty line, the checkpoint") => log::witness;
+    GET "/api/v1/runs/{run_id}/proof" "A run's seal, or one step or trace of it, with its proof and a signed checkpoint"
+        [integer("step", "the index of a step"), text("trace", "the id of a trace")],
+        Nothing, Object(Shape::of::<view::SignedProof>) => log::run_proof;
     POST "/api/v1/log/multiproof" "Prove that many entries are in the log, by one proof: a question, nothing is written"
         [], Members(Shape::of::<view::MultiproofOf>), Object(Shape::of::<view::Multiproof>) => log::multiproof;
     GET "/api/v1/log/consistency" "Prove that the log extends an earlier one"

@@ -216,6 +216,7 @@ fn view<S: Snapshot>(snapshot: &S, row: RunRow, holding: &Holding<'_, S>, meter:
         idempotency_store: start.idempotency_store,
         withheld,
         log_index: row.run_no,
+        sealed_log_index: row.sealed_by,
         recorded_at: first.recorded_at,
         run_id: row.run_id,
     })

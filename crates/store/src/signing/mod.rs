@@ -6,8 +6,10 @@
 
 mod keys;
 mod memory;
+mod proofs;
 mod signer;
 
 pub use keys::KeyStore;
 pub use memory::MemoryKeys;
+pub use proofs::WitnessRequest;
 pub use signer::{Declaring, SignedCheckpoint, Signer};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{DeclareKey, KeyReason, Op};
 use tracekeep_core::view::DeclaredKey;
-use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof};
+use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey};
 
 use super::KeyStore;
 use crate::batch::Batch;
@@ -95,16 +95,6 @@ impl Signer {
         Ok(SignedCheckpoint { checkpoint, note })
     }
 
-    /// The proof of one entry under the checkpoint at the head (c2sp.org/tlog-proof).
-    ///
-    /// # Errors
-    /// As [`Signer::checkpoint`]; `entry_not_found`.
-    pub fn prove(&self, log_index: u64) -> Result<TlogProof> {
-        let signed = self.checkpoint()?;
-        let proof = block_on(self.ledger.inclusion(log_index, Some(signed.checkpoint.size)))?;
-        Ok(TlogProof { extra: None, log_index, hashes: proof.hashes, checkpoint: signed.note })
-    }
-
     /// Lets the key that the log declares sign something else, such as the manifest of a bundle.
     ///
     /// # Errors
@@ -166,6 +156,10 @@ impl Signer {
         let declared = self.declare(&new, previous, reason, saying)?;
         self.complete(None, &new, &declared)?;
         Ok(declared)
+    }
+
+    pub(super) fn ledger(&self) -> &dyn LedgerStore {
+        &*self.ledger
     }
 
     fn turn(&self) -> std::sync::MutexGuard<'_, ()> {

@@ -1,0 +1,143 @@
+//! `tracekeep log` and `tracekeep keys`.
+
+use std::sync::Arc;
+
+use tracekeep::KeyFolder;
+use tracekeep_client::HttpLedger;
+use tracekeep_core::view::DeclaredKey;
+use tracekeep_core::wire::to_json;
+use tracekeep_evidence::base64_of;
+use tracekeep_store::signing::Declaring;
+use tracekeep_store::{LedgerStore, PageRequest, Signer, block_on};
+use tracekeep_store_sqlite::{Options, SqliteLedger};
+
+use super::file_of;
+use crate::args::{Keys, Log};
+use crate::config::Config;
+use crate::exit::{Done, Failure, Outcome};
+use crate::open::{self, Writing};
+use crate::print::{data, json, plain, table, talk};
+
+pub(crate) fn log(config: &Config, command: Log) -> Outcome {
+    let text = match command {
+        Log::Checkpoint { size } => match signing(config)? {
+            Signing::Here(signer) => {
+                let signed = size.map_or_else(|| signer.checkpoint(), |size| signer.checkpoint_at(size))?;
+                signed.note.to_string()
+            }
+            Signing::There(server) => server
+                .signed(&size.map_or_else(|| "checkpoint".to_owned(), |size| format!("checkpoint?size={size}")))?,
+        },
+        Log::Consistency { from, to } => return consistency(config, from, to),
+        Log::Proof { log_index: Some(log_index), .. } => match signing(config)? {
+            Signing::Here(signer) => signer.tlog_proof(log_index, None)?.to_string(),
+            Signing::There(server) => server.signed(&format!("proof/{log_index}?format=tlog-proof"))?,
+        },
+        Log::Proof { run, step, trace, .. } => {
+            let run = run.ok_or_else(|| Failure::Usage("a log index or a run is needed".to_owned()))?;
+            let proof = match (signing(config)?, step, &trace) {
+                (Signing::There(server), step, trace) => server.run_proof(&run, step, trace.as_ref())?,
+                (Signing::Here(signer), Some(step), _) => signer.prove_step(&run, step)?,
+                (Signing::Here(signer), None, Some(trace)) => signer.prove_trace(&run, trace)?,
+                (Signing::Here(signer), None, None) => signer.prove_run(&run)?,
+            };
+            json(&to_json(&proof))?;
+            return Ok(Done::Yes);
+        }
+        Log::WitnessExport { from } => match signing(config)? {
+            Signing::Here(signer) => signer.witness_request(from)?.to_string(),
+            Signing::There(server) => server.signed(&format!("witness?from={from}"))?,
+        },
+    };
+    data(text.strip_suffix('\n').unwrap_or(&text))?;
+    Ok(Done::Yes)
+}
+
+fn consistency(config: &Config, from: u64, to: Option<u64>) -> Outcome {
+    let proof = block_on(open::reading(config)?.consistency(from, to))?;
+    if config.json {
+        json(&to_json(&proof))?;
+    } else {
+        talk(&format!("the log of {} entries extends that of {}", proof.to, proof.from));
+        proof.hashes.iter().try_for_each(|hash| data(&base64_of(hash)))?;
+    }
+    Ok(Done::Yes)
+}
+
+pub(crate) fn keys(config: &Config, command: Keys) -> Outcome {
+    match command {
+        Keys::Public => {
+            let key = match signing(config)? {
+                Signing::Here(signer) => signer.with_key(|key| key.public().to_string())?,
+                Signing::There(server) => server.signed("key")?,
+            };
+            data(key.trim_end())?;
+        }
+        Keys::Show => show(config)?,
+        Keys::Rotate { why, by } => told(config, &alone(config)?.rotate(Declaring { why, by })?)?,
+        Keys::Adopt { why, by } => told(config, &alone(config)?.adopt(Declaring { why: Some(why), by })?)?,
+    }
+    Ok(Done::Yes)
+}
+
+fn show(config: &Config) -> Result<(), Failure> {
+    let ledger = open::reading(config)?;
+    let mut page = PageRequest::default();
+    let mut rows = vec![["SIGNS ABOVE", "DECLARED", "REASON", "KEY"].map(str::to_owned).to_vec()];
+    loop {
+        let keys = block_on(ledger.signing_keys(&page))?;
+        for key in &keys.items {
+            if config.json {
+                json(&to_json(key))?;
+            }
+        }
+        rows.extend(keys.items.into_iter().map(|key| {
+            vec![key.log_index.to_string(), key.recorded_at.to_string(), key.reason.to_string(), plain(&key.key)]
+        }));
+        page.cursor = keys.next_cursor;
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    match (config.json, rows.len() == 1) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            talk("nothing was signed yet: the first signature makes the key");
+            Ok(())
+        }
+        (false, false) => data(&table(&rows)),
+    }
+}
+
+fn told(config: &Config, key: &DeclaredKey) -> Result<(), Failure> {
+    if config.json {
+        return json(&to_json(key));
+    }
+    talk(&format!("log index {} declares it: {}", key.log_index, key.reason));
+    data(&key.key)
+}
+
+/// What signs: this process, or the server that has the ledger.
+enum Signing {
+    Here(Signer),
+    There(HttpLedger),
+}
+
+fn signing(config: &Config) -> Result<Signing, Failure> {
+    Ok(match open::signing(config)? {
+        Writing::Here(ledger) => Signing::Here(signer(ledger)),
+        Writing::There(server) => Signing::There(server),
+    })
+}
+
+fn signer(ledger: SqliteLedger) -> Signer {
+    let keys = KeyFolder::beside(ledger.path());
+    Signer::new(Arc::new(ledger) as Arc<dyn LedgerStore>, Arc::new(keys))
+}
+
+/// The signer of a ledger that nobody else has: keys are replaced beside the file, never over a network.
+fn alone(config: &Config) -> Result<Signer, Failure> {
+    let path = file_of(config)?;
+    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+    Ok(signer(SqliteLedger::open(path, options).map_err(Failure::at(path.display()))?))
+}

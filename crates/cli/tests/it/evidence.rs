@@ -1,0 +1,160 @@
+//! `log` and `keys`: what the ledger signs, checked without it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tracekeep_core::id::LedgerId;
+use tracekeep_core::view::SignedProof;
+use tracekeep_core::wire::from_text;
+use tracekeep_evidence::{Checkpoint, NoteKey, TlogProof};
+
+use crate::Place;
+
+const RUN: &str = r#"{"op":"start_run","run_id":"r-1","goal":"sign"}
+{"op":"record_step","run_id":"r-1","index":0,"skill_name":"search","params":{},"status":"success"}
+{"op":"record_trace","run_id":"r-1","id":"t-1","trace_type":{"type":"Thought","content":"hm"}}
+{"op":"complete_run","run_id":"r-1","status":"completed"}
+"#;
+
+fn filled() -> Place {
+    let place = Place::new();
+    place.run_with(&["record"], RUN).code(0);
+    place
+}
+
+fn key(place: &Place) -> NoteKey {
+    place.run(&["keys", "public"]).code(0).out().trim_end().parse().unwrap()
+}
+
+fn opened(place: &Place, note: &str, key: &NoteKey) -> Checkpoint {
+    let ledger: LedgerId = key.name().strip_prefix("tracekeep/").unwrap().parse().unwrap();
+    assert!(place.path().join("tracekeep.db.keys/head").exists());
+    Checkpoint::open(note.as_bytes(), &Checkpoint::origin_of(ledger), std::slice::from_ref(key)).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_checkpoint_is_signed_and_a_proof_stands_by_itself() {
+    let place = filled();
+    let note = place.run(&["log", "checkpoint"]);
+    let key = key(&place);
+    let head = opened(&place, &note.code(0).out(), &key);
+    assert_eq!(head.size, 5, "four entries, and the key's declaration");
+    assert_eq!(place.run(&["log", "checkpoint"]).out(), note.out(), "the head has not moved");
+
+    let proof = place.run(&["log", "proof", "1"]);
+    let proof = TlogProof::parse(proof.code(0).out().as_bytes()).unwrap();
+    for of in [&["--step", "0"][..], &["--trace", "t-1"], &[]] {
+        let shown = place.run(&[&["log", "proof", "--run", "r-1"], of].concat());
+        let shown: SignedProof = from_text(shown.code(0).out().trim_end().as_bytes()).unwrap();
+        let checkpoint = opened(&place, &shown.checkpoint, &key);
+        let (leaf, at) = (shown.entry.leaf_hash, shown.entry.log_index);
+        let proved =
+            tracekeep_core::merkle::verify_inclusion(&leaf, at, shown.tree_size, &shown.hashes, &checkpoint.root);
+        assert_eq!(proved, Ok(()), "{of:?}");
+        if at == 1 {
+            proof.verify(leaf, &checkpoint.origin, std::slice::from_ref(&key)).unwrap();
+        }
+    }
+    place.run(&["log", "proof", "--run", "r-1", "--step", "7"]).code(1);
+    place.run(&["log", "proof", "9"]).code(1);
+    place.run(&["log", "proof"]).code(2);
+
+    let request = place.run(&["log", "witness-export", "--from", "3"]).code(0).out();
+    let (asked, signed) = request.split_once("\n\n").unwrap();
+    assert!(asked.starts_with("old 3\n"), "{asked}");
+    opened(&place, signed, &key);
+    place.run(&["log", "consistency", "--from", "3"]).code(0);
+    place.run(&["log", "consistency", "--from", "9"]).code(1);
+    assert!(place.run(&["keys", "show"]).code(0).out().contains("first"));
+}
+
+#[test]
+fn a_database_that_was_put_back_is_not_signed() {
+    let place = filled();
+    let file = |name: &str| place.path().join(name);
+    place.run(&["log", "checkpoint"]).code(0);
+    fs::copy(file("tracekeep.db"), file("backup.db")).unwrap();
+    place.run_with(&["record"], &RUN.replace("r-1", "r-2")).code(0);
+    let signed = place.run(&["log", "checkpoint"]).code(0).out();
+    let old_key = key(&place);
+
+    fs::copy(file("backup.db"), file("tracekeep.db")).unwrap();
+    let refused = place.run(&["log", "checkpoint", "--json"]);
+    assert!(refused.code(1).talk().contains("checkpoint_fork"), "{}", refused.talk());
+    place.run_with(&["record"], &RUN.replace("r-1", "r-3")).code(0);
+    place.run_with(&["record"], &RUN.replace("r-1", "r-4")).code(0);
+    let refused = place.run(&["keys", "public", "--json"]);
+    assert!(refused.code(1).talk().contains("checkpoint_fork"), "as long again, and another log: {}", refused.talk());
+    assert_eq!(fs::read_to_string(file("tracekeep.db.keys/head")).unwrap(), signed, "nothing was signed");
+
+    place.run(&["keys", "rotate", "--json"]).code(1);
+    place.run(&["keys", "adopt", "--why", "the disk was lost", "--by", "ops"]).code(0);
+    let new_key = key(&place);
+    assert_ne!(new_key, old_key);
+    opened(&place, &place.run(&["log", "checkpoint"]).code(0).out(), &new_key);
+    assert!(place.run(&["keys", "show"]).out().contains("adopted"));
+    place.run(&["keys", "adopt", "--why", "again"]).code(1);
+    place.run(&["fsck"]).code(0);
+}
+
+#[test]
+fn a_ledger_without_its_keys_is_not_signed() {
+    let place = filled();
+    place.run(&["log", "checkpoint"]).code(0);
+    let keys = place.path().join("tracekeep.db.keys");
+    copy(&keys, &place.path().join("away"));
+    fs::remove_dir_all(&keys).unwrap();
+    let refused = place.run(&["log", "checkpoint", "--json"]);
+    assert!(refused.code(1).talk().contains("key_missing"), "{}", refused.talk());
+    assert!(!keys.exists(), "no other key was made");
+
+    // Back again, as a careless copy leaves it.
+    copy(&place.path().join("away"), &keys);
+    fs::set_permissions(&keys, PermissionsExt::from_mode(0o755)).unwrap();
+    let refused = place.run(&["log", "checkpoint", "--json"]);
+    assert!(refused.code(3).talk().contains("keys_unsafe"), "{}", refused.talk());
+    fs::set_permissions(&keys, PermissionsExt::from_mode(0o700)).unwrap();
+    fs::set_permissions(keys.join("key"), PermissionsExt::from_mode(0o640)).unwrap();
+    let refused = place.run(&["log", "checkpoint", "--json"]);
+    assert!(refused.code(3).talk().contains("keys_unsafe"), "{}", refused.talk());
+    fs::set_permissions(keys.join("key"), PermissionsExt::from_mode(0o600)).unwrap();
+    place.run(&["log", "checkpoint"]).code(0);
+
+    // Those of another ledger.
+    let other = filled();
+    let foreign = other.path().join("tracekeep.db.keys");
+    copy(&keys, &foreign);
+    fs::set_permissions(&foreign, PermissionsExt::from_mode(0o700)).unwrap();
+    let refused = other.run(&["log", "checkpoint", "--json"]);
+    assert!(refused.code(1).talk().contains("foreign_key"), "{}", refused.talk());
+}
+
+#[test]
+fn a_rotated_key_is_handed_the_trust_of_the_one_before_it() {
+    let place = filled();
+    place.run(&["log", "checkpoint"]).code(0);
+    let old = key(&place);
+    let secret = fs::read_to_string(place.path().join("tracekeep.db.keys/key")).unwrap();
+    place.run(&["keys", "rotate", "--why", "once a year"]).code(0);
+    let new = key(&place);
+    assert_ne!(new, old);
+    let note = place.run(&["log", "checkpoint"]).code(0).out();
+    assert_eq!(opened(&place, &note, &old), opened(&place, &note, &new), "both sign what declares the new one");
+    place.run_with(&["record"], &RUN.replace("r-1", "r-2")).code(0);
+    let later = place.run(&["log", "checkpoint"]).code(0).out();
+    opened(&place, &later, &new);
+    assert_eq!(later.lines().filter(|line| line.starts_with('\u{2014}')).count(), 1, "the old one signs no more");
+    let kept: String = fs::read_dir(place.path().join("tracekeep.db.keys"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(!kept.contains(secret.trim_end()), "the old private key is gone");
+}

@@ -1,0 +1,213 @@
+//! Whatever step fails, before or after it was done: nothing is signed that contradicts what was, and the next call goes on.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tracekeep::{
+    Declaring, Error, KeyStore, LedgerStore, MemoryKeys, MemoryLedger, PageRequest, Result, SignedCheckpoint, Signer,
+    SigningKey, Tracekeep,
+};
+
+use tracekeep_store::Code;
+
+use crate::{opened, record};
+
+/// Keys whose n-th write fails: before it is done, or after.
+#[derive(Debug, Default)]
+struct Failing {
+    inner: MemoryKeys,
+    writes: AtomicU32,
+    fails: Mutex<Option<(u32, bool)>>,
+    heads: Mutex<Vec<String>>,
+}
+
+impl Failing {
+    fn fail(&self, write: u32, is_done: bool) {
+        self.writes.store(0, Ordering::Relaxed);
+        *self.fails.lock().unwrap() = Some((write, is_done));
+    }
+
+    fn write(&self, done: impl FnOnce() -> Result<()>) -> Result<()> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let failed = || Err(Error::new(Code::StorageFailed, "injected"));
+        match *self.fails.lock().unwrap() {
+            Some((at, false)) if at == number => failed(),
+            Some((at, true)) if at == number => done().and_then(|()| failed()),
+            _ => done(),
+        }
+    }
+}
+
+impl KeyStore for Failing {
+    fn key(&self) -> Result<Option<SigningKey>> {
+        self.inner.key()
+    }
+
+    fn put_key(&self, key: &SigningKey) -> Result<()> {
+        self.write(|| self.inner.put_key(key))
+    }
+
+    fn next(&self) -> Result<Option<SigningKey>> {
+        self.inner.next()
+    }
+
+    fn put_next(&self, key: &SigningKey) -> Result<()> {
+        self.write(|| self.inner.put_next(key))
+    }
+
+    fn promote(&self) -> Result<()> {
+        self.write(|| self.inner.promote())
+    }
+
+    fn head(&self) -> Result<Option<Vec<u8>>> {
+        self.inner.head()
+    }
+
+    fn put_head(&self, note: &str) -> Result<()> {
+        self.write(|| {
+            self.heads.lock().unwrap().push(note.to_owned());
+            self.inner.put_head(note)
+        })
+    }
+
+    fn forget_head(&self) -> Result<()> {
+        self.write(|| self.inner.forget_head())
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}
+
+struct Bench {
+    tracekeep: Tracekeep,
+    ledger: Arc<dyn LedgerStore>,
+    keys: Arc<Failing>,
+    signer: Signer,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let ledger: Arc<dyn LedgerStore> = Arc::new(MemoryLedger::default());
+        let keys = Arc::new(Failing::default());
+        let signer = Signer::new(Arc::clone(&ledger), Arc::clone(&keys) as Arc<dyn KeyStore>);
+        Self { tracekeep: Tracekeep::over(Arc::clone(&ledger)), ledger, keys, signer }
+    }
+
+    /// What left the signer was kept before.
+    #[track_caller]
+    fn is_kept(&self, signed: &SignedCheckpoint) {
+        opened(&self.signer, &self.ledger, signed);
+        assert_eq!(self.keys.head().unwrap(), Some(signed.note.to_string().into_bytes()));
+    }
+}
+
+#[test]
+fn a_first_signature_that_fails_at_any_write_goes_on_the_next_time() {
+    for (write, is_done) in [(0, false), (0, true), (1, false), (1, true)] {
+        let bench = Bench::new();
+        record(&bench.tracekeep);
+        bench.keys.fail(write, is_done);
+        assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "storage_failed", "write {write}, {is_done}");
+        let signed = bench.signer.checkpoint().unwrap();
+        bench.is_kept(&signed);
+        assert_eq!(signed.checkpoint.size, 2, "one key is declared, once");
+    }
+}
+
+#[test]
+fn a_signature_leaves_only_after_it_is_kept() {
+    let bench = Bench::new();
+    let first = bench.signer.checkpoint().unwrap();
+    record(&bench.tracekeep);
+    bench.keys.fail(0, false);
+    bench.signer.checkpoint().unwrap_err();
+    assert_eq!(bench.keys.head().unwrap(), Some(first.note.to_string().into_bytes()));
+    bench.keys.fail(0, true);
+    bench.signer.checkpoint().unwrap_err();
+    let kept = bench.keys.head().unwrap().unwrap();
+    let signed = bench.signer.checkpoint().unwrap();
+    assert_eq!(signed.note.to_string().into_bytes(), kept, "what was kept and did not leave leaves now");
+}
+
+#[test]
+fn a_rotation_that_fails_at_any_write_is_completed_or_never_was() {
+    // put_next, put_head, promote.
+    for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
+        let bench = Bench::new();
+        let old = bench.signer.checkpoint().unwrap();
+        let before = bench.signer.declared().unwrap().unwrap();
+        bench.keys.fail(write, is_done);
+        assert_eq!(bench.signer.rotate(Declaring::default()).unwrap_err().code(), "storage_failed");
+        record(&bench.tracekeep);
+        let signed = bench.signer.checkpoint().unwrap();
+        bench.is_kept(&signed);
+        let now = bench.signer.declared().unwrap().unwrap();
+        assert_eq!(now.key != before.key, write > 0, "what the log says counts: write {write}, {is_done}");
+        // Every note that was kept, in order, is by a key of its time; the handing over is by both.
+        if write > 0 {
+            let both = |note: &String| note.lines().filter(|line| line.starts_with('\u{2014}')).count() == 2;
+            assert!(bench.keys.heads.lock().unwrap().iter().any(both), "write {write}, {is_done}");
+        }
+        assert!(signed.checkpoint.size > old.checkpoint.size);
+        assert!(bench.signer.rotate(Declaring::default()).is_ok());
+    }
+}
+
+#[test]
+fn an_adoption_that_fails_at_any_write_is_completed_or_never_was() {
+    // put_next, forget_head, promote.
+    for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
+        let mut bench = Bench::new();
+        bench.signer.checkpoint().unwrap();
+        // The keys were lost.
+        bench.keys = Arc::new(Failing::default());
+        bench.signer = Signer::new(Arc::clone(&bench.ledger), Arc::clone(&bench.keys) as Arc<dyn KeyStore>);
+        assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "key_missing");
+        bench.keys.fail(write, is_done);
+        assert_eq!(bench.signer.adopt(Declaring::default()).unwrap_err().code(), "storage_failed");
+        if write == 0 {
+            assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "key_missing", "it never was");
+            bench.signer.adopt(Declaring::default()).unwrap();
+        }
+        bench.is_kept(&bench.signer.checkpoint().unwrap());
+        assert_eq!(bench.signer.declared().unwrap().unwrap().reason.as_str(), "adopted");
+    }
+}
+
+#[test]
+fn what_was_signed_before_the_key_is_not_signed_again() {
+    let bench = Bench::new();
+    record(&bench.tracekeep);
+    record(&bench.tracekeep);
+    let first = bench.signer.checkpoint().unwrap();
+    assert_eq!(bench.signer.checkpoint_at(1).unwrap_err().code(), "key_missing");
+    record(&bench.tracekeep);
+    assert_eq!(bench.signer.checkpoint_at(3).unwrap(), first, "the same bytes");
+    bench.signer.rotate(Declaring::default()).unwrap();
+    assert_eq!(bench.signer.checkpoint_at(3).unwrap_err().code(), "key_missing", "that key is gone");
+    assert_eq!(bench.signer.checkpoint_at(99).unwrap_err().code(), "entry_not_found");
+}
+
+#[test]
+fn many_who_ask_at_once_get_checkpoints_of_one_log() {
+    let bench = Bench::new();
+    let notes: Mutex<Vec<SignedCheckpoint>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    record(&bench.tracekeep);
+                    notes.lock().unwrap().push(bench.signer.checkpoint().unwrap());
+                }
+            });
+        }
+    });
+    let page = PageRequest::default();
+    let declared = tracekeep_store::block_on(bench.ledger.signing_keys(&page)).unwrap();
+    assert_eq!(declared.items.len(), 1, "one key is declared");
+    for signed in notes.into_inner().unwrap() {
+        let again = bench.signer.checkpoint_at(signed.checkpoint.size).unwrap();
+        assert_eq!(again.checkpoint, signed.checkpoint);
+    }
+}

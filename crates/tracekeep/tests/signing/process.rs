@@ -1,0 +1,66 @@
+//! Real files.
+
+use std::fs;
+
+use tracekeep::{KeyFolder, KeyStore, Signer, Tracekeep};
+
+use crate::{opened, record};
+
+#[test]
+fn the_folder_is_its_owners_alone_and_the_ledger_does_not_hold_the_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    record(&tracekeep);
+    assert!(!folder.path().join("x.db.keys").exists(), "nothing is made before it is needed");
+    let signed = tracekeep.signer().checkpoint().unwrap();
+    opened(tracekeep.signer(), tracekeep.ledger(), &signed);
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("x.db.keys"), 0o700);
+    for name in ["key", "head", "lock"] {
+        assert_eq!(mode(&format!("x.db.keys/{name}")), 0o600, "{name}");
+    }
+    let secret = fs::read_to_string(folder.path().join("x.db.keys/key")).unwrap();
+    assert!(secret.starts_with("PRIVATE+KEY+tracekeep/"), "a header word and the key's name");
+    drop(tracekeep);
+    let seed = secret.trim_end().rsplit('+').next().unwrap().as_bytes().to_vec();
+    for name in ["x.db"] {
+        let bytes = fs::read(folder.path().join(name)).unwrap();
+        assert!(!bytes.windows(seed.len()).any(|window| window == seed), "{name} holds the private key");
+    }
+    let again = Tracekeep::open(&path).unwrap();
+    assert_eq!(again.signer().checkpoint().unwrap(), signed, "the head as it was");
+}
+
+#[test]
+fn one_process_has_the_keys_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    tracekeep.signer().checkpoint().unwrap();
+    let other = KeyFolder::beside(&path);
+    assert_eq!(other.key().unwrap_err().code(), "ledger_locked");
+    let other = Signer::new(tracekeep.ledger().clone(), std::sync::Arc::new(other));
+    assert_eq!(other.checkpoint().unwrap_err().code(), "ledger_locked");
+}
+
+#[test]
+fn what_else_lies_there_is_refused_and_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    tracekeep.signer().checkpoint().unwrap();
+    for name in ["key", "head"] {
+        let file = folder.path().join("x.db.keys").join(name);
+        let good = fs::read(&file).unwrap();
+        for bad in [&b"nonsense"[..], b"", &good[..good.len() / 2], &[0xff; 100]] {
+            fs::write(&file, bad).unwrap();
+            record(&tracekeep);
+            assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_damaged", "{name}: {bad:?}");
+            assert_eq!(fs::read(&file).unwrap(), bad);
+        }
+        fs::write(&file, &good).unwrap();
+        tracekeep.signer().checkpoint().unwrap();
+    }
+}
