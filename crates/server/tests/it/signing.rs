@@ -2,7 +2,8 @@
 
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::merkle;
-use tracekeep_evidence::{Checkpoint, NoteKey};
+use tracekeep_core::view::SignedProof;
+use tracekeep_evidence::{Checkpoint, NoteKey, TlogProof};
 
 use crate::Server;
 
@@ -72,6 +73,31 @@ fn two_checkpoints_are_shown_to_be_of_one_log() {
     let proof: tracekeep_core::view::ConsistencyProof =
         tracekeep_core::wire::from_text(proof.text().as_bytes()).unwrap();
     merkle::verify_consistency(old.size, &old.root, new.size, &new.root, &proof.hashes).unwrap();
+}
+
+#[test]
+fn a_receipt_becomes_a_proof_that_stands_by_itself() {
+    let server = Server::start();
+    let receipt = server.post("/api/v1/runs", r#"{"run_id":"a"}"#);
+    let (at, leaf) = (receipt.member("log_index").unwrap(), receipt.member("leaf_hash").unwrap());
+    (0..5).for_each(|n| record(&server, &format!("r{n}")));
+    let proof = server.get(&format!("/api/v1/log/proof/{at}?format=tlog-proof"));
+    let proof = TlogProof::parse(proof.text().as_bytes()).unwrap();
+    proof.verify(leaf.parse().unwrap(), &origin(&server), &[key(&server)]).unwrap();
+    server.get("/api/v1/log/proof/99?format=tlog-proof").refused(404, "entry_not_found", None);
+    server.get("/api/v1/log/proof/0?format=pdf").refused(400, "invalid_parameter", Some("format"));
+    server.get("/api/v1/runs/a/proof").refused(409, "run_running", None);
+    assert_eq!(server.post("/api/v1/runs/a/complete", r#"{"status":"completed"}"#).status, 201);
+    let shown = server.get("/api/v1/runs/a/proof");
+    let shown: SignedProof = tracekeep_core::wire::from_text(shown.text().as_bytes()).unwrap();
+    let signed = Checkpoint::open(shown.checkpoint.as_bytes(), &origin(&server), &[key(&server)]).unwrap();
+    let (leaf, at) = (shown.entry.leaf_hash, shown.entry.log_index);
+    merkle::verify_inclusion(&leaf, at, signed.size, &shown.hashes, &signed.root).unwrap();
+    assert!(shown.entry.body.unwrap().as_str().contains("\"run_root\""), "the seal states the root over the run");
+    server.get("/api/v1/runs/a/proof?step=0").refused(404, "step_not_found", None);
+    server.get("/api/v1/runs/b/proof").refused(404, "run_not_found", None);
+    let asked = server.get("/api/v1/log/witness?from=2").text();
+    assert!(asked.starts_with("old 2\n") && asked.contains("\n\ntracekeep/"), "{asked}");
 }
 
 #[test]
