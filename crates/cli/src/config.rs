@@ -23,7 +23,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -31,6 +31,7 @@ const VARIABLES: [&str; 11] = [
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
     "TRACEKEEP_IDEMPOTENCY_ARBITER",
+    "TRACEKEEP_REQUIRE_IDEMPOTENCY_KEY",
     "TRACEKEEP_REDIS_URL",
     "TRACEKEEP_REDACT",
     "TRACEKEEP_AUDIT",
@@ -83,6 +84,7 @@ struct File {
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
     idempotency_arbiter: Option<Arbiter>,
+    require_idempotency_key: Option<Switch>,
     redis_url: Option<String>,
     redact: Option<Redact>,
     audit: Option<Switch>,
@@ -170,6 +172,7 @@ pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
     pub(crate) arbiter: Arbiter,
+    pub(crate) requires_keys: bool,
     pub(crate) redis_url: Option<String>,
     pub(crate) redact: Redaction,
     pub(crate) audit: Switch,
@@ -203,8 +206,10 @@ impl Config {
         let place = layered([flags, env, Whereabouts { ledger: file.ledger, server: file.server }]);
         let mode = variable("TRACEKEEP_MODE")?.map(|text| mode(&text)).transpose()?.or(file.mode);
         let gate = variable("TRACEKEEP_IDEMPOTENCY_STORE")?.map(|text| gate_store(&text)).transpose()?;
+        let demand = "TRACEKEEP_REQUIRE_IDEMPOTENCY_KEY";
+        let demanded = variable(demand)?.map(|text| switch(demand, &text)).transpose()?;
         let arbiter = variable("TRACEKEEP_IDEMPOTENCY_ARBITER")?.map(|text| arbiter(&text)).transpose()?;
-        let audit = variable("TRACEKEEP_AUDIT")?.map(|text| switch(&text)).transpose()?;
+        let audit = variable("TRACEKEEP_AUDIT")?.map(|text| switch("TRACEKEEP_AUDIT", &text)).transpose()?;
         let audit_store = variable("TRACEKEEP_AUDIT_STORE")?.map(|text| audit_backend(&text)).transpose()?;
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
         let logs = EnvFilter::try_new(logs.as_deref().unwrap_or("warn"))
@@ -223,6 +228,7 @@ impl Config {
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
             arbiter: arbiter.or(file.idempotency_arbiter).unwrap_or_default(),
+            requires_keys: demanded.or(file.require_idempotency_key) == Some(Switch::On),
             redis_url: variable("TRACEKEEP_REDIS_URL")?.filter(|url| !url.is_empty()).or(file.redis_url),
             redact,
             audit: audit.or(file.audit).unwrap_or_default(),
@@ -295,11 +301,11 @@ fn mode(text: &str) -> Result<Mode, Failure> {
     }
 }
 
-fn switch(text: &str) -> Result<Switch, Failure> {
+fn switch(name: &str, text: &str) -> Result<Switch, Failure> {
     match text {
         "on" => Ok(Switch::On),
         "off" => Ok(Switch::Off),
-        _ => Err(Failure::Usage("TRACEKEEP_AUDIT is on or off".to_owned())),
+        _ => Err(Failure::Usage(format!("{name} is on or off"))),
     }
 }
 

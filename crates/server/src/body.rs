@@ -130,7 +130,7 @@ impl Write {
 
 /// The header `Idempotency-Key`, quoted as a structured field or bare.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(crate::routes::KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let invalid = |detail: &str| Problem::from(Invalid::new(InvalidCode::InvalidId, "Idempotency-Key", detail));
     if values.next().is_some() {

@@ -43,12 +43,10 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     parameters.extend(route.params.iter().map(|param| query_parameter(param, schemas)));
     let mut operation = json!({"summary": route.summary, "responses": responses(route, schemas)});
     let body = request_body(route, schemas);
-    if body.is_some() || matches!(route.takes, Takes::Empty) {
+    if route.honours_key() {
         let key = json!({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"},
                          "description": "names this write: the same again is answered as before, another body with 422"});
-        if !matches!(route.takes, Takes::Otlp | Takes::Form(_)) {
-            parameters.push(key);
-        }
+        parameters.push(key);
     }
     if let Some(body) = body {
         operation["requestBody"] = body;

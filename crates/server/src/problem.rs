@@ -46,6 +46,8 @@ server_codes! {
     AuditOff = "audit_off", StatusCode::SERVICE_UNAVAILABLE;
     /// No contract of that name is configured.
     ContractNotFound = "contract_not_found", StatusCode::NOT_FOUND;
+    /// The server demands an idempotency key on writes, and this one has none.
+    IdempotencyKeyRequired = "idempotency_key_required", StatusCode::BAD_REQUEST;
     /// Something that should never happen did.
     Internal = "internal", StatusCode::INTERNAL_SERVER_ERROR;
 }
@@ -205,6 +207,7 @@ pages!(
     "gate_full",
     "hash_mismatch",
     "held",
+    "idempotency_key_required",
     "in_progress",
     "incident_not_found",
     "incident_open",

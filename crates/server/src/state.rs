@@ -40,6 +40,7 @@ struct Shared {
     signer: Option<Arc<Signer>>,
     /// Held by the export that is being made.
     exporting: tokio::sync::Mutex<()>,
+    requires_keys: bool,
 }
 
 /// How the server audits.
@@ -84,6 +85,7 @@ impl App {
             sealing,
             signer: None,
             exporting: tokio::sync::Mutex::default(),
+            requires_keys: false,
         }))
     }
 
@@ -142,6 +144,20 @@ impl App {
     pub fn sealing_telemetry(mut self, sealing: SealOptions) -> Self {
         Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").sealing = sealing;
         self
+    }
+
+    /// The same, refusing writes to the log that name no idempotency key. To be said before the app is served.
+    ///
+    /// # Panics
+    /// Where the app is shared already.
+    #[must_use]
+    pub fn requiring_idempotency_keys(mut self, requires: bool) -> Self {
+        Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").requires_keys = requires;
+        self
+    }
+
+    pub(crate) fn requires_keys(&self) -> bool {
+        self.0.requires_keys
     }
 
     pub(crate) fn sealing(&self) -> SealOptions {

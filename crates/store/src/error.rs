@@ -186,6 +186,7 @@ pub const SERVER_CODES: &[&str] = &[
     "forbidden_host",
     "audit_off",
     "contract_not_found",
+    "idempotency_key_required",
     "internal",
 ];
 

@@ -66,7 +66,7 @@ async fn run(config: &Config, listen: &str) -> Outcome {
     let sealing = SealOptions { every: Some(SWEEP_EVERY), ..SealOptions::default() };
     let signer = Arc::new(Signer::new(Arc::clone(&ledger), keys));
     let app = App::new(ledger, gate, bound.loopback_hosts()).signing(signer);
-    let app = app.auditing(audit).sealing_telemetry(sealing);
+    let app = app.auditing(audit).sealing_telemetry(sealing).requiring_idempotency_keys(config.requires_keys);
     bound.serve(app, stopped()).await;
     talk("stopped; everything acknowledged is on disk");
     Ok(Done::Yes)

@@ -50,6 +50,17 @@ pub(crate) struct Route {
     handler: fn(Call) -> Answering,
 }
 
+impl Route {
+    /// Whether it commits one batch, which a key can name.
+    pub(crate) fn honours_key(&self) -> bool {
+        match self.takes {
+            Takes::Op(..) | Takes::Start | Takes::Batch | Takes::Expectations | Takes::Empty => true,
+            Takes::Nothing => self.method == Method::DELETE && !self.path.starts_with("/api/v1/idempotency/"),
+            Takes::Form(_) | Takes::Otlp => false,
+        }
+    }
+}
+
 /// One query parameter.
 pub(crate) struct Param {
     pub(crate) name: &'static str,
@@ -387,12 +398,16 @@ pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in table() {
         let filter = MethodFilter::try_from(route.method.clone()).expect("invariant: the table has plain methods");
-        let (handler, path) = (route.handler, route.path);
+        let (handler, path, honours_key) = (route.handler, route.path, route.honours_key());
         let serve = move |State(app): State<App>, params: Result<RawPathParams, _>, request: Request<Body>| async move {
             let params = params.map_err(|_: RawPathParamsRejection| {
                 Problem::from(Invalid::new(InvalidCode::InvalidUtf8, "", "a part of the path is not UTF-8"))
             });
             let answering: Answering = match params {
+                Ok(_) if honours_key && app.requires_keys() && !request.headers().contains_key(KEY) => {
+                    let detail = "this server demands the header Idempotency-Key on writes";
+                    Box::pin(std::future::ready(Err(Problem::new(ServerCode::IdempotencyKeyRequired, detail))))
+                }
                 Ok(params) => {
                     let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                     handler(Call { app: app.clone(), path, request })
@@ -413,6 +428,9 @@ pub(crate) fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
 }
+
+/// The header that names a write.
+pub(crate) const KEY: &str = "idempotency-key";
 
 /// What an answer is counted under: a fixed word, never what a caller sent.
 #[derive(Clone, Copy)]

@@ -29,6 +29,57 @@ fn a_key_names_a_write_quoted_or_bare() {
     assert_eq!(server.get("/api/v1/runs/count").member("count").as_deref(), Some("1"));
 }
 
+/// Writes that no key names: claims and counts of their own, or many batches at once.
+const WITHOUT_KEY: [&str; 11] = [
+    "POST /api/v1/gc",
+    "POST /api/v1/idempotency/{key}",
+    "POST /api/v1/idempotency/{key}/complete",
+    "POST /api/v1/idempotency/{key}/fail",
+    "POST /api/v1/idempotency/{key}/renew",
+    "DELETE /api/v1/idempotency/{key}",
+    "POST /api/v1/incidents/{incident_id}/bundle",
+    "POST /api/v1/log/multiproof",
+    "POST /api/v1/runs/{run_id}/replay",
+    "POST /api/v1/runs/{run_id}/rebuild",
+    "POST /v1/traces",
+];
+
+/// Every write that the document names, by its method and path, and whether it says that it takes a key.
+fn writes() -> Vec<(String, String, bool)> {
+    let document: serde_json::Value = serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+    let mut writes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(method, _)| *method != "get") {
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let has_key = parameters.any(|parameter| parameter["name"] == "Idempotency-Key");
+            writes.push((method.to_uppercase(), path.clone(), has_key));
+        }
+    }
+    writes
+}
+
+#[test]
+fn every_write_takes_a_key_and_a_server_may_demand_it() {
+    let (server, demanding) = (Server::start(), Server::demanding_keys());
+    for (method, path, has_key) in writes() {
+        let named = format!("{method} {path}");
+        assert_ne!(has_key, WITHOUT_KEY.contains(&named.as_str()), "{named}");
+        // What takes something back says why.
+        let why = if method == "DELETE" && has_key && !path.ends_with("/audit") { "?reason=x" } else { "" };
+        let place = path.replace('{', "x").replace('}', "") + why;
+        let without = demanding.send(&method, &place, &[JSON], b"{}");
+        assert_eq!(without.member("code").as_deref() == Some("idempotency_key_required"), has_key, "{named}");
+        if has_key {
+            assert_eq!(without.status, 400);
+            let wrong = server.send(&method, &place, &[JSON, ("idempotency-key", "a b")], b"{}");
+            wrong.refused(400, "invalid_id", Some("Idempotency-Key"));
+        }
+    }
+    assert_eq!(post(&demanding, "k-1", "{}").status, 201);
+    let again = post(&demanding, "k-1", "{}");
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+}
+
 #[test]
 fn keys_outside_their_grammar_are_refused() {
     let server = Server::start();

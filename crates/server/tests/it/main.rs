@@ -50,12 +50,18 @@ impl Server {
         ledger: Arc<dyn LedgerStore>,
         gate: Arc<dyn IdempotencyStore>,
     ) -> Self {
-        Self::with(limits, ledger, gate, AuditOptions::default())
+        Self::with(limits, ledger, gate, AuditOptions::default(), false)
+    }
+
+    /// A server that demands idempotency keys on writes.
+    pub(crate) fn demanding_keys() -> Self {
+        let (ledger, gate) = (Arc::new(MemoryLedger::default()), Arc::new(MemoryIdempotencyStore::default()));
+        Self::with(ConnectionLimits::default(), ledger, gate, AuditOptions::default(), true)
     }
 
     /// A server that audits so.
     pub(crate) fn auditing(ledger: Arc<dyn LedgerStore>, audit: AuditOptions) -> Self {
-        Self::with(ConnectionLimits::default(), ledger, Arc::new(MemoryIdempotencyStore::default()), audit)
+        Self::with(ConnectionLimits::default(), ledger, Arc::new(MemoryIdempotencyStore::default()), audit, false)
     }
 
     fn with(
@@ -63,6 +69,7 @@ impl Server {
         ledger: Arc<dyn LedgerStore>,
         gate: Arc<dyn IdempotencyStore>,
         audit: AuditOptions,
+        demands_keys: bool,
     ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
@@ -76,7 +83,8 @@ impl Server {
                     let _ = stopped.await;
                 };
                 let signer = Arc::new(Signer::new(Arc::clone(&ledger), Arc::new(MemoryKeys::default())));
-                bound.serve(App::new(ledger, gate, hosts).auditing(audit).signing(signer), stop).await;
+                let app = App::new(ledger, gate, hosts).auditing(audit).signing(signer);
+                bound.serve(app.requiring_idempotency_keys(demands_keys), stop).await;
             });
         });
         Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
