@@ -30,7 +30,8 @@ fn a_key_names_a_write_quoted_or_bare() {
 }
 
 /// Writes that no key names: claims and counts of their own, or many batches at once.
-const WITHOUT_KEY: [&str; 11] = [
+const WITHOUT_KEY: [&str; 13] = [
+    "POST /api/v1/bundles",
     "POST /api/v1/gc",
     "POST /api/v1/idempotency/{key}",
     "POST /api/v1/idempotency/{key}/complete",
@@ -39,6 +40,7 @@ const WITHOUT_KEY: [&str; 11] = [
     "DELETE /api/v1/idempotency/{key}",
     "POST /api/v1/incidents/{incident_id}/bundle",
     "POST /api/v1/log/multiproof",
+    "POST /api/v1/runs/{run_id}/bundle",
     "POST /api/v1/runs/{run_id}/replay",
     "POST /api/v1/runs/{run_id}/rebuild",
     "POST /v1/traces",
