@@ -9,6 +9,7 @@ use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::{Left, Remainder};
 use tracekeep_core::wire::{object, object_field, words};
 
+use crate::account::Account;
 use crate::note::Note;
 
 words! {
@@ -126,7 +127,7 @@ object! {
 }
 
 object! {
-    /// What is claimed of the incident: the entries of the bundle say it themselves.
+    /// What is claimed of the incident: what its entry says, and nothing else.
     pub struct IncidentClaims {
         /// Its id.
         required incident_id: String,
@@ -136,6 +137,21 @@ object! {
         optional policy: String,
         /// When it was violated.
         optional violation_at: Timestamp,
+    }
+}
+
+impl IncidentClaims {
+    /// What its entry says of the incident that an account is about: the policy by its id, else by its name, and when the
+    /// step that violated it occurred, else when the incident was opened.
+    #[must_use]
+    pub fn of(account: &Account) -> Option<Self> {
+        let incident = account.incidents.get(account.about?)?;
+        Some(Self {
+            incident_id: incident.incident_id.clone(),
+            severity: incident.severity.clone(),
+            policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
+            violation_at: account.violation().and_then(|violated| violated.at),
+        })
     }
 }
 

@@ -10,6 +10,8 @@ use tracekeep_core::remainder::Remainder;
 use tracekeep_core::seal::Totals;
 use tracekeep_core::wire::{Field, Path, object, object_field};
 
+use super::form;
+
 /// The files of records, in the order that they stand in a bundle.
 pub(crate) const FILES: [&str; 6] = [
     "records/audit.jsonl",
@@ -113,7 +115,7 @@ pub(crate) struct Facts {
     pub(crate) withheld: Vec<String>,
     /// Of an entry that declares who signs the log: the key.
     pub(crate) declared: Option<String>,
-    /// Of an entry about an incident: which one.
+    /// Of an entry that opens an incident: which one.
     pub(crate) incident: Option<String>,
     step: Option<StepFacts>,
     pub(crate) seal: Option<SealFacts>,
@@ -153,7 +155,7 @@ pub(crate) struct SealFacts {
 pub(crate) struct Malformed;
 
 /// A member that is shown, read; `None` where it is withheld or absent.
-fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
+pub(super) fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
     let Some(value) = left.get(name).and_then(|left| left.value()) else { return Ok(None) };
     T::read(value.value(), &Path::ROOT).map(Some).map_err(|_| Malformed)
 }
@@ -161,6 +163,7 @@ fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed>
 impl Facts {
     pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
         let left = record.left.as_ref();
+        left.map_or(Ok(()), |left| form::check(&record.kind, &record.run, left))?;
         let (mut step, mut seal, mut incident, mut redaction, mut declared) = (None, None, None, None, None);
         match (record.kind.as_str(), left) {
             ("step", Some(left)) => step = Some(StepFacts::of(left)?),

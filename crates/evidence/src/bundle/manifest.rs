@@ -156,6 +156,8 @@ fn pae(payload: &[u8]) -> Vec<u8> {
 /// An envelope whose signatures were looked at, if there were keys to do so.
 pub(crate) struct Opened {
     payload: Vec<u8>,
+    /// Those of the keys that have signed it, as text.
+    pub(crate) signers: Vec<String>,
 }
 
 /// Opens the envelope. With keys, one of them must have signed it; a wrong signature by any of them refuses it.
@@ -169,17 +171,18 @@ pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
     if !is_many || envelope(text, &signatures).as_str().as_bytes() != bytes {
         return Err(malformed);
     }
-    let (signed, mut is_signed) = (pae(&payload), keys.is_empty());
+    let (signed, mut signers) = (pae(&payload), Vec::new());
     for signature in &signatures {
         let bytes = base64::read(&signature.sig).ok_or(malformed)?;
         for key in keys.iter().filter(|key| key.to_string() == signature.keyid) {
             if !key.has_signed(&signed, &bytes) {
                 return Err(Reason::BadSignature);
             }
-            is_signed = true;
+            signers.push(key.to_string());
         }
     }
-    if is_signed { Ok(Opened { payload }) } else { Err(Reason::UnknownSigner) }
+    let is_signed = keys.is_empty() || !signers.is_empty();
+    if is_signed { Ok(Opened { payload, signers }) } else { Err(Reason::UnknownSigner) }
 }
 
 impl Opened {

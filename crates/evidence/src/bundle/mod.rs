@@ -13,6 +13,7 @@ mod archive;
 mod build;
 mod contents;
 mod facts;
+mod form;
 mod manifest;
 mod verify;
 

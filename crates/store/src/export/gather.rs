@@ -102,7 +102,7 @@ pub(super) fn contents(
         ledger: ledger.ledger(),
         tenant_id: tenant_id.to_owned(),
         exported_by,
-        incident: incident_id.and_then(|_| claims(&account)),
+        incident: IncidentClaims::of(&account),
         options: request.stated(),
         forced: request.force,
         checkpoint: signed.note,
@@ -200,16 +200,6 @@ pub(super) fn recorded_at(ledger: &dyn LedgerStore, log_index: u64) -> Result<Ti
     let event = block_on(ledger.events(log_index, 1))?.into_iter().next();
     let missing = || Error::new(Code::EntryNotFound, format!("no entry at log index {log_index}"));
     Ok(event.ok_or_else(missing)?.recorded_at)
-}
-
-fn claims(account: &Account) -> Option<IncidentClaims> {
-    let incident = account.incident()?;
-    Some(IncidentClaims {
-        incident_id: incident.incident_id.clone(),
-        severity: incident.severity.clone(),
-        policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
-        violation_at: account.violation().and_then(|violated| violated.at),
-    })
 }
 
 /// What is withheld, in words.

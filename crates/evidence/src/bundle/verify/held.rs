@@ -2,17 +2,21 @@
 
 use super::read::Shown;
 use super::{Reason, Remark};
+use crate::account::Account;
 use crate::bundle::build::required;
-use crate::bundle::contents::{Kind, Period};
+use crate::bundle::contents::{IncidentClaims, Kind, Period};
 use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named};
 
 type Held = Result<Vec<Remark>, Reason>;
 
 /// Signatures, origin and ledger are seen to by now.
-pub(super) fn identity(shown: &Shown) -> Held {
-    let declared = shown.records.iter().rev().find_map(|fact| fact.declared.as_ref());
-    let is_declared = declared.is_some_and(|key| shown.signers.contains(key));
-    Ok(if is_declared { Vec::new() } else { vec![Remark::KeyNotDeclared] })
+pub(super) fn identity(shown: &Shown, has_keys: bool) -> Held {
+    let Some(latest) = shown.records.iter().rev().find(|fact| fact.kind == "signing_key") else {
+        return Ok(vec![Remark::KeyNotDeclared]);
+    };
+    let is_signer = latest.declared.as_ref().is_some_and(|key| shown.signers.contains(key));
+    // Without a key nobody is known to have signed.
+    if is_signer || !has_keys { Ok(Vec::new()) } else { Err(Reason::SupersededKey) }
 }
 
 pub(super) fn time(shown: &Shown) -> Held {
@@ -62,9 +66,7 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     if !missing.is_empty() && !claims.completeness.forced {
         return Err(Reason::Incomplete);
     }
-    if let Some(incident) = &claims.incident
-        && !shown.records.iter().any(|fact| fact.incident.as_ref() == Some(&incident.incident_id))
-    {
+    if claims.incident.as_ref().is_some_and(|claimed| incident(shown, claimed).as_ref() != Some(claimed)) {
         return Err(Reason::WrongIncident);
     }
     if let Some(period) = &claims.period {
@@ -76,6 +78,13 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     remark(claims.runs.iter().any(|run| run.seals > 0 && run.unsealed > 0), Remark::EntriesAfterSeal);
     remark(!missing.is_empty(), Remark::Forced);
     Ok(remarks)
+}
+
+/// What the records say of the incident that is claimed.
+fn incident(shown: &Shown, claimed: &IncidentClaims) -> Option<IncidentClaims> {
+    let entry = shown.records.iter().find(|fact| fact.incident.as_ref() == Some(&claimed.incident_id))?;
+    let run_id = Some(entry.run.as_str()).filter(|run| !run.is_empty());
+    IncidentClaims::of(&Account::of(&shown.told, run_id, Some(&claimed.incident_id)))
 }
 
 /// Totals are compared as they are written.
@@ -112,6 +121,10 @@ fn check_period(shown: &Shown, period: &Period) -> Result<(), Reason> {
         if !runs.contains_key(start.run.as_str()) {
             return Err(Reason::MissingRun);
         }
+    }
+    let is_shown = |log_index: u64| shown.records.binary_search_by_key(&log_index, |fact| fact.log_index).is_ok();
+    if leaves.iter().any(|leaf| runs.contains_key(leaf.run.as_str()) && !is_shown(leaf.log_index)) {
+        return Err(Reason::MissingEntry);
     }
     Ok(())
 }

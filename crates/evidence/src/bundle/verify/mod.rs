@@ -28,7 +28,7 @@ pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
     match read::read(bytes, keys, &mut report.claims) {
         Ok(shown) => {
             report.conclude(Aspect::Integrity, extends(&shown, keys, options).map(|()| Vec::new()));
-            report.conclude(Aspect::Identity, held::identity(&shown));
+            report.conclude(Aspect::Identity, held::identity(&shown, !keys.is_empty()));
             report.conclude(Aspect::Time, held::time(&shown));
             report.conclude(Aspect::Completeness, held::completeness(&shown));
             report.conclude(Aspect::Redaction, held::redaction(&shown));

@@ -50,7 +50,9 @@ pub(super) struct Shown {
     /// Of a period, by log index.
     pub(super) leaves: Vec<Facts>,
     pub(super) consistency: Option<Consistency>,
-    /// Those of the brought keys that have signed the checkpoint, as text.
+    /// The records of which claims are made again: by log index, where there are such claims.
+    pub(super) told: Vec<Record>,
+    /// Those of the brought keys that have signed both checkpoint and manifest, as text.
     pub(super) signers: Vec<String>,
 }
 
@@ -62,18 +64,21 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
     let (files, claims) = envelope.statement()?;
     *seen = Some(claims.clone());
     check_files(&archive, &files, &claims)?;
-    let (ledger, signers) = checkpoint(&archive.read("checkpoint", NOTE_BYTES_MAX as u64)?, keys, &claims)?;
-    let mut records = Vec::new();
+    let (ledger, mut signers) = checkpoint(&archive.read("checkpoint", NOTE_BYTES_MAX as u64)?, keys, &claims)?;
+    signers.retain(|key| envelope.signers.contains(key));
+    let (mut records, mut told) = (Vec::new(), Vec::new());
     for name in FILES {
         let text = archive.read(name, BUNDLE_BYTES_MAX)?;
-        records.extend(lines(&text, ledger, &claims, Some(name))?);
+        let told = claims.incident.is_some().then_some(&mut told);
+        records.extend(lines(&text, ledger, &claims, Some(name), told)?);
     }
+    told.sort_by_key(|record| record.log_index);
     records.sort_by_key(|fact| fact.log_index);
     if !records.is_sorted_by(|a, b| a.log_index < b.log_index) {
         return Err(Reason::Misordered.into());
     }
     let leaves = match claims.kind {
-        Kind::Period => lines(&archive.read("leaves.jsonl", BUNDLE_BYTES_MAX)?, ledger, &claims, None)?,
+        Kind::Period => lines(&archive.read("leaves.jsonl", BUNDLE_BYTES_MAX)?, ledger, &claims, None, None)?,
         _ => Vec::new(),
     };
     prove(&archive.read("proof.json", BUNDLE_BYTES_MAX)?, &claims, &records, &leaves)?;
@@ -81,7 +86,7 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
         true => Some(consistency(&archive.read("consistency.json", MANIFEST_BYTES_MAX)?, &claims)?),
         false => None,
     };
-    Ok(Shown { claims, records, leaves, consistency, signers })
+    Ok(Shown { claims, records, leaves, consistency, told, signers })
 }
 
 /// Holds every member but the manifest to the manifest, and the manifest to what its kind needs.
@@ -131,8 +136,14 @@ fn checkpoint(note: &[u8], keys: &[NoteKey], claims: &Predicate) -> Result<(Ledg
     Ok((ledger, signers.map(ToString::to_string).collect()))
 }
 
-/// Reads the lines of a file of records; without a name, of bare leaves.
-fn lines(text: &[u8], ledger: LedgerId, claims: &Predicate, file: Option<&str>) -> Result<Vec<Facts>, Fault> {
+/// Reads the lines of a file of records; without a name, of bare leaves. The records themselves are kept in `told`.
+fn lines(
+    text: &[u8],
+    ledger: LedgerId,
+    claims: &Predicate,
+    file: Option<&str>,
+    mut told: Option<&mut Vec<Record>>,
+) -> Result<Vec<Facts>, Fault> {
     let Some(text) = text.strip_suffix(b"\n") else {
         return if text.is_empty() { Ok(Vec::new()) } else { Err(Reason::MalformedRecord.into()) };
     };
@@ -153,6 +164,7 @@ fn lines(text: &[u8], ledger: LedgerId, claims: &Predicate, file: Option<&str>) 
         }
         let leaf_hash = record.leaf(ledger).hash();
         facts.push(Facts::of(&record, leaf_hash).map_err(|_| Reason::MalformedRecord)?);
+        told.iter_mut().for_each(|told| told.push(record.clone()));
     }
     Ok(facts)
 }

@@ -87,6 +87,8 @@ words! {
         Misordered = "misordered",
         /// A record is of an entry that the checkpoint does not cover.
         BeyondCheckpoint = "beyond_checkpoint",
+        /// The key that signed it is not the one that the log had declared by then.
+        SupersededKey = "superseded_key",
         /// A record is of another ledger.
         WrongLedger = "wrong_ledger",
         /// Members do not give their entry's commitment.
@@ -107,7 +109,7 @@ words! {
         TimeRunsBack = "time_runs_back",
         /// The bundle's time is not that of its checkpoint's last entry.
         WrongCreatedAt = "wrong_created_at",
-        /// A number among a run's entries is missing.
+        /// An entry of a run is missing: a number among its entries, or one that the leaves of the period show.
         MissingEntry = "missing_entry",
         /// A seal is not over the entries in front of it.
         WrongRunRoot = "wrong_run_root",
@@ -121,7 +123,7 @@ words! {
         WrongCompleteness = "wrong_completeness",
         /// Something that its kind requires is missing, and it was not forced.
         Incomplete = "incomplete",
-        /// The incident that it claims to be about is not in it.
+        /// The incident that it claims to be about is not in it, or its entry says something else.
         WrongIncident = "wrong_incident",
         /// The leaves of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
@@ -143,7 +145,7 @@ words! {
 words! {
     /// What a verdict does not cover in this bundle: it changes nothing of the verdict.
     pub enum Remark {
-        /// No entry of the bundle declares the key that signed it, or a later one declares another.
+        /// No entry of the bundle declares the key that signed it.
         KeyNotDeclared = "key_not_declared",
         /// The entry that gives the bundle its time is not in it.
         CreatedAtNotShown = "created_at_not_shown",

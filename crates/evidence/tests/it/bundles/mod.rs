@@ -6,3 +6,4 @@ mod hostile;
 mod ledger;
 mod mutated;
 mod negative;
+mod structure;

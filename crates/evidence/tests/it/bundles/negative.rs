@@ -49,6 +49,11 @@ fn cases() -> Vec<Case> {
         contents.forced = true;
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
     }
+    cases.extend(super::structure::made().into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
+    for (name, bundle) in super::structure::rotated() {
+        let keys = vec![ledger.public().remove(0), key_of(ledger.id, 8).public().clone()];
+        cases.push(Case { keys, ..case(name, bundle, Some(Reason::SupersededKey)) });
+    }
     let foreign = vec![key_of(ledger.id, 8).public().clone()];
     cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
     cases.push(Case { keys: Vec::new(), ..case("no_key", bundle.clone(), Some(Reason::NoKey)) });
@@ -64,7 +69,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-type Made = (&'static str, Vec<u8>, Reason);
+pub(crate) type Made = (&'static str, Vec<u8>, Reason);
 
 /// What a zip can say that a bundle may not.
 fn of_zips(bundle: &[u8]) -> Vec<Made> {
@@ -300,6 +305,16 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
             "wrong_incident",
             changed("evidence", &|contents| contents.incident.as_mut().unwrap().incident_id = "inc-2".to_owned()),
             Reason::WrongIncident,
+        ),
+        (
+            "wrong_incident_claims",
+            changed("evidence", &|contents| contents.incident.as_mut().unwrap().severity = Some("low".to_owned())),
+            Reason::WrongIncident,
+        ),
+        (
+            "period_omits_entries",
+            changed("period", &|contents| contents.records.retain(|record| record.kind == "run_started")),
+            Reason::MissingEntry,
         ),
         ("wrong_created_at", changed("period", &|contents| contents.created_at = at(10)), Reason::WrongCreatedAt),
         ("missing_leaf", changed("period", &|contents| drop(contents.leaves.remove(4))), Reason::MissingLeaf),
