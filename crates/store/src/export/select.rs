@@ -3,26 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Code, Error, Result};
-use tracekeep_core::remainder::NEVER_WITHHELD;
+use tracekeep_core::remainder::{HASHED, NEVER_WITHHELD, Remainder, SUMMED};
 use tracekeep_core::wire::{Field, Path};
+use tracekeep_core::{Invalid, InvalidCode};
 use tracekeep_evidence::bundle::Record;
 
 use super::request::ExportRequest;
+use crate::plan::{in_a_trace, in_an_end};
 
-/// Withholds what a request names, from the entries of its run.
+/// What was left out, by the log index of its entry.
+type Gone = BTreeMap<u64, BTreeSet<String>>;
+
+/// Withholds what a request names, from the entries of its run, and what would give it away.
 ///
 /// # Errors
 /// `invalid_parameter` for a name of another form; `step_not_found`, `trace_not_found`; `invalid_member` for a member that is
 /// never withheld or is not there.
 pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportRequest) -> Result<()> {
     let own = |record: &&mut Record| record.run == run_id;
+    let mut gone = Gone::new();
     if let Some(steps) = &request.only_steps {
         let mut missing: BTreeSet<u32> = steps.iter().copied().collect();
         for record in records.iter_mut().filter(own).filter(|record| record.kind == "step") {
             let Some(index) = shown::<u32>(record, "index") else { continue };
             if !steps.contains(&index) {
                 let names = withholdable(record);
-                leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+                leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>(), &mut gone)?;
             }
             missing.remove(&index);
         }
@@ -31,22 +37,62 @@ pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportReq
         }
     }
     for (of, names) in named(request)? {
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let mut is_known = false;
+        let (mut is_known, mut missing) = (false, names.clone());
         for record in records.iter_mut().filter(own).filter(|record| of.names(record)) {
             is_known = true;
-            let there: Vec<_> = names.iter().copied().filter(|name| has(record, name)).collect();
-            // A trace and its end are two entries: each is asked for what it has. A step is one.
-            leave_out(record, if matches!(of, Of::Trace(_)) { &there } else { &names })?;
+            // A trace and its end are two entries: each is asked for what it has, as it stands there.
+            let there: Vec<(&str, &str)> =
+                names.iter().filter_map(|name| Some((name.as_str(), of.spelt(name, record)?))).collect();
+            missing.retain(|name| there.iter().all(|(asked, _)| *asked != name.as_str()));
+            leave_out(record, &there.iter().map(|(_, name)| *name).collect::<Vec<_>>(), &mut gone)?;
         }
         match &of {
-            _ if is_known => {}
+            _ if is_known => {
+                if let Some(name) = missing.first() {
+                    let detail = format!("{name} is no member of what was recorded");
+                    return Err(Error::from(Invalid::new(InvalidCode::InvalidMember, "", detail)).at("redact"));
+                }
+            }
             Of::Step(index) => {
                 return Err(Error::new(Code::StepNotFound, format!("the run has no step {index}")).at("redact"));
             }
             Of::Trace(id) => {
                 return Err(Error::new(Code::TraceNotFound, format!("the run has no trace {id}")).at("redact"));
             }
+        }
+    }
+    seals(records, run_id, &mut gone)?;
+    redactions(records, run_id, &mut gone)
+}
+
+/// A seal's hashes and totals are over the steps: with one of them, what a withheld member held could be tried out.
+fn seals(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
+    let steps: BTreeSet<u64> =
+        records.iter().filter(|record| record.kind == "step").map(|step| step.log_index).collect();
+    let left_out = |of: &[&str]| {
+        let mut names = gone.iter().filter(|(entry, _)| steps.contains(entry)).flat_map(|(_, names)| names);
+        names.any(|name| of.contains(&name.as_str()))
+    };
+    let mut going = Vec::new();
+    if left_out(&HASHED) {
+        going.extend(["behaviour_hash", "root_hash"]);
+    }
+    if left_out(&SUMMED) {
+        going.push("totals");
+    }
+    for seal in records.iter_mut().filter(|record| record.run == run_id && record.kind == "sealed") {
+        let there: Vec<_> = going.iter().copied().filter(|name| has(seal, name)).collect();
+        leave_out(seal, &there, gone)?;
+    }
+    Ok(())
+}
+
+/// An earlier redaction in the ledger carries all that was left of the entries that it names.
+fn redactions(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
+    for record in records.iter_mut().filter(|record| record.run == run_id && record.kind == "redaction") {
+        let carried: Vec<Remainder> = shown(record, "remainders").unwrap_or_default();
+        if carried.iter().any(|left| gone.contains_key(&left.log_index)) {
+            leave_out(record, &["remainders"], gone)?;
         }
     }
     Ok(())
@@ -60,6 +106,15 @@ enum Of {
 }
 
 impl Of {
+    /// A member as it stands in an entry; `None` where the entry has none.
+    fn spelt<'a>(&self, name: &'a str, record: &Record) -> Option<&'a str> {
+        let spellings = match self {
+            Self::Step(_) => [name, name],
+            Self::Trace(_) => [in_a_trace(name), in_an_end(name)],
+        };
+        spellings.into_iter().find(|name| has(record, name))
+    }
+
     fn names(&self, record: &Record) -> bool {
         match self {
             Self::Step(index) => record.kind == "step" && shown(record, "index") == Some(*index),
@@ -110,11 +165,13 @@ fn withholdable(record: &Record) -> Vec<String> {
     members.map(|left| left.name().to_owned()).filter(|name| !NEVER_WITHHELD.contains(&name.as_str())).collect()
 }
 
-fn leave_out(record: &mut Record, names: &[&str]) -> Result<()> {
-    if let Some(left) = &record.left
-        && !names.is_empty()
-    {
-        record.left = Some(left.without(names).map_err(|invalid| Error::from(invalid).at("redact"))?);
+fn leave_out(record: &mut Record, names: &[&str], gone: &mut Gone) -> Result<()> {
+    let Some(left) = record.left.as_ref().filter(|_| !names.is_empty()) else { return Ok(()) };
+    let after = left.without(names).map_err(|invalid| Error::from(invalid).at("redact"))?;
+    let new: BTreeSet<_> = after.withheld().filter(|name| !left.withholds(name)).map(str::to_owned).collect();
+    if !new.is_empty() {
+        gone.entry(record.log_index).or_default().extend(new);
+        record.left = Some(after);
     }
     Ok(())
 }

@@ -28,5 +28,5 @@ pub use decide::{Change, Context, Decision, Planned, decide};
 pub use fetch::{Found, FoundHold, FoundIncident, FoundKey, FoundTrace, Needs, fetch, needs};
 pub(crate) use fetch::{nowhere, recorded_trace};
 pub use redact::FoundRedaction;
-pub(crate) use redact::in_a_trace;
+pub(crate) use redact::{in_a_trace, in_an_end};
 pub use replay::{Replayed, foretold, replay};

@@ -105,7 +105,7 @@ impl FoundRedaction {
 
 /// The name of a member as it stands in the entry that ended a trace, of one as it reads in the trace: `result` of
 /// `trace_type/result`.
-fn in_an_end(name: &str) -> &str {
+pub(crate) fn in_an_end(name: &str) -> &str {
     match name {
         "trace_type/result" => "result",
         "trace_type/duration_ms" => "duration_ms",

@@ -8,3 +8,4 @@ mod idempotency;
 mod replay;
 mod runs;
 mod traces;
+mod withheld;

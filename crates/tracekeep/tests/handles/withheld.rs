@@ -1,0 +1,125 @@
+//! What an export withholds is not to be had from what it shows.
+
+use std::collections::BTreeSet;
+
+use tracekeep::{
+    Batch, BundleKind, EndStatus, EndTrace, ExportOf, ExportRequest, FinalStatus, Json, Op, RecordStep, RecordTrace,
+    RunId, StartRun, TraceType, Tracekeep,
+};
+use tracekeep_evidence::NoteKey;
+use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
+
+const PINS: std::ops::Range<u32> = 0..20;
+
+fn id() -> RunId {
+    RunId::new("r-1").unwrap()
+}
+
+/// A run whose first step has a small secret, and a trace that ends with another.
+fn recorded(pin: u32) -> Tracekeep {
+    let tracekeep = Tracekeep::open_in_memory();
+    let runs = tracekeep.runs();
+    runs.start_run(StartRun { run_id: Some(id()), ..StartRun::default() }).unwrap();
+    let params = Json::parse(&format!(r#"{{"pin":{pin}}}"#)).unwrap();
+    let cost_cents = format!("{pin}.5").parse().unwrap();
+    runs.record_step(RecordStep { cost_cents, ..RecordStep::new(id(), 0, "pay", params) }).unwrap();
+    let nothing = Json::parse("{}").unwrap();
+    runs.record_step(RecordStep::new(id(), 1, "leave", nothing.clone())).unwrap();
+    let call = TraceType::ToolCall { tool_name: "pay".into(), arguments: nothing, result: None, duration_ms: None };
+    let call = RecordTrace { id: Some("t-1".parse().unwrap()), ..RecordTrace::new(id(), call) };
+    let result = Some(Json::parse(&format!(r#"{{"told":{pin}}}"#)).unwrap());
+    let end = EndTrace { result, ..EndTrace::new(id(), "t-1".parse().unwrap(), EndStatus::Ok) };
+    for op in [Op::RecordTrace(call), Op::EndTrace(end)] {
+        let written = tracekeep::LedgerStore::commit_blocking(&**tracekeep.ledger(), vec![Batch::one(op)]).pop();
+        written.unwrap().unwrap();
+    }
+    runs.complete_run(&id(), FinalStatus::Completed).unwrap();
+    tracekeep
+}
+
+fn exported(tracekeep: &Tracekeep, request: ExportRequest) -> (Vec<u8>, Report) {
+    let request = ExportRequest { kind: BundleKind::Evidence, by: Some("anna".into()), ..request };
+    let bundle = tracekeep.exporter().export(&ExportOf::Run(id()), &request, &|_, _| ()).unwrap().bundle;
+    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
+    let report = verify(&bundle, &[key], &Options::default());
+    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
+    (bundle, report)
+}
+
+fn redacting(members: &[&str]) -> ExportRequest {
+    ExportRequest { redact: Some(members.iter().map(|&name| name.to_owned()).collect()), ..ExportRequest::default() }
+}
+
+/// All that stands in a bundle and could be a digest.
+fn digests(bundle: &[u8]) -> BTreeSet<&[u8]> {
+    let words = bundle.split(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    words.filter(|word| word.len() == 64).collect()
+}
+
+fn has(bundle: &[u8], text: &str) -> bool {
+    bundle.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// What whoever knows all but the secret can do: record the same run with each value that it may have, and look for what
+/// both bundles have and those of other values do not.
+#[track_caller]
+fn tells_nothing(bundle: &[u8]) {
+    let twins: Vec<_> = PINS.map(|pin| exported(&recorded(pin), ExportRequest::default()).0).collect();
+    let shared: Vec<BTreeSet<_>> = twins
+        .iter()
+        .map(|twin| digests(twin).intersection(&digests(bundle)).map(|hash| hash.to_vec()).collect())
+        .collect();
+    for (pin, found) in shared.iter().enumerate() {
+        assert_eq!(found, &shared[0], "{pin} is told from 0");
+    }
+}
+
+#[test]
+fn a_member_that_is_withheld_is_not_found_by_trying_its_values() {
+    let whole = exported(&recorded(7), ExportRequest::default()).0;
+    let twin = exported(&recorded(7), ExportRequest::default()).0;
+    assert!(
+        digests(&whole).intersection(&digests(&twin)).count() > 0,
+        "a bundle that shows all shows it by its hashes"
+    );
+    let (bundle, report) = exported(&recorded(7), redacting(&["step/0/params"]));
+    tells_nothing(&bundle);
+    let withheld = report.claims.unwrap().withheld;
+    assert!(withheld.iter().any(|row| row.members == ["behaviour_hash", "root_hash"]), "{withheld:?}");
+    let others = ExportRequest { only_steps: Some(vec![1]), ..ExportRequest::default() };
+    let (bundle, report) = exported(&recorded(7), others);
+    tells_nothing(&bundle);
+    let withheld = report.claims.unwrap().withheld;
+    assert!(withheld.iter().any(|row| row.members == ["behaviour_hash", "root_hash", "totals"]), "{withheld:?}");
+}
+
+#[test]
+fn what_a_step_cost_is_not_what_the_totals_lack() {
+    let (bundle, report) = exported(&recorded(7), redacting(&["step/0/cost_cents"]));
+    assert!(!has(&bundle, "\"7.5\""));
+    assert!(report.claims.unwrap().withheld.iter().any(|row| row.members == ["totals"]));
+}
+
+#[test]
+fn an_earlier_redaction_does_not_carry_what_is_withheld() {
+    let tracekeep = recorded(7);
+    tracekeep.runs().redact_step(&id(), 0, &["cost_cents"], "a price").unwrap();
+    let (bundle, _) = exported(&tracekeep, ExportRequest::default());
+    assert!(has(&bundle, r#"{"pin":7}"#));
+    let (bundle, report) = exported(&tracekeep, redacting(&["step/0/params"]));
+    assert!(!has(&bundle, r#"{"pin":7}"#));
+    tells_nothing(&bundle);
+    assert!(report.claims.unwrap().withheld.iter().any(|row| row.members == ["remainders"]));
+}
+
+#[test]
+fn the_end_of_a_trace_is_withheld_under_the_name_that_the_trace_has() {
+    let tracekeep = recorded(7);
+    for name in ["trace/t-1/trace_type/result", "trace/t-1/result"] {
+        let (bundle, _) = exported(&tracekeep, redacting(&[name]));
+        assert!(!has(&bundle, r#"{"told":7}"#), "{name}");
+    }
+    let request = ExportRequest { by: Some("anna".into()), ..redacting(&["trace/t-1/nothing"]) };
+    let refused = tracekeep.exporter().export(&ExportOf::Run(id()), &request, &|_, _| ());
+    assert_eq!(refused.expect_err("no such member").code(), "invalid_member");
+}
