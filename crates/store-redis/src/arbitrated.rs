@@ -25,7 +25,8 @@ use crate::store::RedisIdempotencyStore;
 /// of is `commit_unknown`, since the answer would still be given: it is sent again. A Redis that afterwards loses what it was
 /// told (its last second, to a promoted replica) may give a deleted key's answer until it is deleted again.
 ///
-/// All processes that share the namespace must have the same arbiter: a ledger has one writer, the server that others ask.
+/// All processes that share the namespace must have the same arbiter: a ledger has one writer, the server that others ask. A
+/// gate without one refuses (`unsafe_store`) to give out, end or delete what Redis knows to be an arbiter's.
 #[derive(Debug)]
 pub struct ArbitratedGate {
     redis: RedisIdempotencyStore,
@@ -46,10 +47,10 @@ impl ArbitratedGate {
     }
 
     /// The arbiter's answer, and whether Redis was told how the key stands: of a refusal, too, so that nobody is told
-    /// later how it stood before.
+    /// later how it stood before. A refusal of what neither knows is not kept.
     async fn rule(&self, key: &Key, ask: Ask) -> Result<(Reply, Result<()>)> {
         let ruling = self.arbiter.rule(key, ask).await?;
-        let told = self.redis.note(key, ruling.time, ruling.record.as_ref()).await;
+        let told = self.redis.note(key, &ruling).await;
         Ok((ruling.reply?, told))
     }
 }

@@ -83,7 +83,7 @@ impl Reply {
     }
 
     fn told(&self, token: Option<&Token>) -> Result<IdempotencyResponse> {
-        let result: IdempotencyResult = self.text(0)?.parse().map_err(|_| strange())?;
+        let Ok(result) = self.text(0)?.parse::<IdempotencyResult>() else { return Err(self.refused()?) };
         let mut answer = IdempotencyResponse {
             result,
             stored_hash: self.fingerprint(1)?,
@@ -121,6 +121,9 @@ impl Reply {
         Ok(match self.text(0)? {
             "key_not_found" => not_known(),
             "lease_lost" => lease_lost(),
+            "arbitrated" => {
+                Error::new(Code::UnsafeStore, "an arbiter decides about this key: ask the gate that has it")
+            }
             "conflict" => Error::new(Code::Conflict, "the key was completed with another answer"),
             _ => strange(),
         })
@@ -138,7 +141,7 @@ impl Reply {
     }
 
     pub(crate) fn deleted(&self) -> Result<bool> {
-        if self.text(0)? == "deleted" { Ok(self.integer(1)? == 1) } else { Err(strange()) }
+        if self.text(0)? == "deleted" { Ok(self.integer(1)? == 1) } else { Err(self.refused()?) }
     }
 
     pub(crate) fn status(&self) -> Result<Option<IdempotencyStatus>> {

@@ -12,7 +12,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Phase, Record, RulingTime, Terms, Token,
+    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Phase, Ruling, RulingTime, Terms, Token,
 };
 use tracekeep_store::{Code, Error, Recorded, Result, Source};
 
@@ -155,10 +155,10 @@ impl RedisIdempotencyStore {
     }
 
     /// Remembers what an arbiter decided about a key, unless a later ruling is remembered.
-    pub(crate) async fn note(&self, key: &Key, time: RulingTime, record: Option<&Record>) -> Result<()> {
-        let RulingTime { arbiter, at } = time;
+    pub(crate) async fn note(&self, key: &Key, ruling: &Ruling) -> Result<()> {
+        let RulingTime { arbiter, at } = ruling.time;
         let mut given = vec![arbiter.to_vec(), text(at.as_nanos() / 1_000)];
-        match record {
+        match &ruling.record {
             Some(record) => {
                 let from = |time: Timestamp| (time.as_nanos() - at.as_nanos()) / 1_000;
                 let phase = match record.phase {
@@ -176,7 +176,23 @@ impl RedisIdempotencyStore {
                 given.extend(record.response.as_ref().map(text));
             }
             // So that a ruling before it, which comes late, is not remembered any more.
-            None => given.extend(["released", "", "", "", "0", "0", "0", "0", "0", "0", "0", ""].map(text)),
+            None => given.extend(
+                [
+                    if ruling.reply.is_ok() { "deleted" } else { "unknown" },
+                    "",
+                    "",
+                    "",
+                    "0",
+                    "0",
+                    "0",
+                    "0",
+                    "0",
+                    "0",
+                    "0",
+                    "",
+                ]
+                .map(text),
+            ),
         }
         self.ask(script::NOTE, key, given).await?.noted()
     }

@@ -2,12 +2,15 @@
 --
 -- ARGV[3] fingerprint, ARGV[4] token to give, ARGV[5] lease in ms, ARGV[6] ttl in s, ARGV[7] run or ''.
 -- Gives {word, fingerprint, run, attempt} and then: new {lease_until}; duplicate {answer or nil}; failed {error or nil};
--- in_progress {lease_until, ms left}; conflict nothing more.
+-- in_progress {lease_until, ms left}; conflict nothing more. {arbitrated} alone where the key is the arbiter's to give out.
 -- The token of a call is its own: a call that is sent again after its answer got lost is given what it was given.
 
 local record = stored()
 
 local function give(before)
+    if before and before.arbiter then
+        return {'arbitrated'}
+    end
     local fresh = {
         phase = 'in_progress', fingerprint = ARGV[3], token = ARGV[4], run = ARGV[7], attempt = 1,
         lease_ms = tonumber(ARGV[5]), ttl_s = tonumber(ARGV[6]), created = now, claimed = now,

@@ -40,16 +40,20 @@ local function at_ms(us)
     return string.format('%.0f', math.ceil((us - shift_us) / 1000))
 end
 
-local function keep(record)
+local function keep(record, until_us)
     record.is_shorter = nil
     record.v = 1
-    local forgotten = expires(record) + remember_us
+    local forgotten = until_us or expires(record) + remember_us
     redis.call('SET', KEYS[1], cmsgpack.pack(record), 'PXAT', at_ms(forgotten))
 end
 
--- The record that the token's bearer may act on, or the word that says why there is none.
+-- The record that the token's bearer may act on, or the word that says why there is none. What an arbiter decided about is
+-- the arbiter's to change.
 local function held(token)
     local record = stored()
+    if record and record.arbiter then
+        return nil, 'arbitrated'
+    end
     if record and record.token == token then
         return record, nil
     end

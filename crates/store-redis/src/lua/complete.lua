@@ -1,7 +1,7 @@
 -- complete: the bearer of the token says that it is done.
 --
 -- ARGV[3] token, ARGV[4] answer. Gives {recorded}, {duplicate} where the bearer said so before, {conflict} where it said
--- something else, {lease_lost} or {key_not_found}.
+-- something else, {lease_lost}, {key_not_found} or {arbitrated}.
 
 local record, refused = held(ARGV[3])
 if not record then

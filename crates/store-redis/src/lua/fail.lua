@@ -1,7 +1,7 @@
 -- fail: the bearer of the token says that it failed.
 --
 -- ARGV[3] token, ARGV[4] error, ARGV[5] 1 where it may be tried again, else 0. Gives {recorded}, {duplicate} where the
--- bearer said so before, {lease_lost} or {key_not_found}.
+-- bearer said so before, {lease_lost}, {key_not_found} or {arbitrated}.
 
 local record, refused = held(ARGV[3])
 if not record then

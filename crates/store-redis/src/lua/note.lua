@@ -1,20 +1,27 @@
 -- note: remembers what an arbiter decided about a key.
 --
 -- ARGV[3] the arbiter's name while it is open, ARGV[4] time of the ruling in microseconds of its clock, ARGV[5] phase
--- ('released' where nothing is kept), ARGV[6] fingerprint, ARGV[7] token, ARGV[8] run or '', ARGV[9] attempt, ARGV[10] lease
+-- ('deleted' where nothing is kept any more, 'unknown' where nothing was kept before either), ARGV[6] fingerprint, ARGV[7] token, ARGV[8] run or '', ARGV[9] attempt, ARGV[10] lease
 -- in ms, ARGV[11] ttl in s, ARGV[12] created, ARGV[13] claimed, ARGV[14] lease_until, ARGV[15] ended or '': microseconds from
 -- the ruling on; ARGV[16] error or '', ARGV[17] answer where it is kept. Gives {noted}, or {older} where a later ruling of
 -- the same arbiter is remembered: then nothing is written.
+-- What is not kept leaves a mark for as long as a ruling before it may be late, and none where nothing was known anywhere.
 -- Times become this server's: the two clocks may differ, what is left of a lease does not. What is said of the lease's end
 -- stays the arbiter's.
+
+local MARKED_US = 600000000
 
 local record = stored()
 local ruled = tonumber(ARGV[4])
 if record and record.arbiter == ARGV[3] and record.ruled >= ruled then
     return {'older'}
 end
+local is_mark = ARGV[5] == 'deleted' or ARGV[5] == 'unknown'
+if ARGV[5] == 'unknown' and not record then
+    return {'noted'}
+end
 local fresh = {
-    phase = ARGV[5], fingerprint = ARGV[6], token = ARGV[7], run = ARGV[8], attempt = tonumber(ARGV[9]),
+    phase = is_mark and 'released' or ARGV[5], fingerprint = ARGV[6], token = ARGV[7], run = ARGV[8], attempt = tonumber(ARGV[9]),
     lease_ms = tonumber(ARGV[10]), ttl_s = tonumber(ARGV[11]), created = now + tonumber(ARGV[12]),
     claimed = now + tonumber(ARGV[13]), lease_until = now + tonumber(ARGV[14]),
     arbiter = ARGV[3], ruled = ruled, said_until = ruled + tonumber(ARGV[14]),
@@ -30,5 +37,5 @@ if ARGV[17] then
 else
     redis.call('DEL', KEYS[2])
 end
-keep(fresh)
+keep(fresh, is_mark and now + MARKED_US or nil)
 return {'noted'}

@@ -1,10 +1,14 @@
 -- recall: what is remembered of a key that an arbiter decided about.
 --
 -- ARGV[3] fingerprint. Gives what check gives but new, or {unknown} where the arbiter is to be asked: nothing is remembered,
--- or it does not stand in the way.
+-- or it does not stand in the way. Nor does another request's claim that the arbiter gave out: that it was released meanwhile
+-- may not have been told.
 
 local record = stored()
 if not record or record.phase == 'released' then
+    return {'unknown'}
+end
+if record.phase == 'in_progress' and record.arbiter and record.fingerprint ~= ARGV[3] then
     return {'unknown'}
 end
 local answer = told(record, ARGV[3])

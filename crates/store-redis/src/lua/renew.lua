@@ -1,6 +1,6 @@
 -- renew: the bearer of the token is still at it.
 --
--- ARGV[3] token. Gives {renewed, lease_until}, {lease_lost} or {key_not_found}. A lease never becomes shorter.
+-- ARGV[3] token. Gives {renewed, lease_until}, {lease_lost}, {key_not_found} or {arbitrated}. A lease never becomes shorter.
 
 local record, refused = held(ARGV[3])
 if not record then

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tracekeep_conformance::{GateHarness, GateInstance, ManualSources};
 use tracekeep_core::json::Json;
-use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, Rules};
+use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Token};
 use tracekeep_store::{Outcome, Source, block_on};
 use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
@@ -24,6 +24,10 @@ faults!("arbitrated":
     a_replica_that_lacks_everything_makes_no_second_new,
     without_redis_a_check_is_an_error_and_an_end_is_an_end,
     a_deletion_that_redis_was_not_told_of_is_unknown,
+    a_release_that_redis_was_not_told_of_is_no_conflict,
+    without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided,
+    what_was_claimed_without_the_arbiter_stands_in_the_way,
+    a_refusal_leaves_nothing_in_redis_and_a_deletion_little,
 );
 
 /// One server; each gate has a namespace and a ledger of its own.
@@ -161,4 +165,76 @@ fn a_deletion_that_redis_was_not_told_of_is_unknown() {
     server.admin(&["CLIENT", "UNPAUSE"]).expect("it goes on");
     block_on(gate.delete(&key("k"))).expect("sent again");
     assert_eq!(is(&gate, "k", New).attempt, 1);
+}
+
+/// Another request was a conflict for days, with a claim that the ledger had released long ago.
+fn a_release_that_redis_was_not_told_of_is_no_conflict() {
+    let (server, mut gone) = (Server::start(&[]), Server::start(&[]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = ledger(&folder);
+    let gate = ArbitratedGate::new(connect(&server.url()), Arc::clone(&ledger) as _);
+    let untold = ArbitratedGate::new(connect(&gone.url()), ledger);
+    gone.kill();
+    let token = claim(&gate, "k");
+    assert_eq!(ask(&gate, "k", "b").expect("an answer").result, Conflict, "it is held");
+    block_on(untold.mark_failed(&key("k"), &token, "later", true)).expect("the arbiter has it");
+    assert_eq!(ask(&gate, "k", "b").expect("an answer").result, New);
+    assert_eq!(ask(&gate, "k", "a").expect("an answer").result, Conflict, "it stands for the other one now");
+}
+
+/// A second *new*: the gate without its arbiter took the arbiter's records for its own.
+fn without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided() {
+    let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
+    let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    let bare = connect(&server.url());
+    let (done, held, released) = (claim(&gate, "done"), claim(&gate, "held"), claim(&gate, "released"));
+    complete(&gate, "done", &done).expect("done");
+    block_on(gate.mark_failed(&key("released"), &released, "later", true)).expect("released");
+    claim(&gate, "deleted");
+    block_on(gate.delete(&key("deleted"))).expect("deleted");
+    is(&bare, "done", Duplicate);
+    is(&bare, "held", InProgress);
+    let refused = [
+        ask(&bare, "released", "b").map(drop),
+        ask(&bare, "deleted", "a").map(drop),
+        complete(&bare, "held", &held).map(drop),
+        block_on(bare.mark_failed(&key("held"), &held, "no", true)).map(drop),
+        block_on(bare.renew(&key("held"), &held)).map(drop),
+        block_on(bare.delete(&key("held"))).map(drop),
+    ];
+    bare.shift_clock_ms(3_600_000);
+    for (place, result) in refused.into_iter().chain([ask(&bare, "held", "a").map(drop)]).enumerate() {
+        let error = result.expect_err(&format!("call {place} is the arbiter's"));
+        assert_eq!((error.code(), error.outcome()), ("unsafe_store", Outcome::NotApplied), "{place}: {error:?}");
+    }
+    complete(&gate, "held", &held).expect("its bearer is undisturbed");
+    is(&gate, "held", Duplicate);
+}
+
+fn what_was_claimed_without_the_arbiter_stands_in_the_way() {
+    let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
+    let bare = connect(&server.url());
+    claim(&bare, "held");
+    let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    assert_eq!(ask(&gate, "held", "b").expect("an answer").result, Conflict);
+    is(&gate, "held", InProgress);
+}
+
+/// Whoever sent made-up keys filled Redis, for a week each.
+fn a_refusal_leaves_nothing_in_redis_and_a_deletion_little() {
+    const MARKED_MS_MAX: i64 = 900_000;
+    let server = Server::start(&[]);
+    let rules = Rules { keys_max: 1, ..Rules::default() };
+    let arbiter = MemoryIdempotencyStore::new(Source::default(), rules);
+    let gate = ArbitratedGate::new(connect(&server.url()), Arc::new(arbiter));
+    claim(&gate, "k");
+    block_on(gate.delete(&key("k"))).expect("deleted");
+    let left = server.admin(&["PTTL", "tk:{faults/k}:idem"]).expect("an answer");
+    assert!(matches!(left, redis::Value::Int(1..=MARKED_MS_MAX)), "{left:?} ms");
+    server.admin(&["FLUSHALL"]).expect("flushed");
+    claim(&gate, "k");
+    assert_eq!(ask(&gate, "full", "a").expect_err("one key is all").code(), "gate_full");
+    let nobody = Token::from_bytes([7; 16]);
+    assert_eq!(complete(&gate, "unknown", &nobody).expect_err("unknown").code(), "key_not_found");
+    assert_eq!(server.admin(&["DBSIZE"]).expect("an answer"), redis::Value::Int(1));
 }
