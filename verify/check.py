@@ -86,6 +86,29 @@ def forged(blob, change=None, line=None, sign=sign):
     return target.getvalue()
 
 
+class Stream(io.RawIOBase):
+    """What cannot be sought in, so that lengths are told behind each member."""
+    def __init__(self):
+        self.written = b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.written += bytes(data)
+        return len(data)
+
+
+def streamed(blob):
+    """The same members, deflated, as another tool writes them to a pipe."""
+    stream = Stream()
+    with zipfile.ZipFile(io.BytesIO(blob)) as source, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            with target.open(name, "w", force_zip64=name < "m") as member:
+                member.write(source.read(name))
+    return stream.written
+
+
 def forgeries(blob):
     """Bundles, and why each is refused: a member of another type, one too many, one too few."""
     claims = {
@@ -118,6 +141,8 @@ def forgeries(blob):
         change = (lambda line, value=value: line["members"].insert(0, value))
         yield "member_" + name, forged(blob, line=change), "malformed_record"
     yield "small_order", forged(blob, sign=sign_weakly), "bad_signature"
+    yield "bytes_in_front", b"more" + blob, "stray_bytes"
+    yield "bytes_behind", blob + b"more", "stray_bytes"
 
 
 def main():
@@ -131,9 +156,10 @@ def main():
             print("%s:\n    stated   %s\n    computed %s" % (case["name"], case["verdicts"], verdicts))
     whole = next(case for case in cases if case["name"] == "evidence")
     blob, count = (BUNDLES / "evidence.zip").read_bytes(), 0
-    if verdicts_of(forged(blob), whole) != whole["verdicts"]:
-        wrong += 1
-        print("what is signed again unchanged does not verify")
+    for name, bundle in {"signed again": forged(blob), "as a stream": streamed(blob)}.items():
+        if verdicts_of(bundle, whole) != whole["verdicts"]:
+            wrong += 1
+            print("%s, unchanged, it does not verify" % name)
     for name, bundle, reason in forgeries(blob):
         count += 1
         found = verdicts_of(bundle, whole)["integrity"]

@@ -45,21 +45,20 @@ WEAK = {"00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f",
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"}
 
 class Refused(Exception):
-    def __init__(self, reason, *aspects):
-        self.reason, self.aspects = reason, aspects or ("integrity",)
+    """Its arguments: the reason, and the verdicts that it fails."""
 
 def need(condition, reason=None, *aspects):
-    """Without a reason, whoever reads the part knows it."""
     if not condition:
         raise Refused(reason, *aspects)
 
 @contextmanager
-def reading(reason, *aspects):
-    """Whatever goes wrong in reading a part, and has no reason of its own, is that part's reason."""
+def reading(reason, *aspects, is_whole=False):
+    """Whatever goes wrong in reading a part has that part's reason, unless it has one of its own."""
     try:
         yield
     except Exception as error:
-        raise error if getattr(error, "reason", None) else Refused(reason, *aspects) from None
+        is_told = isinstance(error, Refused) and error.args[0] and not is_whole
+        raise error if is_told else Refused(reason, *aspects) from None
 
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -105,11 +104,13 @@ def fit(value, shape):
         return [fit(item, shape[0]) for item in value]
     if isinstance(shape, str):
         need(type(value) is str and re.fullmatch(shape, value, re.A))
-    elif shape is int:
-        need(isinstance(value, Number) and value.isdigit() and len(value) < 21 and int(value) < 2**64)
-    else:
-        need(not isinstance(shape, type) or type(value) is shape)
-    return value if isinstance(shape, (str, type)) and shape is not int else shape(value)
+        return value
+    need(not isinstance(shape, type) or type(value) is shape)
+    return value if isinstance(shape, type) else shape(value)
+
+def count(value):
+    need(fit(value, Number).isdigit() and len(value) < 21 and int(value) < 2**64)
+    return int(value)
 
 def time(value):
     datetime.fromisoformat(fit(value, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")[:19])
@@ -118,14 +119,14 @@ def time(value):
 
 def cost(value):
     """In millionths of a cent."""
-    whole, _, part = fit(value, r"(0|[1-9]\d{0,12})(\.\d{1,6})?").partition(".")
-    need(int(whole + part.ljust(6, "0")) <= MOST["cost_cents"])
-    return int(whole + part.ljust(6, "0"))
+    exact = Decimal(fit(value, r"(0|[1-9]\d{0,12})(\.\d{1,6})?")) * 10**6
+    need(exact <= MOST["cost_cents"])
+    return int(exact)
 
 def duration(value):
     """In nanoseconds."""
-    need(isinstance(value, Number) and 0 <= float(value) * 1e6 < 9.223372036854775e18)
-    exact = float(value) * 1e6
+    exact = float(fit(value, Number)) * 1e6
+    need(0 <= exact < 9.223372036854775e18)
     return int(exact) + (exact - int(exact) >= 0.5)
 
 def left(part):
@@ -133,62 +134,77 @@ def left(part):
     need(isinstance(part, list) and len(part) in (2, 3) and [fit(part[0], TEXT), fit(part[-1], HEX)])
     return part
 
-TEXT, HEX = "(?s:.*)", "[0-9a-f]{64}"
-TOTALS = {**of("successes failures tokens?", int), "cost_cents": cost, "duration_ms": duration}
-FACTS = {"step": {"status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": int},
-         "sealed": {**of("entries steps traces", int), "run_root": HEX, "totals": TOTALS},
+TEXT, HEX, NAME = "(?s:.*)", "[0-9a-f]{64}", r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
+TOTALS = {**of("successes failures tokens?", count), "cost_cents": cost, "duration_ms": duration}
+FACTS = {"step": {"status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
+         "sealed": {**of("entries steps traces", count), "run_root": HEX, "totals": TOTALS},
          "incident": {"incident_id": TEXT}, "signing_key": {"key": TEXT},
-         "redaction": {"op": TEXT, "remainders": [{"log_index": int, "members": [left]}],
-                       "replaces": [{"log_index": int, "reason": TEXT, "by?": TEXT}]}}
-LINE = {"leaf": {**of("kind ledger run", TEXT), "commit": HEX, "recorded_at": time, "seq": int, "v": int},
-        "log_index": int, "members?": [left]}
+         "redaction": {"op": TEXT, "remainders": [{"log_index": count, "members": [left]}],
+                       "replaces": [{"log_index": count, "reason": TEXT, "by?": TEXT}]}}
+LINE = {"leaf": {**of("kind ledger run", TEXT), "commit": HEX, "recorded_at": time, "seq": count, "v": count},
+        "log_index": count, "members?": [left]}
 ENVELOPE = {"payload": TEXT, "payloadType": re.escape(TYPE), "signatures": [of("keyid sig", TEXT)]}
 STATEMENT = {"_type": "https://in-toto[.]io/Statement/v1", "predicateType": TEXT, "predicate": {
     **of("tenant_id exported_by", TEXT), "kind": "|".join(REQUIRED), "ledger": "[0-9a-f]{32}", "created_at": time,
-    "checkpoint": {"origin": TEXT, "size": int, "root": HEX}, "options": dict, "period?": of("from to", time),
+    "checkpoint": {"origin": TEXT, "size": count, "root": HEX}, "options": dict, "period?": of("from to", time),
     "incident?": {**of("incident_id severity? policy?", TEXT), "violation_at?": time}, "totals": TOTALS,
-    "counts": of("entries audit incidents other run steps traces erased withheld", int),
-    "runs": [{"run_id": TEXT, **of("entries steps traces erased seals unsealed", int)}],
-    "withheld": [{"log_index": int, "members": [TEXT], "redaction?": int}], "files": [{"name": TEXT, "length": int}],
+    "counts": of("entries audit incidents other run steps traces erased withheld", count),
+    "runs": [{"run_id": TEXT, **of("entries steps traces erased seals unsealed", count)}],
+    "withheld": [{"log_index": count, "members": [TEXT], "redaction?": count}],
+    "files": [{"name": TEXT, "length": count}],
     "completeness": {**of("required missing", [TEXT]), "forced": bool}},
     "subject": [{"name": TEXT, "digest": {"sha256": HEX}}]}
 
 class Archive:
     """A zip, read by hand: nothing is unpacked to a file, or read beyond the length that the zip states."""
     def __init__(self, blob):
-        end, self.blob, self.members = blob.rfind(b"PK\5\6", max(0, len(blob) - 65557)), blob, {}
-        need(0 <= end <= len(blob) - 22, "not_a_zip")
-        count, size, offset = struct.unpack_from("<HII", blob, end + 10)
-        need(count <= 32, "too_many_members")
-        at, before = end - size, end - size - offset
-        need(before >= 0, "not_a_zip")
-        for _ in range(count):
-            need(blob[at:at + 4] == b"PK\1\2" and at + 46 <= end, "not_a_zip")
-            fields = struct.unpack_from("<HH4xIIIHHH4xII", blob, at + 8)
-            flags, method, crc, packed, length, named, extra, comment, mode, place = fields
-            name, at = blob[at + 46:at + 46 + named].decode("latin-1"), at + 46 + named + extra + comment
-            parts = name[:-1 if name.endswith("/") else None].split("/")
-            need(re.fullmatch(r"[!-9;-\[\]-~]+", name) and not {"", ".", ".."} & set(parts), "unsafe_name")
-            if name == "records/" and not length:
-                continue
-            need(name[-1] != "/" and mode >> 28 in (0, 8), "not_a_file")
-            need(not flags & 1, "encrypted_member")
-            need(method in (0, 8), "unsupported_compression")
-            need(name in NAMES, "unknown_member")
-            need(name not in self.members, "duplicate_member")
-            self.members[name] = before + place, method, packed, length, crc
+        self.blob, self.members, self.places, places = blob, {}, {}, []
+        with reading("not_a_zip"):
+            end = blob.rindex(b"PK\5\6", max(0, len(blob) - 65557))
+            entries, size, offset, comment = struct.unpack_from("<HIIH", blob, end + 10)
+            before = 0 if blob[offset:offset + 4] == b"PK\1\2" else end - size - offset
+            need(entries <= 32, "too_many_members")
+            need(before >= 0)
+            listed = at = before + offset
+            for _ in range(entries):
+                fields = struct.unpack_from("<4s4xHH4xIIIHHH4xII", blob, at)
+                magic, flags, method, crc, packed, length, named, extra, note, mode, place = fields
+                name, at = blob[at + 46:at + 46 + named].decode("latin-1"), at + 46 + named + extra + note
+                need(magic == b"PK\1\2" and at <= end)
+                places.append((before + place, name, crc, packed, length))
+                need(re.fullmatch(r"(?!/|.*//|(.*/)?\.\.?(/|$))[!-9;-\[\]-~]+", name), "unsafe_name")
+                if name == "records/" and not length:
+                    continue
+                need(name[-1] != "/" and mode >> 28 in (0, 8), "not_a_file")
+                need(not flags & 1, "encrypted_member")
+                need(method in (0, 8), "unsupported_compression")
+                need(name in NAMES, "unknown_member")
+                need(name not in self.members, "duplicate_member")
+                self.members[name] = method, length, crc
+        stop, behind = 0, [b""]
+        for place, name, *stated in sorted(places):
+            with reading("damaged_member"):
+                need(stop <= place and blob[stop:place] in behind, "stray_bytes")
+                magic, named, extra = struct.unpack_from("<4s22xHH", blob, place)
+                need(magic == b"PK\3\4" and blob[place + 30:place + 30 + named] == name.encode())
+            start = place + 30 + named + extra
+            stop = start + stated[1]
+            self.places[name] = start, stop
+            # Behind what was written as a stream its CRC and lengths stand once more.
+            bare = [struct.pack(form, *stated) for form in ("<III", "<IQQ")]
+            behind = [b"", *bare, *[b"PK\7\x08" + descriptor for descriptor in bare]]
+        need(stop <= listed and blob[stop:listed] in behind and end + 22 + comment == len(blob), "stray_bytes")
+        need(at == end or at + 76 == end and blob[at:at + 4] == b"PK\6\6", "stray_bytes")
 
     def read(self, name, most=2**30):
         need(name in self.members, "missing_member")
-        at, method, packed, length, crc = self.members[name]
+        (start, stop), (method, length, crc) = self.places[name], self.members[name]
         need(length <= most, "too_large")
         with reading("damaged_member"):
-            magic, named, extra = struct.unpack_from("<4s22xHH", self.blob, at)
-            data = self.blob[at + 30 + named + extra:][:packed]
-            need(magic == b"PK\3\4" and self.blob[at + 30:at + 30 + named] == name.encode())
+            data = self.blob[start:stop]
             data = zlib.decompressobj(-15).decompress(data, length + 1) if method else data
             need(len(data) == length and zlib.crc32(data) == crc)
-        return data
+            return data
 
 def unbase64(text):
     data = base64.b64decode(text.encode("ascii"), validate=True)
@@ -197,8 +213,6 @@ def unbase64(text):
 
 def is_weak(point):
     return bytes([*point[:31], point[31] & 127]).hex() in WEAK
-
-NAME = r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
 
 class Key:
     """A public key as text, NAME+ID+BASE64 (docs/format/evidence.md)."""
@@ -235,7 +249,7 @@ def checkpoint(data, keys):
     with reading("malformed_checkpoint"):
         origin, size, root, *rest = text[:-1].split("\n")
         need(origin and all(rest) and len(unbase64(root)) == 32 and re.fullmatch(r"0|[1-9]\d{0,19}", size, re.A))
-        return {"origin": origin, "size": fit(Number(size), int), "root": unbase64(root).hex()}, signers
+        return {"origin": origin, "size": count(Number(size)), "root": unbase64(root).hex()}, signers
 
 def manifest(data, keys):
     with reading("malformed_manifest"):
@@ -281,10 +295,10 @@ def entries(archive, name, ledger, size):
 
 def is_held(row):
     """Whether the body's op and run are those of the leaf, and nothing is withheld that other checks stand on."""
-    run, kept = fit(row.raw.get("run_id", ""), TEXT), {*KEPT, *KEPT_OF.get(row.kind, "").split()}
-    names_none = "run_id" not in row.raw and (not row.run or row.kind in ("export", "incident_resolved"))
-    is_of_run = not row.run if row.kind == "baseline" else names_none or "run_id" in row.raw and run == row.run
-    return is_of_run and row.raw["op"] in KINDS[row.kind][1] and not kept & set(row.withheld)
+    kept = {*KEPT, *KEPT_OF.get(row.kind, "").split()}
+    runs = ["" if row.kind == "baseline" else fit(row.raw["run_id"], TEXT)] if "run_id" in row.raw else [""]
+    runs += [row.run] * ("run_id" not in row.raw and row.kind in ("export", "incident_resolved"))
+    return row.run in runs and row.raw["op"] in KINDS[row.kind][1] and not kept & set(row.withheld)
 
 def file_of(kind):
     return "records/%s.jsonl" % KINDS.get(kind, ["incidents" if kind.startswith("incident") else "other"])[0]
@@ -328,15 +342,16 @@ def opened(blob, keys):
     need(len({row.index for row in rows}) == len(rows), "misordered")
     leaves = entries(archive, "leaves.jsonl", ledger, now["size"]) if is_period else []
     with reading("malformed_proof"):
-        proof = read(archive.read("proof.json"), {"nodes": [HEX], "size": int})
-        is_there, grows = "consistency.json" in files, {"from": int, "hashes": [HEX], "to": int}
+        proof = read(archive.read("proof.json"), {"nodes": [HEX], "size": count})
     with reading("wrong_proof"):
         shown, nodes = sorted({(row.index, row.hash) for row in rows + leaves}), map(bytes.fromhex, proof["nodes"])
         need(proof["size"] == now["size"] and len(dict(shown)) == len(shown))
         need(root_of(shown, nodes, 0, now["size"], 0, len(shown)).hex() == now["root"] and not [*nodes])
-    with reading("malformed_proof"):
-        consistency = read(archive.read("consistency.json", 2**26), grows) if is_there else None
-        need(not is_there or consistency["to"] == now["size"])
+    consistency = None
+    if "consistency.json" in files:
+        with reading("malformed_proof"):
+            consistency = read(archive.read("consistency.json", 2**26), {**of("from to", count), "hashes": [HEX]})
+            need(consistency["to"] == now["size"])
     return SimpleNamespace(claims=claims, files=files, rows=rows, leaves=leaves, now=now, size=now["size"],
                            consistency=consistency, keys=keys, signers=signers & also)
 
@@ -344,11 +359,9 @@ def opened(blob, keys):
 def integrity(it):
     if it.old is None:
         return []
-    try:
+    with reading("unknown_old_checkpoint", is_whole=True):
         old, signers = checkpoint(it.old, it.keys)
-    except Refused:
-        raise Refused("unknown_old_checkpoint") from None
-    need(signers and old["origin"] == it.now["origin"], "unknown_old_checkpoint")
+        need(signers and old["origin"] == it.now["origin"])
     need(old["size"] <= it.size, "older_than_known")
     is_same = old["size"] == it.size
     need(is_same or it.consistency and it.consistency["from"] == old["size"], "no_consistency_proof")
@@ -367,9 +380,10 @@ def identity(it):
 def in_time(it):
     times, created_at = sorted({(row.index, row.recorded_at) for row in it.rows + it.leaves}), it.claims["created_at"]
     need(all(a[1] <= b[1] for a, b in zip(times, times[1:])), "time_runs_back")
-    index, latest = times[-1] if times else (-1, "")
-    need(latest == created_at if times and index + 1 == it.size else latest <= created_at, "wrong_created_at")
-    return [] if times and index + 1 == it.size else ["created_at_not_shown"]
+    index, latest = times[-1] if times else (None, "")
+    is_shown = index == it.size - 1
+    need(latest == created_at or not is_shown and latest < created_at, "wrong_created_at")
+    return [] if is_shown else ["created_at_not_shown"]
 
 def written(sums):
     """Totals as they are written: nanoseconds beyond 2^53 have several sums of one text."""
@@ -389,12 +403,11 @@ def add(run, row):
         run.claim[name] += 1
     run.claim["unsealed"] *= row.kind != "sealed"
     if row.kind == "step":
-        is_whole = {"status", "cost_cents", "duration_ms"} <= set(row.shown) and "tokens" not in row.withheld
-        run.is_whole &= is_whole
+        run.is_whole &= {"status", "cost_cents", "duration_ms"} <= set(row.shown) and "tokens" not in row.withheld
         for name in set(MOST) & set(row.shown):
             run.sums[name] = min(run.sums.get(name, 0) + row.shown[name], MOST[name])
-        for name, status in ("successes", "success"), ("failures", "failure"):
-            run.sums[name] += row.shown.get("status") == status
+        run.sums["successes"] += row.shown.get("status") == "success"
+        run.sums["failures"] += row.shown.get("status") == "failure"
     run.tree.append((1, row.hash))
     while len(run.tree) > 1 and run.tree[-2][0] == run.tree[-1][0]:
         (size, first), (_, second) = run.tree[-2:]
@@ -405,20 +418,20 @@ def hold_to(run, seal):
     root = run.tree[-1][1] if run.tree else sha()
     for _, node in reversed(run.tree[:-1]):
         root = sha(b"\1", node, root)
-    is_so = {name: seal.get(name, run.claim[name]) == run.claim[name] for name in ("entries", "steps", "traces")}
-    need(is_so["entries"] and seal.get("run_root", root.hex()) == root.hex(), "wrong_run_root")
-    need(is_so["steps"] and is_so["traces"], "wrong_totals")
-    need(not run.is_whole or "totals" not in seal or written(seal["totals"]) == written(run.sums), "wrong_totals")
+    said = {**run.claim, "run_root": root.hex(), "totals": run.sums, **seal}
+    need(said["entries"] == run.claim["entries"] and said["run_root"] == root.hex(), "wrong_run_root")
+    need(all(said[name] == run.claim[name] for name in ("steps", "traces")), "wrong_totals")
+    need(not run.is_whole or written(said["totals"]) == written(run.sums), "wrong_totals")
 
 def incident(rows, claimed):
     """What the records say of the incident that is claimed."""
     said = [row for row in rows if row.kind == "incident" and row.shown.get("incident_id") == claimed["incident_id"]]
-    raw, run = (said[0].raw, said[0].run) if said else ({}, "")
-    steps = [row.raw for row in rows if row.kind == "step" and row.run == run != "" and "index" in row.raw]
-    times = [step.get("occurred_at") for step in steps if step["index"] == raw.get("violation_step_index")]
-    found = {"incident_id": raw.get("incident_id"), "severity": raw.get("severity"),
+    need(said, "wrong_incident")
+    raw, place = said[0].raw, ("step", said[0].run or None, said[0].raw.get("violation_step_index", -1))
+    times = [row.raw.get("occurred_at") for row in rows if (row.kind, row.run, row.raw.get("index")) == place]
+    found = {"incident_id": claimed["incident_id"], "severity": raw.get("severity"),
              "policy": raw.get("policy_id", raw.get("policy_name")),
-             "violation_at": times[0] if times and times[0] else raw.get("created_at")}
+             "violation_at": [*times, None][0] or raw.get("created_at")}
     return {name: value for name, value in found.items() if value is not None}
 
 def completeness(it):
@@ -436,12 +449,11 @@ def completeness(it):
     need(written(claims["totals"]) == written(all_of_it.sums), "wrong_totals")
     need(claims["runs"] == [runs[run_id].claim for run_id in sorted(runs)], "wrong_runs")
     about, stated, period = claims.get("incident", {}), claims["completeness"], claims.get("period")
-    there = {**of("created_at steps totals", True), "controls": "controls.json" in it.files, "run": runs,
-             "debrief": "debrief.json" in it.files, "leaves": "leaves.jsonl" in it.files, "incident": about,
-             "exported_by": claims["exported_by"], "tenant_id": claims["tenant_id"], "period": period}
-    of_debrief = BASIC + (REQUIRED[claims["kind"]])
-    missing = [name for name in sorted(of_debrief) if not there.get(name, name in about)]
-    need((stated["required"], stated["missing"]) == (sorted(of_debrief), missing), "wrong_completeness")
+    there = {**claims, **of("steps totals", True), "run": runs, "leaves": "leaves.jsonl" in it.files,
+             "controls": "controls.json" in it.files, "debrief": "debrief.json" in it.files}
+    required = sorted(BASIC + REQUIRED[claims["kind"]])
+    missing = [name for name in required if not there.get(name, name in about)]
+    need((stated["required"], stated["missing"]) == (required, missing), "wrong_completeness")
     need(not missing or stated["forced"], "incomplete")
     need(not about or about == incident(it.rows, about), "wrong_incident")
     need(not period or period["from"] <= period["to"], "wrong_period")
@@ -453,12 +465,10 @@ def completeness(it):
 
 def in_period(it, start, end, runs):
     leaves, shown = it.leaves, {row.index for row in it.rows}
-    need(leaves or not it.size, "missing_leaf")
-    if leaves:
-        first, last = leaves[0], leaves[-1]
-        need(first.index == 0 or first.recorded_at < start, "missing_leaf")
-        need(last.index + 1 == it.size or last.recorded_at >= end, "missing_leaf")
-        need(last.index - first.index + 1 == len(leaves), "missing_leaf")
+    first, last = (leaves[0], leaves[-1]) if leaves else (None, None)
+    need(first.index == 0 or first.recorded_at < start if leaves else not it.size, "missing_leaf")
+    need(not leaves or last.index + 1 == it.size or last.recorded_at >= end, "missing_leaf")
+    need(not leaves or last.index - first.index + 1 == len(leaves), "missing_leaf")
     starts = [row for row in leaves if row.kind == "run_started" and row.seq == 0 and start <= row.recorded_at < end]
     need(all(row.run in runs for row in starts), "missing_run")
     need(all(row.index in shown for row in leaves if row.run in runs), "missing_entry")
@@ -491,14 +501,14 @@ def verify(blob, keys, old=None):
     try:
         it = opened(blob, keys)
     except Refused as refused:
-        return {**verdicts, **dict.fromkeys(refused.aspects, ("fail", refused.reason, []))}
+        return {**verdicts, **dict.fromkeys(refused.args[1:] or ["integrity"], ("fail", refused.args[0], []))}
     it.old = old
     for aspect, check in CHECKS.items():
         try:
             remarks = check(it)
             verdicts[aspect] = ("pass", None, remarks) if keys else ("unconfirmed", "no_key", [])
         except Refused as refused:
-            verdicts[aspect] = ("unconfirmed" if refused.reason in OPEN else "fail", refused.reason, [])
+            verdicts[aspect] = ("unconfirmed" if refused.args[0] in OPEN else "fail", refused.args[0], [])
     return verdicts
 
 def keys_of(argument):
@@ -514,7 +524,7 @@ def main():
     try:
         keys = [key for argument in args.key for key in keys_of(argument)]
     except (OSError, ValueError, Refused) as error:
-        parser.error(getattr(error, "reason", None) or str(error))
+        parser.error(str(error))
     verdicts = verify(args.bundle.read(), keys, args.checkpoint and args.checkpoint.read())
     for aspect, (outcome, reason, remarks) in verdicts.items():
         print(json.dumps({"aspect": aspect, "outcome": outcome, "reason": reason, "remarks": remarks}))
