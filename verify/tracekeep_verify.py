@@ -244,7 +244,7 @@ def checkpoint(data, keys):
         need(len(data) <= 2**16 and not re.search(r"[\0-\x09\x0b-\x1f]", text))
         need(tail[-1] == "\n" and len(lines) <= 100)
         rows = [(line[1] + "+" + unbase64(line[2])[:4].hex(), unbase64(line[2])[4:]) for line in lines]
-        need(all(signature for _, signature in rows))
+        need(all(signature and len(name.encode()) < 265 for name, signature in rows))
     signers = signed(data[:at], rows, keys, "short")
     with reading("malformed_checkpoint"):
         origin, size, root, *rest = text[:-1].split("\n")
