@@ -104,11 +104,13 @@ impl<'a> Archive<'a> {
             return Err(Reason::TooManyMembers);
         }
         let (mut members, mut entries, mut count) = (BTreeMap::new(), zip.entries(), 0);
+        let mut covered = Covered::new(bytes, &zip);
         while let Some(entry) = entries.next_entry().map_err(|_| Reason::NotAZip)? {
             count += 1;
             if count > MEMBERS_MAX {
                 return Err(Reason::TooManyMembers);
             }
+            covered.add(&entry);
             let file_path = entry.file_path();
             let name: &[u8] = file_path.as_ref();
             if !is_safe(name) {
@@ -136,6 +138,7 @@ impl<'a> Archive<'a> {
                 return Err(Reason::DuplicateMember);
             }
         }
+        covered.check(&zip)?;
         Ok(Self { zip, members })
     }
 
@@ -168,6 +171,74 @@ impl<'a> Archive<'a> {
         }
         Ok(bytes)
     }
+}
+
+/// The parts of a zip that its directory accounts for: of other bytes another reader could make other members.
+struct Covered<'a> {
+    bytes: &'a [u8],
+    /// Where each entry begins, and what its directory says of it.
+    entries: Vec<(u64, rawzip::ZipArchiveEntryWayfinder)>,
+    /// Where the directory's records end.
+    directory_end: u64,
+}
+
+impl<'a> Covered<'a> {
+    fn new(bytes: &'a [u8], zip: &rawzip::ZipSliceArchive<&[u8]>) -> Self {
+        Self { bytes, entries: Vec::new(), directory_end: zip.directory_offset() }
+    }
+
+    fn add(&mut self, entry: &rawzip::ZipFileHeaderRecord<'_>) {
+        self.entries.push((entry.local_header_offset(), entry.wayfinder()));
+        let at = usize::try_from(entry.central_directory_offset()).unwrap_or(usize::MAX);
+        let record = self.bytes.get(at..).unwrap_or_default();
+        let long = |from: usize| record.get(from..from + 2).map_or(0, |two| u64::from(two[0]) | u64::from(two[1]) << 8);
+        // A record's fixed part, and how long its name, extra fields and comment are.
+        self.directory_end = entry.central_directory_offset() + 46 + long(28) + long(30) + long(32);
+    }
+
+    /// Entries, each maybe with its data descriptor, then the directory, then the end of the zip: nothing else.
+    fn check(mut self, zip: &rawzip::ZipSliceArchive<&[u8]>) -> Result<(), Reason> {
+        self.entries.sort_unstable_by_key(|(from, _)| *from);
+        let (mut end, mut descriptors) = (0, Vec::new());
+        for (from, place) in &self.entries {
+            let entry = zip.get_entry(*place).map_err(|_| Reason::DamagedMember)?;
+            if !self.is_one_of(end, *from, &descriptors) {
+                return Err(Reason::StrayBytes);
+            }
+            end = entry.compressed_data_range().1;
+            descriptors = descriptors_of(entry.claim_verifier().crc, *place);
+        }
+        let is_covered = self.is_one_of(end, zip.directory_offset(), &descriptors)
+            && self.is_end_64(self.directory_end, zip.eocd_offset())
+            && zip.end_offset() == self.bytes.len() as u64;
+        if is_covered { Ok(()) } else { Err(Reason::StrayBytes) }
+    }
+
+    fn between(&self, from: u64, to: u64) -> Option<&'a [u8]> {
+        self.bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+    }
+
+    fn is_one_of(&self, from: u64, to: u64, descriptors: &[Vec<u8>]) -> bool {
+        self.between(from, to).is_some_and(|bytes| bytes.is_empty() || descriptors.iter().any(|one| one == bytes))
+    }
+
+    /// Nothing, or the two records of a zip64, which have a fixed length.
+    fn is_end_64(&self, from: u64, to: u64) -> bool {
+        let is_64 =
+            |bytes: &[u8]| bytes.len() == 76 && bytes.starts_with(b"PK\x06\x06") && &bytes[56..60] == b"PK\x06\x07";
+        self.between(from, to).is_some_and(|bytes| bytes.is_empty() || is_64(bytes))
+    }
+}
+
+/// What may stand behind a member that was written as a stream: its CRC and lengths once more.
+fn descriptors_of(crc: u32, place: rawzip::ZipArchiveEntryWayfinder) -> Vec<Vec<u8>> {
+    let lengths = [place.compressed_size_hint(), place.uncompressed_size_hint()];
+    let crc = crc.to_le_bytes().to_vec();
+    let short = lengths.iter().flat_map(|length| u32::try_from(*length).unwrap_or(u32::MAX).to_le_bytes());
+    let long = lengths.iter().flat_map(|length| length.to_le_bytes());
+    let bare = [[crc.clone(), short.collect()].concat(), [crc, long.collect()].concat()];
+    let signed = bare.clone().map(|bare| [b"PK\x07\x08".to_vec(), bare].concat());
+    bare.into_iter().chain(signed).collect()
 }
 
 /// Whether a name could be unpacked below a directory and nowhere else.

@@ -217,6 +217,9 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
     if !cover.withheld.is_empty() {
         page.text("The export left out, and proves that it was there:");
         page.list(&cover.withheld[..cover.withheld.len().min(ROWS_MAX)]);
+        if cover.withheld.len() > ROWS_MAX {
+            page.text(&format!("and of {} entries more, which manifest.json names", cover.withheld.len() - ROWS_MAX));
+        }
     }
     page.heading("What is not proven");
     page.list(
@@ -224,7 +227,9 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
             "That what the agent or its operator recorded is true: it is proven that it was recorded, and when.",
             "Times that are claimed: only the ledger's own clock is in the proof, and only its order.",
             "That nothing was done beside the record.",
-            "What came after the checkpoint, and after a run's last seal.",
+            "What came after the checkpoint.",
+            "That a run without seal is whole, or what follows a run's last seal: entries that the log has below the checkpoint \
+             may have been left out there.",
             "Nothing at all to whoever takes the key out of the same hands as the bundle.",
         ]
         .map(str::to_owned),

@@ -88,9 +88,16 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// Controls, and what Unicode says is not to be shown (Default_Ignorable_Code_Point) or turns the direction.
 fn is_hidden(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// The first characters of a text.
@@ -109,6 +116,9 @@ mod tests {
     #[test]
     fn recorded_text_is_never_more_than_text() {
         assert_eq!(escape("<script>a&b</script>\"'"), "&lt;script&gt;a&amp;b&lt;/script&gt;&quot;&#39;");
+        for hidden in ['\u{ad}', '\u{61c}', '\u{180e}', '\u{2066}', '\u{fe0f}', '\u{e0001}', '\u{e0041}', '\u{e0100}'] {
+            assert_eq!(escape(&format!("a{hidden}b")), format!("a\\u{{{:x}}}b", u32::from(hidden)));
+        }
         assert_eq!(escape("a\u{202e}b\u{1b}c\nd"), "a\\u{202e}b\\u{1b}c<br>d");
     }
 }

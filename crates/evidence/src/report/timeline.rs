@@ -12,7 +12,9 @@ const LABEL: f64 = 220.0;
 /// An inline SVG; a sentence where there is nothing to draw.
 pub(super) fn svg(account: &Account) -> String {
     let timed = account.steps.iter().filter_map(|step| Some((step, step.occurred_at?.as_nanos())));
-    let timed: Vec<_> = timed.take(DRAWN_MAX).collect();
+    let mut timed: Vec<_> = timed.collect();
+    let beyond = timed.len().saturating_sub(DRAWN_MAX);
+    timed.truncate(DRAWN_MAX);
     let from = timed.iter().map(|(_, at)| *at).min();
     let to = timed.iter().map(|(step, at)| at.saturating_add(step.duration.as_nanos())).max();
     let Some((from, to)) = from.zip(to) else { return "<p>No step states when it was.</p>".to_owned() };
@@ -40,5 +42,8 @@ pub(super) fn svg(account: &Account) -> String {
         ));
     }
     out.push_str("</svg><p>Red is the violating step, orange failed; times are as claimed.</p>");
+    if beyond > 0 {
+        out.push_str(&format!("<p>{beyond} steps more are not drawn.</p>"));
+    }
     out
 }

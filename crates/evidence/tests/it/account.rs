@@ -153,4 +153,6 @@ fn the_report_shows_recorded_text_as_text() {
     assert_eq!(html.matches("Thought").count(), 1);
     assert!(html.contains("&lt;script&gt;") && html.contains("forced") && html.contains("<svg"), "{html}");
     assert_eq!(report(&cover, &account, None), report(&cover, &account, None));
+    let many = vec!["entry 1: params".to_owned(); 203];
+    assert!(report(&Cover { withheld: &many, ..cover }, &account, None).contains("and of 3 entries more"));
 }

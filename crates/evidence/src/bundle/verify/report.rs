@@ -53,6 +53,8 @@ words! {
         UnknownMember = "unknown_member",
         /// Two members of one name.
         DuplicateMember = "duplicate_member",
+        /// Bytes of the zip that its directory does not account for.
+        StrayBytes = "stray_bytes",
         /// A member that is not there.
         MissingMember = "missing_member",
         /// More bytes than a bundle may have.
@@ -149,9 +151,9 @@ words! {
         KeyNotDeclared = "key_not_declared",
         /// The entry that gives the bundle its time is not in it.
         CreatedAtNotShown = "created_at_not_shown",
-        /// A run is not sealed: what was recorded of it later is not here.
+        /// A run is not sealed: later entries of it, below the checkpoint too, may have been left out.
         RunNotSealed = "run_not_sealed",
-        /// A run has entries after its latest seal: their number is claimed.
+        /// A run has entries after its latest seal: their number is claimed, and more may have been left out.
         EntriesAfterSeal = "entries_after_seal",
         /// It was made although something that its kind requires is missing.
         Forced = "forced",
@@ -186,7 +188,8 @@ impl Verdict {
                 "when things happened: recorded_at is the ledger's own clock, occurred_at the sender's word"
             }
             Aspect::Completeness => {
-                "that everything that happened was recorded, nor what was recorded after the checkpoint"
+                "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
+                 after a latest seal, entries below the checkpoint may have been left out"
             }
             Aspect::Redaction => "what the withheld members held",
         }

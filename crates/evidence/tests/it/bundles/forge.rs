@@ -27,12 +27,22 @@ pub(crate) struct Stated<'a> {
     pub(crate) attributes: u32,
     /// Uncompressed bytes and CRC, where they are not those of `bytes`.
     pub(crate) says: Option<(u32, u32)>,
+    /// Whether the directory names it.
+    pub(crate) is_listed: bool,
 }
 
 impl<'a> Stated<'a> {
     pub(crate) fn plain(name: &'a str, bytes: &[u8]) -> Self {
         let name = name.as_bytes();
-        Self { name, bytes: bytes.to_vec(), method: 0, flags: 0, attributes: 0o100_644 << 16, says: None }
+        Self {
+            name,
+            bytes: bytes.to_vec(),
+            method: 0,
+            flags: 0,
+            attributes: 0o100_644 << 16,
+            says: None,
+            is_listed: true,
+        }
     }
 }
 
@@ -54,9 +64,12 @@ pub(crate) fn zip(members: &[Stated<'_>]) -> Vec<u8> {
         common.extend_from_slice(&[0; 2]);
         out.extend_from_slice(&[b"PK\x03\x04", &common[..], member.name, &member.bytes].concat());
         let rest = [&[0; 6][..], &member.attributes.to_le_bytes(), &offset.to_le_bytes(), member.name].concat();
+        if !member.is_listed {
+            continue;
+        }
         directory.extend_from_slice(&[b"PK\x01\x02\x14\x03", &common[..], &rest].concat());
     }
-    let count = u16::try_from(members.len()).unwrap().to_le_bytes();
+    let count = u16::try_from(members.iter().filter(|member| member.is_listed).count()).unwrap().to_le_bytes();
     let place = [directory.len(), out.len()].map(|number| u32::try_from(number).unwrap().to_le_bytes());
     out.extend_from_slice(&directory);
     out.extend_from_slice(&[b"PK\x05\x06\0\0\0\0", &count[..], &count, &place[0], &place[1], &[0; 2]].concat());

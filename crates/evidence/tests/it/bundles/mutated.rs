@@ -66,6 +66,26 @@ fn a_bundle_that_python_packed_anew_says_the_same() {
     assert_eq!(verdicts(&ledger, &packed), verdicts(&ledger, &bundle));
 }
 
+/// As Info-ZIP does it: with extra fields, and of a stream with data descriptors.
+#[test]
+fn a_bundle_that_was_zipped_as_a_stream_says_the_same() {
+    const SCRIPT: &str = "import io, sys, zipfile\n\
+        class Stream(io.RawIOBase):\n\
+        \u{20}   def writable(self): return True\n\
+        \u{20}   def write(self, data): sys.stdout.buffer.write(data); return len(data)\n\
+        source = zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read()))\n\
+        with zipfile.ZipFile(Stream(), 'w', zipfile.ZIP_DEFLATED) as target:\n\
+        \u{20}   for name in source.namelist():\n\
+        \u{20}       with target.open(name, 'w', force_zip64=name < 'm') as member: member.write(source.read(name))";
+    let (ledger, bundle) = small();
+    let mut python = Command::new("python3");
+    let mut python = python.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+    python.stdin.take().unwrap().write_all(&bundle).unwrap();
+    let packed = python.wait_with_output().unwrap().stdout;
+    assert!(packed.windows(4).any(|part| part == b"PK\x07\x08"));
+    assert_eq!(verdicts(&ledger, &packed), verdicts(&ledger, &bundle));
+}
+
 #[test]
 fn no_flipped_bit_goes_unseen() {
     let (ledger, bundle) = small();

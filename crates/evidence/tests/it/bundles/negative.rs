@@ -82,6 +82,7 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         change(plain.iter_mut().find(|member| member.name == b"report.html").unwrap());
         zip(&plain)
     };
+    let unlisted = Stated { is_listed: false, ..Stated::plain("report.html", b"another report") };
     let mut flipped = bundle.to_vec();
     let at = bundle.windows(8).position(|window| window == b"a report").unwrap();
     flipped[at] ^= 1;
@@ -101,6 +102,9 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("unsupported_compression", changed(&|member| member.method = 12), Reason::UnsupportedCompression),
         ("stray_member", with(hostile(b"extra.txt")), Reason::UnknownMember),
         ("duplicate_member", with(hostile(b"report.html")), Reason::DuplicateMember),
+        ("stray_entry", zip(&[vec![unlisted.clone()], plain.clone()].concat()), Reason::StrayBytes),
+        ("stray_entry_behind", with(unlisted), Reason::StrayBytes),
+        ("stray_tail", [bundle, &b"more"[..]].concat(), Reason::StrayBytes),
         ("too_large", changed(&|member| member.says = Some((u32::MAX - 1, 0))), Reason::TooLarge),
         ("flipped_bit", flipped, Reason::DamagedMember),
         ("no_deflate", changed(&|member| member.method = 8), Reason::DamagedMember),
