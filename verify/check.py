@@ -151,8 +151,13 @@ def main():
     wrong = 0
     for case in cases:
         verdicts = verdicts_of((BUNDLES / (case["name"] + ".zip")).read_bytes(), case)
-        stated = {aspect: verdict for aspect, verdict in case["verdicts"].items() if verdict[1] not in ELSEWHERE}
-        if verdicts != {**verdicts, **stated} or len(verdicts) != len(case["verdicts"]):
+        stated = {aspect: list(verdict) for aspect, verdict in case["verdicts"].items()}
+        left = "not_recomputed" in verdicts["completeness"][2]
+        if left and stated["completeness"][1] in ELSEWHERE:
+            stated["completeness"] = verdicts["completeness"]
+        elif left and "not_recomputed" not in stated["completeness"][2]:
+            stated["completeness"][2] = stated["completeness"][2] + ["not_recomputed"]
+        if verdicts != stated:
             wrong += 1
             print("%s:\n    stated   %s\n    computed %s" % (case["name"], case["verdicts"], verdicts))
     whole = next(case for case in cases if case["name"] == "evidence")

@@ -3,7 +3,8 @@
 
 Written from docs/format/bundle.md, to be read before it is run. Python 3.9 or later and the package `cryptography`.
 Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed.
-comparison.json, controls.json, debrief.json and report.html are held to their signed digests alone, and not recomputed.
+comparison.json, controls.json, debrief.json and report.html are held to their signed digests alone and not recomputed;
+of controls.json and debrief.json, which Tracekeep recomputes, the remark `not_recomputed` says so.
 """
 import argparse, base64, bisect, hashlib, json, os, re, struct, sys, zlib
 from collections import Counter
@@ -449,8 +450,11 @@ def completeness(it):
     need(written(claims["totals"]) == written(all_of_it.sums), "wrong_totals")
     need(claims["runs"] == [runs[run_id].claim for run_id in sorted(runs)], "wrong_runs")
     about, stated, period = claims.get("incident", {}), claims["completeness"], claims.get("period")
-    there = {**claims, **of("steps totals", True), "run": runs, "leaves": "leaves.jsonl" in it.files,
-             "controls": "controls.json" in it.files, "debrief": "debrief.json" in it.files}
+    times = [row.recorded_at for row in it.rows if row.run]
+    is_touched = period and any(period["from"] <= at for at in times) and any(at < period["to"] for at in times)
+    there = {**claims, **of("steps totals", True), "period": period if claims["kind"] == "period" else is_touched,
+             "run": runs, "leaves": "leaves.jsonl" in it.files, "controls": "controls.json" in it.files,
+             "debrief": "debrief.json" in it.files}
     required = sorted(BASIC + REQUIRED[claims["kind"]])
     missing = [name for name in required if not there.get(name, name in about)]
     need((stated["required"], stated["missing"]) == (required, missing), "wrong_completeness")
@@ -460,7 +464,8 @@ def completeness(it):
     if period and claims["kind"] == "period":
         in_period(it, period["from"], period["to"], runs)
     ends = {(run.claim["seals"] > 0, run.claim["unsealed"] > 0) for run in runs.values()}
-    remarks = {"run_not_sealed": (False, True) in ends, "entries_after_seal": (True, True) in ends, "forced": missing}
+    remarks = {"run_not_sealed": (False, True) in ends, "entries_after_seal": (True, True) in ends, "forced": missing,
+               "not_recomputed": {"controls.json", "debrief.json"} & set(it.files)}
     return [remark for remark, is_so in remarks.items() if is_so]
 
 def in_period(it, start, end, runs):
