@@ -156,11 +156,11 @@ impl RedisIdempotencyStore {
 
     /// Remembers what an arbiter decided about a key, unless a later ruling is remembered.
     pub(crate) async fn note(&self, key: &Key, ruling: &Ruling) -> Result<()> {
-        let RulingTime { arbiter, at } = ruling.time;
+        let RulingTime { arbiter, at, now } = ruling.time;
         let mut given = vec![arbiter.to_vec(), text(at.as_nanos() / 1_000)];
         match &ruling.record {
             Some(record) => {
-                let from = |time: Timestamp| (time.as_nanos() - at.as_nanos()) / 1_000;
+                let from = |time: Timestamp| (time.as_nanos() - now.as_nanos()) / 1_000;
                 let phase = match record.phase {
                     Phase::InProgress => "in_progress",
                     Phase::Completed => "completed",
@@ -173,26 +173,15 @@ impl RedisIdempotencyStore {
                 given.extend([record.created_at, record.claimed_at, record.lease_until].map(|time| text(from(time))));
                 given.push(record.ended_at.map_or_else(Vec::new, |time| text(from(time))));
                 given.push(text(record.error.as_deref().unwrap_or_default()));
+                given.push(text(record.lease_until.as_nanos() / 1_000));
                 given.extend(record.response.as_ref().map(text));
             }
             // So that a ruling before it, which comes late, is not remembered any more.
-            None => given.extend(
-                [
-                    if ruling.reply.is_ok() { "deleted" } else { "unknown" },
-                    "",
-                    "",
-                    "",
-                    "0",
-                    "0",
-                    "0",
-                    "0",
-                    "0",
-                    "0",
-                    "0",
-                    "",
-                ]
-                .map(text),
-            ),
+            None => {
+                let kind = if ruling.reply.is_ok() { "deleted" } else { "unknown" };
+                given.extend([[kind, "", "", ""], ["0"; 4]].concat().into_iter().map(text));
+                given.extend(["0", "0", "0", "", "0"].map(text));
+            }
         }
         self.ask(script::NOTE, key, given).await?.noted()
     }

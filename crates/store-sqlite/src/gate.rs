@@ -27,21 +27,13 @@ pub(crate) struct Question {
 pub(crate) struct Gate {
     /// Keys that are known, once they were counted.
     keys: Option<u64>,
-    clock: Option<Timestamp>,
     times: RulingTimes,
 }
 
 impl Gate {
-    /// Forgets what may have been rolled back. The clock goes on.
+    /// Forgets what may have been rolled back. The times of rulings go on.
     pub(crate) const fn forget(&mut self) {
         self.keys = None;
-    }
-
-    /// The gate's clock: it does not go backwards while the ledger is open.
-    fn now(&mut self, now: Timestamp) -> Timestamp {
-        let now = self.clock.map_or(now, |clock| clock.max(now));
-        self.clock = Some(now);
-        now
     }
 
     /// Decides one question and writes what is kept from now on. The outer error is the whole group's.
@@ -52,7 +44,7 @@ impl Gate {
         rules: &Rules,
         source: &Source,
     ) -> Result<Ruling> {
-        let now = self.now(source.now());
+        let now = source.now();
         self.sweep(conn, rules, now)?;
         let stored = get(conn, &question.key)?;
         let is_known = stored.is_some();

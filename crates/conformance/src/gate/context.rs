@@ -76,6 +76,10 @@ impl Gate {
         self.instance.advance_ms((seconds * 1_000).cast_signed());
     }
 
+    pub(crate) fn set_back_s(&self, seconds: u64) {
+        self.instance.advance_ms(-(seconds * 1_000).cast_signed());
+    }
+
     #[track_caller]
     pub(crate) fn check(&self, name: &str, sent: &str) -> IdempotencyResponse {
         self.check_under(name, sent, &terms())

@@ -1,10 +1,11 @@
 -- note: remembers what an arbiter decided about a key.
 --
 -- ARGV[3] the arbiter's name while it is open, ARGV[4] time of the ruling in microseconds of its clock, ARGV[5] phase
--- ('deleted' where nothing is kept any more, 'unknown' where nothing was kept before either), ARGV[6] fingerprint, ARGV[7] token, ARGV[8] run or '', ARGV[9] attempt, ARGV[10] lease
--- in ms, ARGV[11] ttl in s, ARGV[12] created, ARGV[13] claimed, ARGV[14] lease_until, ARGV[15] ended or '': microseconds from
--- the ruling on; ARGV[16] error or '', ARGV[17] answer where it is kept. Gives {noted}, or {older} where a later ruling of
--- the same arbiter is remembered: then nothing is written.
+-- ('deleted' where nothing is kept any more, 'unknown' where nothing was kept before either), ARGV[6] fingerprint, ARGV[7]
+-- token, ARGV[8] run or '', ARGV[9] attempt, ARGV[10] lease in ms, ARGV[11] ttl in s, ARGV[12] created, ARGV[13] claimed,
+-- ARGV[14] lease_until, ARGV[15] ended or '': microseconds from the ruling on; ARGV[16] error or '', ARGV[17] lease_until by
+-- the arbiter's clock, ARGV[18] answer where it is kept. Gives {noted}, or {older} where a later ruling of the same arbiter
+-- is remembered: then nothing is written.
 -- What is not kept leaves a mark for as long as a ruling before it may be late, and none where nothing was known anywhere.
 -- Times become this server's: the two clocks may differ, what is left of a lease does not. What is said of the lease's end
 -- stays the arbiter's.
@@ -24,7 +25,7 @@ local fresh = {
     phase = is_mark and 'released' or ARGV[5], fingerprint = ARGV[6], token = ARGV[7], run = ARGV[8], attempt = tonumber(ARGV[9]),
     lease_ms = tonumber(ARGV[10]), ttl_s = tonumber(ARGV[11]), created = now + tonumber(ARGV[12]),
     claimed = now + tonumber(ARGV[13]), lease_until = now + tonumber(ARGV[14]),
-    arbiter = ARGV[3], ruled = ruled, said_until = ruled + tonumber(ARGV[14]),
+    arbiter = ARGV[3], ruled = ruled, said_until = tonumber(ARGV[17]),
 }
 if ARGV[15] ~= '' then
     fresh.ended = now + tonumber(ARGV[15])
@@ -32,8 +33,8 @@ end
 if ARGV[16] ~= '' then
     fresh.error = ARGV[16]
 end
-if ARGV[17] then
-    redis.call('SET', KEYS[2], ARGV[17], 'PXAT', at_ms(expires(fresh)))
+if ARGV[18] then
+    redis.call('SET', KEYS[2], ARGV[18], 'PXAT', at_ms(expires(fresh)))
 else
     redis.call('DEL', KEYS[2])
 end

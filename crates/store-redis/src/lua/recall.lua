@@ -2,13 +2,13 @@
 --
 -- ARGV[3] fingerprint. Gives what check gives but new, or {unknown} where the arbiter is to be asked: nothing is remembered,
 -- or it does not stand in the way. Nor does another request's claim that the arbiter gave out: that it was released meanwhile
--- may not have been told.
+-- may not have been told. Nor does a lease that a clock which was set back would lengthen.
 
 local record = stored()
 if not record or record.phase == 'released' then
     return {'unknown'}
 end
-if record.phase == 'in_progress' and record.arbiter and record.fingerprint ~= ARGV[3] then
+if record.phase == 'in_progress' and record.arbiter and (record.is_shorter or record.fingerprint ~= ARGV[3]) then
     return {'unknown'}
 end
 local answer = told(record, ARGV[3])

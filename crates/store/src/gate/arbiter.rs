@@ -26,8 +26,10 @@ pub struct Ruling {
 pub struct RulingTime {
     /// What an arbiter is known by while it is open. A gate has one at a time.
     pub arbiter: [u8; 8],
-    /// By the arbiter's clock. Of two rulings the later one has the later time, by a microsecond at least.
+    /// Of two rulings the later one has the later time, by a microsecond at least.
     pub at: Timestamp,
+    /// By the arbiter's clock, which may be set back: what is left of a lease or a ttl is left from here.
+    pub now: Timestamp,
 }
 
 /// A gate that decides for a faster one in front of it, which remembers what was decided and asks for the rest.
@@ -51,8 +53,8 @@ impl RulingTimes {
     /// The time of a ruling that is made at `now`.
     pub fn next(&mut self, source: &Source, now: Timestamp) -> RulingTime {
         let next = match self.0 {
-            Some(last) => RulingTime { at: now.max(last.at.saturating_add(1_000)), ..last },
-            None => RulingTime { arbiter: source.bytes(), at: now },
+            Some(last) => RulingTime { at: now.max(last.at.saturating_add(1_000)), now, ..last },
+            None => RulingTime { arbiter: source.bytes(), at: now, now },
         };
         self.0 = Some(next);
         next

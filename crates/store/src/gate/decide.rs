@@ -141,10 +141,14 @@ pub enum Next {
 /// Decides what becomes of a key. `stored` is what is kept of it, as it was when it was written.
 pub fn decide(stored: Option<Record>, ask: &Ask, rules: &Rules, now: Timestamp) -> (Next, Result<Reply>) {
     let was_there = stored.is_some();
+    let lease_until = stored.as_ref().map(|record| record.lease_until);
     let stored = stored.and_then(|record| record.aged(rules, now));
+    // Whoever is told of a lease that became shorter is told its end.
+    let shorter = stored.as_ref().filter(|record| Some(record.lease_until) != lease_until).cloned().map(Box::new);
     match ask {
         Ask::Check { fingerprint, terms, token } => {
             let (next, answer) = check(stored, *fingerprint, terms, *token, now);
+            let next = if next == Next::Same { shorter.map_or(next, Next::Put) } else { next };
             (next, Ok(Reply::Checked(answer)))
         }
         Ask::Delete => {
@@ -331,8 +335,7 @@ fn fail(record: Record, error: &str, retryable: bool, now: Timestamp) -> (Next, 
 fn renew(record: Record, now: Timestamp) -> (Next, Result<Reply>) {
     match record.phase {
         Phase::InProgress => {
-            let lease = i64::try_from(record.lease_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-            let lease_until = record.lease_until.max(now.saturating_add(lease));
+            let lease_until = record.lease_until.max(record.lease_from(now));
             let renewed = Record { lease_until, ..record };
             (Next::Put(Box::new(renewed)), Ok(Reply::Renewed(lease_until)))
         }

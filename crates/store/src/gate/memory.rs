@@ -42,6 +42,7 @@ struct Kept {
     /// The keys by the time at which something is to be done with them.
     due: BTreeSet<(Timestamp, Key)>,
     bytes: u64,
+    /// When it was last looked at.
     clock: Timestamp,
     times: RulingTimes,
 }
@@ -100,7 +101,7 @@ impl MemoryIdempotencyStore {
 
 impl Kept {
     fn now(&mut self, source: &Source) -> Timestamp {
-        self.clock = self.clock.max(source.now());
+        self.clock = source.now();
         self.clock
     }
 

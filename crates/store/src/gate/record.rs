@@ -60,6 +60,11 @@ impl Record {
         self.ended_at.unwrap_or(self.lease_until).saturating_add(ttl)
     }
 
+    /// Until when a lease lasts that begins at `now`.
+    pub(super) fn lease_from(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(i64::try_from(self.lease_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    }
+
     /// When the key is forgotten.
     #[must_use]
     pub fn forgotten_at(&self, rules: &Rules) -> Timestamp {
@@ -72,7 +77,8 @@ impl Record {
         if self.response.is_some() || self.error.is_some() { self.expires_at() } else { self.forgotten_at(rules) }
     }
 
-    /// What is left of it at `now`: without its answer once the ttl is over, nothing once it is forgotten.
+    /// What is left of it at `now`: without its answer once the ttl is over, nothing once it is forgotten. By a clock that was
+    /// set back, no lease lasts longer than it was asked for.
     #[must_use]
     pub fn aged(mut self, rules: &Rules, now: Timestamp) -> Option<Self> {
         if now >= self.forgotten_at(rules) {
@@ -80,6 +86,9 @@ impl Record {
         }
         if self.ended_at.is_some() && now >= self.expires_at() {
             (self.response, self.error) = (None, None);
+        }
+        if self.phase == Phase::InProgress {
+            self.lease_until = self.lease_until.min(self.lease_from(now));
         }
         Some(self)
     }

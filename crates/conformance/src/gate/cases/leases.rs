@@ -12,6 +12,7 @@ cases!("leases":
     renewing_never_makes_a_lease_shorter,
     every_lease_is_as_long_as_it_was_asked_for,
     attempts_grow_with_each_taking,
+    a_clock_that_is_set_back_ends_leases_all_the_same,
 );
 
 const LEASE_S: u64 = LEASE_MS / 1_000;
@@ -90,4 +91,24 @@ fn attempts_grow_with_each_taking(cx: &mut Gate) {
     let status = cx.status("k").expect("known");
     assert_eq!(status.attempt, 5);
     assert!(status.created_at < status.claimed_at);
+}
+
+/// A clock that had jumped a day ahead stood still when it was set right: no lease ended for a day.
+fn a_clock_that_is_set_back_ends_leases_all_the_same(cx: &mut Gate) {
+    cx.advance_s(86_400);
+    let ahead = cx.claim("ahead", "a");
+    cx.complete("done", &cx.claim("done", "a"), "1").expect("done");
+    cx.set_back_s(86_400);
+    cx.claim("after", "a");
+    for name in ["ahead", "after"] {
+        let left_ms = cx.is(name, "a", InProgress).retry_after_ms.expect("when to come back");
+        assert!(left_ms <= LEASE_MS, "{name}: {left_ms} ms are left");
+    }
+    cx.is("done", "a", Duplicate);
+    cx.advance_s(LEASE_S + 1);
+    for name in ["ahead", "after"] {
+        assert_eq!(cx.is(name, "a", New).attempt, 2, "{name}");
+    }
+    cx.refuses("ahead", &ahead, "lease_lost");
+    cx.is("done", "a", Duplicate);
 }
