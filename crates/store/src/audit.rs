@@ -170,8 +170,13 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Moves what is held of runs that are to be looked at by now, or before a time, a thousand at most, and gives their
-    /// number. What cannot be moved is looked at again.
+    /// Facts that this handle has set aside, because the ledger refuses them for good.
+    fn parked(&self) -> u64 {
+        0
+    }
+
+    /// Moves what is held of runs that are to be looked at by now, or before a time, a thousand at most and for some seconds
+    /// at most, and gives their number. What cannot be moved is looked at again.
     async fn move_held(&self, _: Option<Timestamp>) -> Result<usize> {
         Ok(0)
     }

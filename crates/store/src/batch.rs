@@ -21,19 +21,35 @@ pub struct Batch {
     pub ops: Vec<Op>,
     /// The idempotency key that the batch is sent under, if any.
     pub key: Option<Key>,
+    /// How many of the first ops were held in front of the ledger.
+    pub(crate) moved: usize,
 }
 
 impl Batch {
     /// A batch of one op.
     #[must_use]
     pub fn one(op: Op) -> Self {
-        Self { ops: vec![op], key: None }
+        Self::of(vec![op])
     }
 
     /// A batch of several ops.
     #[must_use]
     pub const fn of(ops: Vec<Op>) -> Self {
-        Self { ops, key: None }
+        Self { ops, key: None, moved: 0 }
+    }
+
+    /// A batch of several ops, the first `moved` of which were held in front of the ledger and may state when they were
+    /// received: for whoever moves them.
+    #[must_use]
+    pub const fn moving(ops: Vec<Op>, moved: usize) -> Self {
+        Self { ops, key: None, moved }
+    }
+
+    /// The same batch under an idempotency key, if any.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<Key>) -> Self {
+        self.key = key;
+        self
     }
 
     /// The same batch under an idempotency key.
@@ -58,7 +74,7 @@ impl Batch {
         refuse_rest(&object, at)?;
         let ops = ops.into_iter().enumerate();
         let ops = ops.map(|(place, op)| Self::read_op(op).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
-        Ok(Self { ops: ops.collect::<std::result::Result<_, _>>()?, key })
+        Ok(Self::of(ops.collect::<std::result::Result<_, _>>()?).keyed(key))
     }
 
     /// Reads an op as it comes in at a door: the door says where a run comes from, not who sends it.
@@ -90,7 +106,7 @@ impl Batch {
         demand_alone(&self.ops)?;
         let wrong = |place: usize, invalid: Invalid| Error::from(invalid).under(&format!("/ops/{place}"));
         for (place, op) in self.ops.iter_mut().enumerate() {
-            refuse_stated(op).and_then(|()| op.check()).map_err(|invalid| wrong(place, invalid))?;
+            refuse_stated(op, place < self.moved).and_then(|()| op.check()).map_err(|invalid| wrong(place, invalid))?;
             rules.redact(op);
             if let Some(stated) = op.effect_gate_mut() {
                 *stated = gate;
@@ -118,12 +134,15 @@ fn demand_alone(ops: &[Op]) -> Result<()> {
     Ok(())
 }
 
-/// What was taken out of an op, and where the gate is kept, is for the door to say.
-fn refuse_stated(op: &mut Op) -> std::result::Result<(), Invalid> {
+/// What was taken out of an op, and where the gate is kept, is for the door to say; when it was received, for the mover.
+fn refuse_stated(op: &mut Op, is_moved: bool) -> std::result::Result<(), Invalid> {
     let refuse = |name: &str| {
         let detail = "is not a member here: the door says it";
         Err(Path::ROOT.name(name).refuse(InvalidCode::UnknownMember, detail))
     };
+    if op.is_moved() && !is_moved {
+        return refuse("received_at");
+    }
     if matches!(op.redacted_mut(), Some(Some(_))) {
         return refuse("redacted");
     }

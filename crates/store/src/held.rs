@@ -6,7 +6,7 @@ use tracekeep_core::model::Op;
 
 use crate::audit::AuditStore;
 use crate::batch::Batch;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Code, Error, Outcome, Result};
 use crate::ledger::LedgerStore;
 use crate::receipt::{Receipt, Recorded};
 
@@ -20,7 +20,7 @@ pub async fn commit_with_held(
     audit: &dyn AuditStore,
     batches: Vec<Batch>,
 ) -> Vec<Result<Receipt>> {
-    if !batches.iter().flat_map(|batch| &batch.ops).any(|op| looks_at(op).is_some()) {
+    if !batches.iter().any(needs_held) {
         return ledger.commit(batches).await;
     }
     let mut answers = Vec::with_capacity(batches.len());
@@ -28,6 +28,12 @@ pub async fn commit_with_held(
         answers.push(one(ledger, audit, batch).await);
     }
     answers
+}
+
+/// Whether a batch looks at what is held: it seals a run, clears its audit, or asks for a verdict.
+#[must_use]
+pub fn needs_held(batch: &Batch) -> bool {
+    batch.ops.iter().any(|op| looks_at(op).is_some())
 }
 
 /// The run whose facts an op looks at.
@@ -57,7 +63,7 @@ async fn one(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batch: Batch) -> 
     let count: usize = held.iter().map(|(_, ops)| ops.len()).sum();
     if count > 0 && count + batch.ops.len() <= BATCH_OPS_MAX as usize {
         let before = held.iter().flat_map(|(_, ops)| ops.iter().cloned());
-        let whole = Batch { ops: before.chain(batch.ops.iter().cloned()).collect(), key: batch.key.clone() };
+        let whole = Batch::moving(before.chain(batch.ops.iter().cloned()).collect(), count).keyed(batch.key.clone());
         match single(ledger, whole).await {
             Ok(mut receipt) if !receipt.replayed => {
                 for (run_id, ops) in held.iter().filter(|(_, ops)| !ops.is_empty()) {
@@ -70,15 +76,15 @@ async fn one(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batch: Batch) -> 
                 return if is_new { Ok(receipt) } else { single(ledger, batch).await };
             }
             Ok(replayed) => return Ok(replayed),
-            Err(error) if error.outcome() == Outcome::Unknown => return Err(error),
+            Err(error) if error.outcome() == Outcome::Unknown || error.is_retryable() => return Err(error),
             // One of the facts may be why, or the batch itself: then it is told so in its own words.
             Err(_) => {}
         }
     }
     for (run_id, ops) in &held {
         if !ops.is_empty() {
-            // A fact that cannot be moved keeps no run from being sealed.
-            let _ = moved(audit, run_id).await;
+            // A fact that the ledger never takes is set aside: it keeps no run from being sealed.
+            moved(audit, run_id).await?;
         }
     }
     single(ledger, batch).await
@@ -87,12 +93,17 @@ async fn one(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batch: Batch) -> 
 /// Moves what is held of a run; of one that the ledger does not know, or no longer, the batch itself will say so.
 async fn moved(audit: &dyn AuditStore, run_id: &RunId) -> Result<()> {
     match audit.load_from_redis(run_id).await {
-        Err(error) if !matches!(error.code(), "run_not_found" | "too_many") => Err(error),
-        _ => Ok(()),
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Code::RunNotFound.as_str() => Ok(()),
+        Err(error) if error.outcome() == Outcome::Unknown => {
+            let detail = "whether what is held of the run was moved is unknown; nothing else was sent";
+            Err(Error::new(Code::Unreachable, detail).because(error))
+        }
+        Err(error) => Err(error),
     }
 }
 
 async fn single(ledger: &dyn LedgerStore, batch: Batch) -> Result<Receipt> {
-    let none = || Err(Error::new(crate::error::Code::StorageFailed, "the ledger gave no answer for a batch"));
+    let none = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
     ledger.commit(vec![batch]).await.pop().unwrap_or_else(none)
 }

@@ -59,7 +59,7 @@ fn items<'v>(value: &'v Value<'_>, name: &str) -> &'v [Value<'v>] {
 fn batch(stated: &Value<'_>) -> Batch {
     let ops = items(stated, "ops").iter();
     let ops = ops.map(|op| Op::read(parse(text(op, "sent").as_bytes()).unwrap()).unwrap()).collect();
-    Batch { ops, key: member(stated, "key").as_str().map(|key| Key::new(key).unwrap()) }
+    Batch::of(ops).keyed(member(stated, "key").as_str().map(|key| Key::new(key).unwrap()))
 }
 
 fn commit(ledger: &MemoryLedger, batch: Batch) -> Receipt {
@@ -88,7 +88,7 @@ fn the_plan_writes_the_worked_log_and_answers_with_its_receipts() {
     }
     // The same again, later, with other random bytes: alone, under its key, and out of two batches.
     script.set("2026-11-20T11:00:00Z", &[7; 96]);
-    let again = commit(&ledger, Batch { key: None, ..batch(&batches[0]) });
+    let again = commit(&ledger, batch(&batches[0]).keyed(None));
     let replayed = commit(&ledger, batch(&batches[0]));
     assert!(replayed.replayed && !again.replayed);
     assert_eq!(to_json(&again), to_json(&replayed));

@@ -661,13 +661,13 @@ fn what_was_moved_in_counts_from_when_it_was_received(cx: &mut Context) {
         received(ack("r", "c", "z", "SUCCESS"), 95),
         received(ack("r", "d", "z", "FAILED"), 99_999),
     ];
-    let outcome = cx.commit(Batch::of(moved.clone()));
+    let error = cx.commit(Batch::of(moved.clone())).expect_err("nobody may say so but who moves");
+    assert_eq!((error.code(), error.path()), ("unknown_member", Some("/ops/0/received_at")));
     if !cx.takes_moved() {
-        let error = outcome.expect_err("nobody may say so over a network");
-        assert_eq!((error.code(), error.path()), ("unknown_member", Some("/ops/0/received_at")));
         return;
     }
-    let receipt = outcome.expect("moved");
+    let all = || Batch::moving(moved.clone(), moved.len());
+    let receipt = cx.commit(all()).expect("moved");
     assert_eq!((receipt.ops.len(), cx.audit("r").open), (5, 1), "z alone is open: y was done after it had failed");
     let (_, verdict) = cx.judge("r");
     assert_eq!(named(&verdict.late), ["y"], "what was said in time is in time, and z was undone by the last word");
@@ -680,13 +680,14 @@ fn what_was_moved_in_counts_from_when_it_was_received(cx: &mut Context) {
     assert_eq!((of("a").received_at, of("late").received_at), (Some(began.saturating_add(50 * MS)), None));
     assert!(of("a").recorded_at >= began.saturating_add(100 * MS));
     // Moved again, it is a duplicate, and so is the same fact that comes to the ledger itself.
-    let again = cx.commit(Batch::of(moved)).expect("a duplicate");
+    let again = cx.commit(all()).expect("a duplicate");
     assert_eq!((again.outcome, again.ops[0].log_index), (Recorded::Duplicate, receipt.ops[0].log_index));
     assert_eq!(cx.send(&[ack("r", "a", "x", "SUCCESS")]).expect("a duplicate").outcome, Recorded::Duplicate);
     // What was moved in beside a keyed batch is no part of what its key stands for.
     let keyed = |more: Vec<Op>| {
+        let moved = more.len();
         let ops = more.into_iter().chain([read(&complete("r"))]).collect();
-        cx.commit(Batch::of(ops).under(key("k")))
+        cx.commit(Batch::moving(ops, moved).under(key("k")))
     };
     let first = keyed(vec![received(ack("r", "h", "x", "FAILED"), 70)]).expect("sealed");
     assert_eq!((first.ops.len(), first.replayed), (2, false));

@@ -60,7 +60,7 @@ fn another_number_of_ops_under_a_key_is_key_reused(cx: &mut Context) {
     for batch in [vec![start("r")], vec![start("r"), step("r", 0), step("r", 1)], vec![step("r", 0), start("r")]] {
         cx.refuse_batch(Batch::of(ops(&batch)).under(key("k")), "key_reused");
     }
-    cx.refuse_batch(Batch { ops: Vec::new(), key: Some(key("k")) }, "invalid_batch");
+    cx.refuse_batch(Batch::of(Vec::new()).under(key("k")), "invalid_batch");
 }
 
 fn a_key_is_one_for_all_runs(cx: &mut Context) {

@@ -28,7 +28,7 @@ pub fn against_model(harness: &dyn Harness) -> std::result::Result<(), String> {
                 Action::Reopen => cx.reopen(),
                 Action::Batch(values, name) => {
                     let wanted = model.commit(values, name.as_deref(), cx.sources.now().as_nanos());
-                    let got = cx.commit(Batch { ops: ops(values), key: name.as_deref().map(key) });
+                    let got = cx.commit(Batch::moving(ops(values), values.len()).keyed(name.as_deref().map(key)));
                     assert_eq!(told(&got), wanted, "{got:?}");
                 }
             }
@@ -53,7 +53,7 @@ pub fn compare_backends(a: &dyn Harness, b: &dyn Harness) -> std::result::Result
                 Action::Clock(nanos) => [&a, &b].iter().for_each(|cx| cx.sources.advance(*nanos)),
                 Action::Reopen => [&mut a, &mut b].into_iter().for_each(Context::reopen),
                 Action::Batch(values, name) => {
-                    let batch = || Batch { ops: ops(values), key: name.as_deref().map(key) };
+                    let batch = || Batch::moving(ops(values), values.len()).keyed(name.as_deref().map(key));
                     assert_eq!(whole(a.commit(batch())), whole(b.commit(batch())));
                     assert_eq!(pages(&*a.ledger()), pages(&*b.ledger()));
                 }

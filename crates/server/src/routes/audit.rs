@@ -80,7 +80,7 @@ pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
         let noted = held.add_expectations(expected.collect()).await?;
         return Ok(answer_noted(&noted, &to_json(&noted)));
     }
-    let receipt = commit(&app, Batch { ops, key: write.key }, write.admitted).await?;
+    let receipt = commit(&app, Batch::of(ops).keyed(write.key), write.admitted).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn ack(call: Call) -> Result<Response, Problem> {
         let noted = held.add_ack(ack.clone()).await.map_err(|error| error.strip("/ops/0"))?;
         return Ok(answer_one(&noted));
     }
-    answer_to_one(&app, Batch { ops: vec![op], key: write.key }, write.admitted).await
+    answer_to_one(&app, Batch::one(op).keyed(write.key), write.admitted).await
 }
 
 pub(crate) async fn list_acks(call: Call) -> Result<Response, Problem> {
@@ -207,8 +207,7 @@ pub(crate) async fn reconcile(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let write = body::bare(&call.app, call.request).await?;
-    let receipt =
-        commit(&app, Batch { ops: vec![Op::Reconcile(Reconcile { run_id })], key: write.key }, write.admitted).await;
+    let receipt = commit(&app, Batch::one(Op::Reconcile(Reconcile { run_id })).keyed(write.key), write.admitted).await;
     let receipt = receipt.map_err(|problem| problem.strip("/ops/0"))?;
     let log_index = receipt.ops.first().map_or(0, |op| op.log_index);
     let verdict = app.read(async move |store| store.verdict_at(log_index).await).await?;
@@ -222,8 +221,7 @@ pub(crate) async fn clear(call: Call) -> Result<Response, Problem> {
     let (run_id, app) = (run_id(call.part("run_id"))?, call.app.clone());
     let write = body::bare(&call.app, call.request).await?;
     let receipt =
-        commit(&app, Batch { ops: vec![Op::ClearAudit(ClearAudit::new(run_id))], key: write.key }, write.admitted)
-            .await;
+        commit(&app, Batch::one(Op::ClearAudit(ClearAudit::new(run_id))).keyed(write.key), write.admitted).await;
     let receipt = receipt.map_err(|problem| problem.strip("/ops/0"))?;
     let mut response = receipt_of(&receipt)?;
     *response.status_mut() = StatusCode::OK;

@@ -35,7 +35,7 @@ object! {
 pub(crate) async fn open(call: Call) -> Result<Response, Problem> {
     let mut write = body::write(&call.app, call.request).await?;
     let op = write.read(|bytes| body::one_op("open_incident", bytes, &[])).await?;
-    let receipt = commit_one(&call.app, Batch { ops: vec![op], key: write.key }, write.admitted).await?;
+    let receipt = commit_one(&call.app, Batch::one(op).keyed(write.key), write.admitted).await?;
     let unnamed = || Error::new(Code::Corrupt, "the receipt names no incident");
     let op = receipt.ops.first().ok_or_else(unnamed)?;
     let told = IncidentReceipt {

@@ -16,7 +16,7 @@ use crate::problem::{Problem, object};
 pub(crate) async fn batch(call: Call) -> Result<Response, Problem> {
     let mut write = body::write(&call.app, call.request).await?;
     let ops = write.read(body::ops).await?;
-    let receipt = commit(&call.app, Batch { ops, key: write.key }, write.admitted).await?;
+    let receipt = commit(&call.app, Batch::of(ops).keyed(write.key), write.admitted).await?;
     Ok(answer(&receipt, &to_json(&receipt)))
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn start_run(call: Call) -> Result<Response, Problem> {
     let (app, contracts) = (call.app.clone(), call.app.clone());
     let mut write = body::write(&app, call.request).await?;
     let ops = write.read(move |bytes| super::audit::start(bytes, &contracts)).await?;
-    answer_to_one(&app, Batch { ops, key: write.key }, write.admitted).await
+    answer_to_one(&app, Batch::of(ops).keyed(write.key), write.admitted).await
 }
 
 pub(crate) async fn record_step(call: Call) -> Result<Response, Problem> {
@@ -51,7 +51,7 @@ pub(crate) async fn complete_run(call: Call) -> Result<Response, Problem> {
 pub(super) async fn bodiless(call: Call, op: Op) -> Result<Response, Problem> {
     let key = body::idempotency_key(call.request.headers())?;
     let admitted = call.app.admission().empty();
-    answer_to_one(&call.app, Batch { ops: vec![op], key }, admitted).await
+    answer_to_one(&call.app, Batch::one(op).keyed(key), admitted).await
 }
 
 /// A route that takes one op: the answer is flat, and nothing of the batch around it shows.
@@ -59,7 +59,7 @@ pub(super) async fn one(name: &'static str, call: Call, from_path: &[&'static st
     let path: Vec<_> = from_path.iter().map(|name| (*name, call.part(name).to_owned())).collect();
     let mut write = body::write(&call.app, call.request).await?;
     let op = write.read(move |bytes| body::one_op(name, bytes, &path)).await?;
-    answer_to_one(&call.app, Batch { ops: vec![op], key: write.key }, write.admitted).await
+    answer_to_one(&call.app, Batch::one(op).keyed(write.key), write.admitted).await
 }
 
 pub(super) async fn answer_to_one(app: &crate::App, batch: Batch, admitted: Admitted) -> Result<Response, Problem> {

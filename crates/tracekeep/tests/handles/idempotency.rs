@@ -171,7 +171,7 @@ fn a_run_says_where_the_gate_of_its_effects_was_kept_and_is_the_same_run_when_th
     let ensure =
         |name: &str| Op::EnsureRun(EnsureRun { run_id: run(name), source: RunSource::Otlp, idempotency_store: None });
     let commit = |at: &Tracekeep, op: Op| {
-        let batch = tracekeep::Batch { ops: vec![op], key: None };
+        let batch = tracekeep::Batch::one(op);
         at.ledger()
             .commit_blocking(vec![batch])
             .pop()
