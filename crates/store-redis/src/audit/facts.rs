@@ -17,7 +17,7 @@ pub(crate) struct Fact {
     /// Its name among the run's: `e:` and `a:` with the id, `s:` and `c:` with the token of the call.
     pub(crate) member: String,
     pub(crate) at: Timestamp,
-    seq: u64,
+    pub(crate) seq: u64,
     pub(crate) op: Op,
 }
 

@@ -1,7 +1,7 @@
 //! Audits in Redis: many worker processes say what they did, with no server between; what they said is moved into a ledger.
 //!
-//! Of each run six keys in one hash slot, `tk:{<namespace>/<run>}:expectations`, `:acks`, `:statuses`, `:held`, `:said` and
-//! `:counts`; of each namespace an index of its runs by when to look next, in a slot of its own. Each operation is one Lua
+//! Of each run seven keys in one hash slot, `tk:{<namespace>/<run>}:expectations`, `:acks`, `:statuses`, `:held`, `:said`,
+//! `:counts` and `:parked`; of each namespace an index of its runs by when to look next, in a slot of its own. Each operation is one Lua
 //! script with its contract at the top, under src/lua/audit.
 
 mod connection;

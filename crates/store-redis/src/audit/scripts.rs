@@ -23,7 +23,8 @@ pub(crate) const SAY: Operation = operation!("say");
 pub(crate) const HELD: Operation = operation!("held");
 pub(crate) const RELEASE: Operation = operation!("release");
 pub(crate) const DROP: Operation = operation!("drop");
+pub(crate) const PARK: Operation = operation!("park");
 pub(crate) const INDEX: Operation =
     Operation { name: "index", text: include_str!("../lua/audit/index.lua"), is_repeatable: true };
 
-pub(crate) const ALL: &[Operation] = &[EXPECT, ACK, SAY, HELD, RELEASE, DROP, INDEX];
+pub(crate) const ALL: &[Operation] = &[EXPECT, ACK, SAY, HELD, RELEASE, DROP, PARK, INDEX];

@@ -15,8 +15,8 @@ use tracekeep_core::limits::{ACKS_MAX, BATCH_OPS_MAX, EXPECTATIONS_MAX, OP_BYTES
 use tracekeep_core::model::{Ack, AuditStatus, ClearAudit, Expect, Op, SetExpectationStatus};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp};
 use tracekeep_store::{
-    AuditStore, Code, Digests, DurabilityError, Error, Noted, NotedFact, Page, PageRequest, Recorded, Result, Source,
-    StoreDurabilityMode,
+    AuditStore, Code, Digests, DurabilityError, Error, Noted, NotedFact, Outcome, Page, PageRequest, Recorded, Result,
+    Source, StoreDurabilityMode,
 };
 
 use super::connection::{Answer, Connection, strange};
@@ -28,12 +28,34 @@ use crate::store::{part, text};
 
 /// Bytes of facts that are held of one run.
 const HELD_BYTES_MAX: u32 = 4 * OP_BYTES_MAX;
+/// Room for what an entry says beside the fact: when it was received, and what was taken out of it.
+const MOVED_BYTES: u32 = 1_024;
 /// How long a process relies on a run being in the index because it put it there.
 const NOTED_FOR: Duration = Duration::from_secs(3);
 /// Runs that a process remembers to have put into the index.
 const NOTED_MAX: usize = 10_000;
 /// How long after it was last written to a run without facts leaves the index: longer than any call takes.
 pub(crate) const GRACE: Duration = Duration::from_secs(15);
+
+/// What became of a run that was to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgotten {
+    Dropped,
+    /// Something is held of it.
+    Held,
+    /// Something was set aside.
+    Parked,
+}
+
+/// A failure to read is never an unknown outcome: nothing was to be written.
+fn unread(error: Error) -> Error {
+    match error.outcome() {
+        Outcome::Unknown => {
+            Error::new(Code::Unreachable, "Redis did not answer what it holds of the audit").because(error)
+        }
+        Outcome::NotApplied => error,
+    }
+}
 
 /// How audits in Redis are opened.
 #[derive(Clone, Debug)]
@@ -136,7 +158,7 @@ impl RedisAuditStore {
 
     async fn ask(&self, operation: Operation, run_id: &RunId, given: Vec<Vec<u8>>) -> Result<Answer> {
         let tag = format!("tk:{{{}/{}}}", self.namespace, part(run_id.as_str()));
-        let keys = ["expectations", "acks", "statuses", "held", "said", "counts"];
+        let keys = ["expectations", "acks", "statuses", "held", "said", "counts", "parked"];
         let keys = keys.iter().map(|name| format!("{tag}:{name}")).collect();
         let mut arguments = vec![
             text(self.shift_ms.load(Ordering::SeqCst)),
@@ -157,23 +179,26 @@ impl RedisAuditStore {
         self.connection.ask(scripts::INDEX, keys, arguments).await
     }
 
-    /// Appends to a run that stands in the index, so that somebody looks at it after `look_ms` at the latest.
+    /// Appends to a run that stands in the index, so that somebody looks at it soon, by the first of its deadlines (the first
+    /// and the last of what is appended) at the latest.
     async fn append(
         &self,
         operation: Operation,
         run_id: &RunId,
-        look_ms: Option<u64>,
+        deadlines_ms: Option<(u64, u64)>,
         given: Vec<Vec<u8>>,
     ) -> Result<Answer> {
-        let usual = u64::try_from(self.options.look_after.as_millis()).unwrap_or(u64::MAX);
-        let look_ms = look_ms.map_or(usual, |ms| ms.min(usual));
+        let usual = millis(self.options.look_after);
+        // The index outlives the keys of the run, whose deadline may count from a little later.
+        let lives_ms = deadlines_ms.map_or(0, |(_, last)| last).saturating_add(millis(self.options.ttl + 4 * GRACE));
+        let look_ms = deadlines_ms.map_or(usual, |(first, _)| first.min(usual));
         let begun = Instant::now();
-        if look_ms < usual || !self.is_noted(run_id, begun) {
-            self.note(run_id, look_ms, begun).await?;
+        if deadlines_ms.is_some() || !self.is_noted(run_id, begun) {
+            self.note(run_id, look_ms, lives_ms, begun).await?;
         }
         let answer = self.ask(operation, run_id, given).await?;
         if begun.elapsed() > NOTED_FOR {
-            self.note(run_id, look_ms, Instant::now()).await?;
+            self.note(run_id, look_ms, lives_ms, Instant::now()).await?;
         }
         Ok(answer)
     }
@@ -183,8 +208,8 @@ impl RedisAuditStore {
         noted.get(run_id).is_some_and(|until| now < *until)
     }
 
-    async fn note(&self, run_id: &RunId, look_ms: u64, begun: Instant) -> Result<()> {
-        self.index(vec![text("touch"), text(run_id), text(look_ms)]).await?;
+    async fn note(&self, run_id: &RunId, look_ms: u64, lives_ms: u64, begun: Instant) -> Result<()> {
+        self.index(vec![text("touch"), text(run_id), text(look_ms), text(lives_ms)]).await?;
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= NOTED_MAX {
             noted.clear();
@@ -195,7 +220,7 @@ impl RedisAuditStore {
 
     /// The first `limit` facts that are held of a run.
     pub(crate) async fn facts(&self, run_id: &RunId, limit: u32) -> Result<Facts> {
-        Facts::read(&self.ask(scripts::HELD, run_id, vec![text(limit)]).await?)
+        Facts::read(&self.ask(scripts::HELD, run_id, vec![text(limit)]).await.map_err(unread)?)
     }
 
     async fn all(&self, run_id: &RunId) -> Result<Facts> {
@@ -211,15 +236,26 @@ impl RedisAuditStore {
         Ok(())
     }
 
-    /// Forgets a run whole.
-    pub(crate) async fn forget(&self, run_id: &RunId) -> Result<()> {
-        self.ask(scripts::DROP, run_id, Vec::new()).await.map(drop)
+    /// Forgets a run; with what is held of it, or was set aside, where that goes, `whole`.
+    pub(crate) async fn forget(&self, run_id: &RunId, whole: bool) -> Result<Forgotten> {
+        match &*self.ask(scripts::DROP, run_id, vec![text(u8::from(whole))]).await?.word {
+            "dropped" => Ok(Forgotten::Dropped),
+            "held" => Ok(Forgotten::Held),
+            "parked" => Ok(Forgotten::Parked),
+            _ => Err(strange()),
+        }
+    }
+
+    /// Sets aside a fact that the ledger refuses for good, with the code of its refusal; whether it was held.
+    pub(crate) async fn park(&self, run_id: &RunId, member: &str, code: &str) -> Result<bool> {
+        let answer = self.ask(scripts::PARK, run_id, vec![text(member), text(code)]).await?;
+        Ok(answer.rest.first().is_some_and(|parked| parked == "1"))
     }
 
     /// Runs to look at now, or before a time, the earliest first, each with when.
     pub(crate) async fn to_look_at(&self, before: Option<Timestamp>, limit: u32) -> Result<Vec<(RunId, String)>> {
         let before = before.map_or_else(Vec::new, |at| text(at.as_nanos() / 1_000));
-        let answer = self.index(vec![text("due"), text(limit), before]).await?;
+        let answer = self.index(vec![text("due"), text(limit), before]).await.map_err(unread)?;
         let run = |pair: &[String]| Ok((RunId::new(&*pair[0]).map_err(|_| strange())?, pair[1].clone()));
         answer.rest.chunks_exact(2).map(run).collect()
     }
@@ -251,7 +287,15 @@ fn checked(mut op: Op) -> Result<(Op, Body)> {
     }
     let body = op.body();
     body.check_limits()?;
+    if body.as_str().len() > (OP_BYTES_MAX - MOVED_BYTES) as usize {
+        let detail = format!("an op that is held has at most {} bytes", OP_BYTES_MAX - MOVED_BYTES);
+        return Err(Invalid::new(InvalidCode::TooLarge, "", detail).into());
+    }
     Ok((op, body))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn run_of(op: &Op) -> Result<RunId> {
@@ -330,7 +374,7 @@ impl AuditStore for RedisAuditStore {
         if count == 0 || count > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("expectations are 1 to {BATCH_OPS_MAX}")));
         }
-        let (mut ids, mut bodies, mut given, mut run, mut soonest) = (Vec::new(), Vec::new(), Vec::new(), None, None);
+        let (mut ids, mut bodies, mut given, mut run, mut deadlines) = (Vec::new(), Vec::new(), Vec::new(), None, None);
         for (place, mut expect) in expectations.into_iter().enumerate() {
             let id = expect.id.get_or_insert_with(|| self.options.source.expectation_id()).clone();
             let (of, deadline_ms) = (action(&expect.domain, &expect.action), expect.deadline_ms);
@@ -341,12 +385,13 @@ impl AuditStore for RedisAuditStore {
             let at = format!("/ops/{place}");
             let (_, body) = checked(Op::Expect(expect)).map_err(|error| error.under(&at))?;
             given.extend([text(&id), text(of), text(digest(&body)), text(body.as_str()), text(deadline_ms)]);
-            soonest = Some(soonest.map_or(deadline_ms, |ms: u64| ms.min(deadline_ms)));
+            let (first, last) = deadlines.unwrap_or((deadline_ms, deadline_ms));
+            deadlines = Some((deadline_ms.min(first), deadline_ms.max(last)));
             ids.push(ItemId::new(id.as_str()).ok());
             bodies.push(body);
         }
         let run_id = run.ok_or_else(strange)?;
-        noted(&self.append(scripts::EXPECT, &run_id, soonest, given).await?, &ids, &bodies)
+        noted(&self.append(scripts::EXPECT, &run_id, deadlines, given).await?, &ids, &bodies)
     }
 
     async fn get_expectations(&self, run_id: &RunId, request: &PageRequest) -> Result<Page<AuditExpectation>> {
@@ -389,8 +434,8 @@ impl AuditStore for RedisAuditStore {
                 .ok_or_else(|| Error::new(Code::InvalidCursor, "the cursor was not made by this query"))?,
         };
         // A name costs a look at its run, so a page may be short of its limit.
-        let names =
-            self.index(vec![text("names"), text(request.limit.clamp(1, PAGE_ITEMS_MAX)), text(after)]).await?.rest;
+        let limit = request.limit.clamp(1, PAGE_ITEMS_MAX);
+        let names = self.index(vec![text("names"), text(limit), text(after)]).await.map_err(unread)?.rest;
         let mut pending = Vec::new();
         for name in &names {
             let run_id = RunId::new(&**name).map_err(|_| strange())?;
@@ -399,7 +444,7 @@ impl AuditStore for RedisAuditStore {
                 pending.push(run_id);
             }
         }
-        let has_more = names.len() >= usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let has_more = names.len() >= limit as usize;
         Ok(Page::of(pending, names.last().filter(|_| has_more).map(|name| format!("held-{name}"))))
     }
 

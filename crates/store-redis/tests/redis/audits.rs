@@ -2,13 +2,14 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tracekeep_conformance::{AuditHarness, AuditInstance, Fault, FaultStore};
 use tracekeep_core::Timestamp;
-use tracekeep_core::model::{Ack, AckStatus, AuditStatus, CompleteRun, Expect, FinalStatus, Op, StartRun};
+use tracekeep_core::json::Json;
+use tracekeep_core::model::{Ack, AckStatus, AuditStatus, CompleteRun, Expect, FinalStatus, JsonObject, Op, StartRun};
 use tracekeep_store::{
     AuditStore, Batch, LedgerStore, MemoryLedger, PageRequest, Recorded, Source, Sources, StoreDurabilityMode,
     SystemSources, block_on, commit_with_held,
@@ -20,7 +21,7 @@ use crate::real::Server;
 const NAMESPACE: &str = "audits/{x}";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 13] = [
         ("what_was_acknowledged_survives_a_kill_before_it_is_moved", survives_a_kill),
         ("what_was_recorded_and_not_let_go_of_is_moved_as_duplicates", moved_twice),
         ("two_movers_at_once_record_each_fact_once", two_movers),
@@ -30,6 +31,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_run_is_in_the_index_before_anything_is_written_of_it", index_first),
         ("content_under_an_id_that_the_ledger_knows_otherwise_is_not_lost", renamed),
         ("an_erased_run_leaves_nothing_behind", erased),
+        ("what_is_acknowledged_while_a_run_is_cleared_is_not_lost", cleared),
+        ("a_fact_that_the_ledger_never_takes_keeps_no_other_from_it", parked),
+        ("what_the_ledger_could_not_take_is_refused_at_the_door", with_room),
+        ("a_time_of_receipt_is_told_by_the_clock_of_the_ledger", by_one_clock),
     ];
     tests
         .into_iter()
@@ -135,7 +140,7 @@ impl AuditHarness for Moving {
 impl AuditInstance for OpenMoving {
     fn store(&self) -> Arc<dyn AuditStore> {
         let ledger = Arc::clone(&self.ledger) as Arc<dyn LedgerStore>;
-        Arc::new(MovingAudit::new(Arc::clone(&self.hot.store), ledger))
+        Arc::new(MovingAudit::new(Arc::clone(&self.hot.store), ledger).by(Source::new(self.clock.clone())))
     }
 
     fn start(&self, run: &str) {
@@ -368,4 +373,85 @@ fn erased() {
     let audit = over(&hot, &ledger);
     block_on(audit.load_from_redis(&id("r"))).expect("it is gone");
     assert_eq!(server.admin(&["EXISTS", "tk:{audits%2F%7Bx%7D/r}:acks"]).expect("readable"), redis::Value::Int(0));
+}
+
+/// The machine's clock; once armed, something is acknowledged as it is asked for.
+#[derive(Clone)]
+struct Meddling(Arc<RedisAuditStore>, Arc<AtomicBool>);
+
+impl Sources for Meddling {
+    fn now(&self) -> Timestamp {
+        if self.1.swap(false, Ordering::SeqCst) {
+            block_on(self.0.add_ack(ack("r", "meanwhile"))).expect("noted");
+        }
+        SystemSources.now()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        SystemSources.random(bytes);
+    }
+}
+
+fn cleared() {
+    let server = Server::start(&[]);
+    let hot = open(&server.url(), NAMESPACE);
+    let armed = Arc::new(AtomicBool::new(false));
+    let ledger = Arc::new(MemoryLedger::new(Source::new(Meddling(Arc::clone(&hot), Arc::clone(&armed)))));
+    start(&*ledger, "r");
+    let audit = over(&hot, &ledger);
+    block_on(audit.add_expectations(vec![expect("r", "e", 2)])).expect("noted");
+    block_on(audit.load_from_redis(&id("r"))).expect("moved");
+    armed.store(true, Ordering::SeqCst);
+    block_on(audit.clear_run(&id("r"))).expect("cleared");
+    assert!(!armed.load(Ordering::SeqCst), "it was acknowledged in between");
+    block_on(audit.load_from_redis(&id("r"))).expect("moved");
+    assert_eq!(acks(&ledger), 1);
+}
+
+fn parked() {
+    let server = Server::start(&[]);
+    let (ledger, hot) = (ledger(), open(&server.url(), NAMESPACE));
+    let full = (0..1_000).map(|n| Op::Expect(expect("r", &format!("e{n}"), 1))).collect();
+    block_on(ledger.commit(vec![Batch::of(full)])).pop().expect("an answer").expect("recorded");
+    let audit = over(&hot, &ledger);
+    block_on(audit.add_ack(ack("r", "a"))).expect("noted");
+    block_on(audit.add_expectations(vec![expect("r", "one-too-many", 1)])).expect("noted");
+    block_on(audit.add_ack(ack("r", "b"))).expect("noted");
+    assert!(block_on(audit.load_from_redis(&id("r"))).expect("what can be moved is"));
+    assert_eq!(acks(&ledger), 2);
+    assert!(!block_on(audit.load_from_redis(&id("r"))).expect("nothing is left"));
+    let kept = server.admin(&["HGET", "tk:{audits%2F%7Bx%7D/r}:parked", "e:one-too-many"]).expect("readable");
+    assert_eq!(kept, redis::Value::BulkString(b"too_many".to_vec()));
+    block_on(audit.clear_run(&id("r"))).expect("cleared");
+    let kept = server.admin(&["HEXISTS", "tk:{audits%2F%7Bx%7D/r}:expectations", "one-too-many"]).expect("readable");
+    assert_eq!(kept, redis::Value::Int(1), "what is nowhere else is not dropped");
+}
+
+fn with_room() {
+    let server = Server::start(&[]);
+    let hot = open(&server.url(), NAMESPACE);
+    let padded = |bytes: usize| {
+        let long = format!("{{\"x\":\"{}\"}}", "x".repeat(bytes));
+        let long = Json::parse(&long).expect("readable");
+        Ack { metadata: JsonObject::new(long).expect("an object"), ..ack("r", "a") }
+    };
+    let bare = Op::Ack(padded(0)).body().as_str().len();
+    let whole = padded((4 << 20) - bare);
+    assert_eq!(Op::Ack(whole.clone()).body().as_str().len(), 4 << 20);
+    assert_eq!(block_on(hot.add_ack(whole)).expect_err("no room to say when it was received").code(), "too_large");
+}
+
+fn by_one_clock() {
+    let server = Server::start(&[]);
+    let (ledger, hot) = (ledger(), open(&server.url(), NAMESPACE));
+    // That machine's clock is ahead by an hour.
+    hot.shift_clock_ms(3_600_000);
+    block_on(hot.add_expectations(vec![expect("r", "e", 1)])).expect("noted");
+    let audit = over(&hot, &ledger);
+    let before = SystemSources.now();
+    block_on(audit.add_ack(ack("r", "a"))).expect("noted");
+    block_on(audit.load_from_redis(&id("r"))).expect("moved");
+    let moved = block_on(ledger.acks(&id("r"), &PageRequest::first(5))).expect("readable").items;
+    let at = moved[0].received_at.expect("it was received");
+    assert!(at >= before.saturating_add(-1_000_000_000) && at <= SystemSources.now(), "{at} is not {before}");
 }

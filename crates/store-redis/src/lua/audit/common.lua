@@ -1,7 +1,7 @@
--- What every script over one run's facts begins with. Six keys of one hash tag: KEYS[1] expectations and KEYS[2]
+-- What every script over one run's facts begins with. Seven keys of one hash tag: KEYS[1] expectations and KEYS[2]
 -- acknowledgements by id, KEYS[3] statuses and clearings by token; KEYS[4] what is held, in order; KEYS[5] the digest of
--- whatever was ever said under an id, and which actions are expected; KEYS[6] counts. They end together, by the ttl after
--- the last deadline or the last word, whichever is later.
+-- whatever was ever said under an id, and which actions are expected; KEYS[6] counts; KEYS[7] what was set
+-- aside, with why. They end together, by the ttl after the last deadline or the last word, whichever is later.
 --
 -- A fact is kept as 'MICROSECONDS SEQ BODY'. Times are this server's and never decrease within a run. ARGV[1] (0 but in
 -- tests) shifts them, in milliseconds; ARGV[2] is the ttl in seconds, ARGV[3] how many expectations, ARGV[4] how many words
@@ -45,7 +45,7 @@ local function prolong(deadline)
     local ends = math.max(meta('until'), math.max(now, deadline or 0) + ttl_us)
     redis.call('HSET', KEYS[6], 'at', whole(now), 'until', whole(ends))
     local at_ms = whole(math.ceil((ends - shift_us) / 1000))
-    for place = 1, 6 do
+    for place = 1, 7 do
         redis.call('PEXPIREAT', KEYS[place], at_ms)
     end
 end

@@ -4,7 +4,8 @@
 -- facts that nobody looks for.
 --
 -- ARGV[1] shifts this server's clock, in milliseconds. ARGV[2] says what is asked:
---   touch  ARGV[3] run, ARGV[4] in how many milliseconds to look. Gives {'touched'}. An earlier look stays.
+--   touch  ARGV[3] run, ARGV[4] in how many milliseconds to look, ARGV[5] for how many the run's own keys may live from now.
+--          Gives {'touched'}. An earlier look stays. The index ends after the last of the runs in it.
 --   due    ARGV[3] how many, ARGV[4] before when in microseconds, '' for now. Gives {'due', run, when, …}, earliest first.
 --   names  ARGV[3] how many, ARGV[4] after which run. Gives {'names', run, …}.
 --   settle ARGV[3] run, ARGV[4] the time of the look that was made, ARGV[5] grace in milliseconds, ARGV[6] '1' where nothing
@@ -22,6 +23,11 @@ if ARGV[2] == 'touch' then
     redis.call('ZADD', KEYS[1], 'LT', whole(now + tonumber(ARGV[4]) * 1000), ARGV[3])
     redis.call('ZADD', KEYS[2], whole(now), ARGV[3])
     redis.call('ZADD', KEYS[3], '0', ARGV[3])
+    for place = 1, 3 do
+        if redis.call('PTTL', KEYS[place]) < tonumber(ARGV[5]) then
+            redis.call('PEXPIRE', KEYS[place], ARGV[5])
+        end
+    end
     return {'touched'}
 end
 if ARGV[2] == 'due' then
