@@ -7,12 +7,13 @@ use tracekeep::KeyFolder;
 use tracekeep_client::HttpLedger;
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::{
-    AuditStore, Code, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, Signer, StoreDurabilityMode,
+    AuditStore, Batch, Code, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer,
+    StoreDurabilityMode, block_on, commit_with_held, needs_held,
 };
 use tracekeep_store_redis::{ArbitratedGate, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::config::{Arbiter, Config, GateStore, Mode};
+use crate::config::{Arbiter, Config, GateStore, Mode, Switch};
 use crate::exit::Failure;
 
 /// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
@@ -39,8 +40,42 @@ pub(crate) fn writing_what_is_there(config: &Config) -> Result<Arc<dyn LedgerSto
 }
 
 fn to_write(config: &Config, create: bool) -> Result<Arc<dyn LedgerStore>, Failure> {
+    Ok(fronted(config, create)?.ledger)
+}
+
+/// A ledger to write to, and what Redis holds in front of it where this process has the file: a server sees to that itself.
+#[derive(Clone)]
+pub(crate) struct Fronted<'a> {
+    pub(crate) ledger: Arc<dyn LedgerStore>,
+    config: &'a Config,
+    is_here: bool,
+}
+
+impl Fronted<'_> {
+    /// Commits, what is held of runs that are looked at first.
+    pub(crate) fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Result<Receipt, Error>>, Failure> {
+        let held = if batches.iter().any(needs_held) { self.held()? } else { None };
+        Ok(match held {
+            Some(held) => block_on(commit_with_held(&*self.ledger, &*held, batches)),
+            None => self.ledger.commit_blocking(batches),
+        })
+    }
+
+    /// What holds facts in front of the ledger, where it is configured so.
+    pub(crate) fn held(&self) -> Result<Option<Arc<dyn AuditStore>>, Failure> {
+        let is_on = self.is_here && self.config.audit == Switch::On;
+        if !is_on || self.config.audit_mode()? != StoreDurabilityMode::Redis {
+            return Ok(None);
+        }
+        held_audit(self.config, Arc::clone(&self.ledger)).map(Some)
+    }
+}
+
+/// As [`writing`], with what is held in front of it; made where it is to be.
+pub(crate) fn fronted(config: &Config, create: bool) -> Result<Fronted<'_>, Failure> {
+    let there = |ledger: HttpLedger| Fronted { ledger: Arc::new(ledger), config, is_here: false };
     if let Some(url) = &config.server {
-        return Ok(Arc::new(HttpLedger::connect(url)?));
+        return Ok(there(HttpLedger::connect(url)?));
     }
     if config.is_volatile() {
         let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
@@ -48,7 +83,12 @@ fn to_write(config: &Config, create: bool) -> Result<Arc<dyn LedgerStore>, Failu
     }
     let options =
         Options { create, redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
-    writer(&config.ledger, options)
+    let path = &config.ledger;
+    match SqliteLedger::open(path, options) {
+        Ok(ledger) => Ok(Fronted { ledger: Arc::new(ledger), config, is_here: true }),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(there(holder(path, error)?)),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
+    }
 }
 
 /// Who makes a bundle: this process, with the key beside the ledger's file, or the server that holds it.
@@ -215,7 +255,7 @@ pub(crate) fn searching(config: &Config) -> Result<(Arc<dyn LedgerStore>, bool),
 }
 
 /// Why a ledger cannot be written to that may be read all the same.
-const READABLE: [Code; 3] = [Code::ReadOnly, Code::LedgerLocked, Code::NewerFormat];
+pub(crate) const READABLE: [Code; 3] = [Code::ReadOnly, Code::LedgerLocked, Code::NewerFormat];
 
 fn writer(path: &Path, options: Options) -> Result<Arc<dyn LedgerStore>, Failure> {
     match SqliteLedger::open(path, options) {

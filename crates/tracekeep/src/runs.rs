@@ -36,6 +36,12 @@ impl RunStore {
         Self { ledger, audit: None }
     }
 
+    /// A handle over a ledger that `audit` holds facts in front of: a seal holds those.
+    #[must_use]
+    pub fn behind(ledger: Arc<dyn LedgerStore>, audit: Arc<dyn AuditStore>) -> Self {
+        Self { ledger, audit: Some(audit) }
+    }
+
     /// A new run's id: `run-` + UUIDv7.
     #[must_use]
     pub fn generate_run_id() -> RunId {
@@ -82,13 +88,15 @@ impl RunStore {
     /// As [`RunStore::complete_run`]; `hash_mismatch` where a claim is wrong.
     #[doc(alias = "update_trace_determinism")]
     pub fn complete_run_with(&self, end: CompleteRun) -> Result<Receipt> {
-        let batch = Batch::one(Op::CompleteRun(end));
+        let answer = self.commit_all(vec![Batch::one(Op::CompleteRun(end))]).pop();
+        answer.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    /// Commits, with what is held in front of the ledger.
+    fn commit_all(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
         match &self.audit {
-            None => commit(&self.ledger, batch),
-            Some(audit) => {
-                let answer = block_on(commit_with_held(&*self.ledger, &**audit, vec![batch])).pop();
-                answer.unwrap_or_else(|| Err(no_answer()))
-            }
+            None => self.ledger.commit_blocking(batches),
+            Some(audit) => block_on(commit_with_held(&*self.ledger, &**audit, batches)),
         }
     }
 
@@ -202,7 +210,7 @@ impl RunStore {
                 let end = CompleteRun::new(run_id.clone(), FinalStatus::Aborted);
                 Batch::one(Op::CompleteRun(CompleteRun { termination_reason: Some(reason.to_owned()), ..end }))
             });
-            for (run_id, ended) in stale.iter().zip(self.ledger.commit_blocking(ends.collect())) {
+            for (run_id, ended) in stale.iter().zip(self.commit_all(ends.collect())) {
                 match ended {
                     Ok(_) => aborted.push(run_id.clone()),
                     Err(error) if error.kind() == ErrorKind::Conflict => {}

@@ -7,10 +7,11 @@ use tracekeep::{
     AuditExpectation, AuditFinding, AuditSummary, AuditVerdict, LedgerAudit, StoreDurabilityMode, VerdictStatus,
     standard_contract,
 };
+use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::model::{Ack, Expect};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{AuditStore, Error, LedgerStore, Noted, PageRequest, block_on};
+use tracekeep_store::{AuditStore, Code, Error, LedgerStore, Noted, PageRequest, block_on};
 
 use super::record::ALONE;
 use crate::args::{Audit, AuditAck, AuditExpect};
@@ -40,6 +41,26 @@ fn store(ledger: Arc<dyn LedgerStore>) -> LedgerAudit {
 
 fn writing(config: &Config) -> Result<Arc<dyn AuditStore>, Failure> {
     open::audit(config)
+}
+
+/// Moves what Redis holds of a run, or of all, before it is looked at; where a server has the file, that one moves.
+fn moved(config: &Config, run: Option<&RunId>) -> Result<(), Failure> {
+    if config.server.is_some() || config.audit_mode()? != StoreDurabilityMode::Redis {
+        return Ok(());
+    }
+    let audit = match open::audit(config) {
+        Err(Failure::At(_, error)) if open::READABLE.map(Code::as_str).contains(&error.code()) => return Ok(()),
+        audit => audit?,
+    };
+    let moved = match run {
+        Some(run) => block_on(audit.load_from_redis(run)).map(drop),
+        None => block_on(audit.move_held(Some(Timestamp::MAX))).map(drop),
+    };
+    match moved {
+        // The look itself says so.
+        Err(error) if error.code() == Code::RunNotFound.as_str() => Ok(()),
+        moved => Ok(moved?),
+    }
 }
 
 fn expect(config: &Config, args: AuditExpect) -> Outcome {
@@ -93,6 +114,7 @@ fn recorded(config: &Config, noted: Result<Noted, Error>) -> Outcome {
 }
 
 fn show(config: &Config, run: &RunId) -> Outcome {
+    moved(config, Some(run))?;
     let audit = store(open::reading(config)?);
     let summary = block_on(audit.summary(run))?;
     let (mut request, mut rows) = (PageRequest::first(1_000), Vec::new());
@@ -185,6 +207,9 @@ fn finding(what: &str, one: &AuditFinding) -> Vec<String> {
 }
 
 fn pending(config: &Config, request: PageRequest) -> Outcome {
+    if request.cursor.is_none() {
+        moved(config, None)?;
+    }
     let page = block_on(open::reading(config)?.pending_runs(&request))?;
     let is_empty = page.items.is_empty();
     let mut rows = vec![["RUN", "OPEN", "DUE", "STARTED"].map(str::to_owned).to_vec()];
@@ -211,6 +236,7 @@ fn pending(config: &Config, request: PageRequest) -> Outcome {
 fn watch(config: &Config, run: &RunId) -> Outcome {
     loop {
         // Let go of in between: whoever records the run may hold the file.
+        moved(config, Some(run))?;
         let summary = block_on(store(open::reading(config)?).summary(run))?;
         if summary.now.is_none_or(|now| now.status != VerdictStatus::Pending) {
             return judged(config, &block_on(writing(config)?.reconcile(run))?);

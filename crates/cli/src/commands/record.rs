@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 
 use tracekeep::RunStore;
 use tracekeep_core::json::{self, Json, Value};
@@ -23,7 +22,7 @@ use crate::{open, print};
 const LINES_MAX: usize = 256;
 
 pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
-    let ledger = open::writing(config)?;
+    let ledger = open::fronted(config, true)?;
     let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
@@ -105,7 +104,7 @@ pub(crate) const ALONE: &str = "/ops/0";
 /// What commits, and says what became of each line.
 struct Recorder<'a> {
     config: &'a Config,
-    ledger: Arc<dyn LedgerStore>,
+    ledger: open::Fronted<'a>,
     /// Whether anybody still reads the receipts. Recording goes on without.
     is_read: bool,
 }
@@ -117,7 +116,7 @@ impl Recorder<'_> {
             return Ok(());
         }
         let mut first = None;
-        for ((number, around), result) in lines.iter().zip(self.ledger.commit_blocking(batches)) {
+        for ((number, around), result) in lines.iter().zip(self.ledger.commit(batches)?) {
             match result {
                 Ok(receipt) if self.is_read => match show(self.config, &receipt) {
                     Err(Failure::Unread) => self.is_read = false,
@@ -149,7 +148,7 @@ fn show(config: &Config, receipt: &Receipt) -> Result<(), Failure> {
 }
 
 pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
-    let ledger = open::writing_what_is_there(config)?;
+    let ledger = open::fronted(config, false)?;
     let run_id = match (args.run, &args.stale) {
         (Some(run_id), _) => run_id,
         (None, Some(age)) => return abort(config, ledger, age, args.reason.as_deref().unwrap_or("stale")),
@@ -162,7 +161,10 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
         let read = Json::parse(&metadata).map_err(Invalid::from).and_then(JsonObject::new);
         end.metadata = read.map_err(|invalid| Failure::Usage(format!("--metadata: {invalid}")))?;
     }
-    commit_one(config, &*ledger, Op::CompleteRun(end))
+    let sealed = ledger.commit(vec![Batch::one(Op::CompleteRun(end))])?.pop();
+    let sealed = sealed.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
+    show(config, &sealed.map_err(|error| error.strip(ALONE))?)?;
+    Ok(Done::Yes)
 }
 
 /// Commits one op, and says what became of it.
@@ -184,8 +186,11 @@ pub(crate) fn receipt(ledger: &dyn LedgerStore, batch: Batch) -> Result<Receipt,
 }
 
 /// Aborts what has been running for longer than an age, and says which.
-fn abort(config: &Config, ledger: Arc<dyn LedgerStore>, age: &When, reason: &str) -> Outcome {
-    let runs = RunStore::new(ledger);
+fn abort(config: &Config, ledger: open::Fronted<'_>, age: &When, reason: &str) -> Outcome {
+    let runs = match ledger.held()? {
+        Some(held) => RunStore::behind(ledger.ledger, held),
+        None => RunStore::new(ledger.ledger),
+    };
     let before = when::range(None, Some(age), Source::default().now()).to().unwrap_or(Timestamp::MAX);
     let mut total = 0;
     loop {

@@ -104,6 +104,29 @@ fn without_a_server_the_command_line_goes_through_redis_too() {
 }
 
 #[test]
+fn without_a_server_a_seal_holds_what_redis_held_and_a_look_finds_it() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    let start = "{\"op\":\"start_run\",\"run_id\":\"r\"}\n{\"op\":\"start_run\",\"run_id\":\"s\"}\n";
+    place.run_with(&["record"], start).code(0);
+    for run in ["r", "s"] {
+        let expect = ["audit", "expect", run, "--domain", "d", "--action", "x", "--deadline-ms", "60000", "--id", "e"];
+        place.run(&expect).code(0);
+    }
+    assert!(place.run(&["audit", "pending"]).code(1).out().contains("s "), "what is held is moved before it is listed");
+    for run in ["r", "s"] {
+        place.run(&["audit", "ack", run, "d", "x"]).code(0);
+    }
+    place.run(&["complete", "r"]).code(0);
+    place.run_with(&["record"], "{\"op\":\"complete_run\",\"run_id\":\"s\",\"status\":\"completed\"}\n").code(0);
+    for run in ["r", "s"] {
+        let shown = place.run(&["audit", "show", run]);
+        assert!(shown.code(0).talk().contains("recorded last: COMPLETE"), "{}", shown.talk());
+    }
+}
+
+#[test]
 fn modes_demand_what_survives() {
     let place = Place::new();
     let redis = Redis::start(&place);
