@@ -101,9 +101,13 @@ impl HttpLedger {
 
     /// Sends a form, whatever its answer. Where none came, it may have been taken.
     pub(crate) fn post(&self, path: &str, body: &Json) -> Result<Answer> {
+        self.ask(path, body).map_err(unknown)
+    }
+
+    /// Sends a form that is a question, whatever its answer: where none came, nothing was written.
+    fn ask(&self, path: &str, body: &Json) -> Result<Answer> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
-        let response = request.send(body.as_str().as_bytes()).map_err(|error| unknown(unreachable(error)))?;
-        take(response).map_err(unknown)
+        take(request.send(body.as_str().as_bytes()).map_err(unreachable)?)
     }
 
     /// Deletes what stands at a path, whatever the answer. Where none came, it may have been deleted.
@@ -484,7 +488,7 @@ impl LedgerStore for HttpLedger {
 
     async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
         let form = to_json(&MultiproofOf { indices: indices.to_vec(), size });
-        self.post("/api/v1/log/multiproof", &form)?.accepted()?.whole()
+        self.ask("/api/v1/log/multiproof", &form)?.accepted()?.whole()
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

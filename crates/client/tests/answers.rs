@@ -68,3 +68,23 @@ fn the_servers_own_codes_stay_as_they_came() {
     let newer = refused(400, r#"{"code":"from_later","detail":"no","outcome":"not_applied"}"#);
     assert!(!newer.is_retryable() && newer.detail().contains("from_later"), "{newer:?}");
 }
+
+#[test]
+fn a_question_that_got_no_answer_wrote_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    // The first connection is answered; then nobody listens any more.
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).expect("a line") > 0 {}
+        let length = LOG.len();
+        let answer = format!("HTTP/1.1 200 x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{LOG}");
+        stream.get_mut().write_all(answer.as_bytes()).expect("the answer is taken");
+    });
+    let ledger = HttpLedger::connect(&url).expect("it answers");
+    server.join().expect("it ends");
+    let error = tracekeep_store::block_on(ledger.multiproof(&[0], None)).expect_err("nobody is there");
+    assert_eq!((error.code(), error.outcome()), ("unreachable", Outcome::NotApplied));
+}

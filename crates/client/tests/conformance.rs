@@ -23,6 +23,7 @@ struct Served {
     folder: TempDir,
     sources: ManualSources,
     client: Arc<HttpLedger>,
+    writer: Option<Arc<dyn LedgerStore>>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -34,8 +35,8 @@ impl Harness for Http {
 
     fn fresh(&self, sources: ManualSources) -> Box<dyn Instance> {
         let folder = tempfile::tempdir().expect("a folder for the ledger");
-        let (client, stop, server) = serve(&folder, &sources);
-        Box::new(Served { folder, sources, client, stop: Some(stop), server: Some(server) })
+        let (client, writer, stop, server) = serve(&folder, &sources);
+        Box::new(Served { folder, sources, client, writer: Some(writer), stop: Some(stop), server: Some(server) })
     }
 
     fn sequences(&self) -> u32 {
@@ -48,15 +49,20 @@ impl Instance for Served {
         Arc::clone(&self.client) as Arc<dyn LedgerStore>
     }
 
+    fn writer(&self) -> Option<Arc<dyn LedgerStore>> {
+        self.writer.clone()
+    }
+
     fn reopen(&mut self) {
         self.stop();
-        let (client, stop, server) = serve(&self.folder, &self.sources);
-        (self.client, self.stop, self.server) = (client, Some(stop), Some(server));
+        let (client, writer, stop, server) = serve(&self.folder, &self.sources);
+        (self.client, self.writer, self.stop, self.server) = (client, Some(writer), Some(stop), Some(server));
     }
 }
 
 impl Served {
     fn stop(&mut self) {
+        self.writer = None;
         if let Some(stop) = self.stop.take() {
             stop.send(()).expect("the server listens for its end");
         }
@@ -72,7 +78,9 @@ impl Drop for Served {
     }
 }
 
-fn serve(folder: &TempDir, sources: &ManualSources) -> (Arc<HttpLedger>, oneshot::Sender<()>, JoinHandle<()>) {
+type Running = (Arc<HttpLedger>, Arc<dyn LedgerStore>, oneshot::Sender<()>, JoinHandle<()>);
+
+fn serve(folder: &TempDir, sources: &ManualSources) -> Running {
     let (path, source) = (folder.path().join("ledger.db"), Source::new(sources.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, address) = std::sync::mpsc::channel();
@@ -82,16 +90,17 @@ fn serve(folder: &TempDir, sources: &ManualSources) -> (Arc<HttpLedger>, oneshot
             let bound = bind("127.0.0.1:0").await.expect("a free port");
             let options = Options { source, redact: Redaction::well_known(), ..Options::default() };
             let ledger = SqliteLedger::open(path, options).expect("a ledger");
-            ready.send(bound.address()).expect("the test waits for the address");
             let hosts = bound.loopback_hosts();
             let stop = async move {
                 let _ = stopped.await;
             };
             let ledger = Arc::new(ledger);
+            let writer = Arc::clone(&ledger) as Arc<dyn LedgerStore>;
+            ready.send((bound.address(), writer)).expect("the test waits for the address");
             bound.serve(App::new(Arc::clone(&ledger) as Arc<dyn LedgerStore>, ledger, hosts), stop).await;
         });
     });
-    let address = address.recv().expect("the server says its address");
+    let (address, writer) = address.recv().expect("the server says its address");
     let client = HttpLedger::connect_with(&format!("http://{address}"), Source::new(sources.clone()));
-    (Arc::new(client.expect("the server answers")), stop, server)
+    (Arc::new(client.expect("the server answers")), writer, stop, server)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tracekeep_core::model::Op;
 use tracekeep_core::view::{Head, Run, RunCount, Step, Trace, TreeNode};
 use tracekeep_store::{
     Batch, Error, LedgerStore, Outcome, Page, PageRequest, Receipt, Recorded, Result, RunQuery, Told, TraceFilter,
@@ -81,9 +82,15 @@ impl Context {
         self.commit(Batch::of(ops(values)).under(key(name)))
     }
 
-    /// Commits one batch.
+    /// Commits one batch: in the process that writes to the ledger, where only that may.
     pub(crate) fn commit(&self, batch: Batch) -> Result<Receipt> {
-        commit(&*self.ledger(), batch)
+        let writer = self.instance.writer().filter(|_| batch.ops.iter().any(Op::is_local));
+        commit(&*writer.unwrap_or_else(|| self.ledger()), batch)
+    }
+
+    /// Whether the ledger is another process's, which alone says some things.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.instance.writer().is_some()
     }
 
     /// Sends what must be recorded, at least in part.

@@ -34,6 +34,12 @@ pub trait Instance: Send {
     /// The ledger. The case lets go of every handle before [`Instance::reopen`].
     fn ledger(&self) -> Arc<dyn LedgerStore>;
 
+    /// The ledger as the process has it that writes to it, where [`Instance::ledger`] is another's: it alone takes what
+    /// [`Op::is_local`](tracekeep_core::model::Op::is_local). To be let go of like the other.
+    fn writer(&self) -> Option<Arc<dyn LedgerStore>> {
+        None
+    }
+
     /// Closes the ledger and opens it again: what was acknowledged is there. A backend that forgets does nothing.
     fn reopen(&mut self);
 

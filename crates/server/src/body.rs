@@ -12,7 +12,7 @@ use tracekeep_core::json::{self, Object, Value};
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::model::Op;
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, Code, Error};
+use tracekeep_store::Batch;
 
 use crate::admission::Admitted;
 use crate::problem::{Problem, ServerCode};
@@ -201,12 +201,7 @@ pub(crate) fn ops(bytes: &[u8]) -> Result<Vec<Op>, Problem> {
         let detail = "is not a member here: the header Idempotency-Key says it";
         return Err(Invalid::new(InvalidCode::UnknownMember, "/key", detail).into());
     }
-    let ops = Batch::read(object)?.ops;
-    if let Some(place) = ops.iter().position(|op| matches!(op, Op::DeclareKey(_))) {
-        let detail = "whose signatures count is said by the process that writes to the ledger, and by no request";
-        return Err(Error::new(Code::LocalOnly, detail).at(format!("/ops/{place}")).into());
-    }
-    Ok(ops)
+    Ok(Batch::read(object)?.ops)
 }
 
 /// The run that a path names.

@@ -62,33 +62,38 @@ impl Batch {
     /// Reads {"ops": […], "key"?: …} as it comes in at a door.
     ///
     /// # Errors
-    /// What is wrong with it, with the JSON Pointer to the place.
-    pub fn read(mut object: Object<'_>) -> std::result::Result<Self, Invalid> {
+    /// What is wrong with it, with the JSON Pointer to the place; `local_only`.
+    pub fn read(mut object: Object<'_>) -> Result<Self> {
         let at = &Path::ROOT;
         let ops = match object.take("ops") {
             Some(Value::Array(ops)) => ops,
-            Some(other) => return Err(at.name("ops").wrong_type("an array", &other)),
-            None => return Err(at.name("ops").refuse(InvalidCode::MissingMember, "is required")),
+            Some(other) => return Err(at.name("ops").wrong_type("an array", &other).into()),
+            None => return Err(at.name("ops").refuse(InvalidCode::MissingMember, "is required").into()),
         };
         let key = take_optional(&mut object, "key", at)?;
         refuse_rest(&object, at)?;
         let ops = ops.into_iter().enumerate();
-        let ops = ops.map(|(place, op)| Self::read_op(op).map_err(|invalid| invalid.under(&format!("/ops/{place}"))));
-        Ok(Self::of(ops.collect::<std::result::Result<_, _>>()?).keyed(key))
+        let ops = ops.map(|(place, op)| Self::read_op(op).map_err(|error| error.under(&format!("/ops/{place}"))));
+        Ok(Self::of(ops.collect::<Result<_>>()?).keyed(key))
     }
 
     /// Reads an op as it comes in at a door: the door says where a run comes from, not who sends it.
     ///
     /// # Errors
-    /// As [`Op::read`].
-    pub fn read_op(value: Value<'_>) -> std::result::Result<Op, Invalid> {
+    /// As [`Op::read`]; `local_only`.
+    pub fn read_op(value: Value<'_>) -> Result<Op> {
         let op = value.as_object();
         let starts = op.and_then(|op| op.get("op")?.as_str()) == Some("start_run");
         if starts && op.is_some_and(|op| op.get("source").is_some()) {
             let detail = "is not a member here: the door says it";
-            return Err(Path::ROOT.name("source").refuse(InvalidCode::UnknownMember, detail));
+            return Err(Path::ROOT.name("source").refuse(InvalidCode::UnknownMember, detail).into());
         }
-        Op::read(value)?.unreceived()
+        let op = Op::read(value)?.unreceived()?;
+        if op.is_local() {
+            let detail = "only the process that writes to the ledger says whose signatures count and what was exported";
+            return Err(Error::new(Code::LocalOnly, detail));
+        }
+        Ok(op)
     }
 
     /// Does what the caller's own thread does, once: checks the ops, takes out of them what `rules` find, states where the `gate` is kept, fills in ids,

@@ -40,10 +40,10 @@ pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
                         numbers.push((number, around));
                         batches.push(batch);
                     }
-                    Err(invalid) => {
+                    Err(error) => {
                         // What stands before the bad line is recorded; sending the file again records the rest.
                         recorder.commit(&numbers, batches)?;
-                        return Err(at_line(number, invalid.into()));
+                        return Err(at_line(number, error));
                     }
                 },
                 None => ended = true,
@@ -88,9 +88,9 @@ fn at_line(number: u64, error: Error) -> Failure {
 }
 
 /// A line: an op, or {"ops": […], "key"?: …}. With it, what a lone op's paths have before them that the line has not.
-fn batch(line: &[u8]) -> Result<(Batch, &'static str), Invalid> {
-    let Value::Object(object) = json::parse_around(line, 2)? else {
-        return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object"));
+fn batch(line: &[u8]) -> Result<(Batch, &'static str), Error> {
+    let Value::Object(object) = json::parse_around(line, 2).map_err(Invalid::from)? else {
+        return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object").into());
     };
     if object.get("ops").is_some() {
         return Ok((Batch::read(object)?, ""));

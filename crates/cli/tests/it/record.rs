@@ -113,3 +113,16 @@ fn nothing_is_recorded_in_a_memory_that_ends_with_the_command() {
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_the_writer_alone_says_is_refused_from_a_file() {
+    let place = Place::new();
+    let export = r#"{"op":"record_export","kind":"evidence","run_id":"r","size":1,"by":"mallory"}"#;
+    let key = r#"{"op":"declare_key","key":"tracekeep/x+00000000+AA==","reason":"first"}"#;
+    place.run_with(&["record"], r#"{"op":"start_run","run_id":"r"}"#).code(0);
+    for line in [export.to_owned(), format!(r#"{{"ops":[{export}]}}"#), key.to_owned()] {
+        let talk = place.run_with(&["record"], &line).code(1).talk();
+        assert!(talk.contains("local_only"), "{talk}");
+    }
+    assert_eq!(place.run(&["tail", "--json", "--from", "0"]).code(0).out().lines().count(), 1, "nothing was written");
+}

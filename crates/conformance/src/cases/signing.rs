@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use tracekeep_core::view::DeclaredKey;
-use tracekeep_store::block_on;
+use tracekeep_store::{Batch, block_on};
 
-use crate::context::{Context, walk};
+use crate::context::{Context, commit, walk};
 use crate::dump::leaf_members;
-use crate::ops::{start, with};
+use crate::ops::{export, ops, start, with};
 
 cases!("signing":
+    nobody_says_over_a_network_what_the_writer_alone_says,
     each_key_names_the_one_before_it,
     the_same_declaration_again_is_a_duplicate,
     a_key_of_another_ledger_is_refused,
@@ -29,24 +30,31 @@ fn keys(cx: &Context) -> Vec<DeclaredKey> {
     keys
 }
 
-/// Whether batches may declare keys here. Over HTTP none may: each is refused whole.
-fn takes_declarations(cx: &Context) -> bool {
+/// Declares the first key, in a batch with something else.
+fn first(cx: &Context) -> Value {
     let first = declare(&key(cx, "A"), None, "first");
-    match cx.send(&[start("r"), first]) {
-        Ok(_) => true,
-        Err(error) => {
-            assert_eq!((error.code(), error.path()), ("local_only", Some("/ops/1")));
-            assert_eq!((cx.head().tree_size, keys(cx)), (0, vec![]), "refused whole");
-            false
+    cx.record(&[start("r"), first.clone()]);
+    first
+}
+
+fn nobody_says_over_a_network_what_the_writer_alone_says(cx: &mut Context) {
+    let export = with(export("x"), json!({"run_id": "r"}));
+    for op in [declare(&key(cx, "A"), None, "first"), export] {
+        let sent = commit(&*cx.ledger(), Batch::of(ops(&[start("r"), op])));
+        match sent {
+            Ok(_) => assert!(!cx.is_remote(), "a request said it"),
+            Err(error) => {
+                assert!(cx.is_remote());
+                assert_eq!((error.code(), error.path()), ("local_only", Some("/ops/1")));
+                assert_eq!((cx.head().tree_size, keys(cx)), (0, vec![]), "refused whole");
+            }
         }
     }
 }
 
 fn each_key_names_the_one_before_it(cx: &mut Context) {
     assert_eq!(keys(cx), []);
-    if !takes_declarations(cx) {
-        return;
-    }
+    first(cx);
     let (a, b, c) = (key(cx, "A"), key(cx, "B"), key(cx, "C"));
     for wrong in [
         declare(&b, None, "first"),
@@ -72,10 +80,7 @@ fn each_key_names_the_one_before_it(cx: &mut Context) {
 }
 
 fn the_same_declaration_again_is_a_duplicate(cx: &mut Context) {
-    if !takes_declarations(cx) {
-        return;
-    }
-    let first = declare(&key(cx, "A"), None, "first");
+    let first = first(cx);
     let again = cx.send(std::slice::from_ref(&first)).expect("a duplicate");
     assert_eq!((again.outcome.as_str(), again.ops[0].log_index), ("duplicate", 1));
     let second = declare(&key(cx, "B"), Some(&key(cx, "A")), "rotated");
@@ -85,18 +90,14 @@ fn the_same_declaration_again_is_a_duplicate(cx: &mut Context) {
 }
 
 fn a_key_of_another_ledger_is_refused(cx: &mut Context) {
-    if !takes_declarations(cx) {
-        return;
-    }
+    first(cx);
     let foreign = format!("tracekeep/{}+0badcafe+A", "0".repeat(32));
     let refused = cx.refuse(&[declare(&foreign, Some(&key(cx, "A")), "rotated")], "invalid_member");
     assert_eq!(refused.path(), Some("/ops/0/key"));
 }
 
 fn what_is_no_key_is_refused(cx: &mut Context) {
-    if !takes_declarations(cx) {
-        return;
-    }
+    first(cx);
     let (good, before) = (key(cx, "B"), key(cx, "A"));
     let rotated = declare(&good, Some(&before), "rotated");
     let cases = [

@@ -230,6 +230,12 @@ impl Op {
         }
     }
 
+    /// Whether it is for the process that writes to the ledger alone to say: whose signatures count, and what was handed out.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Self::DeclareKey(_) | Self::RecordExport(_))
+    }
+
     /// The trace that the op is about, where there is one and it has an id.
     #[must_use]
     pub const fn trace_id(&self) -> Option<&TraceId> {

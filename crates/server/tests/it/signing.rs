@@ -101,9 +101,11 @@ fn a_receipt_becomes_a_proof_that_stands_by_itself() {
 }
 
 #[test]
-fn nobody_declares_a_key_by_a_request() {
+fn nobody_declares_a_key_or_states_an_export_by_a_request() {
     let server = Server::start();
     let op = r#"{"ops":[{"op":"declare_key","key":"tracekeep/x+00000000+AA==","reason":"first"}]}"#;
+    server.post("/api/v1/batches", op).refused(400, "local_only", Some("/ops/0"));
+    let op = r#"{"ops":[{"op":"record_export","kind":"evidence","run_id":"r","size":1,"by":"mallory"}]}"#;
     server.post("/api/v1/batches", op).refused(400, "local_only", Some("/ops/0"));
     assert_eq!(server.get("/api/v1/log").member("tree_size").unwrap(), "0");
 }
