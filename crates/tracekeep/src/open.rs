@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracekeep_core::id::RunId;
 use tracekeep_store::{
-    AuditStore, Batch, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore, MemoryKeys,
-    MemoryLedger, PinnedBundles, Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
+    AuditStore, Batch, Error, Exporter, IdempotencyStore, KeyStore, LedgerAudit, LedgerStore, MemoryIdempotencyStore,
+    MemoryKeys, MemoryLedger, PinnedBundles, Receipt, Report, Result, Signer, StoreDurabilityMode, block_on,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -74,7 +74,8 @@ impl Tracekeep {
         Self::over(Arc::new(MemoryLedger::default()))
     }
 
-    /// The handles over any ledger. Its gate is in memory until [`with_gate`](Self::with_gate) gives another.
+    /// The handles over any ledger. Its gate is in memory until [`with_gate`](Self::with_gate) gives another. A ledger that
+    /// lasts longer than the process is not signed until [`with_keys`](Self::with_keys) gives keys that do (`key_missing`).
     #[must_use]
     pub fn over(ledger: Arc<dyn LedgerStore>) -> Self {
         let (gate, durability) = (Arc::new(MemoryIdempotencyStore::default()), ledger.durability_mode());
@@ -87,6 +88,12 @@ impl Tracekeep {
     #[must_use]
     pub fn with_audit(self, audit: Arc<dyn AuditStore>) -> Self {
         Self { audit: Some(audit), ..self }
+    }
+
+    /// The same with other keys to sign with.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn KeyStore>) -> Self {
+        Self { signer: Arc::new(Signer::new(Arc::clone(&self.ledger), keys)), ..self }
     }
 
     /// The same with another gate.

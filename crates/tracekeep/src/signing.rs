@@ -1,11 +1,13 @@
 //! The keys beside a ledger's file: `x.db.keys/` beside `x.db`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::OFlags;
+use tracekeep_core::hash::sha256;
 use tracekeep_evidence::{NOTE_BYTES_MAX, SigningKey};
 use tracekeep_store::{Code, Error, KeyStore, Result};
 
@@ -13,9 +15,10 @@ const KEY: &str = "key";
 const NEXT: &str = "key.next";
 const HEAD: &str = "head";
 const LOCK: &str = "lock";
+const RETIRED: &str = "retired";
 
 /// A folder of files that their owner alone can read (0700, 0600): `key` and, while it is being replaced, `key.next`, each
-/// a private key on one line; `head`, the checkpoint that was signed last; `lock`, held by the process that signs. Whatever is
+/// a private key on one line; `head`, the checkpoint that was signed last; `retired/`, the keys that signed before; `lock`, held by the process that signs. Whatever is
 /// written is written beside, synced, and renamed.
 #[derive(Debug)]
 pub struct KeyFolder {
@@ -41,15 +44,14 @@ impl KeyFolder {
     /// Whether the folder is there; it is locked then, and nobody else's to read.
     fn enter(&self) -> Result<bool> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = match fs::metadata(&self.path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(failed("the folder of the keys cannot be looked at", error)),
-        };
-        private(&self.path, &held.permissions())?;
+        if !is_own_folder(&self.path)? {
+            return Ok(false);
+        }
         if lock.is_none() {
             let place = self.path.join(LOCK);
-            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(place);
+            let mut options = OpenOptions::new();
+            options.create(true).truncate(false).write(true).mode(0o600).custom_flags(NO_LINK);
+            let file = options.open(place);
             let file = file.map_err(|error| failed("the lock of the keys cannot be made", error))?;
             file.try_lock().map_err(|_| Error::new(Code::LedgerLocked, "another process signs with these keys"))?;
             *lock = Some(file);
@@ -58,14 +60,7 @@ impl KeyFolder {
     }
 
     fn make(&self) -> Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.path) {
-            Ok(()) => {
-                let above = self.path.parent().filter(|above| !above.as_os_str().is_empty());
-                sync_folder(above.unwrap_or(Path::new(".")))?;
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed("the folder of the keys cannot be made", error)),
-        }
+        make_folder(&self.path)?;
         self.enter().map(|_| ())
     }
 
@@ -73,18 +68,15 @@ impl KeyFolder {
         if !self.enter()? {
             return Ok(None);
         }
-        let path = self.path.join(name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("a file of the keys cannot be read", error)),
-        };
-        let found = file.metadata().map_err(|error| failed("a file of the keys cannot be looked at", error))?;
-        private(&path, &found.permissions())?;
-        let mut bytes = Vec::new();
-        let read = file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| failed("a file of the keys cannot be read", error))?;
-        Ok(Some(bytes))
+        read_own(&self.path.join(name))
+    }
+
+    /// Keeps aside what was in the place of the key. Its name says nothing but that the same is kept once.
+    fn retire(&self, old: &[u8]) -> Result<()> {
+        let place = self.path.join(RETIRED);
+        make_folder(&place)?;
+        is_own_folder(&place)?;
+        put(&place, &sha256(&[old]).to_string()[..16], old)
     }
 
     fn key_in(&self, name: &str) -> Result<Option<SigningKey>> {
@@ -93,22 +85,9 @@ impl KeyFolder {
         SigningKey::from_secret(text).map(Some).map_err(|_| damaged(name))
     }
 
-    /// Puts a file where nobody sees half of it.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         self.make()?;
-        let (path, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let put = || {
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        };
-        put().map_err(|error| failed("a file of the keys cannot be written", error))?;
-        sync_folder(&self.path)
+        put(&self.path, name, text.as_bytes())
     }
 }
 
@@ -133,21 +112,29 @@ impl KeyStore for KeyFolder {
     }
 
     fn promote(&self) -> Result<()> {
-        let old = OpenOptions::new().write(true).open(self.path.join(KEY)).ok();
+        if let Some(old) = self.read(KEY)? {
+            self.retire(&old)?;
+        }
         fs::rename(self.path.join(NEXT), self.path.join(KEY))
             .map_err(|error| failed("the new key cannot take its place", error))?;
-        sync_folder(&self.path)?;
-        // The name is gone; what the disk still holds under none is written over, as far as the disk lets it be.
-        if let Some(mut old) = old {
-            let wipe = |old: &mut File| {
-                let length = old.metadata()?.len().min(NOTE_BYTES_MAX as u64);
-                old.rewind()?;
-                old.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
-                old.sync_all()
-            };
-            wipe(&mut old).map_err(|error| failed("the old key could not be written over", error))?;
+        sync_folder(&self.path)
+    }
+
+    fn retired(&self, public: &str) -> Result<Option<SigningKey>> {
+        let place = self.path.join(RETIRED);
+        if !self.enter()? || !is_own_folder(&place)? {
+            return Ok(None);
         }
-        Ok(())
+        let unread = |error| failed("the keys that were kept aside cannot be read", error);
+        for file in fs::read_dir(&place).map_err(unread)? {
+            let bytes = read_own(&file.map_err(unread)?.path())?.unwrap_or_default();
+            // What is no key was kept aside all the same.
+            let key = std::str::from_utf8(&bytes).ok().and_then(|text| SigningKey::from_secret(text).ok());
+            if let Some(key) = key.filter(|key| key.public().to_string() == public) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     fn head(&self) -> Result<Option<Vec<u8>>> {
@@ -158,29 +145,90 @@ impl KeyStore for KeyFolder {
         self.write(HEAD, note)
     }
 
-    fn forget_head(&self) -> Result<()> {
-        match fs::remove_file(self.path.join(HEAD)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(failed("what was signed last cannot be let go of", error))
-            }
-            _ if self.path.exists() => sync_folder(&self.path),
-            _ => Ok(()),
-        }
-    }
-
     fn is_lasting(&self) -> bool {
         true
     }
 }
 
-/// Refuses what others than its owner could read.
-fn private(path: &Path, permissions: &Permissions) -> Result<()> {
-    let mode = permissions.mode() & 0o777;
+/// Puts a file where nobody sees half of it.
+fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
+    let put = || {
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, &path)
+    };
+    put().map_err(|error| failed("a file of the keys cannot be written", error))?;
+    sync_folder(folder)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+            sync_folder(above.unwrap_or(Path::new(".")))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed("a folder of the keys cannot be made", error)),
+    }
+}
+
+/// Whether the folder is there. One that is a link, or somebody else's, or not its owner's alone is refused.
+fn is_own_folder(path: &Path) -> Result<bool> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed("a folder of the keys cannot be looked at", error)),
+    };
+    if !found.is_dir() {
+        return Err(unsafe_at(path, "is no folder"));
+    }
+    private(path, &found).map(|()| true)
+}
+
+/// A file's bytes, cut where no key and no note could go on; `None` where there is none.
+fn read_own(path: &Path) -> Result<Option<Vec<u8>>> {
+    // Without O_NONBLOCK, a pipe that somebody put there would hold us for good.
+    let file = match OpenOptions::new().read(true).custom_flags(NO_LINK).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) => {
+            return Err(unsafe_at(path, "is a link").because(error));
+        }
+        Err(error) => return Err(failed("a file of the keys cannot be read", error)),
+    };
+    let found = file.metadata().map_err(|error| failed("a file of the keys cannot be looked at", error))?;
+    if !found.is_file() {
+        return Err(unsafe_at(path, "is no file"));
+    }
+    private(path, &found)?;
+    let mut bytes = Vec::new();
+    let read = file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| failed("a file of the keys cannot be read", error))?;
+    Ok(Some(bytes))
+}
+
+const NO_LINK: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+
+/// Refuses what is not this process's user's, and what others could read.
+fn private(path: &Path, found: &Metadata) -> Result<()> {
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(unsafe_at(path, &format!("belongs to user {}", found.uid())));
+    }
+    let mode = found.mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let detail = format!("{} has mode {mode:03o}: others than its owner could sign", path.display());
-    Err(Error::new(Code::KeysUnsafe, detail))
+    Err(unsafe_at(path, &format!("has mode {mode:03o}: others than its owner could sign")))
+}
+
+fn unsafe_at(path: &Path, why: &str) -> Error {
+    Error::new(Code::KeysUnsafe, format!("{} {why}", path.display()))
 }
 
 fn sync_folder(path: &Path) -> Result<()> {

@@ -32,3 +32,28 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     place.run(&["export", "--period", "soon", "-o", "g.zip"]).code(2);
     place.run(&["fsck"]).code(0);
 }
+
+#[test]
+fn a_bundle_of_an_earlier_size_is_the_same_after_its_key_was_replaced() {
+    let place = Place::new();
+    place.run_with(&["record"], RUN).code(0);
+    let made = |file: &str, at: &[&str]| {
+        place.run(&[&["export", "r-1", "-o", file, "--by", "anna"], at].concat()).code(0);
+        std::fs::read(place.path().join(file)).unwrap()
+    };
+    let key = |file: &str| {
+        let key = place.run(&["keys", "public"]).code(0).out();
+        std::fs::write(place.path().join(file), key).unwrap();
+    };
+    let first = made("a.zip", &[]);
+    key("old.key");
+    place.run(&["keys", "rotate", "--why", "once a year"]).code(0);
+    key("new.key");
+    let handed_over = made("c.zip", &[]);
+    let size = "7";
+    place.run(&["keys", "rotate", "--why", "again"]).code(0);
+    assert!(made("b.zip", &["--at", "5"]) == first, "the key of its time signs it again");
+    assert!(made("d.zip", &["--at", size]) == handed_over, "by one key, then and later");
+    place.run(&["verify", "b.zip", "--key", "old.key"]).code(0);
+    place.run(&["verify", "d.zip", "--key", "new.key"]).code(0);
+}

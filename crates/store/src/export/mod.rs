@@ -68,14 +68,15 @@ impl Exporter {
     /// missing, unless it is forced; `too_large`; why nothing is signed; failures of the storage.
     pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
         request.check(of)?;
-        let signed = match request.at {
-            Some(size) => self.signer.checkpoint_at(size)?,
-            None => self.signer.checkpoint()?,
+        // By one key, whether the size is the head or an earlier one: the same bytes either way.
+        let size = match request.at {
+            Some(size) => size,
+            None => self.signer.checkpoint()?.checkpoint.size,
         };
-        let size = signed.checkpoint.size;
+        let signed = self.signer.checkpoint_at(size)?;
         let contents = gather::contents(&*self.ledger, of, request, &self.tenant_id, signed, progress)?;
         progress("signing", contents.records.len() as u64);
-        let bundle = self.signer.with_key(|key| bundle::build(&contents, key))?.map_err(refused)?;
+        let bundle = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?.map_err(refused)?;
         let sha256 = sha256(&[&bundle]);
         let (incident_id, run_id, period) = match of {
             ExportOf::Incident(id) => (Some(id.clone()), None, None),

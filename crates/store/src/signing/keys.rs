@@ -26,17 +26,18 @@ pub trait KeyStore: Debug + Send + Sync + 'static {
     /// Keeps it, in the place of any that was to.
     fn put_next(&self, key: &SigningKey) -> Result<()>;
 
-    /// Lets the next key be the one that signs. The one before it is destroyed.
+    /// Lets the next key be the one that signs. What was in its place, whatever it is, is kept aside: it signs again only
+    /// what it may have signed before.
     fn promote(&self) -> Result<()>;
+
+    /// The key, among those that were kept aside, whose public key is this text.
+    fn retired(&self, public: &str) -> Result<Option<SigningKey>>;
 
     /// The checkpoint that was signed last, as its note.
     fn head(&self) -> Result<Option<Vec<u8>>>;
 
     /// Keeps what is signed last from now on.
     fn put_head(&self, note: &str) -> Result<()>;
-
-    /// Lets go of what was signed last: another key begins anew.
-    fn forget_head(&self) -> Result<()>;
 
     /// Whether it lasts longer than the process.
     fn is_lasting(&self) -> bool;

@@ -15,6 +15,7 @@ pub struct MemoryKeys(Mutex<Kept>);
 struct Kept {
     key: Option<String>,
     next: Option<String>,
+    retired: Vec<String>,
     head: Option<Vec<u8>>,
 }
 
@@ -49,8 +50,16 @@ impl KeyStore for MemoryKeys {
 
     fn promote(&self) -> Result<()> {
         let mut kept = self.lock();
-        kept.key = kept.next.take();
+        let next = kept.next.take();
+        let old = std::mem::replace(&mut kept.key, next);
+        kept.retired.extend(old);
         Ok(())
+    }
+
+    fn retired(&self, public: &str) -> Result<Option<SigningKey>> {
+        let kept = self.lock();
+        let mut keys = kept.retired.iter().filter_map(|text| SigningKey::from_secret(text).ok());
+        Ok(keys.find(|key| key.public().to_string() == public))
     }
 
     fn head(&self) -> Result<Option<Vec<u8>>> {
@@ -59,11 +68,6 @@ impl KeyStore for MemoryKeys {
 
     fn put_head(&self, note: &str) -> Result<()> {
         self.lock().head = Some(note.as_bytes().to_vec());
-        Ok(())
-    }
-
-    fn forget_head(&self) -> Result<()> {
-        self.lock().head = None;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
+use tracekeep_core::merkle::empty_root;
 use tracekeep_core::model::{DeclareKey, KeyReason, Op};
 use tracekeep_core::view::DeclaredKey;
 use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey};
@@ -64,34 +65,28 @@ impl Signer {
     /// # Errors
     /// Why nothing is signed; failures of the storage.
     pub fn checkpoint(&self) -> Result<SignedCheckpoint> {
-        let _turn = self.turn();
+        let _turn = self.turn()?;
         let (key, _) = self.ready()?;
         self.extend(&[&key])
     }
 
-    /// The checkpoint at an earlier size, or at the head: a prefix of what is signed, and the same bytes each time.
+    /// The checkpoint at an earlier size, or at the head: a prefix of what is signed, by the one key that the log declares
+    /// for that size, and the same bytes each time.
     ///
     /// # Errors
-    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size; `key_missing` where the size is not
-    /// above the declaration of the key that signs: what signed before it is gone.
+    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size; `key_missing` where no key is declared
+    /// below it, or that key is not here, or was given up by an adoption since.
     pub fn checkpoint_at(&self, size: u64) -> Result<SignedCheckpoint> {
-        let _turn = self.turn();
-        let (key, declared) = self.ready()?;
+        let _turn = self.turn()?;
+        let (key, _) = self.ready()?;
         let latest = self.extend(&[&key])?;
-        if size == latest.checkpoint.size {
-            return Ok(latest);
-        }
         let root = block_on(self.ledger.consistency(size, Some(latest.checkpoint.size)));
         let root = root.map_err(|error| match error.code() {
             "invalid_parameter" => Error::new(Code::EntryNotFound, format!("the log never had {size} entries")),
             _ => error,
         })?;
-        if size <= declared.log_index {
-            let detail = format!("log index {} declares the key: it signs no size up to there", declared.log_index);
-            return Err(Error::new(Code::KeyMissing, detail));
-        }
         let checkpoint = Checkpoint { size, root: root.from_root, ..latest.checkpoint };
-        let note = checkpoint.sign(&key).map_err(damaged)?;
+        let note = checkpoint.sign(&self.valid_at(size, key)?).map_err(damaged)?;
         Ok(SignedCheckpoint { checkpoint, note })
     }
 
@@ -100,8 +95,18 @@ impl Signer {
     /// # Errors
     /// As [`Signer::checkpoint`].
     pub fn with_key<T>(&self, sign: impl FnOnce(&SigningKey) -> T) -> Result<T> {
-        let _turn = self.turn();
+        let _turn = self.turn()?;
         Ok(sign(&self.ready()?.0))
+    }
+
+    /// The same of the key that signs checkpoints of `size` entries.
+    ///
+    /// # Errors
+    /// As [`Signer::checkpoint_at`].
+    pub fn with_key_at<T>(&self, size: u64, sign: impl FnOnce(&SigningKey) -> T) -> Result<T> {
+        let _turn = self.turn()?;
+        let (key, _) = self.ready()?;
+        Ok(sign(&self.valid_at(size, key)?))
     }
 
     /// The key that the log declares, if any: nothing is made, and it need not be here.
@@ -109,26 +114,49 @@ impl Signer {
     /// # Errors
     /// Failures of the storage.
     pub fn declared(&self) -> Result<Option<DeclaredKey>> {
+        Ok(self.declarations()?.pop())
+    }
+
+    fn declarations(&self) -> Result<Vec<DeclaredKey>> {
         let mut page = PageRequest { limit: PAGE_ITEMS_MAX, cursor: None };
-        let mut latest = None;
+        let mut declared = Vec::new();
         loop {
             let keys = block_on(self.ledger.signing_keys(&page))?;
-            latest = keys.items.into_iter().last().or(latest);
+            declared.extend(keys.items);
             page.cursor = keys.next_cursor;
             if page.cursor.is_none() {
-                return Ok(latest);
+                return Ok(declared);
             }
         }
     }
 
-    /// Puts a new key in the place of the one that signs, and destroys that. Both sign the checkpoint that covers the
+    /// The key that the log declares for checkpoints of `size` entries, given the one that signs now.
+    fn valid_at(&self, size: u64, now: SigningKey) -> Result<SigningKey> {
+        let missing = |detail: String| Error::new(Code::KeyMissing, detail);
+        let declared = self.declarations()?;
+        let later = declared.partition_point(|key| key.log_index < size);
+        let Some(valid) = later.checked_sub(1).and_then(|place| declared.get(place)) else {
+            return Err(missing(format!("no key is declared below {size} entries")));
+        };
+        if later == declared.len() {
+            return Ok(now);
+        }
+        if let Some(adopted) = declared[later..].iter().find(|key| key.reason != KeyReason::Rotated) {
+            let detail = format!("log index {} gave up the key that signed {size} entries", adopted.log_index);
+            return Err(missing(detail));
+        }
+        let gone = || missing(format!("the key that signed {size} entries is not beside the ledger"));
+        self.keys.retired(&valid.key)?.ok_or_else(gone)
+    }
+
+    /// Puts a new key in the place of the one that signs, and keeps that aside for what it signed. Both sign the checkpoint that covers the
     /// declaration: whoever trusts the old one may go on with the new one. What a crash interrupts, the next call of any
     /// kind completes.
     ///
     /// # Errors
     /// As [`Signer::checkpoint`]; refused input.
     pub fn rotate(&self, saying: Declaring) -> Result<DeclaredKey> {
-        let _turn = self.turn();
+        let _turn = self.turn()?;
         let (old, _) = self.ready()?;
         let new = self.another()?;
         self.keys.put_next(&new)?;
@@ -138,12 +166,17 @@ impl Signer {
     }
 
     /// Makes a new key where the one that the log declares is lost, or has signed what the log no longer holds. The
-    /// declaration says so: nobody hands their trust on to the new key but those who read it.
+    /// declaration says so: nobody hands their trust on to the new key but those who read it. A key that is found in its
+    /// place, another ledger's perhaps, is kept aside.
     ///
     /// # Errors
-    /// `conflict` where nothing keeps the key from signing: it can be rotated; refused input; failures of the storage.
+    /// `conflict` where nothing keeps the key from signing: it can be rotated; or where nothing was ever signed, and the first
+    /// signature makes the key; refused input; failures of the storage.
     pub fn adopt(&self, saying: Declaring) -> Result<DeclaredKey> {
-        let _turn = self.turn();
+        let _turn = self.turn()?;
+        if self.declared()?.is_none() && matches!(self.keys.key(), Ok(None)) && !self.has_signed()? {
+            return Err(Error::new(Code::Conflict, "nothing was signed yet: the first signature makes the key"));
+        }
         match self.ready() {
             Ok(_) => return Err(Error::new(Code::Conflict, "the key is here, and signs: rotate it instead")),
             Err(error) if ADOPTABLE.map(Code::as_str).contains(&error.code()) => {}
@@ -162,8 +195,25 @@ impl Signer {
         &*self.ledger
     }
 
-    fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// One call after the other, and none where the ledger outlasts its keys: the declaration would outlive the key.
+    fn turn(&self) -> Result<std::sync::MutexGuard<'_, ()>> {
+        if self.ledger.durability_mode().is_durable() && !self.keys.is_lasting() {
+            let detail = "the ledger lasts, and the keys that it was opened with end with this process: open it with lasting ones";
+            return Err(Error::new(Code::KeyMissing, detail));
+        }
+        Ok(self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether something is kept as signed last that has entries.
+    fn has_signed(&self) -> Result<bool> {
+        let head = self.keys.head()?;
+        Ok(head.is_some_and(|note| note.split(|byte| *byte == b'\n').nth(1) != Some(b"0")))
+    }
+
+    /// What a key has signed before it signs anything: no entries. So what was signed last is never absent beside a key.
+    fn begin(&self, key: &SigningKey) -> Result<()> {
+        let nothing = Checkpoint { origin: self.origin(), size: 0, root: empty_root() };
+        self.keys.put_head(&nothing.sign(key).map_err(damaged)?.to_string())
     }
 
     /// The key that signs, once nothing keeps it from signing.
@@ -180,16 +230,19 @@ impl Signer {
             if declared.is_some() {
                 return missing("the key that the log declares is not beside the ledger");
             }
-            if self.keys.head()?.is_some() {
+            if self.has_signed()? {
                 return missing("something was signed, and the key that did it is not beside the ledger");
             }
             let key = self.another()?;
+            self.begin(&key)?;
             self.keys.put_key(&key)?;
             let declared = self.declare(&key, None, KeyReason::First, Declaring::default())?;
             return Ok((key, declared));
         };
         self.check_origin(&key)?;
-        self.last(&[key.public().clone()])?;
+        if self.last(&[key.public().clone()])?.is_none() {
+            return Err(Error::new(Code::KeysDamaged, "the key is here, and what it signed last is not"));
+        }
         match declared {
             Some(declared) if declared.key == key.public().to_string() => Ok((key, declared)),
             Some(_) => missing("the key beside the ledger is not the one that the log declares"),
@@ -246,7 +299,7 @@ impl Signer {
             self.check_origin(&old)?;
             self.extend(&[&old, new])?;
         } else {
-            self.keys.forget_head()?;
+            self.begin(new)?;
         }
         self.keys.promote()
     }

@@ -70,8 +70,8 @@ impl KeyStore for Failing {
         })
     }
 
-    fn forget_head(&self) -> Result<()> {
-        self.write(|| self.inner.forget_head())
+    fn retired(&self, public: &str) -> Result<Option<SigningKey>> {
+        self.inner.retired(public)
     }
 
     fn is_lasting(&self) -> bool {
@@ -104,7 +104,8 @@ impl Bench {
 
 #[test]
 fn a_first_signature_that_fails_at_any_write_goes_on_the_next_time() {
-    for (write, is_done) in [(0, false), (0, true), (1, false), (1, true)] {
+    // put_head of nothing, put_key, put_head.
+    for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
         let bench = Bench::new();
         record(&bench.tracekeep);
         bench.keys.fail(write, is_done);
@@ -156,7 +157,7 @@ fn a_rotation_that_fails_at_any_write_is_completed_or_never_was() {
 
 #[test]
 fn an_adoption_that_fails_at_any_write_is_completed_or_never_was() {
-    // put_next, forget_head, promote.
+    // put_next, put_head of nothing, promote.
     for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
         let mut bench = Bench::new();
         bench.signer.checkpoint().unwrap();
@@ -185,7 +186,14 @@ fn what_was_signed_before_the_key_is_not_signed_again() {
     record(&bench.tracekeep);
     assert_eq!(bench.signer.checkpoint_at(3).unwrap(), first, "the same bytes");
     bench.signer.rotate(Declaring::default()).unwrap();
-    assert_eq!(bench.signer.checkpoint_at(3).unwrap_err().code(), "key_missing", "that key is gone");
+    assert_eq!(bench.signer.checkpoint_at(3).unwrap(), first, "by the key of its time");
+    let handed_over = bench.signer.checkpoint_at(5).unwrap();
+    opened(&bench.signer, &bench.ledger, &handed_over);
+    let signatures = |note: &str| note.lines().filter(|line| line.starts_with('\u{2014}')).count();
+    assert_eq!(signatures(&handed_over.note.to_string()), 1, "by the key that it declares, and no other");
+    bench.signer.rotate(Declaring::default()).unwrap();
+    assert_eq!(bench.signer.checkpoint_at(5).unwrap(), handed_over);
+    assert_eq!(bench.signer.checkpoint_at(3).unwrap(), first);
     assert_eq!(bench.signer.checkpoint_at(99).unwrap_err().code(), "entry_not_found");
 }
 
@@ -210,4 +218,55 @@ fn many_who_ask_at_once_get_checkpoints_of_one_log() {
         let again = bench.signer.checkpoint_at(signed.checkpoint.size).unwrap();
         assert_eq!(again.checkpoint, signed.checkpoint);
     }
+}
+
+#[test]
+fn what_was_signed_last_is_never_absent_beside_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    record(&tracekeep);
+    tracekeep.signer().checkpoint().unwrap();
+    std::fs::remove_file(folder.path().join("x.db.keys/head")).unwrap();
+    record(&tracekeep);
+    assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_damaged");
+    assert!(!folder.path().join("x.db.keys/head").exists(), "nothing was signed");
+}
+
+#[test]
+fn a_ledger_that_was_never_signed_has_no_key_to_adopt() {
+    let bench = Bench::new();
+    record(&bench.tracekeep);
+    assert_eq!(bench.signer.adopt(Declaring::default()).unwrap_err().code(), "conflict");
+    assert_eq!(bench.signer.declared().unwrap(), None, "no key was made");
+    assert!(bench.keys.key().unwrap().is_none() && bench.keys.head().unwrap().is_none());
+}
+
+#[test]
+fn what_an_adoption_gave_up_signs_no_more_and_is_kept_aside() {
+    let bench = Bench::new();
+    record(&bench.tracekeep);
+    bench.signer.checkpoint().unwrap();
+    let origin = format!("tracekeep/{}", "0".repeat(32));
+    let foreign = SigningKey::from_seed(origin, [9; 32]).unwrap();
+    bench.keys.inner.put_key(&foreign).unwrap();
+    assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "foreign_key");
+    bench.signer.adopt(Declaring::default()).unwrap();
+    assert!(bench.keys.retired(&foreign.public().to_string()).unwrap().is_some(), "another ledger's key is not lost");
+    assert_eq!(bench.signer.checkpoint_at(2).unwrap_err().code(), "key_missing");
+}
+
+#[test]
+fn a_ledger_that_lasts_is_not_signed_with_keys_that_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    drop(Tracekeep::open(&path).unwrap());
+    let ledger = Arc::clone(Tracekeep::open(&path).unwrap().ledger());
+    let tracekeep = Tracekeep::over(ledger);
+    record(&tracekeep);
+    assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "key_missing");
+    assert_eq!(tracekeep.signer().adopt(Declaring::default()).unwrap_err().code(), "key_missing");
+    assert_eq!(tracekeep.signer().declared().unwrap(), None);
+    let keys = Arc::new(tracekeep::KeyFolder::beside(&path));
+    tracekeep.with_keys(keys).signer().checkpoint().unwrap();
 }

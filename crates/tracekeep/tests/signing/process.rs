@@ -62,3 +62,54 @@ fn what_else_lies_there_is_refused_and_left() {
         tracekeep.signer().checkpoint().unwrap();
     }
 }
+
+#[test]
+fn what_was_planted_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let (keys, away) = (folder.path().join("x.db.keys"), folder.path().join("away"));
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    fs::create_dir(&away).unwrap();
+    fs::set_permissions(&away, PermissionsExt::from_mode(0o700)).unwrap();
+    symlink(&away, &keys).unwrap();
+    record(&tracekeep);
+    assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "a folder that is a link");
+    assert_eq!(fs::read_dir(&away).unwrap().count(), 0, "nothing was put there");
+    fs::remove_file(&keys).unwrap();
+    tracekeep.signer().checkpoint().unwrap();
+    for name in ["key", "head"] {
+        fs::rename(keys.join(name), away.join(name)).unwrap();
+        symlink(away.join(name), keys.join(name)).unwrap();
+        assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "{name} is a link");
+        fs::rename(away.join(name), keys.join(name)).unwrap();
+    }
+    tracekeep.signer().checkpoint().unwrap();
+    // Only root can give a folder away.
+    if std::os::unix::fs::chown(&keys, Some(12_345), None).is_ok() {
+        assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "another user's");
+    }
+}
+
+#[test]
+fn the_key_before_is_kept_aside_for_what_it_signed() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    let first = tracekeep.signer().checkpoint().unwrap();
+    tracekeep.signer().rotate(tracekeep::Declaring::default()).unwrap();
+    let retired = folder.path().join("x.db.keys/retired");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = fs::read_dir(&retired).unwrap().next().unwrap().unwrap().path();
+    assert_eq!((mode(&retired), mode(&file)), (0o700, 0o600));
+    assert_eq!(tracekeep.signer().checkpoint_at(1).unwrap(), first);
+    drop(tracekeep);
+    let tracekeep = Tracekeep::open(&path).unwrap();
+    assert_eq!(tracekeep.signer().checkpoint_at(1).unwrap(), first);
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(tracekeep.signer().checkpoint_at(1).unwrap_err().code(), "keys_unsafe");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(tracekeep.signer().checkpoint_at(1).unwrap_err().code(), "key_missing");
+    tracekeep.signer().checkpoint().unwrap();
+}
