@@ -7,8 +7,8 @@ use tracekeep::KeyFolder;
 use tracekeep_client::HttpLedger;
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, Exporter, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer,
-    StoreDurabilityMode, block_on, commit_with_held, needs_held,
+    AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer, StoreDurabilityMode,
+    block_on, commit_with_held, needs_held,
 };
 use tracekeep_store_redis::{ArbitratedGate, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
@@ -91,15 +91,21 @@ pub(crate) fn fronted(config: &Config, create: bool) -> Result<Fronted<'_>, Fail
     }
 }
 
-/// Who makes a bundle: this process, with the key beside the ledger's file, or the server that holds it.
-pub(crate) enum Exporting {
-    /// This process.
-    Here { ledger: Arc<dyn LedgerStore>, exporter: Exporter },
+/// Who signs a ledger, and so makes bundles of it: this process, with the key beside the ledger's file, or the server that
+/// holds it.
+pub(crate) enum Signing {
+    /// This process, for as long as the command takes.
+    Here {
+        /// The ledger.
+        ledger: Arc<dyn LedgerStore>,
+        /// What signs it.
+        signer: Arc<Signer>,
+    },
     /// A server.
     There(HttpLedger),
 }
 
-impl Exporting {
+impl Signing {
     /// The ledger.
     pub(crate) fn ledger(&self) -> &dyn LedgerStore {
         match self {
@@ -109,56 +115,35 @@ impl Exporting {
     }
 }
 
-/// Who makes bundles of the ledger. Nothing is made where there is no ledger.
-pub(crate) fn exporting(config: &Config) -> Result<Exporting, Failure> {
+/// Who signs the ledger. Nothing is made where there is no ledger.
+pub(crate) fn signing(config: &Config) -> Result<Signing, Failure> {
     if let Some(url) = &config.server {
-        return Ok(Exporting::There(HttpLedger::connect(url)?));
+        return Ok(Signing::There(HttpLedger::connect(url)?));
     }
     if config.is_volatile() {
-        return Err(Failure::Usage("a ledger in memory has nothing to export; name a file or a server".to_owned()));
+        return Err(Failure::Usage("a ledger in memory has nothing to sign; name a file or a server".to_owned()));
     }
-    let path = &config.ledger;
+    match signing_alone(config) {
+        Ok((ledger, signer)) => Ok(Signing::Here { ledger, signer }),
+        Err(Failure::At(_, error)) if error.code() == Code::LedgerLocked.as_str() => {
+            Ok(Signing::There(holder(&config.ledger, error)?))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The ledger's file and its signer, where nobody else has it: keys are replaced beside the file, never over a network.
+pub(crate) fn signing_alone(config: &Config) -> Result<(Arc<dyn LedgerStore>, Arc<Signer>), Failure> {
     let options = Options {
         create: false,
         redact: config.redact.clone(),
         effect_gate: config.effect_gate(),
         ..Options::default()
     };
-    match SqliteLedger::open(path, options) {
-        Ok(ledger) => {
-            let keys = Arc::new(KeyFolder::beside(ledger.path()));
-            let ledger: Arc<dyn LedgerStore> = Arc::new(ledger);
-            let signer = Arc::new(Signer::new(Arc::clone(&ledger), keys));
-            Ok(Exporting::Here { exporter: Exporter::new(Arc::clone(&ledger), signer), ledger })
-        }
-        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Exporting::There(holder(path, error)?)),
-        Err(error) => Err(Failure::At(path.display().to_string(), error)),
-    }
-}
-
-/// Who writes to a ledger, and so signs it.
-pub(crate) enum Writing {
-    /// This process, for as long as the command takes.
-    Here(SqliteLedger),
-    /// A server.
-    There(HttpLedger),
-}
-
-/// As [`writing_what_is_there`], for what only the one who writes can do.
-pub(crate) fn signing(config: &Config) -> Result<Writing, Failure> {
-    if let Some(url) = &config.server {
-        return Ok(Writing::There(HttpLedger::connect(url)?));
-    }
-    if config.is_volatile() {
-        return Err(Failure::Usage("a ledger in memory has nothing to sign; name a file or a server".to_owned()));
-    }
-    let path = &config.ledger;
-    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
-    match SqliteLedger::open(path, options) {
-        Ok(ledger) => Ok(Writing::Here(ledger)),
-        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Writing::There(holder(path, error)?)),
-        Err(error) => Err(Failure::At(path.display().to_string(), error)),
-    }
+    let ledger = SqliteLedger::open(&config.ledger, options).map_err(Failure::at(config.ledger.display()))?;
+    let keys = Arc::new(KeyFolder::beside(ledger.path()));
+    let ledger: Arc<dyn LedgerStore> = Arc::new(ledger);
+    Ok((Arc::clone(&ledger), Arc::new(Signer::new(ledger, keys))))
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.

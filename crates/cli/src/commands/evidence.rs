@@ -2,26 +2,23 @@
 
 use std::sync::Arc;
 
-use tracekeep::KeyFolder;
-use tracekeep_client::HttpLedger;
 use tracekeep_core::view::DeclaredKey;
 use tracekeep_core::wire::to_json;
 use tracekeep_evidence::base64_of;
 use tracekeep_store::signing::Declaring;
-use tracekeep_store::{LedgerStore, PageRequest, Signer, block_on};
-use tracekeep_store_sqlite::{Options, SqliteLedger};
+use tracekeep_store::{PageRequest, Signer, block_on};
 
 use super::file_of;
 use crate::args::{Keys, Log};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
-use crate::open::{self, Writing};
+use crate::open::{self, Signing};
 use crate::print::{data, json, plain, table, talk};
 
 pub(crate) fn log(config: &Config, command: Log) -> Outcome {
     let text = match command {
-        Log::Checkpoint { size } => match signing(config)? {
-            Signing::Here(signer) => {
+        Log::Checkpoint { size } => match open::signing(config)? {
+            Signing::Here { signer, .. } => {
                 let signed = size.map_or_else(|| signer.checkpoint(), |size| signer.checkpoint_at(size))?;
                 signed.note.to_string()
             }
@@ -29,23 +26,23 @@ pub(crate) fn log(config: &Config, command: Log) -> Outcome {
                 .signed(&size.map_or_else(|| "checkpoint".to_owned(), |size| format!("checkpoint?size={size}")))?,
         },
         Log::Consistency { from, to } => return consistency(config, from, to),
-        Log::Proof { log_index: Some(log_index), .. } => match signing(config)? {
-            Signing::Here(signer) => signer.tlog_proof(log_index, None)?.to_string(),
+        Log::Proof { log_index: Some(log_index), .. } => match open::signing(config)? {
+            Signing::Here { signer, .. } => signer.tlog_proof(log_index, None)?.to_string(),
             Signing::There(server) => server.signed(&format!("proof/{log_index}?format=tlog-proof"))?,
         },
         Log::Proof { run, step, trace, .. } => {
             let run = run.ok_or_else(|| Failure::Usage("a log index or a run is needed".to_owned()))?;
-            let proof = match (signing(config)?, step, &trace) {
+            let proof = match (open::signing(config)?, step, &trace) {
                 (Signing::There(server), step, trace) => server.run_proof(&run, step, trace.as_ref())?,
-                (Signing::Here(signer), Some(step), _) => signer.prove_step(&run, step)?,
-                (Signing::Here(signer), None, Some(trace)) => signer.prove_trace(&run, trace)?,
-                (Signing::Here(signer), None, None) => signer.prove_run(&run)?,
+                (Signing::Here { signer, .. }, Some(step), _) => signer.prove_step(&run, step)?,
+                (Signing::Here { signer, .. }, None, Some(trace)) => signer.prove_trace(&run, trace)?,
+                (Signing::Here { signer, .. }, None, None) => signer.prove_run(&run)?,
             };
             json(&to_json(&proof))?;
             return Ok(Done::Yes);
         }
-        Log::WitnessExport { from } => match signing(config)? {
-            Signing::Here(signer) => signer.witness_request(from)?.to_string(),
+        Log::WitnessExport { from } => match open::signing(config)? {
+            Signing::Here { signer, .. } => signer.witness_request(from)?.to_string(),
             Signing::There(server) => server.signed(&format!("witness?from={from}"))?,
         },
     };
@@ -67,8 +64,8 @@ fn consistency(config: &Config, from: u64, to: Option<u64>) -> Outcome {
 pub(crate) fn keys(config: &Config, command: Keys) -> Outcome {
     match command {
         Keys::Public => {
-            let key = match signing(config)? {
-                Signing::Here(signer) => signer.with_key(|key| key.public().to_string())?,
+            let key = match open::signing(config)? {
+                Signing::Here { signer, .. } => signer.with_key(|key| key.public().to_string())?,
                 Signing::There(server) => server.signed("key")?,
             };
             data(key.trim_end())?;
@@ -117,27 +114,8 @@ fn told(config: &Config, key: &DeclaredKey) -> Result<(), Failure> {
     data(&key.key)
 }
 
-/// What signs: this process, or the server that has the ledger.
-enum Signing {
-    Here(Signer),
-    There(HttpLedger),
-}
-
-fn signing(config: &Config) -> Result<Signing, Failure> {
-    Ok(match open::signing(config)? {
-        Writing::Here(ledger) => Signing::Here(signer(ledger)),
-        Writing::There(server) => Signing::There(server),
-    })
-}
-
-fn signer(ledger: SqliteLedger) -> Signer {
-    let keys = KeyFolder::beside(ledger.path());
-    Signer::new(Arc::new(ledger) as Arc<dyn LedgerStore>, Arc::new(keys))
-}
-
-/// The signer of a ledger that nobody else has: keys are replaced beside the file, never over a network.
-fn alone(config: &Config) -> Result<Signer, Failure> {
-    let path = file_of(config)?;
-    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
-    Ok(signer(SqliteLedger::open(path, options).map_err(Failure::at(path.display()))?))
+/// The signer of a ledger that nobody else has.
+fn alone(config: &Config) -> Result<Arc<Signer>, Failure> {
+    file_of(config)?;
+    Ok(open::signing_alone(config)?.1)
 }

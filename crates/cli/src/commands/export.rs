@@ -3,23 +3,24 @@
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use tracekeep_core::hash::sha256;
 use tracekeep_core::id::{IncidentId, RunId};
 use tracekeep_core::json::Json;
 use tracekeep_core::model::{BundleKind, Period};
-use tracekeep_store::{ExportOf, ExportRequest, LedgerStore, block_on};
+use tracekeep_store::{ExportOf, ExportRequest, Exporter, LedgerStore, block_on};
 
 use super::retention::user;
 use crate::args::Export;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
-use crate::open::{self, Exporting};
+use crate::open::{self, Signing};
 use crate::print::{data, json};
 
 pub(crate) fn export(config: &Config, args: Export) -> Outcome {
-    let exporting = open::exporting(config)?;
-    let of = what(exporting.ledger(), &args)?;
+    let signing = open::signing(config)?;
+    let of = what(signing.ledger(), &args)?;
     let request = ExportRequest {
         kind: args.kind.unwrap_or(if args.target.is_none() { BundleKind::Period } else { BundleKind::Evidence }),
         by: args.by.or_else(user).or_else(|| Some("unknown".to_owned())),
@@ -32,12 +33,13 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
         period: args.period.map(|period| period.0),
     };
     let bar = Bar::new();
-    let made = match &exporting {
-        Exporting::Here { exporter, .. } => {
+    let made = match &signing {
+        Signing::Here { ledger, signer } => {
+            let exporter = Exporter::new(Arc::clone(ledger), Arc::clone(signer));
             let made = exporter.export(&of, &request, &|doing, count| bar.show(doing, count));
             made.map(|made| (made.bundle, made.size))
         }
-        Exporting::There(ledger) => {
+        Signing::There(ledger) => {
             bar.show("waiting for the server", 0);
             ledger.export(&of, &request)
         }
