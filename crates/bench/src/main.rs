@@ -9,6 +9,7 @@ mod compare;
 mod cost;
 mod data;
 mod disk;
+mod evidence;
 mod gc;
 mod large;
 mod machine;
@@ -53,7 +54,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 13] = [
+const FIGURES: [(&str, Figure); 15] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -67,6 +68,8 @@ const FIGURES: [(&str, Figure); 13] = [
     ("cost", cost::cost),
     ("audits", audits::audits),
     ("bundle", bundle::bundle),
+    ("proofs", evidence::proofs),
+    ("signing", evidence::signing),
 ];
 
 fn main() -> ExitCode {
