@@ -162,7 +162,7 @@ pub struct Violated {
     pub reason: Option<String>,
 }
 
-fn shown<T: Field>(record: &Record, name: &str) -> Option<T> {
+pub(crate) fn shown<T: Field>(record: &Record, name: &str) -> Option<T> {
     let value = record.left.as_ref()?.get(name)?.value()?;
     T::read(value.value(), &Path::ROOT).ok()
 }

@@ -3,6 +3,7 @@
 //! Recorded text is hostile: everything of it goes through [`Page::text`] or [`Page::cell`], which escape it.
 
 mod page;
+mod period;
 mod timeline;
 
 use tracekeep_core::Timestamp;
@@ -10,6 +11,7 @@ use tracekeep_core::hash::Hash;
 use tracekeep_core::id::LedgerId;
 
 use self::page::{Page, plain};
+pub use self::period::period;
 use crate::account::{Account, Fact, TraceAccount};
 use crate::controls::Controls;
 use crate::debrief::debrief;
@@ -38,7 +40,7 @@ pub struct Cover<'a> {
     pub forced: bool,
     /// Entries that it shows.
     pub entries: u64,
-    /// What the export left out.
+    /// What is withheld, and by whom: a line an entry.
     pub withheld: &'a [String],
 }
 
@@ -215,7 +217,7 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
     ]);
     page.text("Check it with a key that you have from elsewhere: tracekeep verify bundle.zip --key KEY");
     if !cover.withheld.is_empty() {
-        page.text("The export left out, and proves that it was there:");
+        page.text("Withheld, and proven to have been there:");
         page.list(&cover.withheld[..cover.withheld.len().min(ROWS_MAX)]);
         if cover.withheld.len() > ROWS_MAX {
             page.text(&format!("and of {} entries more, which manifest.json names", cover.withheld.len() - ROWS_MAX));

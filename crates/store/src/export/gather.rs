@@ -11,7 +11,7 @@ use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::debrief::debrief;
-use tracekeep_evidence::report::{Cover, report};
+use tracekeep_evidence::report::{self, Cover};
 
 use super::Progress;
 use super::period;
@@ -51,6 +51,7 @@ pub(super) fn contents(
     }
     let mut records: Vec<Record> = std::mem::take(&mut found.records).into_values().collect();
     let run_id = found.run_id.clone();
+    let before = withheld(&records);
     if let Some(run_id) = &run_id {
         withhold(&mut records, run_id, request)?;
     }
@@ -79,7 +80,7 @@ pub(super) fn contents(
     let exported_by = request.by.clone().unwrap_or_default();
     let controls = (kind == Kind::Soc2).then(|| controls(&account));
     let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
-    let withheld = left_out(&records);
+    let withheld = in_words(&before, &withheld(&records));
     let cover = Cover {
         kind: kind.as_str(),
         ledger: ledger.ledger(),
@@ -92,10 +93,14 @@ pub(super) fn contents(
         entries: records.len() as u64,
         withheld: &withheld,
     };
-    let report = report(&cover, &account, controls.as_ref());
     let asked = match of {
         ExportOf::Period(period) => Some(*period),
         ExportOf::Incident(_) | ExportOf::Run(_) => request.period,
+    };
+    let asked = asked.map(|period| Period { from: period.from, to: period.to });
+    let report = match (&asked, kind) {
+        (Some(asked), Kind::Period) => report::period(&cover, asked, &records),
+        _ => report::report(&cover, &account, controls.as_ref()),
     };
     Ok(Contents {
         kind,
@@ -110,7 +115,7 @@ pub(super) fn contents(
         records,
         proof: proof.nodes,
         consistency,
-        period: asked.map(|period| Period { from: period.from, to: period.to }),
+        period: asked,
         leaves: found.leaves,
         comparison: None,
         controls: controls.map(|controls| controls.to_json()),
@@ -202,13 +207,28 @@ pub(super) fn recorded_at(ledger: &dyn LedgerStore, log_index: u64) -> Result<Ti
     Ok(event.ok_or_else(missing)?.recorded_at)
 }
 
-/// What is withheld, in words.
-fn left_out(records: &[Record]) -> Vec<String> {
+/// The members that are withheld, by log index.
+fn withheld(records: &[Record]) -> BTreeMap<u64, Vec<String>> {
     let of = |record: &Record| {
         let names: Vec<_> = record.left.as_ref()?.withheld().map(str::to_owned).collect();
-        (!names.is_empty()).then(|| format!("entry {}: {}", record.log_index, names.join(", ")))
+        (!names.is_empty()).then_some((record.log_index, names))
     };
     records.iter().filter_map(of).collect()
+}
+
+/// What is withheld, in words: the ledger had some of it no longer, the export left out the rest.
+fn in_words(before: &BTreeMap<u64, Vec<String>>, after: &BTreeMap<u64, Vec<String>>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (log_index, names) in after {
+        let of_ledger = before.get(log_index).map_or(&[][..], Vec::as_slice);
+        let (gone, left_out): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| of_ledger.contains(name));
+        for (names, by) in [(gone, "redacted in the ledger"), (left_out, "left out by this export")] {
+            if !names.is_empty() {
+                lines.push(format!("entry {log_index}: {}, {by}", names.join(", ")));
+            }
+        }
+    }
+    lines
 }
 
 /// The kinds of requests and of bundles are one vocabulary.

@@ -1,6 +1,8 @@
 //! All runs whose start was recorded in a period, with the leaves that show that none was left out.
 
-use crate::{LedgerStore, Result, block_on};
+use std::collections::BTreeMap;
+
+use crate::{Code, Error, LedgerStore, Result, block_on};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
@@ -15,14 +17,15 @@ use super::records::{of_run, record, too_many};
 /// along the log, so nothing of the period is outside of them.
 ///
 /// # Errors
-/// `too_large` where it has more entries than one bundle shows; failures of the storage.
+/// `too_large` where it has more entries than one bundle shows; `run_erased` where one of its runs was erased at or above the
+/// size, so that nothing in the bundle would say so; failures of the storage.
 pub(super) fn gather(
     ledger: &dyn LedgerStore,
     period: &Period,
     size: u64,
     progress: &Progress<'_>,
 ) -> Result<Gathered> {
-    let mut found = Gathered::default();
+    let (mut found, mut erased) = (Gathered::default(), BTreeMap::new());
     let (first, end) = (first_at(ledger, period.from, size)?, first_at(ledger, period.to, size)?);
     let (mut next, last) = (first.saturating_sub(1), end.saturating_add(1).min(size));
     while next < last {
@@ -35,8 +38,12 @@ pub(super) fn gather(
             if is_inside && leaf.kind == Kind::RunStarted.as_str() && leaf.left.is_some() {
                 of_run(ledger, &RunId::new(&leaf.run)?, size, |_| ())?.into_iter().for_each(|own| found.add(own));
             } else if is_inside && leaf.kind == Kind::RunStarted.as_str() {
-                // Of an erased run its own leaf is left.
-                found.add(leaf.clone());
+                let by = erased_by(ledger, &RunId::new(&leaf.run)?)?;
+                if by >= size {
+                    let detail = format!("run {} was erased by log index {by}: export a size above that", leaf.run);
+                    return Err(Error::new(Code::RunErased, detail));
+                }
+                erased.insert(leaf.run.clone(), (leaf.log_index, by));
             }
             found.leaves.push(Record { left: None, ..leaf });
         }
@@ -46,7 +53,38 @@ pub(super) fn gather(
         progress("reading", found.leaves.len() as u64);
         next = read;
     }
+    left_of(ledger, &erased, &mut found)?;
     Ok(found)
+}
+
+/// The redaction that erased a run.
+fn erased_by(ledger: &dyn LedgerStore, run_id: &RunId) -> Result<u64> {
+    match block_on(ledger.run(run_id)) {
+        Err(error) => error.redaction().map(|redaction| redaction.log_index).ok_or(error.clone()),
+        Ok(_) => Err(Error::new(Code::Corrupt, format!("the start of run {run_id} is gone, but the run is not"))),
+    }
+}
+
+/// Of erased runs their leaves are left, from the start to the redaction: all are shown.
+fn left_of(ledger: &dyn LedgerStore, erased: &BTreeMap<String, (u64, u64)>, found: &mut Gathered) -> Result<()> {
+    let Some(mut next) = erased.values().map(|(start, _)| *start).min() else { return Ok(()) };
+    let last = erased.values().map(|(_, by)| *by).max().unwrap_or(next);
+    while next <= last {
+        let entries = block_on(ledger.entries(next, PAGE_ITEMS_MAX))?;
+        let Some(read) = entries.last().map(|entry| entry.log_index + 1) else { break };
+        for entry in entries.iter().filter(|entry| entry.log_index <= last) {
+            let leaf = entry.leaf.json().value();
+            let run = leaf.as_object().and_then(|leaf| leaf.get("run")?.as_str());
+            if run.is_some_and(|run| erased.contains_key(run)) {
+                found.add(record(ledger, entry)?);
+            }
+        }
+        if found.records.len() + found.leaves.len() > PROVED_MAX as usize {
+            return Err(too_many());
+        }
+        next = read;
+    }
+    Ok(())
 }
 
 /// The first entry below a size that was recorded at a time or later; the size where there is none.

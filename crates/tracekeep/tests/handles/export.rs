@@ -156,6 +156,49 @@ fn a_period_holds_every_run_that_started_in_it() {
 }
 
 #[test]
+fn a_period_with_an_erased_run_verifies_and_its_report_lists_its_runs() {
+    let (tracekeep, _) = story();
+    let before = export(&tracekeep, &ExportOf::Period(always()), &by(BundleKind::Period));
+    tracekeep.runs().delete_run(&run_id("r-2"), "asked for").unwrap();
+    let made = export(&tracekeep, &ExportOf::Period(always()), &by(BundleKind::Period));
+    let claims = verified(&tracekeep, &made.bundle).claims.unwrap();
+    let erased: Vec<_> = claims.runs.iter().map(|run| (run.run_id.as_str(), run.erased)).collect();
+    assert_eq!(erased, [("r-1", 0), ("r-2", 7)]);
+    let has = |text: &str| made.bundle.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("<td>r-1</td>") && has("<td>r-2</td>") && has("<td>erased</td>"));
+    assert!(!has("No violation is recorded.") && !has("open an incident"));
+    // Below the erasure nothing could say why the run is gone.
+    let at = ExportRequest { at: Some(before.size), ..by(BundleKind::Period) };
+    let refused = tracekeep.exporter().export(&ExportOf::Period(always()), &at, &|_, _| ());
+    assert_eq!(refused.expect_err("erased later").code(), "run_erased");
+}
+
+#[test]
+fn the_report_says_who_withheld_a_member() {
+    let (tracekeep, _) = story();
+    let of = ExportOf::Run(run_id("r-2"));
+    let first = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    tracekeep.runs().redact_step(&run_id("r-2"), 1, &["params"], "a secret").unwrap();
+    let redact = Some(vec!["step/2/params".to_owned()]);
+    let at = ExportRequest { at: Some(first.size), redact, ..by(BundleKind::Evidence) };
+    let made = export(&tracekeep, &of, &at);
+    verified(&tracekeep, &made.bundle);
+    let has = |text: &str| made.bundle.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("input_hash, params, redacted in the ledger") && has("input_hash, params, left out by this export"));
+}
+
+#[test]
+fn every_key_that_was_declared_below_the_size_is_shown() {
+    let (tracekeep, id) = story();
+    tracekeep.signer().rotate(tracekeep::Declaring::default()).unwrap();
+    let made = export(&tracekeep, &ExportOf::Incident(id), &by(BundleKind::Evidence));
+    let report = verified(&tracekeep, &made.bundle);
+    assert!(!report.to_json().as_str().contains("key_not_declared"), "{}", report.to_json());
+    let kind = br#""kind":"signing_key""#;
+    assert_eq!(made.bundle.windows(kind.len()).filter(|part| part == kind).count(), 2);
+}
+
+#[test]
 fn related_runs_come_along_when_asked_for() {
     let (tracekeep, id) = story();
     let related = ExportRequest { related: true, ..by(BundleKind::Evidence) };
