@@ -119,6 +119,8 @@ pub struct Account {
     pub started_at: Option<Timestamp>,
     /// When it ended, as claimed.
     pub completed_at: Option<Timestamp>,
+    /// The seal that says so.
+    pub completed_by: Option<u64>,
     /// How it ended.
     pub status: Option<String>,
     /// Why it ended.
@@ -135,8 +137,10 @@ pub struct Account {
     pub about: Option<usize>,
     /// What its completion states as a violation: step, time, policy, reason.
     pub stated_violation: Option<Violated>,
-    /// What holds it, and what was let go of.
+    /// What held it, and what was let go of.
     pub holds: Vec<Fact>,
+    /// The entry that holds it still.
+    pub held_by: Option<u64>,
     /// What was expected.
     pub expectations: Vec<Fact>,
     /// What was acknowledged.
@@ -214,8 +218,11 @@ impl Account {
             "trace" => self.traces.extend(trace(record)),
             "sealed" => self.sealed(record),
             "incident" => {
-                self.incidents.extend(incident(record));
-                self.holds.push(fact(record, format!("incident {}", texts(record, &["incident_id"]))));
+                let incident = incident(record);
+                if incident.as_ref().is_some_and(|known| known.run_id.is_some() && known.run_id == self.run_id) {
+                    self.hold(record, format!("incident {}", texts(record, &["incident_id"])));
+                }
+                self.incidents.extend(incident);
             }
             "incident_resolved" => {
                 let id: Option<String> = shown(record, "incident_id");
@@ -229,8 +236,9 @@ impl Account {
                     });
                 }
             }
-            "hold" => self.holds.push(fact(record, format!("held: {}", texts(record, &["reason", "by"])))),
+            "hold" => self.hold(record, format!("held: {}", texts(record, &["reason", "by"]))),
             "hold_released" => {
+                self.held_by = None;
                 self.holds.push(fact(record, format!("let go of: {}", texts(record, &["reason", "by"]))));
             }
             "expectation" => self.expectations.push(fact(record, texts(record, &["domain", "action"]))),
@@ -241,10 +249,19 @@ impl Account {
         }
     }
 
+    /// One hold holds a run; another, or an incident, changes nothing of it.
+    fn hold(&mut self, record: &Record, says: String) {
+        self.held_by.get_or_insert(record.log_index);
+        self.holds.push(fact(record, says));
+    }
+
     fn sealed(&mut self, record: &Record) {
         self.seals.push(record.log_index);
         self.status = shown(record, "status").or(self.status.take());
-        self.completed_at = shown(record, "completed_at").or(self.completed_at);
+        let completed: Option<Timestamp> = shown(record, "completed_at");
+        if completed.is_some() {
+            (self.completed_at, self.completed_by) = (completed, Some(record.log_index));
+        }
         self.termination_reason = shown(record, "termination_reason").or(self.termination_reason.take());
         self.verdict(record);
         let Some(stated) = json(record, "violation") else { return };
@@ -275,21 +292,27 @@ impl Account {
     }
 
     /// What was violated: as the incident says that is asked about, else as the run's completion states, else as the first
-    /// incident says. Of a step that is shown it happened when that occurred; of any other when the incident was opened.
+    /// incident says. An incident says so where it names a type, a policy or a step.
     #[must_use]
     pub fn violation(&self) -> Option<Violated> {
         if self.about.is_none() && self.stated_violation.is_some() {
             return self.stated_violation.clone();
         }
         let incident = self.incident()?;
+        incident.is_of_violation().then(|| self.violated(incident))
+    }
+
+    /// What an incident is about. Of a step that is shown it happened when that occurred; of any other when the incident was
+    /// opened.
+    pub(crate) fn violated(&self, incident: &IncidentAccount) -> Violated {
         let step = incident.step_index.and_then(|index| self.steps.iter().find(|step| step.index == index));
-        Some(Violated {
+        Violated {
             log_index: incident.log_index,
             step_index: incident.step_index,
             at: step.and_then(|step| step.occurred_at).or(incident.created_at),
             policy_id: incident.policy_id.clone(),
             reason: incident.title.clone().or_else(|| incident.violation_type.clone()),
-        })
+        }
     }
 
     /// What the steps that are shown cost.
@@ -299,14 +322,28 @@ impl Account {
         Cost::from_micro_cents(sum).unwrap_or_default()
     }
 
-    /// When what went wrong was over: the run had ended, or the incident was resolved, whichever is known to be first.
+    /// When what went wrong was over, and the entry that says so: the run had ended, or the incident was resolved, whichever
+    /// is known to be first.
     #[must_use]
-    pub fn contained_at(&self) -> Option<Timestamp> {
-        let resolved = self.incident().and_then(|incident| Some(incident.resolution.as_ref()?.resolved_at));
-        match (self.completed_at, resolved) {
-            (Some(ended), Some(resolved)) => Some(ended.min(resolved)),
-            (ended, resolved) => ended.or(resolved),
-        }
+    pub fn contained(&self) -> Option<(Timestamp, u64)> {
+        let resolution = self.incident().and_then(|incident| incident.resolution.as_ref());
+        let resolved = resolution.map(|end| (end.resolved_at, end.log_index));
+        self.completed_at.zip(self.completed_by).into_iter().chain(resolved).min_by_key(|(at, _)| *at)
+    }
+
+    /// From the violation to some time; absent where the claimed times contradict each other.
+    #[must_use]
+    pub fn since_violation(&self, to: Option<Timestamp>) -> Option<DurationMs> {
+        let (from, to) = self.violation()?.at.zip(to)?;
+        (from <= to).then(|| DurationMs::between(from, to))
+    }
+}
+
+impl IncidentAccount {
+    /// Whether it says that something was violated.
+    fn is_of_violation(&self) -> bool {
+        let is_of_policy = self.policy_id.is_some() || self.policy_name.is_some();
+        is_of_policy || self.violation_type.is_some() || self.step_index.is_some()
     }
 }
 

@@ -117,7 +117,7 @@ pub fn controls(account: &Account) -> Controls {
             "CC7.4",
             "incidents are responded to",
             vec![
-                asked("the record was held", first(&account.holds)),
+                asked("the record is held", account.held_by),
                 asked(
                     "the incident was resolved",
                     incident.and_then(|known| known.resolution.as_ref()).map(|end| end.log_index),
@@ -147,10 +147,9 @@ const ENTRIES_MAX: usize = 20;
 
 /// The entries from which the time to contain follows: the violation's and that of the end.
 fn contained(account: &Account) -> Vec<u64> {
-    let end = account.incident().and_then(|known| Some(known.resolution.as_ref()?.log_index));
-    let end = account.seals.last().copied().filter(|_| account.completed_at.is_some()).or(end);
-    let violated = account.violation().filter(|violated| violated.at.is_some());
-    violated.zip(end).map(|(violated, end)| vec![violated.log_index, end]).unwrap_or_default()
+    let Some((at, end)) = account.contained() else { return Vec::new() };
+    let known = account.since_violation(Some(at)).and(account.violation());
+    known.map(|violated| vec![violated.log_index, end]).unwrap_or_default()
 }
 
 impl Controls {

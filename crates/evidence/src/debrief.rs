@@ -47,12 +47,8 @@ pub fn debrief(account: &Account) -> Debrief {
     let (incident, violated) = (account.incident(), account.violation());
     let violation_at = violated.as_ref().and_then(|violated| violated.at);
     let detected_at = incident.and_then(|known| known.created_at.or(Some(known.recorded_at)));
-    let contained_at = account.contained_at();
+    let contained_at = account.contained().map(|(at, _)| at);
     let resolution = incident.and_then(|known| known.resolution.as_ref());
-    let since = |to: Option<Timestamp>| {
-        let (from, to) = violation_at.zip(to)?;
-        (from <= to).then(|| DurationMs::between(from, to))
-    };
     let failures = account.steps.iter().filter(|step| step.status.as_deref() == Some("failure")).count() as u64;
     let severity = incident.and_then(|known| known.severity.clone());
     let mut entries: Vec<u64> = account.seals.clone();
@@ -68,8 +64,8 @@ pub fn debrief(account: &Account) -> Debrief {
         detected_at,
         contained_at,
         resolved_at: resolution.map(|end| end.resolved_at),
-        time_to_detect_ms: since(detected_at),
-        time_to_contain_ms: since(contained_at),
+        time_to_detect_ms: account.since_violation(detected_at),
+        time_to_contain_ms: account.since_violation(contained_at),
         cost_cents: account.cost(),
         steps: account.steps.len() as u64,
         failures,
@@ -96,12 +92,13 @@ fn summary(account: &Account) -> String {
             let policy = incident.policy_name.as_ref().or(incident.policy_id.as_ref());
             let policy = policy.map(|policy| format!(" of the policy {policy}")).unwrap_or_default();
             let kind = incident.violation_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
-            let step = violated.and_then(|violated| violated.step_index);
+            let step = violated.as_ref().and_then(|violated| violated.step_index);
             let step = step.map(|index| format!(" at its step {index}")).unwrap_or_default();
-            said.push(format!(
-                "The incident {} says that there was a violation{policy}{kind}{step}.",
-                incident.incident_id
-            ));
+            let what = match &violated {
+                Some(_) => format!("says that there was a violation{policy}{kind}{step}"),
+                None => "was opened; it names no violation".to_owned(),
+            };
+            said.push(format!("The incident {} {what}.", incident.incident_id));
             if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
                 said.push(format!("Allowed was {}, found was {}.", threshold.as_str(), actual.as_str()));
             }
@@ -130,7 +127,7 @@ fn risk(severity: Option<&str>, is_resolved: bool) -> String {
 
 fn actions(account: &Account) -> Vec<String> {
     let mut done = Vec::new();
-    if !account.holds.is_empty() {
+    if account.held_by.is_some() {
         done.push("Done: the record of the run is held, so that nothing of it is erased.".to_owned());
     }
     match account.incident() {

@@ -8,7 +8,7 @@ use tracekeep_core::wire::{object, to_json};
 
 use super::archive::{self, BUNDLE_BYTES_MAX};
 use super::contents::{Contents, Kind, LeafLine, Line, Record};
-use super::facts::{FILES, Facts, Summary, file_of};
+use super::facts::{FILES, Facts, Summary, file_of, touches};
 use super::manifest::{self, CheckpointClaim, Completeness, FileClaim, Predicate};
 use crate::checkpoint::Checkpoint;
 use crate::key::SigningKey;
@@ -101,7 +101,8 @@ pub fn build(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BuildErro
     if files.values().map(|bytes| bytes.len() as u64).sum::<u64>() > BUNDLE_BYTES_MAX {
         return Err(BuildError::TooLarge);
     }
-    let predicate = predicate(contents, checkpoint, summary, &files)?;
+    let is_touched = contents.period.is_some_and(|period| touches(&period, &facts));
+    let predicate = predicate(contents, checkpoint, summary, &files, is_touched)?;
     let digests: Vec<_> = files.iter().map(|(name, bytes)| ((*name).to_owned(), manifest::digest(bytes))).collect();
     files.insert("manifest.json", manifest::write(&digests, &predicate, key));
     Ok(archive::write(&files))
@@ -155,6 +156,7 @@ fn predicate(
     checkpoint: Checkpoint,
     summary: Summary,
     files: &BTreeMap<&'static str, Vec<u8>>,
+    is_touched: bool,
 ) -> Result<Predicate, BuildError> {
     let files = files.iter().map(|(name, bytes)| FileClaim { name: (*name).to_owned(), length: bytes.len() as u64 });
     let mut predicate = Predicate {
@@ -174,7 +176,7 @@ fn predicate(
         withheld: summary.withheld,
         completeness: Completeness { required: Vec::new(), missing: Vec::new(), forced: contents.forced },
     };
-    let (required, missing) = required(&predicate);
+    let (required, missing) = required(&predicate, is_touched);
     if !missing.is_empty() && !contents.forced {
         return Err(BuildError::Incomplete(missing));
     }
@@ -184,8 +186,8 @@ fn predicate(
 }
 
 /// What a bundle of this kind requires, and what of it is missing: by name, sorted. Steps and totals are required too, and
-/// always there: none is a count of 0.
-pub(crate) fn required(predicate: &Predicate) -> (Vec<String>, Vec<String>) {
+/// always there: none is a count of 0. `is_touched` says whether the period [`touches`] the runs.
+pub(crate) fn required(predicate: &Predicate, is_touched: bool) -> (Vec<String>, Vec<String>) {
     let incident = predicate.incident.as_ref();
     let has = |name: &str| match name {
         "controls" => predicate.files.iter().any(|file| file.name == "controls.json"),
@@ -193,7 +195,7 @@ pub(crate) fn required(predicate: &Predicate) -> (Vec<String>, Vec<String>) {
         "exported_by" => !predicate.exported_by.is_empty(),
         "incident" => incident.is_some(),
         "leaves" => predicate.files.iter().any(|file| file.name == "leaves.jsonl"),
-        "period" => predicate.period.is_some(),
+        "period" => predicate.period.is_some() && (is_touched || predicate.kind == Kind::Period),
         "policy" => incident.is_some_and(|incident| incident.policy.is_some()),
         "run" => !predicate.runs.is_empty(),
         "severity" => incident.is_some_and(|incident| incident.severity.is_some()),

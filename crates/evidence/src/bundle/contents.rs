@@ -150,7 +150,7 @@ impl IncidentClaims {
             incident_id: incident.incident_id.clone(),
             severity: incident.severity.clone(),
             policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
-            violation_at: account.violation().and_then(|violated| violated.at),
+            violation_at: account.violated(incident).at,
         })
     }
 }

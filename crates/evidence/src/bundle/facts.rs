@@ -10,6 +10,7 @@ use tracekeep_core::remainder::Remainder;
 use tracekeep_core::seal::Totals;
 use tracekeep_core::wire::{Field, Path, object, object_field};
 
+use super::contents::Period;
 use super::form;
 
 /// The files of records, in the order that they stand in a bundle.
@@ -317,6 +318,12 @@ pub(crate) fn by_run(facts: &[Facts]) -> BTreeMap<&str, Vec<&Facts>> {
         runs.entry(&fact.run).or_default().push(fact);
     }
     runs
+}
+
+/// Whether anything of the runs was recorded in a period, or they went on over it.
+pub(crate) fn touches(period: &Period, facts: &[Facts]) -> bool {
+    let mut times = facts.iter().filter(|fact| !fact.run.is_empty()).map(|fact| fact.recorded_at);
+    times.clone().any(|at| period.from <= at) && times.any(|at| at < period.to)
 }
 
 fn claim(run_id: &str, entries: &[&Facts]) -> RunClaim {

@@ -87,13 +87,26 @@ fn a_control_is_demonstrated_by_facts_alone() {
         assert_eq!(["CC7.2", "CC7.3", "CC7.4"].map(|criterion| status(&account, criterion).unwrap()), wanted);
     };
     check(vec![], [NotDemonstrated, NotDemonstrated, NotDemonstrated]);
-    check(vec![incident("")], [Partial, Partial, Partial]);
+    check(vec![incident("")], [NotDemonstrated, Partial, Partial]);
     check(vec![incident(FULL)], [Partial, Demonstrated, Partial]);
     check(vec![incident(FULL), resolved()], [Partial, Demonstrated, Demonstrated]);
     let expected = r#"{"op":"expect","run_id":"r","id":"e","domain":"d","action":"a","deadline_ms":1}"#.to_owned();
     let verdict = r#"{"op":"reconcile","run_id":"r","verdict":{"status":"INCOMPLETE"}}"#.to_owned();
     let watched = vec![("expectation", expected), ("verdict", verdict), incident(FULL), resolved()];
     check(watched, [Demonstrated, Demonstrated, Demonstrated]);
+    // Times that contradict each other tell no time to contain; what is let go of is not held, and what is of no run neither.
+    let late = |(kind, body): (&'static str, String)| (kind, body.replace("T10:0", "T12:0"));
+    let end = ("hold_released", r#"{"op":"release_hold","run_id":"r","reason":"over"}"#.to_owned());
+    let asked = |account: &Account, what: &str| {
+        let found = controls(account).controls.into_iter().flat_map(|control| control.asked);
+        found.into_iter().find(|asked| asked.what.contains(what)).unwrap().entries
+    };
+    let told = of(vec![late(incident(r#","policy_id":"p""#)), end]);
+    assert!(asked(&told, "held").is_empty() && asked(&told, "time to contain").is_empty());
+    assert!(!debrief(&told).actions.iter().any(|action| action.contains("is held")));
+    let of_none = (incident(FULL).0, incident(FULL).1.replace(r#""run_id":"r","#, ""));
+    assert!(asked(&of(vec![of_none]), "held").is_empty());
+    assert_eq!(asked(&of(vec![incident(FULL)]), "time to contain"), [4, 3]);
     assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Demonstrated));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"data_leak""#)]), "CC6.7"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"other""#)]), "A1.1"), None);

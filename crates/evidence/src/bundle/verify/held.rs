@@ -1,11 +1,18 @@
 //! What the records are held to once they are known to be in the log.
 
+use tracekeep_core::json::Json;
+
 use super::read::Shown;
 use super::{Reason, Remark};
 use crate::account::Account;
 use crate::bundle::build::required;
 use crate::bundle::contents::{IncidentClaims, Kind, Period};
-use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named};
+use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named, touches};
+use crate::controls::controls;
+use crate::debrief::debrief;
+
+/// Runs of which one may be what controls and debrief are about.
+const TOLD_MAX: usize = 16;
 
 type Held = Result<Vec<Remark>, Reason>;
 
@@ -59,7 +66,8 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     if summary.runs != claims.runs {
         return Err(Reason::WrongRuns);
     }
-    let (required, missing) = required(claims);
+    let is_touched = claims.period.is_some_and(|period| touches(&period, &shown.records));
+    let (required, missing) = required(claims, is_touched);
     if (&required, &missing) != (&claims.completeness.required, &claims.completeness.missing) {
         return Err(Reason::WrongCompleteness);
     }
@@ -69,6 +77,7 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     if claims.incident.as_ref().is_some_and(|claimed| incident(shown, claimed).as_ref() != Some(claimed)) {
         return Err(Reason::WrongIncident);
     }
+    let is_told = told(shown)?;
     if let Some(period) = &claims.period {
         check_period(shown, period)?;
     }
@@ -77,7 +86,41 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     remark(claims.runs.iter().any(|run| run.seals == 0), Remark::RunNotSealed);
     remark(claims.runs.iter().any(|run| run.seals > 0 && run.unsealed > 0), Remark::EntriesAfterSeal);
     remark(!missing.is_empty(), Remark::Forced);
+    remark(!is_told, Remark::NotRecomputed);
     Ok(remarks)
+}
+
+/// Holds controls and debrief to the records that they are made of; whether that could be done.
+fn told(shown: &Shown) -> Result<bool, Reason> {
+    let claims = &shown.claims;
+    if shown.controls.is_none() && shown.debrief.is_none() {
+        return Ok(true);
+    }
+    let incident_id = claims.incident.as_ref().map(|incident| incident.incident_id.as_str());
+    let of_incident =
+        shown.records.iter().find(|fact| incident_id.is_some() && fact.incident.as_deref() == incident_id);
+    // Of a run that is exported with those that belong to it nothing says which it is.
+    let runs: Vec<Option<&str>> = match of_incident {
+        Some(entry) => vec![Some(entry.run.as_str()).filter(|run| !run.is_empty())],
+        None if claims.runs.is_empty() => vec![None],
+        None => claims.runs.iter().map(|run| Some(run.run_id.as_str())).collect(),
+    };
+    if runs.len() > TOLD_MAX {
+        return Ok(false);
+    }
+    let is =
+        |stated: &Option<Vec<u8>>, made: Json| stated.as_ref().is_none_or(|stated| stated == made.as_str().as_bytes());
+    let mut reason = Some(Reason::WrongControls);
+    for run in runs {
+        let account = Account::of(&shown.told, run, incident_id);
+        if is(&shown.controls, controls(&account).to_json()) {
+            reason = reason.and(Some(Reason::WrongDebrief));
+            if is(&shown.debrief, debrief(&account).to_json()) {
+                reason = None;
+            }
+        }
+    }
+    reason.map_or(Ok(true), Err)
 }
 
 /// What the records say of the incident that is claimed.

@@ -52,6 +52,9 @@ pub(super) struct Shown {
     pub(super) consistency: Option<Consistency>,
     /// The records of which claims are made again: by log index, where there are such claims.
     pub(super) told: Vec<Record>,
+    /// `controls.json` and `debrief.json`.
+    pub(super) controls: Option<Vec<u8>>,
+    pub(super) debrief: Option<Vec<u8>>,
     /// Those of the brought keys that have signed both checkpoint and manifest, as text.
     pub(super) signers: Vec<String>,
 }
@@ -66,10 +69,16 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
     check_files(&archive, &files, &claims)?;
     let (ledger, mut signers) = checkpoint(&archive.read("checkpoint", NOTE_BYTES_MAX as u64)?, keys, &claims)?;
     signers.retain(|key| envelope.signers.contains(key));
+    let optional = |name: &str| match archive.names().any(|member| member == name) {
+        true => archive.read(name, BUNDLE_BYTES_MAX).map(Some),
+        false => Ok(None),
+    };
+    let (controls, debrief) = (optional("controls.json")?, optional("debrief.json")?);
+    let is_told = claims.incident.is_some() || controls.is_some() || debrief.is_some();
     let (mut records, mut told) = (Vec::new(), Vec::new());
     for name in FILES {
         let text = archive.read(name, BUNDLE_BYTES_MAX)?;
-        let told = claims.incident.is_some().then_some(&mut told);
+        let told = is_told.then_some(&mut told);
         records.extend(lines(&text, ledger, &claims, Some(name), told)?);
     }
     told.sort_by_key(|record| record.log_index);
@@ -82,11 +91,8 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
         _ => Vec::new(),
     };
     prove(&archive.read("proof.json", BUNDLE_BYTES_MAX)?, &claims, &records, &leaves)?;
-    let consistency = match archive.names().any(|name| name == "consistency.json") {
-        true => Some(consistency(&archive.read("consistency.json", MANIFEST_BYTES_MAX)?, &claims)?),
-        false => None,
-    };
-    Ok(Shown { claims, records, leaves, consistency, told, signers })
+    let consistency = optional("consistency.json")?.map(|text| consistency(&text, &claims)).transpose()?;
+    Ok(Shown { claims, records, leaves, consistency, told, controls, debrief, signers })
 }
 
 /// Holds every member but the manifest to the manifest, and the manifest to what its kind needs.

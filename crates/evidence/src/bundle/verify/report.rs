@@ -127,6 +127,10 @@ words! {
         Incomplete = "incomplete",
         /// The incident that it claims to be about is not in it, or its entry says something else.
         WrongIncident = "wrong_incident",
+        /// What it shows of controls is not what its records show.
+        WrongControls = "wrong_controls",
+        /// Its debrief is not what its records say.
+        WrongDebrief = "wrong_debrief",
         /// The leaves of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
         /// A run that started in the period is not shown.
@@ -157,6 +161,8 @@ words! {
         EntriesAfterSeal = "entries_after_seal",
         /// It was made although something that its kind requires is missing.
         Forced = "forced",
+        /// Controls or debrief are of one of many runs, and were not made again.
+        NotRecomputed = "not_recomputed",
         /// Members are withheld.
         MembersWithheld = "members_withheld",
         /// Entries were erased.

@@ -3,6 +3,8 @@
 use tracekeep_core::json::Json;
 use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Contents, IncidentClaims, Kind};
+use tracekeep_evidence::controls::controls;
+use tracekeep_evidence::debrief::debrief;
 use tracekeep_evidence::report::{Cover, report};
 
 use super::ledger::Ledger;
@@ -44,13 +46,14 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     ledger.push("sealed", RUN, &body("complete_run", &seal));
     let mut contents = ledger.contents(Kind::Evidence, ledger.entries.clone());
     let json = Json::parse(&format!(r#"{{"{HOSTILE}":["{HOSTILE}",null,1.5,true]}}"#)).unwrap();
-    contents.comparison = Some(json.clone());
-    contents.controls = Some(json);
+    contents.comparison = Some(json);
     let words = Json::parse(&format!("\"{HOSTILE}\"")).unwrap().value().as_str().unwrap().to_owned();
     contents.tenant_id = words.clone();
     contents.exported_by = words.clone();
     let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
     contents.incident = IncidentClaims::of(&account);
+    contents.controls = Some(controls(&account).to_json());
+    contents.debrief = Some(debrief(&account).to_json());
     let checkpoint = ledger.checkpoint(ledger.size());
     let cover = Cover {
         kind: "evidence",

@@ -10,7 +10,9 @@ use tracekeep_core::json::Json;
 use tracekeep_core::merkle::{MemoryTiles, consistency_proof, multiproof, root_at, root_of};
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::Remainder;
+use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey};
 
 /// 2026-11-20T10:00:00Z.
@@ -222,10 +224,11 @@ pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
     withheld.consistency = Some(ledger.consistency(4, ledger.size()));
     let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1", "run-2"]));
     soc2.period = Some(Period { from: at(0), to: at(60) });
-    soc2.controls = json(r#"{"CC7.2":{"entries":[7],"status":"demonstrated"}}"#);
+    soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None)).to_json());
     let mut debrief = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
     debrief.incident = Some(incident_claims());
-    debrief.debrief = json(r#"{"summary":"a card was charged twice"}"#);
+    let account = Account::of(&debrief.records, Some("run-1"), Some("inc-1"));
+    debrief.debrief = Some(tracekeep_evidence::debrief::debrief(&account).to_json());
     let mut period = ledger.contents(Kind::Period, ledger.of_runs(&["run-2"]));
     period.period = Some(Period { from: at(1), to: at(9) });
     period.leaves = ledger.entries.clone();

@@ -54,6 +54,12 @@ fn cases() -> Vec<Case> {
         let keys = vec![ledger.public().remove(0), key_of(ledger.id, 8).public().clone()];
         cases.push(Case { keys, ..case(name, bundle, Some(Reason::SupersededKey)) });
     }
+    let beside = |statement: &mut Value| {
+        statement["predicate"]["period"] = json!({"from": at(100).to_string(), "to": at(200).to_string()});
+    };
+    let soc2 = build(&of("soc2"), &ledger.key).unwrap();
+    let beside = forged(&ledger, &soc2, |_| {}, beside);
+    cases.push(case("period_beside_run", beside, Some(Reason::WrongCompleteness)));
     let foreign = vec![key_of(ledger.id, 8).public().clone()];
     cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
     cases.push(Case { keys: Vec::new(), ..case("no_key", bundle.clone(), Some(Reason::NoKey)) });
@@ -319,6 +325,19 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
             "period_omits_entries",
             changed("period", &|contents| contents.records.retain(|record| record.kind == "run_started")),
             Reason::MissingEntry,
+        ),
+        (
+            "wrong_controls",
+            changed("soc2", &|contents| {
+                let text = contents.controls.as_ref().unwrap().as_str().replacen("partial", "demonstrated", 1);
+                contents.controls = Some(Json::parse(&text).unwrap());
+            }),
+            Reason::WrongControls,
+        ),
+        (
+            "wrong_debrief",
+            changed("executive_debrief", &|contents| contents.debrief = Some(Json::empty_object())),
+            Reason::WrongDebrief,
         ),
         ("wrong_created_at", changed("period", &|contents| contents.created_at = at(10)), Reason::WrongCreatedAt),
         ("missing_leaf", changed("period", &|contents| drop(contents.leaves.remove(4))), Reason::MissingLeaf),
