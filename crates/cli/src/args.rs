@@ -174,6 +174,13 @@ pub(crate) struct Serve {
     /// [env: TRACEKEEP_REDACT]
     #[arg(long, value_name = "RULES")]
     pub(crate) redact: Option<String>,
+    /// Tell verdicts to look into to this https:// address, signed with TRACEKEEP_WEBHOOK_SECRET
+    /// [env: TRACEKEEP_WEBHOOK_URL]
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook: Option<String>,
+    /// Let that address be a private one, or http:// on loopback [env: TRACEKEEP_WEBHOOK_ALLOW_PRIVATE=on]
+    #[arg(long)]
+    pub(crate) webhook_allow_private: bool,
 }
 
 /// What stands below the options of `runs`.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tracekeep::{Contract, StoreDurabilityMode, Term};
 use tracekeep_core::model::EffectGate;
+use tracekeep_server::Webhook;
 use tracekeep_store::{Detector, Redaction, RedactionRules};
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +25,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 15] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -36,6 +38,9 @@ const VARIABLES: [&str; 12] = [
     "TRACEKEEP_REDACT",
     "TRACEKEEP_AUDIT",
     "TRACEKEEP_AUDIT_STORE",
+    "TRACEKEEP_WEBHOOK_URL",
+    "TRACEKEEP_WEBHOOK_SECRET",
+    "TRACEKEEP_WEBHOOK_ALLOW_PRIVATE",
 ];
 
 /// Where the idempotency gate keeps what it knows.
@@ -90,7 +95,47 @@ struct File {
     audit: Option<Switch>,
     audit_store: Option<AuditBackend>,
     #[serde(default)]
+    webhook: WebhookTable,
+    #[serde(default)]
     contracts: BTreeMap<String, Vec<TermOfFile>>,
+}
+
+/// Who is told of verdicts to look into: the table `webhook`, or what holds after all layers.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookTable {
+    url: Option<String>,
+    secret: Option<String>,
+    allow_private: Option<bool>,
+}
+
+impl fmt::Debug for WebhookTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookTable")
+    }
+}
+
+impl WebhookTable {
+    /// What the environment says over this.
+    fn under_environment(self) -> Result<Self, Failure> {
+        let said = |name| variable(name).map(|said| said.filter(|said| !said.is_empty()));
+        let allow = said("TRACEKEEP_WEBHOOK_ALLOW_PRIVATE")?;
+        let allow = allow.map(|text| switch("TRACEKEEP_WEBHOOK_ALLOW_PRIVATE", &text)).transpose()?;
+        Ok(Self {
+            url: said("TRACEKEEP_WEBHOOK_URL")?.or(self.url),
+            secret: said("TRACEKEEP_WEBHOOK_SECRET")?.or(self.secret),
+            allow_private: allow.map(|switch| switch == Switch::On).or(self.allow_private),
+        })
+    }
+
+    /// Who is told, where anybody is; `url` and `allow_private` are what the command line says.
+    pub(crate) fn told(&self, url: Option<&str>, allow_private: bool) -> Result<Option<Webhook>, Failure> {
+        let Some(url) = url.or(self.url.as_deref()) else { return Ok(None) };
+        let unsigned = || Failure::Usage("a webhook is signed: set TRACEKEEP_WEBHOOK_SECRET=whsec_BASE64".to_owned());
+        let secret = self.secret.as_deref().ok_or_else(unsigned)?;
+        let webhook = Webhook::new(url, secret, allow_private || self.allow_private.unwrap_or(false));
+        webhook.map(Some).map_err(|detail| Failure::Usage(format!("webhook: {detail}")))
+    }
 }
 
 /// On or off.
@@ -177,6 +222,7 @@ pub(crate) struct Config {
     pub(crate) redact: Redaction,
     pub(crate) audit: Switch,
     audit_store: Option<AuditBackend>,
+    pub(crate) webhook: WebhookTable,
     pub(crate) contracts: BTreeMap<String, Contract>,
     pub(crate) logs: EnvFilter,
     pub(crate) json: bool,
@@ -233,6 +279,7 @@ impl Config {
             redact,
             audit: audit.or(file.audit).unwrap_or_default(),
             audit_store: audit_store.or(file.audit_store),
+            webhook: file.webhook.under_environment()?,
             contracts: contracts(file.contracts)?,
             logs,
             json: common.json,

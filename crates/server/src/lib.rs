@@ -20,9 +20,11 @@ mod serve;
 mod stall;
 mod state;
 mod sweep;
+mod webhook;
 
 pub use openapi::document as openapi_document;
 pub use problem::{CODES, error_codes_of, error_page};
 pub use quiet::SealOptions;
 pub use serve::{Bound, ConnectionLimits, bind};
 pub use state::{App, AuditOptions};
+pub use webhook::{Tries, Webhook};

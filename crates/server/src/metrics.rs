@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use tracekeep_store::{Error, Receipt, Recorded};
 
 use crate::audited::AuditMetrics;
+use crate::webhook::WebhookMetrics;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     seconds: Histogram,
     spans: Family<Outcome, Counter>,
     audits: AuditMetrics,
+    webhooks: WebhookMetrics,
 }
 
 impl Default for Metrics {
@@ -53,11 +55,16 @@ impl Default for Metrics {
         registry.register("http_request_seconds", "Time to answer", seconds.clone());
         registry.register("otlp_spans", "Spans by outcome: accepted or rejected", spans.clone());
         let audits = AuditMetrics::new(&mut registry);
-        Self { registry, batches, ops, requests, seconds, spans, audits }
+        let webhooks = WebhookMetrics::new(&mut registry);
+        Self { registry, batches, ops, requests, seconds, spans, audits, webhooks }
     }
 }
 
 impl Metrics {
+    pub(crate) const fn webhooks(&self) -> &WebhookMetrics {
+        &self.webhooks
+    }
+
     pub(crate) fn batch(&self, result: &Result<Receipt, Error>) {
         let outcome = match result {
             Ok(Receipt { outcome: Recorded::Recorded, .. }) => "recorded",

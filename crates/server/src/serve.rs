@@ -92,6 +92,8 @@ impl Bound {
         let Self { listener, limits, .. } = self;
         let router = router(app.clone());
         let mut open = JoinSet::new();
+        let from = crate::webhook::begin(&app).await;
+        let telling = tokio::spawn(crate::webhook::watch(app.clone(), from));
         let watching = tokio::spawn(crate::sweep::watch(app.clone()));
         let sealing = tokio::spawn(crate::quiet::watch(app.clone()));
         let mut stop = pin!(stop);
@@ -113,7 +115,7 @@ impl Bound {
         app.stop();
         let ended = async {
             while open.join_next().await.is_some() {}
-            drop((watching.await, sealing.await));
+            drop((watching.await, sealing.await, telling.await));
         };
         if tokio::time::timeout(limits.drain, ended).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut off");

@@ -17,6 +17,7 @@ use crate::admission::{Admission, Admitted};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ServerCode};
 use crate::quiet::SealOptions;
+use crate::webhook::Webhook;
 
 /// The ledger behind the routes, with what surrounds it: admission, metrics, and word of new entries.
 #[derive(Clone, Debug)]
@@ -56,11 +57,20 @@ pub struct AuditOptions {
     pub clock: Source,
     /// What holds facts in front of the ledger, where something does.
     pub held: Option<Arc<dyn AuditStore>>,
+    /// Who is told of verdicts to look into, where somebody is.
+    pub webhook: Option<Webhook>,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { is_on: true, contracts: BTreeMap::new(), sweep_every: None, clock: Source::default(), held: None }
+        Self {
+            is_on: true,
+            contracts: BTreeMap::new(),
+            sweep_every: None,
+            clock: Source::default(),
+            held: None,
+            webhook: None,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     let redact = if let Command::Serve(args) = &cli.command { args.redact.as_deref() } else { None };
     let config = Config::load(&cli.common, redact)?;
     match cli.command {
-        Command::Serve(args) => serve::serve(&config, args.listen.as_deref()),
+        Command::Serve(args) => serve::serve(&config, &args),
         Command::Record { file } => record::record(&config, &file),
         Command::Runs(args) => runs::runs(&config, *args),
         Command::Show { run } => runs::show(&config, &run),

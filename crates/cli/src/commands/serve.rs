@@ -1,16 +1,18 @@
 //! `tracekeep serve`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracekeep::KeyFolder;
-use tracekeep_server::{App, AuditOptions, Bound, SealOptions, bind};
+use tracekeep_server::{App, AuditOptions, Bound, SealOptions, Webhook, bind};
 use tracekeep_store::{
     IdempotencyStore, KeyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer,
     StoreDurabilityMode,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
+use crate::args::Serve;
 use crate::config::{Config, GateStore, Mode, Switch};
 use crate::exit::{Done, Failure, Outcome};
 use crate::open;
@@ -22,7 +24,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 /// How often what is overdue, or quiet, is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
+pub(crate) fn serve(config: &Config, args: &Serve) -> Outcome {
     tracing_subscriber::fmt().with_env_filter(config.logs.clone()).with_writer(std::io::stderr).init();
     if config.is_volatile() && config.mode != Mode::Local {
         return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
@@ -37,19 +39,20 @@ pub(crate) fn serve(config: &Config, listen: Option<&str>) -> Outcome {
         let setting = "TRACEKEEP_AUDIT_STORE=sqlite with a ledger in a file (--ledger PATH), or TRACEKEEP_AUDIT=off";
         audit.demand(setting).map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
     }
+    let webhook = config.webhook.told(args.webhook.as_deref(), args.webhook_allow_private)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
-    runtime.block_on(run(config, listen.unwrap_or(&config.listen)))
+    runtime.block_on(run(config, args.listen.as_deref().unwrap_or(&config.listen), webhook))
 }
 
-async fn run(config: &Config, listen: &str) -> Outcome {
+async fn run(config: &Config, listen: &str, webhook: Option<Webhook>) -> Outcome {
     let bound = bind(listen).await.map_err(|error| cannot_listen(config, listen, &error))?;
     let is_loopback = bound.address().ip().is_loopback();
     if !is_loopback && config.mode != Mode::Local {
         let detail = "modes test and prod refuse to serve a network without a key: listen on a loopback address";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    let Stores { ledger, gate, keys } = stores(config, &bound)?;
+    let Stores { ledger, gate, keys, path } = stores(config, &bound)?;
     let is_held = config.audit == Switch::On && config.audit_mode()? == StoreDurabilityMode::Redis;
     let held = if is_held { Some(open::held_audit(config, Arc::clone(&ledger))?) } else { None };
     welcome(config, &bound);
@@ -61,6 +64,10 @@ async fn run(config: &Config, listen: &str) -> Outcome {
         contracts: config.contracts.clone(),
         sweep_every: Some(SWEEP_EVERY),
         held,
+        webhook: webhook.map(|webhook| match &path {
+            Some(path) => webhook.beside(path),
+            None => webhook,
+        }),
         ..AuditOptions::default()
     };
     let sealing = SealOptions { every: Some(SWEEP_EVERY), ..SealOptions::default() };
@@ -77,6 +84,8 @@ struct Stores {
     ledger: Arc<dyn LedgerStore>,
     gate: Arc<dyn IdempotencyStore>,
     keys: Arc<dyn KeyStore>,
+    /// Of the ledger's file.
+    path: Option<PathBuf>,
 }
 
 fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
@@ -87,7 +96,7 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
             return Err(Failure::Usage(detail.to_owned()));
         }
         let ledger = Arc::new(MemoryLedger::default().redacting(config.redact.clone()));
-        return Ok(Stores { ledger, gate: in_memory(), keys: Arc::new(MemoryKeys::default()) });
+        return Ok(Stores { ledger, gate: in_memory(), keys: Arc::new(MemoryKeys::default()), path: None });
     }
     let options = Options { redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
     let ledger = SqliteLedger::open(&config.ledger, options);
@@ -99,7 +108,8 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
         GateStore::Redis => open::in_redis(config, Arc::clone(&ledger))?,
     };
     let keys = Arc::new(KeyFolder::beside(ledger.path()));
-    Ok(Stores { ledger, gate, keys })
+    let path = Some(ledger.path().to_owned());
+    Ok(Stores { ledger, gate, keys, path })
 }
 
 /// Says what else can be done: the ledger may be served already.

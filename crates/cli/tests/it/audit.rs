@@ -90,9 +90,24 @@ fn what_is_asked_wrongly_or_of_nothing_says_so() {
         ("TRACEKEEP_AUDIT_STORE", "postgres", "memory, sqlite or redis"),
         ("TRACEKEEP_AUDIT_STORE", "memory", "--ledger :memory: alone"),
         ("TRACEKEEP_AUDIT", "maybe", "on or off"),
+        ("TRACEKEEP_WEBHOOK_URL", "https://hooks.example/", "TRACEKEEP_WEBHOOK_SECRET"),
+        ("TRACEKEEP_WEBHOOK_ALLOW_PRIVATE", "yes", "on or off"),
     ] {
         let ended = place.command(&["serve", "--listen", "127.0.0.1:0"]).env(name, value).output().unwrap();
         let err = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(2) && err.contains(said), "{err}");
+    }
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    for (url, secret, said) in [
+        ("http://hooks.example/token", secret, "begins with https://"),
+        ("https://127.0.0.1/token", secret, "not a public one"),
+        ("https://me:token@hooks.example/", secret, "no user and no password"),
+        ("https://hooks.example/", "token", "whsec_ and 24 to 64 bytes"),
+    ] {
+        let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--webhook", url]);
+        let ended = serve.env("TRACEKEEP_WEBHOOK_SECRET", secret).output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(2) && err.contains(said), "{err}");
+        assert!(!err.contains("token") && !err.contains(secret), "{err}");
     }
 }

@@ -13,6 +13,7 @@ mod replay;
 mod retention;
 mod signing;
 mod trouble;
+mod webhook;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
