@@ -170,10 +170,10 @@ fn a_seal_that_states_one_is_told_too() {
     let hook = Hook::start();
     let server = server(&Arc::default(), hook.webhook());
     assert_eq!(server.post("/api/v1/runs", r#"{"run_id":"calm"}"#).status, 201);
-    assert_eq!(server.post("/api/v1/runs/calm/complete", r#"{"status":"completed"}"#).status, 200);
+    assert_eq!(server.post("/api/v1/runs/calm/complete", r#"{"status":"completed"}"#).status, 201);
     assert_eq!(server.post("/api/v1/runs", r#"{"run_id":"r"}"#).status, 201);
     assert_eq!(server.post("/api/v1/runs/r/acks", r#"{"domain":"d","action":"drifts"}"#).status, 201);
-    assert_eq!(server.post("/api/v1/runs/r/complete", r#"{"status":"completed"}"#).status, 200);
+    assert_eq!(server.post("/api/v1/runs/r/complete", r#"{"status":"completed"}"#).status, 201);
     let told = hook.next();
     assert_eq!((told.member(&["run_id"]), told.member(&["verdict", "status"])), ("r".into(), "INCOMPLETE".into()));
 }
