@@ -146,6 +146,14 @@ fn what_the_ledger_could_not_do_is_for_the_whole_request() {
                 | Code::InProgress
                 | Code::EffectFailed
                 | Code::KeyReused
+                | Code::IncidentNotFound
+                | Code::IncidentOpen
+                | Code::BundleIncomplete
+                | Code::CheckpointFork
+                | Code::KeyMissing
+                | Code::ForeignKey
+                | Code::NotSigning
+                | Code::LocalOnly
         );
         let results = [ok.clone(), result(Code::Conflict), result(*code)];
         assert_eq!(unavailable(&results).map(Error::code), (!item).then_some(code.as_str()));

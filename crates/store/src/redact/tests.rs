@@ -605,9 +605,9 @@ fn what_an_incident_says_in_words_and_values_is_looked_over() {
     assert_eq!(op.title.as_deref(), Some("password=[redacted:field]"));
     assert_eq!(op.summary.as_deref(), Some("it sent [redacted:key]"));
     assert_eq!(op.threshold.unwrap().as_str(), r#"{"password":"[redacted:field]"}"#);
-    assert_eq!(op.actual.unwrap().as_str(), r#"{"api_key":"[redacted:field]","token":"none"}"#);
+    assert_eq!(op.actual.unwrap().as_str(), r#"{"api_key":"[redacted:field]","token":"[redacted:field]"}"#);
     assert_eq!(op.policy_name.as_deref(), Some("password=hunter2"), "a name is what it is found by");
-    assert_eq!(op.redacted.unwrap().counts.field, Some(3));
+    assert_eq!(op.redacted.unwrap().counts.field, Some(4));
     let mut op = Op::ResolveIncident(ResolveIncident {
         incident_id: IncidentId::new("i").unwrap(),
         resolution: "password=hunter2 was changed".to_owned(),
