@@ -124,5 +124,7 @@ fn what_the_writer_alone_says_is_refused_from_a_file() {
         let talk = place.run_with(&["record"], &line).code(1).talk();
         assert!(talk.contains("local_only"), "{talk}");
     }
-    assert_eq!(place.run(&["tail", "--json", "--from", "0"]).code(0).out().lines().count(), 1, "nothing was written");
+    place.run(&["log", "consistency", "--from", "1"]).code(0);
+    let refused = place.run(&["log", "consistency", "--from", "2"]);
+    assert!(refused.code(1).talk().contains("entry_not_found"), "nothing was written: {}", refused.talk());
 }
