@@ -1,6 +1,6 @@
 //! The report: one HTML file that opens from disk, holds no script, loads nothing, and prints well.
 //!
-//! Recorded text is hostile: everything of it goes through [`Page::text`] or [`Page::cell`], which escape it.
+//! Recorded text is hostile: everything of it is escaped on its way in.
 
 mod page;
 mod period;
