@@ -10,6 +10,7 @@
 
 mod arbitrated;
 mod audit;
+mod connection;
 mod error;
 mod link;
 mod options;

@@ -1,24 +1,20 @@
 //! The gate over the scripts.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::runtime::Runtime;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
     Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Phase, Ruling, RulingTime, Terms, Token,
 };
-use tracekeep_store::{Code, Error, Recorded, Result, Source};
+use tracekeep_store::{Error, Recorded, Result, Source};
 
-use crate::error::failed;
-use crate::link::{Call, Link};
-use crate::options::{Durability, Options, demand};
+use crate::connection::Connection;
+use crate::options::{Durability, Options};
 use crate::reply::Reply;
 use crate::script::{self, Operation};
 
@@ -44,28 +40,15 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RedisIdempotencyStore {
-    /// `None` once it is dropped.
-    runtime: Option<Runtime>,
-    link: Link,
+    connection: Connection,
     namespace: String,
     options: Options,
-    durability: Durability,
-    digests: BTreeMap<&'static str, Arc<str>>,
     shift_ms: AtomicI64,
 }
 
 impl fmt::Debug for RedisIdempotencyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisIdempotencyStore").field("namespace", &self.namespace).finish_non_exhaustive()
-    }
-}
-
-impl Drop for RedisIdempotencyStore {
-    fn drop(&mut self) {
-        // It may be dropped inside another runtime, which must not be blocked.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -87,55 +70,14 @@ impl RedisIdempotencyStore {
     /// As [`connect`](Self::connect).
     pub fn connect_with(url: &str, namespace: &str, options: Options) -> Result<Self> {
         let namespace = Key::new(namespace).map_err(|invalid| Error::from(invalid.under("/namespace")))?;
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("tracekeep-redis")
-            .enable_all()
-            .build();
-        let runtime = threads.map_err(|error| {
-            Error::new(Code::StorageFailed, "the connection's thread cannot be started").because(error)
-        })?;
-        let (told, opened) = std::sync::mpsc::channel();
-        let (url, timeout) = (url.to_owned(), options.timeout);
-        runtime.spawn(async move {
-            let open = async {
-                let mut link = Link::open(&url, timeout).await?;
-                let mut info = Vec::new();
-                for section in ["server", "memory", "persistence"] {
-                    info.push(link.send(redis::cmd("INFO").arg(section)).await?);
-                }
-                // Where it may not be asked, it is not known to be more than the least.
-                let sync = link.send(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await;
-                Ok((link, redis::Value::Array(info), sync.unwrap_or(redis::Value::Nil)))
-            };
-            // Nobody may be waiting any more.
-            let _ = told.send(open.await);
-        });
-        let opened = opened.recv().map_err(|_| Error::new(Code::Unreachable, "the connection was not opened"));
-        let (link, info, sync) = match opened.and_then(|opened| opened.map_err(|error| failed(error, false))) {
-            Ok(opened) => opened,
-            Err(error) => {
-                runtime.shutdown_background();
-                return Err(error);
-            }
-        };
-        let mut store = Self {
-            runtime: Some(runtime),
-            link,
-            namespace: part(namespace.as_str()),
-            options,
-            durability: Durability::Volatile,
-            digests: script::ALL.iter().map(|operation| (operation.name, digest(*operation))).collect(),
-            shift_ms: AtomicI64::new(0),
-        };
-        store.durability = demand(&info, &sync)?;
-        Ok(store)
+        let connection = Connection::open(url, options.timeout, "tracekeep-redis", script::ALL)?;
+        Ok(Self { connection, namespace: part(namespace.as_str()), options, shift_ms: AtomicI64::new(0) })
     }
 
     /// Whether what was acknowledged outlives the server, as it said when it was connected to.
     #[must_use]
     pub const fn durability(&self) -> Durability {
-        self.durability
+        self.connection.durability()
     }
 
     /// Shifts the server's clock as this handle sees it, for tests.
@@ -195,20 +137,8 @@ impl RedisIdempotencyStore {
         let mut arguments =
             vec![shift_ms.to_string().into_bytes(), self.options.rules.remember.as_secs().to_string().into_bytes()];
         arguments.extend(given);
-        let digest = self.digests.get(operation.name).cloned().unwrap_or_else(|| digest(operation));
-        let call = Call { operation, digest, keys: self.keys(key).to_vec(), arguments };
-        let Some(runtime) = &self.runtime else { return Err(Error::new(Code::Closed, "the gate is closed")) };
-        let mut link = self.link.clone();
-        // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
-        let timeout = self.options.timeout;
-        let answer = runtime.spawn(async move { link.run(&call, timeout).await }).await;
-        let lost = |_| Error::new(Code::CommitUnknown, "the call did not finish");
-        Reply::read(answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))?)
+        Reply::read(self.connection.run(operation, self.keys(key).to_vec(), arguments).await?)
     }
-}
-
-fn digest(operation: Operation) -> Arc<str> {
-    Arc::from(redis::Script::new(operation.text).get_hash())
 }
 
 pub(crate) fn part(text: &str) -> String {

@@ -9,7 +9,7 @@ use tracekeep_core::json;
 use tracekeep_core::model::{AuditStatus, Op};
 use tracekeep_store::Result;
 
-use super::connection::{Answer, strange};
+use super::answer::{Answer, strange};
 
 /// One fact: what was said, and when it was received.
 #[derive(Clone, Debug)]

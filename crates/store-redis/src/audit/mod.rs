@@ -4,7 +4,7 @@
 //! `:counts` and `:parked`; of each namespace an index of its runs by when to look next, in a slot of its own. Each operation is one Lua
 //! script with its contract at the top, under src/lua/audit.
 
-mod connection;
+mod answer;
 mod facts;
 mod mover;
 mod scripts;

@@ -16,7 +16,7 @@ use tracekeep_store::{
     StoreDurabilityMode,
 };
 
-use super::connection::strange;
+use super::answer::strange;
 use super::facts::{Fact, Facts};
 use super::store::{Forgotten, RedisAuditStore};
 

@@ -19,9 +19,10 @@ use tracekeep_store::{
     Source, StoreDurabilityMode,
 };
 
-use super::connection::{Answer, Connection, strange};
+use super::answer::{Answer, strange};
 use super::facts::Facts;
 use super::scripts;
+use crate::connection::Connection;
 use crate::options::Durability;
 use crate::script::Operation;
 use crate::store::{part, text};
@@ -131,7 +132,7 @@ impl RedisAuditStore {
     pub fn connect_with(url: &str, namespace: &str, options: AuditOptions) -> Result<Self> {
         let namespace = Key::new(namespace).map_err(|invalid| Error::from(invalid.under("/namespace")))?;
         Ok(Self {
-            connection: Connection::open(url, options.timeout)?,
+            connection: Connection::open(url, options.timeout, "tracekeep-redis-audit", scripts::ALL)?,
             namespace: part(namespace.as_str()),
             options,
             shift_ms: AtomicI64::new(0),
@@ -168,7 +169,7 @@ impl RedisAuditStore {
             text(HELD_BYTES_MAX),
         ];
         arguments.extend(given);
-        self.connection.ask(operation, keys, arguments).await
+        Answer::read(self.connection.run(operation, keys, arguments).await?)
     }
 
     pub(crate) async fn index(&self, given: Vec<Vec<u8>>) -> Result<Answer> {
@@ -176,7 +177,7 @@ impl RedisAuditStore {
         let keys = ["due", "touched", "names"].iter().map(|name| format!("{tag}:audit:{name}")).collect();
         let mut arguments = vec![text(self.shift_ms.load(Ordering::SeqCst))];
         arguments.extend(given);
-        self.connection.ask(scripts::INDEX, keys, arguments).await
+        Answer::read(self.connection.run(scripts::INDEX, keys, arguments).await?)
     }
 
     /// Appends to a run that stands in the index, so that somebody looks at it soon, by the first of its deadlines (the first

@@ -1,4 +1,4 @@
-//! The connection of an audit store, on a thread of its own.
+//! The connection of a store, on a thread of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use redis::Value;
 use tokio::runtime::Runtime;
 use tracekeep_store::{Code, Error, Result};
 
-use super::scripts;
 use crate::error::failed;
 use crate::link::{Call, Link};
 use crate::options::{Durability, demand};
@@ -34,12 +33,10 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(url: &str, timeout: Duration) -> Result<Self> {
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("tracekeep-redis-audit")
-            .enable_all()
-            .build();
+    /// Opens it on a thread of that name, for these scripts. Refused is a server that may forget what it was told.
+    pub(crate) fn open(url: &str, timeout: Duration, thread: &str, scripts: &[Operation]) -> Result<Self> {
+        let threads =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name(thread).enable_all().build();
         let runtime = threads.map_err(|error| {
             Error::new(Code::StorageFailed, "the connection's thread cannot be started").because(error)
         })?;
@@ -64,7 +61,7 @@ impl Connection {
         match opened.and_then(|(link, info, sync)| Ok((link, demand(&info, &sync)?))) {
             Ok((link, durability)) => {
                 let digest = |script: &Operation| Arc::from(redis::Script::new(script.text).get_hash());
-                let digests = scripts::ALL.iter().map(|script| (script.name, digest(script))).collect();
+                let digests = scripts.iter().map(|script| (script.name, digest(script))).collect();
                 Ok(Self { runtime: Some(runtime), link, timeout, durability, digests })
             }
             Err(error) => {
@@ -78,8 +75,8 @@ impl Connection {
         self.durability
     }
 
-    /// Runs a script. Its answer is an array that begins with a word.
-    pub(crate) async fn ask(&self, operation: Operation, keys: Vec<String>, arguments: Vec<Vec<u8>>) -> Result<Answer> {
+    /// Runs one of the scripts that it was opened for.
+    pub(crate) async fn run(&self, operation: Operation, keys: Vec<String>, arguments: Vec<Vec<u8>>) -> Result<Value> {
         let digest = self.digests.get(operation.name).cloned();
         let digest = digest.ok_or_else(|| Error::new(Code::StorageFailed, "a script that is not listed"))?;
         let call = Call { operation, digest, keys, arguments };
@@ -88,33 +85,6 @@ impl Connection {
         // The caller may wait on any executor, and may stop waiting: the call goes on where its connection lives.
         let answer = runtime.spawn(async move { link.run(&call, timeout).await }).await;
         let lost = |_| Error::new(Code::CommitUnknown, "the call did not finish");
-        Answer::read(answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))?)
-    }
-}
-
-/// What a script answered: a word, and the texts after it.
-pub(crate) struct Answer {
-    pub(crate) word: String,
-    pub(crate) rest: Vec<String>,
-}
-
-/// An answer that no script gives, or a fact that no script kept.
-pub(crate) fn strange() -> Error {
-    Error::new(Code::Corrupt, "what Redis holds of the audit is something else")
-}
-
-impl Answer {
-    fn read(value: Value) -> Result<Self> {
-        let Value::Array(items) = value else { return Err(strange()) };
-        let text = |item: Value| match item {
-            Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|_| strange()),
-            Value::SimpleString(text) => Ok(text),
-            Value::Int(number) => Ok(number.to_string()),
-            Value::Double(number) => Ok(format!("{number:.0}")),
-            _ => Err(strange()),
-        };
-        let mut items = items.into_iter().map(text);
-        let word = items.next().ok_or_else(strange)??;
-        Ok(Self { word, rest: items.collect::<Result<_>>()? })
+        answer.map_err(lost)?.map_err(|(error, ran)| failed(error, ran))
     }
 }
