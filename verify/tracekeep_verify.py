@@ -3,8 +3,8 @@
 
 Written from docs/format/bundle.md, to be read before it is run. Python 3.9 or later and the package `cryptography`.
 Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed.
-comparison.json, controls.json, debrief.json and report.html are held to their signed digests alone and not recomputed;
-of controls.json and debrief.json, which Tracekeep recomputes, the remark `not_recomputed` says so.
+controls.json, debrief.json and report.html are held to their signed digests alone and not recomputed; of controls.json
+and debrief.json, which Tracekeep recomputes, the remark `not_recomputed` says so.
 """
 import argparse, base64, bisect, hashlib, json, os, re, struct, sys, zlib
 from collections import Counter
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 def of(names, shape):
     return dict.fromkeys(names.split(), shape)
 
-NOT_RECOMPUTED = ["comparison.json", "controls.json", "debrief.json", "report.html"]
+NOT_RECOMPUTED = ["controls.json", "debrief.json", "report.html"]
 OPEN = ["no_key", "not_checked", "no_consistency_proof", "unknown_old_checkpoint"]
 TYPE, FORMAT = "application/vnd.in-toto+json", "https://tracekeep.dev/bundle/v1"
 BASIC = ["created_at", "exported_by", "steps", "tenant_id", "totals"]
@@ -35,7 +35,7 @@ KINDS = {kind: (file, ops.split(",")) for file, rows in {
 }.items() for kind, ops in (row.split("=") for row in rows.split())}
 RECORDS = ["records/%s.jsonl" % file for file in ("audit", "incidents", "other", "run", "steps", "traces")]
 NEEDED = {"README.txt", "checkpoint", "proof.json", "report.html", *RECORDS}
-NAMES = {"manifest.json", "consistency.json", "leaves.jsonl", *NEEDED, *NOT_RECOMPUTED}
+NAMES = {"manifest.json", "comparison.json", "consistency.json", "leaves.jsonl", *NEEDED, *NOT_RECOMPUTED}
 KEPT = "ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()
 KEPT_OF = {"sealed": "entries n run_root steps traces", "signing_key": "key", "incident": "incident_id",
            "incident_resolved": "incident_id"}
@@ -113,6 +113,14 @@ def count(value):
     need(fit(value, Number).isdigit() and len(value) < 21 and int(value) < 2**64)
     return int(value)
 
+def integer(value):
+    need(fit(value, Number).lstrip("-").isdigit() and -2**63 <= int(value) < 2**63)
+    return int(value)
+
+def index(value):
+    need(count(value) < 2**32)
+    return int(value)
+
 def time(value):
     datetime.fromisoformat(fit(value, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")[:19])
     need("1677-09-21T00:12:43.145224192Z" <= value <= "2262-04-11T23:47:16.854775807Z")
@@ -137,8 +145,8 @@ def left(part):
 
 TEXT, HEX, NAME = "(?s:.*)", "[0-9a-f]{64}", r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
 TOTALS = {**of("successes failures tokens?", count), "cost_cents": cost, "duration_ms": duration}
-FACTS = {"step": {"status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
-         "sealed": {**of("entries steps traces", count), "run_root": HEX, "totals": TOTALS},
+FACTS = {"run_started": {"seed": integer}, "step": {"index": index, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
+         "sealed": {**of("entries steps traces", count), **of("behaviour_hash plan_hash root_hash run_root", HEX), "totals": TOTALS},
          "incident": {"incident_id": TEXT}, "signing_key": {"key": TEXT},
          "redaction": {"op": TEXT, "remainders": [{"log_index": count, "members": [left]}],
                        "replaces": [{"log_index": count, "reason": TEXT, "by?": TEXT}]}}
@@ -151,10 +159,19 @@ STATEMENT = {"_type": "https://in-toto[.]io/Statement/v1", "predicateType": TEXT
     "incident?": {**of("incident_id severity? policy?", TEXT), "violation_at?": time}, "totals": TOTALS,
     "counts": of("entries audit incidents other run steps traces erased withheld", count),
     "runs": [{"run_id": TEXT, **of("entries steps traces erased seals unsealed", count)}],
-    "withheld": [{"log_index": count, "members": [TEXT], "redaction?": count}],
+    "withheld": [{"log_index": count, "members": [TEXT], "redaction?": count}], "unproven": [TEXT],
     "files": [{"name": TEXT, "length": count}],
     "completeness": {**of("required missing", [TEXT]), "forced": bool}},
     "subject": [{"name": TEXT, "digest": {"sha256": HEX}}]}
+
+CAME_BACK = ["outcome_data", "rng_state_before"]
+FIELDS = ["outcome_category", "outcome_code", "params", "replay_behavior", "retry_count", "skill_name", "status"]
+COMPARISON = {"run_id": TEXT, "matches?": {
+    "own": {**of("behaviour_hash plan_hash root_hash", HEX), "seal": count, "seed": integer},
+    "groups": [{"relation": "identical|same_behaviour|diverged", "runs": count, "status": TEXT,
+                "examples": [{"run_id": TEXT, "seal": count}]}],
+    "beyond": of("groups runs", count), "unverifiable": count, "complete": bool,
+    "difference?": {"run_id": TEXT, "step?": index, "change": "changed|inserted|deleted", "fields": [TEXT]}}}
 
 class Archive:
     """A zip, read by hand: nothing is unpacked to a file, or read beyond the length that the zip states."""
@@ -182,19 +199,18 @@ class Archive:
                 need(name in NAMES, "unknown_member")
                 need(name not in self.members, "duplicate_member")
                 self.members[name] = method, length, crc
-        stop, behind = 0, [b""]
+        stop, room = 0, 0
         for place, name, *stated in sorted(places):
             with reading("damaged_member"):
-                need(stop <= place and blob[stop:place] in behind, "stray_bytes")
+                need(stop <= place <= stop + room, "stray_bytes")
                 magic, named, extra = struct.unpack_from("<4s22xHH", blob, place)
                 need(magic == b"PK\3\4" and blob[place + 30:place + 30 + named] == name.encode())
             start = place + 30 + named + extra
             stop = start + stated[1]
             self.places[name] = start, stop
-            # Behind what was written as a stream its CRC and lengths stand once more.
-            bare = [struct.pack(form, *stated) for form in ("<III", "<IQQ")]
-            behind = [b"", *bare, *[b"PK\7\x08" + descriptor for descriptor in bare]]
-        need(stop <= listed and blob[stop:listed] in behind and end + 22 + comment == len(blob), "stray_bytes")
+            # Behind what was written as a stream its CRC and lengths stand once more: too little for another member.
+            room = 24
+        need(stop <= listed <= stop + room and end + 22 + comment == len(blob), "stray_bytes")
         need(at == end or at + 76 == end and blob[at:at + 4] == b"PK\6\6", "stray_bytes")
 
     def read(self, name, most=2**30):
@@ -353,7 +369,7 @@ def opened(blob, keys):
         with reading("malformed_proof"):
             consistency = read(archive.read("consistency.json", 2**26), {**of("from to", count), "hashes": [HEX]})
             need(consistency["to"] == now["size"])
-    return SimpleNamespace(claims=claims, files=files, rows=rows, leaves=leaves, now=now, size=now["size"],
+    return SimpleNamespace(archive=archive, claims=claims, files=files, rows=rows, leaves=leaves, now=now, size=now["size"],
                            consistency=consistency, keys=keys, signers=signers & also)
 
 # What the records are held to. Each returns its remarks.
@@ -458,15 +474,64 @@ def completeness(it):
     required = sorted(BASIC + REQUIRED[claims["kind"]])
     missing = [name for name in required if not there.get(name, name in about)]
     need((stated["required"], stated["missing"]) == (required, missing), "wrong_completeness")
+    need(claims["unproven"] == sorted({"comparison.json", "report.html"} & set(it.files)), "wrong_completeness")
     need(not missing or stated["forced"], "incomplete")
     need(not about or about == incident(it.rows, about), "wrong_incident")
+    if "comparison.json" in it.files:
+        with reading("wrong_comparison"):
+            comparison(it)
     need(not period or period["from"] <= period["to"], "wrong_period")
     if period and claims["kind"] == "period":
         in_period(it, period["from"], period["to"], runs)
     ends = {(run.claim["seals"] > 0, run.claim["unsealed"] > 0) for run in runs.values()}
     remarks = {"run_not_sealed": (False, True) in ends, "entries_after_seal": (True, True) in ends, "forced": missing,
+               "comparison_not_proven": "comparison.json" in it.files,
                "not_recomputed": {"controls.json", "debrief.json"} & set(it.files)}
     return [remark for remark, is_so in remarks.items() if is_so]
+
+def own(rows, run_id):
+    """What a run is compared by: of its latest seal and its start. Nothing where any of it is not shown."""
+    rows = [row for row in rows if row.run == run_id]
+    seal = ([row for row in rows if row.kind == "sealed"] or [None])[-1]
+    if not seal or rows[0].kind != "run_started":
+        return None
+    found = {"seal": seal.index, **{name: seal.shown.get(name) for name in ("behaviour_hash", "plan_hash", "root_hash")},
+             "seed": rows[0].shown.get("seed")}
+    return None if None in found.values() else found
+
+def relation(a, b):
+    need((a["plan_hash"], a["seed"]) == (b["plan_hash"], b["seed"]))
+    same = a["behaviour_hash"] == b["behaviour_hash"]
+    return "identical" if a["root_hash"] == b["root_hash"] else "same_behaviour" if same else "diverged"
+
+def comparison(it):
+    said, runs = read(it.archive.read("comparison.json"), COMPARISON), {row.run for row in it.rows}
+    run_id, matches = said["run_id"], said.get("matches")
+    need(run_id in runs and (matches and matches["own"]) == own(it.rows, run_id))
+    if not matches:
+        return
+    groups, many = matches["groups"], [group["runs"] for group in matches["groups"]]
+    examples = [(group["relation"], one["run_id"], one["seal"]) for group in groups for one in group["examples"]]
+    need(len(groups) <= 50 and many == sorted(many, reverse=True) and 0 not in many)
+    need([group["relation"] for group in groups].count("identical") < 2)
+    need(all(len(group["examples"]) == min(group["runs"], 5) for group in groups))
+    need(len({run_id, *[name for _, name, _ in examples]}) == len(examples) + 1)
+    for stated, name, seal in examples:
+        other = own(it.rows, name) if name in runs else None
+        need(seal < it.size and (name not in runs or other["seal"] == seal))
+        need(name not in runs or relation(matches["own"], other) == stated)
+    others, difference = [group for group in groups if group["relation"] != "identical"], matches.get("difference")
+    need(bool(others) == bool(difference))
+    if difference:
+        steps = {row.shown["index"] for row in it.rows
+                 if row.kind == "step" and row.run == run_id and row.index < matches["own"]["seal"] and not row.is_erased}
+        step, fields, is_same = difference.get("step"), difference["fields"], others[0]["relation"] == "same_behaviour"
+        need(difference["run_id"] == others[0]["examples"][0]["run_id"])
+        need((difference["change"] == "changed") if step is None
+             else (step in steps) == (difference["change"] != "inserted"))
+        allowed = ["status"] if step is None else FIELDS + CAME_BACK
+        need(fields and fields == sorted(set(fields)))
+        need(set(fields) <= set(allowed) & set(CAME_BACK if is_same else allowed))
 
 def in_period(it, start, end, runs):
     leaves, shown = it.leaves, {row.index for row in it.rows}

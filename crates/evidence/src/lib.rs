@@ -22,6 +22,7 @@ pub mod account;
 mod base64;
 pub mod bundle;
 mod checkpoint;
+pub mod comparison;
 pub mod controls;
 pub mod debrief;
 mod error;

@@ -13,6 +13,8 @@ pub const MEMBERS_MAX: usize = 32;
 /// Bytes of all members of a bundle (1 GiB).
 pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 
+/// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other member has room there.
+const DESCRIPTOR_BYTES_MAX: u64 = 24;
 /// The one directory that another tool may have added.
 const DIRECTORY: &[u8] = b"records/";
 /// Every name that a member of a bundle can have.
@@ -176,7 +178,7 @@ impl<'a> Archive<'a> {
 /// The parts of a zip that its directory accounts for: of other bytes another reader could make other members.
 struct Covered<'a> {
     bytes: &'a [u8],
-    /// Where each entry begins, and what its directory says of it.
+    /// Where each entry begins, and where its data are.
     entries: Vec<(u64, rawzip::ZipArchiveEntryWayfinder)>,
     /// Where the directory's records end.
     directory_end: u64,
@@ -196,19 +198,18 @@ impl<'a> Covered<'a> {
         self.directory_end = entry.central_directory_offset() + 46 + long(28) + long(30) + long(32);
     }
 
-    /// Entries, each maybe with its data descriptor, then the directory, then the end of the zip: nothing else.
+    /// Entries, each maybe with a data descriptor, then the directory, then the end of the zip: nothing else.
     fn check(mut self, zip: &rawzip::ZipSliceArchive<&[u8]>) -> Result<(), Reason> {
         self.entries.sort_unstable_by_key(|(from, _)| *from);
-        let (mut end, mut descriptors) = (0, Vec::new());
+        let (mut end, mut room) = (0, 0);
         for (from, place) in &self.entries {
             let entry = zip.get_entry(*place).map_err(|_| Reason::DamagedMember)?;
-            if !self.is_one_of(end, *from, &descriptors) {
+            if !(end..=end + room).contains(from) {
                 return Err(Reason::StrayBytes);
             }
-            end = entry.compressed_data_range().1;
-            descriptors = descriptors_of(entry.claim_verifier().crc, *place);
+            (end, room) = (entry.compressed_data_range().1, DESCRIPTOR_BYTES_MAX);
         }
-        let is_covered = self.is_one_of(end, zip.directory_offset(), &descriptors)
+        let is_covered = (end..=end + room).contains(&zip.directory_offset())
             && self.is_end_64(self.directory_end, zip.eocd_offset())
             && zip.end_offset() == self.bytes.len() as u64;
         if is_covered { Ok(()) } else { Err(Reason::StrayBytes) }
@@ -218,27 +219,12 @@ impl<'a> Covered<'a> {
         self.bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
     }
 
-    fn is_one_of(&self, from: u64, to: u64, descriptors: &[Vec<u8>]) -> bool {
-        self.between(from, to).is_some_and(|bytes| bytes.is_empty() || descriptors.iter().any(|one| one == bytes))
-    }
-
     /// Nothing, or the two records of a zip64, which have a fixed length.
     fn is_end_64(&self, from: u64, to: u64) -> bool {
         let is_64 =
             |bytes: &[u8]| bytes.len() == 76 && bytes.starts_with(b"PK\x06\x06") && &bytes[56..60] == b"PK\x06\x07";
         self.between(from, to).is_some_and(|bytes| bytes.is_empty() || is_64(bytes))
     }
-}
-
-/// What may stand behind a member that was written as a stream: its CRC and lengths once more.
-fn descriptors_of(crc: u32, place: rawzip::ZipArchiveEntryWayfinder) -> Vec<Vec<u8>> {
-    let lengths = [place.compressed_size_hint(), place.uncompressed_size_hint()];
-    let crc = crc.to_le_bytes().to_vec();
-    let short = lengths.iter().flat_map(|length| u32::try_from(*length).unwrap_or(u32::MAX).to_le_bytes());
-    let long = lengths.iter().flat_map(|length| length.to_le_bytes());
-    let bare = [[crc.clone(), short.collect()].concat(), [crc, long.collect()].concat()];
-    let signed = bare.clone().map(|bare| [b"PK\x07\x08".to_vec(), bare].concat());
-    bare.into_iter().chain(signed).collect()
 }
 
 /// Whether a name could be unpacked below a directory and nowhere else.

@@ -91,7 +91,7 @@ pub fn build(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BuildErro
     let mut json = |name, json: &Json| drop(files.insert(name, json.as_str().as_bytes().to_vec()));
     json("proof.json", &to_json(&ProofFile { nodes: contents.proof.clone(), size: checkpoint.size }));
     contents.consistency.iter().for_each(|consistency| json("consistency.json", &to_json(consistency)));
-    contents.comparison.iter().for_each(|comparison| json("comparison.json", comparison));
+    contents.comparison.iter().for_each(|comparison| json("comparison.json", &to_json(comparison)));
     contents.controls.iter().for_each(|controls| json("controls.json", controls));
     contents.debrief.iter().for_each(|debrief| json("debrief.json", debrief));
     if contents.kind == Kind::Period {
@@ -174,8 +174,10 @@ fn predicate(
         totals: summary.totals,
         runs: summary.runs,
         withheld: summary.withheld,
+        unproven: Vec::new(),
         completeness: Completeness { required: Vec::new(), missing: Vec::new(), forced: contents.forced },
     };
+    predicate.unproven = unproven(&predicate);
     let (required, missing) = required(&predicate, is_touched);
     if !missing.is_empty() && !contents.forced {
         return Err(BuildError::Incomplete(missing));
@@ -183,6 +185,12 @@ fn predicate(
     predicate.completeness.required = required;
     predicate.completeness.missing = missing;
     Ok(predicate)
+}
+
+/// The members of a bundle that say more than its records bear out: signed, and no more.
+pub(crate) fn unproven(predicate: &Predicate) -> Vec<String> {
+    let names = predicate.files.iter().map(|file| &file.name);
+    names.filter(|name| matches!(name.as_str(), "comparison.json" | "report.html")).cloned().collect()
 }
 
 /// What a bundle of this kind requires, and what of it is missing: by name, sorted. Steps and totals are required too, and

@@ -10,6 +10,7 @@ use tracekeep_core::remainder::{Left, Remainder};
 use tracekeep_core::wire::{object, object_field, words};
 
 use crate::account::Account;
+use crate::comparison::Comparison;
 use crate::note::Note;
 
 words! {
@@ -59,8 +60,8 @@ pub struct Contents {
     /// Of a period: every leaf from the entry before its first to the one after its last, by log index; what they hold is
     /// not looked at.
     pub leaves: Vec<Record>,
-    /// How the run compares with runs of the same plan and seed: any JSON.
-    pub comparison: Option<Json>,
+    /// How the run compares with runs of the same plan and seed.
+    pub comparison: Option<Comparison>,
     /// What of SOC 2's controls is demonstrated, by which entries: required of `soc2`.
     pub controls: Option<Json>,
     /// The summary for those who were not there: required of `executive_debrief`.

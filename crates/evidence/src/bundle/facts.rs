@@ -167,6 +167,7 @@ impl Facts {
         left.map_or(Ok(()), |left| form::check(&record.kind, &record.run, left))?;
         let (mut step, mut seal, mut incident, mut redaction, mut declared) = (None, None, None, None, None);
         match (record.kind.as_str(), left) {
+            ("run_started", Some(left)) => drop(shown::<i64>(left, "seed")?),
             ("step", Some(left)) => step = Some(StepFacts::of(left)?),
             ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
             ("redaction", Some(left)) => redaction = Some(RedactionFacts::of(left)?),
@@ -194,6 +195,7 @@ impl Facts {
 
 impl StepFacts {
     fn of(left: &Remainder) -> Result<Self, Malformed> {
+        shown::<u32>(left, "index")?;
         let is_withheld = |name: &str| left.get(name).is_some_and(|left| left.value().is_none());
         Ok(Self {
             status: shown(left, "status")?,
@@ -210,6 +212,9 @@ impl StepFacts {
 
 impl SealFacts {
     fn of(left: &Remainder) -> Result<Self, Malformed> {
+        for name in ["behaviour_hash", "plan_hash", "root_hash"] {
+            shown::<Hash>(left, name)?;
+        }
         Ok(Self {
             entries: shown(left, "entries")?,
             run_root: shown(left, "run_root")?,

@@ -52,6 +52,8 @@ object! {
         required runs: Vec<RunClaim>,
         /// Every member that is withheld, by log index.
         required withheld: Vec<Withheld>,
+        /// The files that say more than the records bear out: signed, and no more.
+        required unproven: Vec<String>,
         /// What its kind requires, and what of that is missing.
         required completeness: Completeness,
     }

@@ -21,5 +21,6 @@ pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
 pub use build::{BuildError, build};
 pub use contents::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
 pub use facts::{Counts, RunClaim, Withheld};
+pub(crate) use manifest::read_canonical;
 pub use manifest::{CheckpointClaim, Completeness, FileClaim, PREDICATE_TYPE, Predicate};
 pub use verify::{Aspect, Options, Outcome, Reason, Remark, Report, Verdict, verify};

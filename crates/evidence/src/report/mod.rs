@@ -2,6 +2,7 @@
 //!
 //! Recorded text is hostile: everything of it is escaped on its way in.
 
+mod compared;
 mod page;
 mod period;
 mod timeline;
@@ -13,6 +14,7 @@ use tracekeep_core::id::LedgerId;
 use self::page::{Page, plain};
 pub use self::period::period;
 use crate::account::{Account, Fact, TraceAccount};
+use crate::comparison::Comparison;
 use crate::controls::Controls;
 use crate::debrief::debrief;
 
@@ -46,7 +48,12 @@ pub struct Cover<'a> {
 
 /// The report on a run and its incident.
 #[must_use]
-pub fn report(cover: &Cover<'_>, account: &Account, controls: Option<&Controls>) -> String {
+pub fn report(
+    cover: &Cover<'_>,
+    account: &Account,
+    controls: Option<&Controls>,
+    comparison: Option<&Comparison>,
+) -> String {
     let mut page = Page::new(&format!("Tracekeep: {}", cover.kind));
     summary(&mut page, cover, account);
     page.heading("Timeline");
@@ -57,6 +64,7 @@ pub fn report(cover: &Cover<'_>, account: &Account, controls: Option<&Controls>)
     facts(&mut page, "Expected", &account.expectations);
     facts(&mut page, "Acknowledged", &account.acks);
     facts(&mut page, "Audit verdicts", &account.verdicts);
+    comparison.iter().for_each(|comparison| compared::write(&mut page, comparison));
     facts(&mut page, "Holds", &account.holds);
     facts(&mut page, "Redactions in the ledger", &account.redactions);
     if let Some(controls) = controls {
@@ -230,6 +238,8 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
             "Times that are claimed: only the ledger's own clock is in the proof, and only its order.",
             "That nothing was done beside the record.",
             "What came after the checkpoint.",
+            "How other runs came out: where they are compared with this one, that is claimed and signed, and their entries are not \
+             in here.",
             "That a run without seal is whole, or what follows a run's last seal: entries that the log has below the checkpoint \
              may have been left out there.",
             "Nothing at all to whoever takes the key out of the same hands as the bundle.",

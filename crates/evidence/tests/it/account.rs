@@ -156,7 +156,7 @@ fn the_report_shows_recorded_text_as_text() {
         entries: 6,
         withheld: &withheld,
     };
-    let html = report(&cover, &account, Some(&controls(&account)));
+    let html = report(&cover, &account, Some(&controls(&account)), None);
     for bad in ["<script", "<img", "onerror=\"", "http:", "https:", "src=", "href="] {
         let shown = html.replace("&lt;img src=x", "");
         assert!(!shown.contains(bad), "{bad}: {html}");
@@ -165,7 +165,7 @@ fn the_report_shows_recorded_text_as_text() {
     // A trace that names itself as its parent is shown all the same.
     assert_eq!(html.matches("Thought").count(), 1);
     assert!(html.contains("&lt;script&gt;") && html.contains("forced") && html.contains("<svg"), "{html}");
-    assert_eq!(report(&cover, &account, None), report(&cover, &account, None));
+    assert_eq!(report(&cover, &account, None, None), report(&cover, &account, None, None));
     let many = vec!["entry 1: params".to_owned(); 203];
-    assert!(report(&Cover { withheld: &many, ..cover }, &account, None).contains("and of 3 entries more"));
+    assert!(report(&Cover { withheld: &many, ..cover }, &account, None, None).contains("and of 3 entries more"));
 }

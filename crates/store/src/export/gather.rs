@@ -14,6 +14,7 @@ use tracekeep_evidence::debrief::debrief;
 use tracekeep_evidence::report::{self, Cover};
 
 use super::Progress;
+use super::compared::comparison;
 use super::period;
 use super::records::{at, of_run, too_many};
 use super::request::{ExportOf, ExportRequest};
@@ -80,6 +81,8 @@ pub(super) fn contents(
     let exported_by = request.by.clone().unwrap_or_default();
     let controls = (kind == Kind::Soc2).then(|| controls(&account));
     let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
+    let subject = run_id.as_deref().map(RunId::new).transpose()?;
+    let compared = subject.map(|run_id| comparison(ledger, &run_id, &records, size)).transpose()?;
     let withheld = in_words(&before, &withheld(&records));
     let cover = Cover {
         kind: kind.as_str(),
@@ -100,7 +103,7 @@ pub(super) fn contents(
     let asked = asked.map(|period| Period { from: period.from, to: period.to });
     let report = match (&asked, kind) {
         (Some(asked), Kind::Period) => report::period(&cover, asked, &records),
-        _ => report::report(&cover, &account, controls.as_ref()),
+        _ => report::report(&cover, &account, controls.as_ref(), compared.as_ref()),
     };
     Ok(Contents {
         kind,
@@ -117,7 +120,7 @@ pub(super) fn contents(
         consistency,
         period: asked,
         leaves: found.leaves,
-        comparison: None,
+        comparison: compared,
         controls: controls.map(|controls| controls.to_json()),
         debrief,
         report,

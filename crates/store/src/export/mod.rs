@@ -1,5 +1,6 @@
 //! Exports: bundles of evidence, gathered from a ledger at one signed size (docs/format/bundle.md).
 
+mod compared;
 mod gather;
 mod period;
 mod pinned;

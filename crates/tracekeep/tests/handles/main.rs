@@ -3,6 +3,7 @@
 
 mod batches;
 mod common;
+mod compared;
 mod export;
 mod idempotency;
 mod replay;

@@ -5,9 +5,10 @@ use tracekeep_core::json::Json;
 use super::read::Shown;
 use super::{Reason, Remark};
 use crate::account::Account;
-use crate::bundle::build::required;
+use crate::bundle::build::{required, unproven};
 use crate::bundle::contents::{IncidentClaims, Kind, Period};
 use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named, touches};
+use crate::comparison::Comparison;
 use crate::controls::controls;
 use crate::debrief::debrief;
 
@@ -68,7 +69,9 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     }
     let is_touched = claims.period.is_some_and(|period| touches(&period, &shown.records));
     let (required, missing) = required(claims, is_touched);
-    if (&required, &missing) != (&claims.completeness.required, &claims.completeness.missing) {
+    if (&required, &missing) != (&claims.completeness.required, &claims.completeness.missing)
+        || claims.unproven != unproven(claims)
+    {
         return Err(Reason::WrongCompleteness);
     }
     if !missing.is_empty() && !claims.completeness.forced {
@@ -78,6 +81,10 @@ pub(super) fn completeness(shown: &Shown) -> Held {
         return Err(Reason::WrongIncident);
     }
     let is_told = told(shown)?;
+    let compared = shown.comparison.as_ref().map(|text| Comparison::read(text));
+    if !compared.iter().all(|read| read.as_ref().is_some_and(|read| read.fits(&shown.told, claims.checkpoint.size))) {
+        return Err(Reason::WrongComparison);
+    }
     if let Some(period) = &claims.period {
         check_period(shown, period)?;
     }
@@ -86,6 +93,7 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     remark(claims.runs.iter().any(|run| run.seals == 0), Remark::RunNotSealed);
     remark(claims.runs.iter().any(|run| run.seals > 0 && run.unsealed > 0), Remark::EntriesAfterSeal);
     remark(!missing.is_empty(), Remark::Forced);
+    remark(compared.is_some(), Remark::ComparisonNotProven);
     remark(!is_told, Remark::NotRecomputed);
     Ok(remarks)
 }

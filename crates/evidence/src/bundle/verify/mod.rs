@@ -21,7 +21,7 @@ pub struct Options<'a> {
 /// Verifies a bundle. Without keys nothing is trusted: what does not fail is then unconfirmed.
 ///
 /// Takes time in proportion to the bytes, and memory for one file of the bundle and the places of its records, where it
-/// claims an incident, controls or a debrief for the records, too; whatever the
+/// claims an incident, controls, a debrief or a comparison for the records, too; whatever the
 /// bytes are, it neither panics nor reads more than 1 GiB of members.
 #[must_use]
 pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {

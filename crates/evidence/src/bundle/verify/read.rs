@@ -55,6 +55,8 @@ pub(super) struct Shown {
     /// `controls.json` and `debrief.json`.
     pub(super) controls: Option<Vec<u8>>,
     pub(super) debrief: Option<Vec<u8>>,
+    /// `comparison.json`.
+    pub(super) comparison: Option<Vec<u8>>,
     /// Those of the brought keys that have signed both checkpoint and manifest, as text.
     pub(super) signers: Vec<String>,
 }
@@ -74,7 +76,8 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
         false => Ok(None),
     };
     let (controls, debrief) = (optional("controls.json")?, optional("debrief.json")?);
-    let is_told = claims.incident.is_some() || controls.is_some() || debrief.is_some();
+    let comparison = optional("comparison.json")?;
+    let is_told = claims.incident.is_some() || [&controls, &debrief, &comparison].into_iter().any(Option::is_some);
     let (mut records, mut told) = (Vec::new(), Vec::new());
     for name in FILES {
         let text = archive.read(name, BUNDLE_BYTES_MAX)?;
@@ -92,7 +95,7 @@ pub(super) fn read(bytes: &[u8], keys: &[NoteKey], seen: &mut Option<Predicate>)
     };
     prove(&archive.read("proof.json", BUNDLE_BYTES_MAX)?, &claims, &records, &leaves)?;
     let consistency = optional("consistency.json")?.map(|text| consistency(&text, &claims)).transpose()?;
-    Ok(Shown { claims, records, leaves, consistency, told, controls, debrief, signers })
+    Ok(Shown { claims, records, leaves, consistency, told, controls, debrief, comparison, signers })
 }
 
 /// Holds every member but the manifest to the manifest, and the manifest to what its kind needs.

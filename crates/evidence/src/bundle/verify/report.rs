@@ -131,6 +131,8 @@ words! {
         WrongControls = "wrong_controls",
         /// Its debrief is not what its records say.
         WrongDebrief = "wrong_debrief",
+        /// How its run compares with others is not in its form, or not what its records say of the runs that they are of.
+        WrongComparison = "wrong_comparison",
         /// The leaves of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
         /// A run that started in the period is not shown.
@@ -163,6 +165,8 @@ words! {
         Forced = "forced",
         /// Controls or debrief are of one of many runs, and were not made again.
         NotRecomputed = "not_recomputed",
+        /// How other runs came out is claimed: their entries are not in the bundle.
+        ComparisonNotProven = "comparison_not_proven",
         /// Members are withheld.
         MembersWithheld = "members_withheld",
         /// Entries were erased.

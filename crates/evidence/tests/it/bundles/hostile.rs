@@ -1,8 +1,11 @@
 //! A run that is hostile in every text, and the report of it: text, and never more.
 
+use tracekeep_core::compare::{Change, Verdict};
+use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
 use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Contents, IncidentClaims, Kind};
+use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::debrief::debrief;
 use tracekeep_evidence::report::{Cover, report};
@@ -18,7 +21,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     let mut ledger = Ledger::new();
     let body = |op: &str, more: &str| format!(r#"{{"op":"{op}","run_id":"{RUN}",{more}}}"#);
     let start = format!(
-        r#""agent_id":"{HOSTILE}","goal":"{HOSTILE}","policy_snapshot_id":"{HOSTILE}","started_at":"2026-11-20T10:00:00.000000000Z""#
+        r#""agent_id":"{HOSTILE}","goal":"{HOSTILE}","policy_snapshot_id":"{HOSTILE}","seed":-1,"started_at":"2026-11-20T10:00:00.000000000Z""#
     );
     ledger.push("run_started", RUN, &body("start_run", &start));
     let step = format!(
@@ -40,14 +43,31 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     );
     ledger.push("incident", RUN, &body("open_incident", &incident));
     let seal = format!(
-        r#""completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
-        "violation":{{"policy_id":"{HOSTILE}","reason":"{HOSTILE}","step_index":0}}"#
+        r#""behaviour_hash":"{0}","plan_hash":"{0}","root_hash":"{0}","completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
+        "violation":{{"policy_id":"{HOSTILE}","reason":"{HOSTILE}","step_index":0}}"#,
+        Hash::ZERO
     );
     ledger.push("sealed", RUN, &body("complete_run", &seal));
     let mut contents = ledger.contents(Kind::Evidence, ledger.entries.clone());
-    let json = Json::parse(&format!(r#"{{"{HOSTILE}":["{HOSTILE}",null,1.5,true]}}"#)).unwrap();
-    contents.comparison = Some(json);
     let words = Json::parse(&format!("\"{HOSTILE}\"")).unwrap().value().as_str().unwrap().to_owned();
+    let group = Group {
+        relation: Verdict::Diverged,
+        runs: 1,
+        status: words.clone(),
+        examples: vec![Example { run_id: words.clone(), seal: 0 }],
+    };
+    let fields = vec!["status".to_owned()];
+    let matches = |own| Matches {
+        own,
+        groups: vec![group],
+        beyond: Beyond::default(),
+        unverifiable: 0,
+        complete: false,
+        difference: Some(FirstDifference { run_id: words.clone(), step: None, change: Change::Changed, fields }),
+    };
+    let own = Own::of(&contents.records, RUN);
+    assert!(own.is_some());
+    contents.comparison = Some(Comparison { run_id: RUN.to_owned(), matches: own.map(matches) });
     contents.tenant_id = words.clone();
     contents.exported_by = words.clone();
     let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
@@ -67,7 +87,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
         entries: ledger.size(),
         withheld: std::slice::from_ref(&words),
     };
-    contents.report = report(&cover, &account, None);
+    contents.report = report(&cover, &account, None, contents.comparison.as_ref());
     (ledger, contents)
 }
 

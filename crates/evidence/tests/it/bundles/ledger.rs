@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
+use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::Json;
@@ -12,6 +13,7 @@ use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey};
 
@@ -116,7 +118,7 @@ impl Ledger {
         let cost = (steps * 25) as f64 / 100.0;
         let body = format!(
             r#"{{"behaviour_hash":"{0}","completed_at":"2026-11-20T10:00:03.000000000Z","entries":{1},"gaps":{{"count":0,"ranges":[]}},
-            "metadata":{{}},"n":0,"op":"complete_run","root_hash":"{0}","run_id":"{run}","run_root":"{2}","status":"failed","steps":{steps},
+            "metadata":{{}},"n":0,"op":"complete_run","plan_hash":"{0}","root_hash":"{0}","run_id":"{run}","run_root":"{2}","status":"failed","steps":{steps},
             "termination_reason":"sold out","totals":{{"cost_cents":"{cost}","duration_ms":{3},"failures":{4},"successes":{successes},
             "tokens":{5}}},"traces":{traces}}}"#,
             Hash::ZERO,
@@ -211,20 +213,44 @@ pub(crate) fn incident_claims() -> IncidentClaims {
     }
 }
 
+/// Of run-1: that run-2 came out the same, and maybe that many others, which are in no bundle, did not.
+pub(crate) fn compared(records: &[Record], has_others: bool) -> Comparison {
+    let example = |run_id: &str, seal| Example { run_id: run_id.to_owned(), seal };
+    let group = |relation, runs, examples| Group { relation, runs, status: "failed".to_owned(), examples };
+    let same = group(Verdict::Identical, 1, vec![example("run-2", 8)]);
+    let others = (0..5).map(|number| example(&format!("other-{number}"), number));
+    let others = has_others.then(|| group(Verdict::Diverged, 7, others.collect()));
+    let fields = vec!["outcome_data".to_owned(), "params".to_owned()];
+    let difference = FirstDifference { run_id: "other-0".to_owned(), step: Some(1), change: Change::Changed, fields };
+    let matches = |own| Matches {
+        own,
+        groups: others.into_iter().chain([same]).collect(),
+        beyond: Beyond { groups: 2, runs: 3 },
+        unverifiable: 1,
+        complete: true,
+        difference: has_others.then_some(difference),
+    };
+    Comparison { run_id: "run-1".to_owned(), matches: Own::of(records, "run-1").map(matches) }
+}
+
 /// A bundle's contents of each kind, by name.
 pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
-    let json = |text: &str| Some(Json::parse(text).unwrap());
     let mut evidence = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"]));
     evidence.incident = Some(incident_claims());
-    evidence.comparison = json(r#"{"matches":[]}"#);
+    evidence.comparison = Some(compared(&evidence.records, true));
     let mut withheld = evidence.clone();
-    for record in withheld.records.iter_mut().filter(|record| record.kind == "step") {
-        record.left = Some(record.left.as_ref().unwrap().without(&["params"]).unwrap());
+    let of_kind: [(&str, &[&str]); 2] = [("step", &["params"]), ("sealed", &["behaviour_hash", "root_hash"])];
+    for (kind, names) in of_kind {
+        for record in withheld.records.iter_mut().filter(|record| record.kind == kind) {
+            record.left = Some(record.left.as_ref().unwrap().without(names).unwrap());
+        }
     }
+    withheld.comparison = Some(compared(&withheld.records, true));
     withheld.consistency = Some(ledger.consistency(4, ledger.size()));
     let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1", "run-2"]));
     soc2.period = Some(Period { from: at(0), to: at(60) });
     soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None)).to_json());
+    soc2.comparison = Some(compared(&soc2.records, false));
     let mut debrief = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
     debrief.incident = Some(incident_claims());
     let account = Account::of(&debrief.records, Some("run-1"), Some("inc-1"));

@@ -1,5 +1,6 @@
 //! Bundles: what is built verifies, and nothing else does.
 
+mod compared;
 mod forge;
 mod golden;
 mod hostile;

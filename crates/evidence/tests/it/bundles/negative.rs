@@ -49,6 +49,9 @@ fn cases() -> Vec<Case> {
         contents.forced = true;
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
     }
+    cases.extend(
+        super::compared::made(&ledger).into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))),
+    );
     cases.extend(super::structure::made().into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
     for (name, bundle) in super::structure::rotated() {
         let keys = vec![ledger.public().remove(0), key_of(ledger.id, 8).public().clone()];

@@ -1,0 +1,229 @@
+//! How a run compares with the runs of the same plan and seed: `comparison.json` (docs/format/bundle.md).
+//!
+//! What it says of its own run is recomputed from the records. What it says of other runs is claimed: their entries are
+//! not in the bundle, but each run is named with its seal, so that whoever doubts it can ask for the proof of that. Their
+//! hashes are not in it: with all else known, what a member of theirs holds could be tried out.
+
+use std::collections::BTreeSet;
+
+use tracekeep_core::compare::{Change, Verdict};
+use tracekeep_core::hash::Hash;
+use tracekeep_core::limits::{MATCH_EXAMPLES_MAX, MATCH_GROUPS_MAX};
+use tracekeep_core::wire::{object, object_field};
+
+use crate::account::shown;
+use crate::bundle::{Record, read_canonical};
+
+/// What can differ in a step, by name, sorted: what its leaf is over (docs/format/determinism.md).
+pub const STEP_FIELDS: [&str; 9] = [
+    "outcome_category",
+    "outcome_code",
+    "outcome_data",
+    "params",
+    "replay_behavior",
+    "retry_count",
+    "rng_state_before",
+    "skill_name",
+    "status",
+];
+/// Of these, what came back: all that differs between runs of one behaviour.
+const CAME_BACK: [&str; 2] = ["outcome_data", "rng_state_before"];
+
+object! {
+    /// `comparison.json`.
+    pub struct Comparison {
+        /// The run that is compared.
+        required run_id: String,
+        /// What it matches; absent where it cannot be compared ([`Own::of`]).
+        optional matches: Matches,
+    }
+}
+
+object! {
+    /// How the other runs of a run's plan and seed came out, by what was sealed below the bundle's size.
+    pub struct Matches {
+        /// The run itself.
+        required own: Own,
+        /// Other runs that are sealed, by how they came out: the most frequent 50 ways, the most frequent first.
+        required groups: Vec<Group>,
+        /// Those that came out in other ways than these 50.
+        required beyond: Beyond,
+        /// Other runs that cannot be told apart: not sealed, or something that their hashes are over is withheld.
+        required unverifiable: u64,
+        /// Whether all of them were looked at: of more than 10,000 those are that started first.
+        required complete: bool,
+        /// Where the run first differs from the first group that is not `identical`; absent where all are.
+        optional difference: FirstDifference,
+    }
+}
+
+object! {
+    /// What is compared of the run: as its latest seal says, and its start.
+    pub struct Own {
+        /// What the agent chose.
+        required behaviour_hash: Hash,
+        /// Its plan.
+        required plan_hash: Hash,
+        /// What the agent chose, and what came back.
+        required root_hash: Hash,
+        /// The log index of the seal.
+        required seal: u64,
+        /// What its randomness started from.
+        required seed: i64,
+    }
+}
+
+object! {
+    /// Other runs that came out the same among each other: of one root hash.
+    pub struct Group {
+        /// Beside the run's own hashes: `identical`, `same_behaviour` or `diverged`.
+        required relation: Verdict,
+        /// How many they are.
+        required runs: u64,
+        /// How they ended.
+        required status: String,
+        /// The five that started first.
+        required examples: Vec<Example>,
+    }
+}
+
+object! {
+    /// Another run.
+    pub struct Example {
+        /// Its id.
+        required run_id: String,
+        /// The log index of its latest seal.
+        required seal: u64,
+    }
+}
+
+object! {
+    /// What is not listed.
+    #[derive(Copy, Default)]
+    pub struct Beyond {
+        /// Ways.
+        required groups: u64,
+        /// Runs.
+        required runs: u64,
+    }
+}
+
+object! {
+    /// The first place at which the run differs from another, by what their hashes are over. No values: those of the run
+    /// stand in its records, those of the other are not shown.
+    pub struct FirstDifference {
+        /// The other run: the first example of the first group that is not `identical`.
+        required run_id: String,
+        /// The step's index; absent where they ended otherwise, and nothing else differs.
+        optional step: u32,
+        /// How the other differs: it has another step there, one more (`inserted`) or one less (`deleted`).
+        required change: Change,
+        /// The members that differ, sorted: of [`STEP_FIELDS`], of an end `status`.
+        required fields: Vec<String>,
+    }
+}
+
+object_field!(Matches, Own, Group, Example, Beyond, FirstDifference);
+
+impl Own {
+    /// What is compared of a run whose entries are among `records`, which are sorted by log index. `None` where it is not
+    /// sealed, has no plan or no seed, or any of it is not shown: what its hashes are over is withheld then.
+    #[must_use]
+    pub fn of(records: &[Record], run_id: &str) -> Option<Self> {
+        let mut records = records.iter().filter(|record| record.run == run_id);
+        let start = records.clone().next().filter(|first| first.kind == "run_started")?;
+        let seal = records.rfind(|record| record.kind == "sealed")?;
+        Some(Self {
+            behaviour_hash: shown(seal, "behaviour_hash")?,
+            plan_hash: shown(seal, "plan_hash")?,
+            root_hash: shown(seal, "root_hash")?,
+            seal: seal.log_index,
+            seed: shown(start, "seed")?,
+        })
+    }
+
+    /// How another run came out beside this one; `None` where it is of another plan or seed.
+    #[must_use]
+    pub fn relation(&self, other: &Self) -> Option<Verdict> {
+        let hashes = |own: &Self| (Some(own.behaviour_hash), Some(own.root_hash));
+        let is_matching = (self.plan_hash, self.seed) == (other.plan_hash, other.seed);
+        is_matching.then(|| Verdict::of(hashes(self), hashes(other)))
+    }
+}
+
+impl Comparison {
+    /// Reads `comparison.json`; `None` where it is not in this form. What it says is held to nothing yet.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        read_canonical(text)
+    }
+
+    /// Whether it is in its form, and says of the runs in `records` what these say; `size` is the bundle's.
+    pub(crate) fn fits(&self, records: &[Record], size: u64) -> bool {
+        let is_known = records.iter().any(|record| record.run == self.run_id);
+        let own = Own::of(records, &self.run_id);
+        is_known
+            && own.as_ref() == self.matches.as_ref().map(|matches| &matches.own)
+            && self.matches.as_ref().is_none_or(|matches| matches.fit(records, &self.run_id, size))
+    }
+}
+
+impl Matches {
+    fn fit(&self, records: &[Record], run_id: &str, size: u64) -> bool {
+        let groups = &self.groups;
+        let examples = || groups.iter().flat_map(|group| group.examples.iter().map(move |one| (group.relation, one)));
+        let names: BTreeSet<&str> = examples().map(|(_, one)| one.run_id.as_str()).collect();
+        let is_example = |relation: Verdict, one: &Example| {
+            let other = Own::of(records, &one.run_id);
+            let is_shown = records.iter().any(|record| record.run == one.run_id);
+            let is_so =
+                other.is_some_and(|other| other.seal == one.seal && self.own.relation(&other) == Some(relation));
+            one.seal < size && (!is_shown || is_so)
+        };
+        let is_listed = |group: &Group| {
+            let named = group.examples.len() as u64;
+            group.relation != Verdict::Unverifiable
+                && group.runs > 0
+                && named == group.runs.min(u64::from(MATCH_EXAMPLES_MAX))
+        };
+        groups.len() <= MATCH_GROUPS_MAX as usize
+            && groups.iter().all(is_listed)
+            && groups.is_sorted_by(|a, b| a.runs >= b.runs)
+            && groups.iter().filter(|group| group.relation == Verdict::Identical).count() <= 1
+            && names.len() == examples().count()
+            && !names.contains(run_id)
+            && examples().all(|(relation, one)| is_example(relation, one))
+            && match (&self.difference, self.other()) {
+                (Some(difference), Some(other)) => difference.fits(other, records, run_id, self.own.seal),
+                (difference, other) => difference.is_none() && other.is_none(),
+            }
+    }
+
+    /// The most frequent other outcome.
+    #[must_use]
+    pub fn other(&self) -> Option<&Group> {
+        self.groups.iter().find(|group| group.relation != Verdict::Identical)
+    }
+}
+
+impl FirstDifference {
+    fn fits(&self, other: &Group, records: &[Record], run_id: &str, seal: u64) -> bool {
+        let has = |index: u32| {
+            let mut steps = records.iter().filter(|record| record.kind == "step" && record.run == run_id);
+            steps.any(|step| step.log_index < seal && shown(step, "index") == Some(index))
+        };
+        let allowed: &[&str] = match (self.step, other.relation) {
+            (Some(_), Verdict::SameBehaviour) => &CAME_BACK,
+            (Some(_), _) => &STEP_FIELDS,
+            (None, Verdict::SameBehaviour) => &[],
+            (None, _) => &["status"],
+        };
+        let is_change =
+            self.step.map_or(self.change == Change::Changed, |index| has(index) == (self.change != Change::Inserted));
+        other.examples.first().is_some_and(|one| one.run_id == self.run_id)
+            && is_change
+            && !self.fields.is_empty()
+            && self.fields.is_sorted_by(|a, b| a < b)
+            && self.fields.iter().all(|field| allowed.contains(&field.as_str()))
+    }
+}
