@@ -25,7 +25,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 16] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -35,6 +35,7 @@ const VARIABLES: [&str; 15] = [
     "TRACEKEEP_IDEMPOTENCY_ARBITER",
     "TRACEKEEP_REQUIRE_IDEMPOTENCY_KEY",
     "TRACEKEEP_REDIS_URL",
+    "TRACEKEEP_REDIS_CA",
     "TRACEKEEP_REDACT",
     "TRACEKEEP_AUDIT",
     "TRACEKEEP_AUDIT_STORE",
@@ -91,6 +92,7 @@ struct File {
     idempotency_arbiter: Option<Arbiter>,
     require_idempotency_key: Option<Switch>,
     redis_url: Option<String>,
+    redis_ca: Option<PathBuf>,
     redact: Option<Redact>,
     audit: Option<Switch>,
     audit_store: Option<AuditBackend>,
@@ -219,6 +221,7 @@ pub(crate) struct Config {
     pub(crate) arbiter: Arbiter,
     pub(crate) requires_keys: bool,
     pub(crate) redis_url: Option<String>,
+    pub(crate) redis_ca: Option<PathBuf>,
     pub(crate) redact: Redaction,
     pub(crate) audit: Switch,
     audit_store: Option<AuditBackend>,
@@ -276,6 +279,10 @@ impl Config {
             arbiter: arbiter.or(file.idempotency_arbiter).unwrap_or_default(),
             requires_keys: demanded.or(file.require_idempotency_key) == Some(Switch::On),
             redis_url: variable("TRACEKEEP_REDIS_URL")?.filter(|url| !url.is_empty()).or(file.redis_url),
+            redis_ca: variable("TRACEKEEP_REDIS_CA")?
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+                .or(file.redis_ca),
             redact,
             audit: audit.or(file.audit).unwrap_or_default(),
             audit_store: audit_store.or(file.audit_store),

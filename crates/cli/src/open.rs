@@ -10,7 +10,9 @@ use tracekeep_store::{
     AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer, StoreDurabilityMode,
     block_on, commit_with_held, needs_held,
 };
-use tracekeep_store_redis::{ArbitratedGate, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore};
+use tracekeep_store_redis::{
+    ArbitratedGate, AuditOptions, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore,
+};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Arbiter, Config, GateStore, Mode, Switch};
@@ -181,20 +183,37 @@ pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc
 fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Failure> {
     let unnamed = || Failure::Usage("an idempotency store in Redis needs TRACEKEEP_REDIS_URL".to_owned());
     let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
+    let options = tracekeep_store_redis::Options { ca: redis_ca(config)?, ..Default::default() };
     // The address may hold a password: it is not shown.
-    let store = RedisIdempotencyStore::connect(url, &ledger.to_string()).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
-    let setting = match store.durability() {
-        Durability::Volatile => "appendonly yes and appendfsync always",
-        Durability::AppendOnly => "appendfsync always (with everysec, power loss takes the last second)",
-        Durability::Always => return Ok(store),
-    };
-    if config.arbiter == Arbiter::None && config.mode != Mode::Local {
-        return Err(Failure::Usage(format!(
-            "modes test and prod need a durable idempotency store: set {setting} in that Redis, or \
-             TRACEKEEP_IDEMPOTENCY_ARBITER=ledger, or TRACEKEEP_IDEMPOTENCY_STORE=sqlite"
-        )));
+    let store = RedisIdempotencyStore::connect_with(url, &ledger.to_string(), options);
+    let store = store.map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
+    if config.arbiter == Arbiter::Ledger || config.mode == Mode::Local {
+        return Ok(store);
     }
-    Ok(store)
+    let refuse = |why: &str| {
+        Err(Failure::Usage(format!(
+            "modes test and prod need a durable idempotency store: {why}, or TRACEKEEP_IDEMPOTENCY_ARBITER=ledger, or \
+             TRACEKEEP_IDEMPOTENCY_STORE=sqlite"
+        )))
+    };
+    match store.durability() {
+        _ if store.fails_over() => refuse(
+            "behind sentinels and in a cluster, a replica that is promoted may lack what was answered, and would give a key \
+             out again: set TRACEKEEP_REDIS_URL to a single server",
+        ),
+        Durability::Volatile => refuse("set appendonly yes and appendfsync always in that Redis"),
+        Durability::AppendOnly => {
+            refuse("set appendfsync always (with everysec, power loss takes the last second) in that Redis")
+        }
+        Durability::Always => Ok(store),
+    }
+}
+
+/// The CA that certificates of that Redis are checked against, where one is named.
+fn redis_ca(config: &Config) -> Result<Option<Vec<u8>>, Failure> {
+    let unreadable = |path: &Path, error| Failure::Usage(format!("TRACEKEEP_REDIS_CA: {}: {error}", path.display()));
+    let read = |path: &Path| std::fs::read(path).map_err(|error: std::io::Error| unreadable(path, error));
+    config.redis_ca.as_deref().map(read).transpose()
 }
 
 /// Where facts of audits go: Redis in front of the ledger's file where it is configured so and nobody else has the file;
@@ -218,7 +237,8 @@ pub(crate) fn held_audit(config: &Config, ledger: Arc<dyn LedgerStore>) -> Resul
     let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
     let namespace = ledger.ledger().to_string();
     // The address may hold a password: it is not shown.
-    let hot = RedisAuditStore::connect(url, &namespace).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
+    let options = AuditOptions { ca: redis_ca(config)?, ..AuditOptions::default() };
+    let hot = RedisAuditStore::connect_with(url, &namespace, options).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
     if config.mode != Mode::Local {
         hot.demand_durable().map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
     }

@@ -8,9 +8,10 @@ use redis::Value;
 use tokio::runtime::Runtime;
 use tracekeep_store::{Code, Error, Result};
 
-use crate::error::failed;
+use crate::address::Address;
+use crate::error::{failed, unopened};
 use crate::link::{Call, Link};
-use crate::options::{Durability, demand};
+use crate::options::Durability;
 use crate::script::Operation;
 
 /// Calls work from any thread and any runtime.
@@ -20,6 +21,7 @@ pub(crate) struct Connection {
     link: Link,
     timeout: Duration,
     durability: Durability,
+    fails_over: bool,
     digests: BTreeMap<&'static str, Arc<str>>,
 }
 
@@ -33,42 +35,43 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Opens it on a thread of that name, for these scripts. Refused is a server that may forget what it was told.
-    pub(crate) fn open(url: &str, timeout: Duration, thread: &str, scripts: &[Operation]) -> Result<Self> {
+    /// Opens it on a thread of that name, for these scripts. Refused is a server that may forget what it was told. `ca`: PEM of
+    /// the CAs that are trusted in place of the public ones.
+    pub(crate) fn open(
+        url: &str,
+        ca: Option<&[u8]>,
+        timeout: Duration,
+        thread: &str,
+        scripts: &[Operation],
+    ) -> Result<Self> {
+        let address = Address::read(url, ca)?;
+        let (fails_over, is_tls) = (address.fails_over(), address.tls.is_some());
         let threads =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name(thread).enable_all().build();
         let runtime = threads.map_err(|error| {
             Error::new(Code::StorageFailed, "the connection's thread cannot be started").because(error)
         })?;
         let (told, opened) = std::sync::mpsc::channel();
-        let url = url.to_owned();
         runtime.spawn(async move {
-            let open = async {
-                let mut link = Link::open(&url, timeout).await?;
-                let mut info = Vec::new();
-                for section in ["server", "memory", "persistence"] {
-                    info.push(link.send(redis::cmd("INFO").arg(section)).await?);
-                }
-                // Where it may not be asked, it is not known to be more than the least.
-                let sync = link.send(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await;
-                Ok((link, Value::Array(info), sync.unwrap_or(Value::Nil)))
-            };
             // Nobody may be waiting any more.
-            let _ = told.send(open.await);
+            let _ = told.send(Link::open(&address, timeout).await);
         });
         let opened = opened.recv().map_err(|_| Error::new(Code::Unreachable, "the connection was not opened"));
-        let opened = opened.and_then(|opened| opened.map_err(|error| failed(error, false)));
-        match opened.and_then(|(link, info, sync)| Ok((link, demand(&info, &sync)?))) {
+        match opened.and_then(|opened| opened.map_err(|error| unopened(error, is_tls))) {
             Ok((link, durability)) => {
                 let digest = |script: &Operation| Arc::from(redis::Script::new(script.text).get_hash());
                 let digests = scripts.iter().map(|script| (script.name, digest(script))).collect();
-                Ok(Self { runtime: Some(runtime), link, timeout, durability, digests })
+                Ok(Self { runtime: Some(runtime), link, timeout, durability, fails_over, digests })
             }
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)
             }
         }
+    }
+
+    pub(crate) const fn fails_over(&self) -> bool {
+        self.fails_over
     }
 
     pub(crate) const fn durability(&self) -> Durability {

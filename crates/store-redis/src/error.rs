@@ -1,7 +1,69 @@
 //! Redis's failures in the words of the store. No type of the client crate is seen outside this one.
 
+use std::fmt;
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tracekeep_store::{Code, Error};
+
+/// What the store refuses of a server, on its way through the client.
+struct Refused(Error);
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.detail())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The refusal of a server that is not to be used.
+pub(crate) fn refused(error: Error) -> RedisError {
+    std::io::Error::other(Refused(error)).into()
+}
+
+fn refusal(error: &RedisError) -> Option<Error> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>()?;
+    let refused = cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<Refused>()?;
+    Some(refused.0.clone())
+}
+
+/// As rustls says it; the client hands some on as text alone.
+const CERTIFICATE: &str = "invalid peer certificate: ";
+
+/// Why a certificate is not accepted.
+fn distrust(error: &RedisError) -> Option<String> {
+    let said = error.to_string();
+    let (_, why) = said.split_once(CERTIFICATE)?;
+    let detail = format!("the certificate of Redis is not trusted: {why}");
+    Some(detail)
+}
+
+/// Whether another try would be refused as this one was: nothing was sent.
+pub(crate) fn is_refusal(error: &RedisError) -> bool {
+    refusal(error).is_some() || distrust(error).is_some()
+}
+
+/// The failure of a connection that was never made, where one end may speak TLS and the other not: a server that is spoken to
+/// over TLS and knows none waits for the end of a line, the other way round it hangs up.
+pub(crate) fn unopened(error: RedisError, is_tls: bool) -> Error {
+    let said = error.to_string().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let hint = if is_tls && (error.is_timeout() || says(&["timed out", "invalidcontenttype"])) {
+        "Redis cannot be reached over TLS: nothing answered in time; does it speak TLS, or is redis:// meant?"
+    } else if !is_tls && (error.kind() == ErrorKind::Parse || says(&["reset by peer", "end of file", "broken pipe"])) {
+        "Redis cannot be reached in the clear: the connection was cut; does it speak TLS, and is rediss:// meant?"
+    } else {
+        return failed(error, false);
+    };
+    Error::new(Code::Unreachable, hint).because(error)
+}
 
 /// Whether a call that failed so may have run: unless the server refused it by a word, or it was never sent.
 pub(crate) fn may_have_run(error: &RedisError) -> bool {
@@ -9,7 +71,7 @@ pub(crate) fn may_have_run(error: &RedisError) -> bool {
         error.kind(),
         ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed | ErrorKind::ClusterConnectionNotFound
     );
-    error.code().is_none() && !was_never_sent && !error.is_connection_refusal()
+    error.code().is_none() && !was_never_sent && !error.is_connection_refusal() && !is_refusal(error)
 }
 
 /// Whether a cluster is looking for the node that has the slot, or sentinels for the primary.
@@ -36,6 +98,9 @@ pub(crate) fn is_broken_connection(error: &RedisError) -> bool {
 
 /// A failure, as the store says it. `ran`: whether this call, or one before it, may have run.
 pub(crate) fn failed(error: RedisError, ran: bool) -> Error {
+    if let Some(refused) = refusal(&error).filter(|_| !ran) {
+        return refused;
+    }
     let (code, detail) = match (error.code().unwrap_or_default(), error.kind()) {
         _ if ran => (Code::CommitUnknown, "no answer came from Redis, so it may have happened".to_owned()),
         ("OOM", _) => (Code::StorageFull, "Redis has no memory left".to_owned()),
@@ -54,6 +119,7 @@ pub(crate) fn failed(error: RedisError, ran: bool) -> Error {
         (_, ErrorKind::InvalidClientConfig) => {
             (Code::InvalidParameter, "the address of Redis cannot be read".to_owned())
         }
+        _ if let Some(why) = distrust(&error) => (Code::UnsafeStore, why),
         _ => (Code::Unreachable, format!("Redis cannot be reached: {}", error.category())),
     };
     Error::new(code, detail).because(error)

@@ -8,6 +8,7 @@
 //! [`RedisAuditStore`] implements [`tracekeep_store::AuditStore`] for many worker processes; [`MovingAudit`] moves what they
 //! said into a ledger.
 
+mod address;
 mod arbitrated;
 mod audit;
 mod connection;

@@ -1,19 +1,23 @@
 //! The connection: one server, a cluster, or the primary that sentinels name.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::SingleNodeRoutingInfo;
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind,
+    Value,
+};
+use tokio::time::{Instant, timeout_at};
 
-use crate::error::{is_about_slots, is_broken_connection, may_have_run};
+use crate::address::{Address, Form};
+use crate::error::{is_about_slots, is_broken_connection, is_refusal, may_have_run, refused};
+use crate::options::{Durability, demand};
 use crate::script::Operation;
-use crate::sentinel::{SENTINEL, Watched};
+use crate::sentinel::Watched;
 
-/// How the address of a cluster begins; its nodes follow, parted by commas.
-const CLUSTER: &str = "redis+cluster://";
 /// How often a call that may be repeated is sent where connections break.
 const TRIES: u32 = 3;
 /// How long a call waits before it looks again for the node that has its slot: twice as long each time.
@@ -28,74 +32,154 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    pub(crate) async fn open(url: &str, timeout: Duration) -> RedisResult<Self> {
-        if let Some(nodes) = url.strip_prefix(CLUSTER) {
-            let nodes = nodes.split(',').map(|node| format!("redis://{node}"));
-            // What it would send again by itself may have run: whether that may be, it does not know.
-            let client = ClusterClient::builder(nodes).connection_timeout(timeout).response_timeout(timeout).retries(0);
-            return Ok(Self::Cluster(client.build()?.get_async_connection().await?));
+    /// The connection, and what outlives the end of any server behind it. Refused is one that may forget what it was told.
+    pub(crate) async fn open(address: &Address, timeout: Duration) -> RedisResult<(Self, Durability)> {
+        match &address.form {
+            Form::One(info) => {
+                let config = ConnectionManagerConfig::new()
+                    .set_response_timeout(Some(timeout))
+                    .set_connection_timeout(Some(timeout))
+                    .set_number_of_retries(2)
+                    .set_max_delay(Duration::from_millis(100));
+                let client = address.client(info.clone())?;
+                let mut link = ConnectionManager::new_with_config(client, config).await?;
+                let durability = examine(&mut link).await?;
+                Ok((Self::One(link), durability))
+            }
+            Form::Cluster(nodes) => {
+                // What it would send again by itself may have run: whether that may be, it does not know.
+                let mut client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(timeout)
+                    .response_timeout(timeout)
+                    .retries(0);
+                if let Some(tls) = &address.tls {
+                    client = client.certs(tls.clone());
+                }
+                let mut link = client.build()?.get_async_connection().await?;
+                let durability = examine_all(&mut link, nodes, address, timeout).await?;
+                Ok((Self::Cluster(link), durability))
+            }
+            Form::Watched { sentinels, name, primary } => {
+                let (link, durability) =
+                    Watched::open(sentinels, name, primary.clone(), address.tls.as_ref(), timeout).await?;
+                Ok((Self::Watched(link), durability))
+            }
         }
-        if let Some(address) = url.strip_prefix(SENTINEL) {
-            return Ok(Self::Watched(Watched::open(address, timeout).await?));
-        }
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(timeout))
-            .set_connection_timeout(Some(timeout))
-            .set_number_of_retries(2)
-            .set_max_delay(Duration::from_millis(100));
-        Ok(Self::One(ConnectionManager::new_with_config(redis::Client::open(url)?, config).await?))
     }
 
-    pub(crate) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+    async fn send(&mut self, command: &Cmd, deadline: Instant) -> RedisResult<Value> {
         match self {
-            Self::One(link) => command.query_async(link).await,
-            Self::Cluster(link) => command.query_async(link).await,
-            Self::Watched(link) => link.send(command).await,
+            Self::One(link) => within(deadline, command.query_async(link)).await,
+            Self::Cluster(link) => within(deadline, command.query_async(link)).await,
+            Self::Watched(link) => link.send(command, deadline).await,
         }
     }
 
-    /// Runs a script. The flag beside an error says whether it may have run, now or in an earlier try.
+    /// Runs a script, for `timeout` altogether. The flag beside an error says whether it may have run, now or in an earlier
+    /// try.
     ///
     /// What may have run is sent again only where it may run twice. In a cluster, and behind sentinels, where another
     /// node may be the one to ask by now, that is done for as long as an answer may take; else at once, a few times.
     pub(crate) async fn run(&mut self, call: &Call, timeout: Duration) -> Result<Value, (RedisError, bool)> {
-        let (begun, mut ran, mut tries, mut pause) = (Instant::now(), false, 1, PAUSE_MIN);
+        let (deadline, mut ran, mut tries, mut pause) = (Instant::now() + timeout, false, 1, PAUSE_MIN);
         loop {
-            let error = match self.once(call).await {
+            let error = match self.once(call, deadline).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             ran |= may_have_run(&error);
             let (moves, may_again) = (!matches!(self, Self::One(_)), call.operation.is_repeatable || !ran);
+            let again = Instant::now() < deadline && may_again && !is_refusal(&error);
             let again = if moves {
-                begun.elapsed() < timeout && may_again && (is_about_slots(&error) || is_broken_connection(&error))
+                again && (is_about_slots(&error) || is_broken_connection(&error))
             } else {
-                tries < TRIES && may_again && is_broken_connection(&error)
+                again && tries < TRIES && is_broken_connection(&error)
             };
             if !again {
                 return Err((error, ran));
             }
             tries += 1;
             if moves {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
     }
 
     /// A server that restarted, was promoted or flushed its scripts does not know them: it is then sent the text.
-    async fn once(&mut self, call: &Call) -> RedisResult<Value> {
-        match self.send(&call.by_digest()).await {
+    async fn once(&mut self, call: &Call, deadline: Instant) -> RedisResult<Value> {
+        match self.send(&call.by_digest(), deadline).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&call.by_text()).await
+                self.send(&call.by_text(), deadline).await
             }
             Err(error) => match (self, asked_of(&error)) {
-                (Self::Cluster(link), Some(node)) => ask_of(link, node, call).await,
+                (Self::Cluster(link), Some(node)) => within(deadline, ask_of(link, node, call)).await,
                 _ => Err(error),
             },
             answer => answer,
         }
     }
+}
+
+/// What a call comes to until then.
+pub(crate) async fn within<T>(deadline: Instant, call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout_at(deadline, call).await.unwrap_or_else(late)
+}
+
+/// Asks one server what it is, and what outlives its end.
+pub(crate) async fn examine(server: &mut impl ConnectionLike) -> RedisResult<Durability> {
+    let mut info = Vec::new();
+    for section in ["server", "memory", "persistence"] {
+        info.push(redis::cmd("INFO").arg(section).query_async(server).await?);
+    }
+    // Where it may not be asked, it is not known to be more than the least.
+    let sync = redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(server).await;
+    demand(&Value::Array(info), &sync.unwrap_or(Value::Nil)).map_err(refused)
+}
+
+/// Asks every node of a cluster: each may be set up in its own way, and replicas are promoted.
+async fn examine_all(
+    link: &mut ClusterConnection,
+    nodes: &[ConnectionInfo],
+    address: &Address,
+    timeout: Duration,
+) -> RedisResult<Durability> {
+    let known: String = redis::cmd("CLUSTER").arg("NODES").query_async(link).await?;
+    let (config, first) = (AsyncConnectionConfig::new(), nodes.first().ok_or_else(nobody)?);
+    let config = config.set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+    let mut least = Durability::Always;
+    for (host, port, is_primary) in places(&known) {
+        let addr = match first.addr() {
+            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        let client = address.client(first.clone().set_addr(addr))?;
+        match client.get_multiplexed_async_connection_with_config(&config).await {
+            Ok(mut node) => least = least.min(examine(&mut node).await?),
+            // While it is gone, it is not promoted.
+            Err(_) if !is_primary => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(least)
+}
+
+fn nobody() -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, "a cluster has a node at least"))
+}
+
+/// Host and port of each node in what CLUSTER NODES says, and whether it is a primary. (CLUSTER SLOTS leaves replicas out that
+/// it has not heard of for long enough.)
+fn places(nodes: &str) -> Vec<(String, u16, bool)> {
+    let place = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let (address, flags) = (words.next()?, words.next()?);
+        let (host, port) = address.split('@').next()?.rsplit_once(':')?;
+        let is_known = !host.is_empty() && !flags.contains("noaddr") && !flags.contains("handshake");
+        is_known.then_some((host.to_owned(), port.parse().ok()?, flags.contains("master")))
+    };
+    nodes.lines().filter_map(place).collect()
 }
 
 /// The node that has a key of a slot that is on its way to it.

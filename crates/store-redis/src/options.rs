@@ -15,16 +15,18 @@ pub struct Options {
     pub source: Source,
     /// How long an answer may take; then its outcome is unknown. 2 s unless told.
     pub timeout: Duration,
+    /// PEM of the CAs that a server's certificate is checked against, for `rediss` addresses; the public ones unless told.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rules: Rules::default(), source: Source::default(), timeout: Duration::from_secs(2) }
+        Self { rules: Rules::default(), source: Source::default(), timeout: Duration::from_secs(2), ca: None }
     }
 }
 
-/// What outlives a server's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What outlives a server's end; of several, the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
     /// Nothing is promised: the append-only file is off.
     Volatile,

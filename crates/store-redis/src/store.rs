@@ -53,13 +53,13 @@ impl fmt::Debug for RedisIdempotencyStore {
 }
 
 impl RedisIdempotencyStore {
-    /// Connects to `redis://[user:password@]host:port[/db]`, to `redis+cluster://host:port,host:port`, or to
-    /// `redis+sentinel://[user:password@]host:port,host:port/name[/db]`, the primary that these sentinels name. The namespace is 1 to
-    /// 255 visible ASCII characters.
+    /// Connects to `redis://[user:password@]host:port[/db]`, to `redis+cluster://[user:password@]host:port,host:port`, or to
+    /// `redis+sentinel://[user:password@]host:port,host:port/name[/db]`, the primary that these sentinels name; over TLS where
+    /// the scheme begins with `rediss`. The namespace is 1 to 255 visible ASCII characters.
     ///
     /// # Errors
-    /// `unreachable`; `unsafe_store` where the server is older than 6.2 or its `maxmemory-policy` forgets keys;
-    /// `invalid_parameter`, `invalid_id`.
+    /// `unreachable`; `unsafe_store` where a server is older than 6.2, its `maxmemory-policy` forgets keys, or its certificate
+    /// is not trusted; `invalid_parameter`, `invalid_id`.
     pub fn connect(url: &str, namespace: &str) -> Result<Self> {
         Self::connect_with(url, namespace, Options::default())
     }
@@ -70,7 +70,7 @@ impl RedisIdempotencyStore {
     /// As [`connect`](Self::connect).
     pub fn connect_with(url: &str, namespace: &str, options: Options) -> Result<Self> {
         let namespace = Key::new(namespace).map_err(|invalid| Error::from(invalid.under("/namespace")))?;
-        let connection = Connection::open(url, options.timeout, "tracekeep-redis", script::ALL)?;
+        let connection = Connection::open(url, options.ca.as_deref(), options.timeout, "tracekeep-redis", script::ALL)?;
         Ok(Self { connection, namespace: part(namespace.as_str()), options, shift_ms: AtomicI64::new(0) })
     }
 
@@ -78,6 +78,13 @@ impl RedisIdempotencyStore {
     #[must_use]
     pub const fn durability(&self) -> Durability {
         self.connection.durability()
+    }
+
+    /// Whether another server may take the place of one that is gone: a cluster, or behind sentinels. It may lack what was
+    /// acknowledged last, however durable each of them is.
+    #[must_use]
+    pub const fn fails_over(&self) -> bool {
+        self.connection.fails_over()
     }
 
     /// Shifts the server's clock as this handle sees it, for tests.

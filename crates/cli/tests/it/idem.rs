@@ -175,6 +175,35 @@ fn a_gate_in_redis_alone_is_shared_and_prod_demands_that_it_is_durable() {
     assert_eq!(gone.code(3).out(), "");
 }
 
+/// A cluster was taken for durable, whose replicas may lack what was answered.
+#[test]
+fn test_and_prod_demand_an_arbiter_where_a_replica_may_be_promoted() {
+    let place = Place::new();
+    let settings = ["yes", "--appendfsync", "always", "--cluster-enabled", "yes"];
+    let redis = Redis::start(&place, &settings);
+    let port = redis.1.rsplit_once(':').unwrap().1.to_owned();
+    for words in [["config", "set", "cluster-announce-ip", "127.0.0.1"], ["cluster", "addslotsrange", "0", "16383"]] {
+        assert!(
+            std::process::Command::new("redis-cli").args(["-p", &port]).args(words).output().unwrap().status.success()
+        );
+    }
+    place.run(&["demo"]).code(0);
+    let ask = |arbiter: &str, mode: &str| {
+        let mut command = place.command(&["idem", "check", "pay-7", "--request", REQUEST]);
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_MODE", mode);
+        command.env("TRACEKEEP_IDEMPOTENCY_ARBITER", arbiter);
+        Ended(command.env("TRACEKEEP_REDIS_URL", format!("redis+cluster://127.0.0.1:{port}")).output().unwrap())
+    };
+    // A cluster of one takes a moment to say that it is up.
+    assert!((0..1_000).any(|_| ask("none", "local").0.status.code() != Some(3)));
+    for mode in ["test", "prod"] {
+        let refused = ask("none", mode);
+        assert!(refused.code(2).talk().contains("TRACEKEEP_IDEMPOTENCY_ARBITER=ledger"), "{}", refused.talk());
+    }
+    ask("none", "local").code(1);
+    ask("ledger", "prod").code(1);
+}
+
 #[test]
 fn what_redis_loses_is_not_given_out_again_where_the_ledger_is_the_arbiter() {
     let place = Place::new();

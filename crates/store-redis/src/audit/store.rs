@@ -69,6 +69,8 @@ pub struct AuditOptions {
     pub timeout: Duration,
     /// Where generated ids come from.
     pub source: Source,
+    /// PEM of the CAs that a server's certificate is checked against, for `rediss` addresses; the public ones unless told.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl Default for AuditOptions {
@@ -78,6 +80,7 @@ impl Default for AuditOptions {
             look_after: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             source: Source::default(),
+            ca: None,
         }
     }
 }
@@ -115,12 +118,10 @@ impl fmt::Debug for RedisAuditStore {
 }
 
 impl RedisAuditStore {
-    /// Connects to `redis://[user:password@]host:port[/db]`, or to `redis+cluster://host:port,host:port`. The namespace is 1 to
-    /// 255 visible ASCII characters.
+    /// Connects as [`RedisIdempotencyStore::connect`](crate::RedisIdempotencyStore::connect) does, with its errors.
     ///
     /// # Errors
-    /// `unreachable`; `unsafe_store` where the server is older than 6.2 or its `maxmemory-policy` forgets keys;
-    /// `invalid_parameter`, `invalid_id`.
+    /// `unreachable`, `unsafe_store`, `invalid_parameter`, `invalid_id`.
     pub fn connect(url: &str, namespace: &str) -> Result<Self> {
         Self::connect_with(url, namespace, AuditOptions::default())
     }
@@ -132,7 +133,13 @@ impl RedisAuditStore {
     pub fn connect_with(url: &str, namespace: &str, options: AuditOptions) -> Result<Self> {
         let namespace = Key::new(namespace).map_err(|invalid| Error::from(invalid.under("/namespace")))?;
         Ok(Self {
-            connection: Connection::open(url, options.timeout, "tracekeep-redis-audit", scripts::ALL)?,
+            connection: Connection::open(
+                url,
+                options.ca.as_deref(),
+                options.timeout,
+                "tracekeep-redis-audit",
+                scripts::ALL,
+            )?,
             namespace: part(namespace.as_str()),
             options,
             shift_ms: AtomicI64::new(0),

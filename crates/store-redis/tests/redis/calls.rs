@@ -62,3 +62,15 @@ pub(crate) fn refused(result: Result<IdempotencyResponse>, code: &str, outcome: 
     let error = result.expect_err("it cannot be answered");
     assert_eq!((error.code(), error.outcome(), error.is_retryable()), (code, outcome, true), "{error:?}");
 }
+
+/// Asks until somebody answers again: whatever is said before, it is not *new* of a key that is known.
+#[track_caller]
+pub(crate) fn sooner_or_later(gate: &dyn IdempotencyStore, name: &str) -> IdempotencyResult {
+    for _ in 0..60 {
+        match ask(gate, name, "a") {
+            Ok(answer) => return answer.result,
+            Err(error) => assert!(error.is_retryable(), "{error:?}"),
+        }
+    }
+    panic!("no replica was promoted");
+}

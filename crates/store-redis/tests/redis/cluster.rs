@@ -1,22 +1,37 @@
 //! A cluster of six real processes: three primaries, a replica for each.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use crate::authority::Authority;
 use crate::real::Server;
 
 /// Six servers that know each other; they end with the value.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     servers: Vec<Server>,
+    scheme: &'static str,
 }
 
 impl Cluster {
+    /// A node that is gone is replaced within seconds.
+    const SETTINGS: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
     pub(crate) fn start() -> Self {
-        // A node that is gone is replaced within seconds.
-        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let servers: Vec<_> = (0..6).map(|_| Server::start(&settings)).collect();
+        Self::of((0..6).map(|_| Server::start(&Self::SETTINGS)).collect(), "redis+cluster", &[])
+    }
+
+    pub(crate) fn start_over_tls(authority: &Arc<Authority>) -> Self {
+        let settings = [&Self::SETTINGS[..], &["--tls-cluster", "yes"]].concat();
+        let ca = authority.files()[2].1.display().to_string();
+        let servers = (0..6).map(|_| Server::start_over_tls(&settings, authority)).collect();
+        Self::of(servers, "rediss+cluster", &["--tls", "--cacert", &ca])
+    }
+
+    fn of(servers: Vec<Server>, scheme: &'static str, options: &[&str]) -> Self {
         let nodes = servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
         let made = Command::new("redis-cli")
+            .args(options)
             .args(["--cluster", "create"])
             .args(nodes)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
@@ -25,7 +40,7 @@ impl Cluster {
             .expect("redis-cli is installed (Debian: apt-get install redis-tools)");
         let said = String::from_utf8_lossy(&made.stdout).into_owned();
         assert!(made.status.success() && said.contains("All 16384 slots covered"), "{said}");
-        Self { servers }
+        Self { servers, scheme }
     }
 
     /// Waits until each primary has a replica that has all of it: no other is promoted.
@@ -38,6 +53,10 @@ impl Cluster {
         self
     }
 
+    pub(crate) fn node(&self, place: usize) -> &Server {
+        &self.servers[place]
+    }
+
     /// The primary that has a key: every other node sends who asks there.
     pub(crate) fn owner_of(&mut self, key: &str) -> &mut Server {
         let owner = self.servers.iter_mut().find(|server| server.admin(&["GET", key]).is_ok());
@@ -46,7 +65,7 @@ impl Cluster {
 
     pub(crate) fn url(&self) -> String {
         let nodes: Vec<_> = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
-        format!("redis+cluster://{}", nodes.join(","))
+        format!("{}://{}", self.scheme, nodes.join(","))
     }
 }
 

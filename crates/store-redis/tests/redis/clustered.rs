@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, Terms};
 use tracekeep_store::{Outcome, Recorded, block_on};
-use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
+use tracekeep_store_redis::{ArbitratedGate, Durability, RedisIdempotencyStore};
 
 use crate::arbitrated;
-use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key};
+use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key, sooner_or_later};
 use crate::cluster::{self, Cluster};
 use crate::proxy::Proxy;
 use crate::real::Server;
@@ -20,24 +20,13 @@ faults!("clustered":
     with_an_arbiter_a_lost_primary_makes_no_second_new,
     what_may_not_run_twice_is_not_sent_again,
     what_may_run_twice_is_sent_again,
+    each_node_is_asked_what_it_keeps,
 );
 
 fn behind() -> (Server, Proxy) {
     let mut proxy = None;
     let server = cluster::alone_behind(|port| proxy.insert(Proxy::start(port)).port());
     (server, proxy.expect("it was started"))
-}
-
-/// Asks until the cluster answers: whatever it says before, it does not say *new* of a key that is known.
-#[track_caller]
-fn sooner_or_later(gate: &dyn IdempotencyStore, name: &str) -> IdempotencyResult {
-    for _ in 0..60 {
-        match ask(gate, name, "a") {
-            Ok(answer) => return answer.result,
-            Err(error) => assert!(error.is_retryable(), "{error:?}"),
-        }
-    }
-    panic!("no replica was promoted");
 }
 
 /// A cluster whose replicas can be promoted, and a gate in it whose calls end within two seconds.
@@ -138,5 +127,31 @@ fn what_may_run_twice_is_sent_again() {
         let said = complete(&store, &name, &answer.token.expect("a token")).expect("sent again");
         assert!(matches!(said, Recorded::Duplicate | Recorded::Recorded), "{said}");
         assert_eq!(is(&store, &name, Duplicate).response, Some(Json::from("done")));
+    }
+}
+
+/// One node at random was asked: a cluster was durable by chance.
+fn each_node_is_asked_what_it_keeps() {
+    let cluster = Cluster::start().in_sync();
+    let set = |place: usize, name: &str, value: &str| {
+        cluster.node(place).admin(&["CONFIG", "SET", name, value]).expect("set");
+    };
+    let durability = || RedisIdempotencyStore::connect(&cluster.url(), NAMESPACE).map(|store| store.durability());
+    for place in 0..6 {
+        set(place, "appendonly", "yes");
+        set(place, "appendfsync", "always");
+    }
+    assert_eq!(durability().expect("the cluster answers"), Durability::Always);
+    for place in 0..6 {
+        set(place, "appendfsync", "everysec");
+        assert_eq!(
+            durability().expect("the cluster answers"),
+            Durability::AppendOnly,
+            "node {place} syncs each second"
+        );
+        set(place, "appendfsync", "always");
+        set(place, "maxmemory-policy", "allkeys-lru");
+        assert_eq!(durability().expect_err("it forgets").code(), "unsafe_store", "node {place} forgets keys");
+        set(place, "maxmemory-policy", "noeviction");
     }
 }

@@ -4,12 +4,14 @@
 mod calls;
 mod arbitrated;
 mod audits;
+mod authority;
 mod cluster;
 mod clustered;
 mod faults;
 mod proxy;
 mod real;
 mod stopped;
+mod tls;
 mod watched;
 
 use std::process::ExitCode;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     trials.extend(faults::trials());
     trials.extend(clustered::trials());
     trials.extend(stopped::trials());
+    trials.extend(tls::trials());
     let hot = |url: String| audits::Hot { url, namespaces: AtomicU32::new(0) };
     trials.extend(tracekeep_conformance::audit_trials("audit", hot(server.url())));
     trials.extend(tracekeep_conformance::audit_trials("audit_in_a_cluster", hot(cluster.url())));

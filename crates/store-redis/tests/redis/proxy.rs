@@ -3,13 +3,15 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What is cut: each counts down what still passes; below zero everything passes.
 #[derive(Debug)]
 struct Cuts {
     requests: AtomicI64,
     answers: AtomicI64,
+    /// Pieces of requests that passed.
+    passed: AtomicU64,
 }
 
 /// A proxy on a port of its own.
@@ -26,8 +28,11 @@ impl Proxy {
     pub(crate) fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("an address").port();
-        let cuts =
-            Arc::new(Cuts { requests: AtomicI64::new(EVERYTHING_PASSES), answers: AtomicI64::new(EVERYTHING_PASSES) });
+        let cuts = Arc::new(Cuts {
+            requests: AtomicI64::new(EVERYTHING_PASSES),
+            answers: AtomicI64::new(EVERYTHING_PASSES),
+            passed: AtomicU64::new(0),
+        });
         let shared = Arc::clone(&cuts);
         std::thread::spawn(move || {
             for caller in listener.incoming() {
@@ -37,7 +42,13 @@ impl Proxy {
                     let (from, to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
                     let cuts = Arc::clone(&shared);
                     std::thread::spawn(move || {
-                        pass(from, to, if place == 0 { &cuts.requests } else { &cuts.answers });
+                        if place == 0 {
+                            pass(from, to, &cuts.requests, || {
+                                let _ = cuts.passed.fetch_add(1, Ordering::SeqCst);
+                            });
+                        } else {
+                            pass(from, to, &cuts.answers, || ());
+                        }
                     });
                 }
             }
@@ -58,6 +69,11 @@ impl Proxy {
         self.port
     }
 
+    /// How many pieces of requests it passed on.
+    pub(crate) fn passed(&self) -> u64 {
+        self.cuts.passed.load(Ordering::SeqCst)
+    }
+
     /// Cuts the connection instead of passing the next request on.
     pub(crate) fn cut_before(&self) {
         self.cuts.requests.store(0, Ordering::SeqCst);
@@ -69,7 +85,7 @@ impl Proxy {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, left: &AtomicI64) {
+fn pass(mut from: TcpStream, mut to: TcpStream, left: &AtomicI64, passed: impl Fn()) {
     let mut bytes = [0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         // Whoever finds nothing left to pass cuts, once.
@@ -78,6 +94,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, left: &AtomicI64) {
         {
             break;
         }
+        passed();
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);

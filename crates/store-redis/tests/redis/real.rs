@@ -3,8 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
+
+use crate::authority::Authority;
 
 /// A server of its own; it ends with the value.
 #[derive(Debug)]
@@ -15,40 +18,57 @@ pub(crate) struct Server {
     child: Option<Child>,
     /// What a sentinel watches: its arguments are in a file that it writes to.
     watches: Option<u16>,
+    /// Who signed its certificate, where it speaks TLS alone.
+    tls: Option<Arc<Authority>>,
 }
 
 impl Server {
     /// Starts one with more settings than `--save "" --appendonly no`.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let port = free_port();
+        Self::begun(settings, None, None)
+    }
+
+    /// The same, over TLS alone.
+    pub(crate) fn start_over_tls(settings: &[&str], authority: &Arc<Authority>) -> Self {
+        Self::begun(settings, None, Some(Arc::clone(authority)))
+    }
+
+    /// Starts a sentinel that watches a primary under the name `gate`, and speaks as that one does.
+    pub(crate) fn sentinel(primary: &Self) -> Self {
+        Self::begun(&[], Some(primary.port), primary.tls.clone())
+    }
+
+    fn begun(settings: &[&str], watches: Option<u16>, tls: Option<Arc<Authority>>) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server =
-            Self { folder: tempfile::tempdir().expect("a folder"), port, settings, child: None, watches: None };
+        let mut server = Self { folder, port, settings, child: None, watches, tls };
         server.begin();
         server
     }
 
-    /// Starts a sentinel that watches the primary on a port under the name `gate`.
-    pub(crate) fn sentinel(primary: u16) -> Self {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
-        let mut server = Self { folder, port, settings: Vec::new(), child: None, watches: Some(primary) };
-        server.begin();
-        server
+    /// Each setting with its value.
+    fn ports(&self) -> Vec<(&'static str, String)> {
+        let Some(authority) = &self.tls else { return vec![("port", self.port.to_string())] };
+        let mut ports = vec![("port", "0".to_owned()), ("tls-port", self.port.to_string())];
+        ports.extend([("tls-replication", "yes".to_owned()), ("tls-auth-clients", "no".to_owned())]);
+        ports.extend(authority.files().map(|(name, file)| (name, file.display().to_string())));
+        ports
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new("redis-server");
         let Some(primary) = self.watches else {
-            command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args(self.ports().into_iter().flat_map(|(name, value)| [format!("--{name}"), value]));
+            command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
             command.args(["--protected-mode", "no", "--daemonize", "no", "--dir"]).arg(self.folder.path());
             command.args(&self.settings);
             return command;
         };
         let file = self.folder.path().join("sentinel.conf");
-        let settings = format!(
-            "port {}\nbind 127.0.0.1\nprotected-mode no\ndir {}\nsentinel monitor gate 127.0.0.1 {primary} 2\n\
+        let mut settings: String = self.ports().iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        settings += &format!(
+            "bind 127.0.0.1\nprotected-mode no\ndir {}\nsentinel monitor gate 127.0.0.1 {primary} 2\n\
              sentinel down-after-milliseconds gate 500\nsentinel failover-timeout gate 5000\n",
-            self.port,
             self.folder.path().display()
         );
         std::fs::write(&file, settings).expect("a file");
@@ -61,7 +81,7 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", if self.tls.is_some() { "rediss" } else { "redis" }, self.port)
     }
 
     /// Starts it again, or for the first time, and waits until it accepts connections.
@@ -87,9 +107,22 @@ impl Server {
         }
     }
 
+    /// kill with a signal: it may be stopped, and go on.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.as_ref().expect("it runs").id().to_string();
+        let sent = Command::new("kill").args([name, &process]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
     /// Sends one command as an administrator does.
     pub(crate) fn admin(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(self.url())?;
+        let client = match &self.tls {
+            Some(authority) => {
+                let tls = redis::TlsCertificates { client_tls: None, root_cert: Some(authority.ca()) };
+                redis::Client::build_with_tls(self.url(), tls)?
+            }
+            None => redis::Client::open(self.url())?,
+        };
         let mut connection = client.get_connection()?;
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {

@@ -1,10 +1,14 @@
 //! A primary, its replica and three sentinels, all real: a failover.
 
-use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore};
-use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
+use std::sync::Barrier;
+
+use tracekeep_store::Outcome;
+use tracekeep_store::gate::IdempotencyResult;
+use tracekeep_store_redis::{ArbitratedGate, Durability, RedisIdempotencyStore};
 
 use crate::arbitrated;
-use crate::calls::{NAMESPACE, ask, claim, complete, is};
+use crate::calls::{NAMESPACE, ask, claim, complete, is, sooner_or_later};
+use crate::proxy::Proxy;
 use crate::real::Server;
 
 use IdempotencyResult::{Duplicate, InProgress};
@@ -12,6 +16,8 @@ use IdempotencyResult::{Duplicate, InProgress};
 faults!("watched":
     sentinels_name_the_primary_and_the_next_one,
     a_failover_that_loses_everything_makes_no_second_new_with_an_arbiter,
+    a_promoted_replica_that_keeps_less_is_refused,
+    callers_wait_for_a_primary_together_and_not_in_turn,
 );
 
 struct Watched {
@@ -25,7 +31,7 @@ impl Watched {
         let primary = Server::start(&[]);
         let port = primary.port().to_string();
         let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {port}")]);
-        let sentinels = (0..3).map(|_| Server::sentinel(primary.port())).collect();
+        let sentinels = (0..3).map(|_| Server::sentinel(&primary)).collect();
         let watched = Self { primary, replica, sentinels };
         watched.wait_for("the sentinels know each other and the replica", |info| {
             info.contains("slaves=1") && info.contains("sentinels=3")
@@ -51,18 +57,6 @@ impl Watched {
         let places: Vec<_> = self.sentinels.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
         format!("redis+sentinel://{}/gate", places.join(","))
     }
-}
-
-/// Asks until there is a primary again.
-#[track_caller]
-fn sooner_or_later(gate: &dyn IdempotencyStore, name: &str) -> IdempotencyResult {
-    for _ in 0..60 {
-        match ask(gate, name, "a") {
-            Ok(answer) => return answer.result,
-            Err(error) => assert!(error.is_retryable(), "{error:?}"),
-        }
-    }
-    panic!("nobody was promoted");
 }
 
 fn sentinels_name_the_primary_and_the_next_one() {
@@ -98,4 +92,48 @@ fn a_failover_that_loses_everything_makes_no_second_new_with_an_arbiter() {
     watched.replica.admin(&["FLUSHALL"]).expect("it lacks everything");
     is(&gate, "done", Duplicate);
     is(&gate, "held", InProgress);
+}
+
+/// What the first primary promised was taken for what the next one keeps.
+fn a_promoted_replica_that_keeps_less_is_refused() {
+    let mut watched = Watched::start();
+    watched.primary.admin(&["CONFIG", "SET", "appendonly", "yes"]).expect("set");
+    let store = RedisIdempotencyStore::connect(&watched.url(), NAMESPACE).expect("the primary answers");
+    assert_eq!(store.durability(), Durability::AppendOnly);
+    claim(&store, "k");
+    watched.primary.kill();
+    let answer = (0..60).map(|_| ask(&store, "k", "a")).find_map(|answer| match answer {
+        Err(error) if error.is_retryable() => None,
+        answer => Some(answer),
+    });
+    let error = answer.expect("it is promoted").expect_err("it keeps nothing");
+    assert_eq!((error.code(), error.outcome()), ("unsafe_store", Outcome::NotApplied), "{error:?}");
+    watched.replica.admin(&["CONFIG", "SET", "appendonly", "yes"]).expect("set");
+    assert_ne!(sooner_or_later(&store, "k"), IdempotencyResult::Conflict, "it is asked again");
+}
+
+/// Each asked the sentinels after the one before it had given up: the sixteenth was answered after sixteen times as long.
+fn callers_wait_for_a_primary_together_and_not_in_turn() {
+    const CALLERS: usize = 16;
+    let mut primary = Server::start(&[]);
+    let sentinel = Server::sentinel(&primary);
+    let proxy = Proxy::start(sentinel.port());
+    let url = format!("redis+sentinel://127.0.0.1:{}/gate", proxy.port());
+    let store = RedisIdempotencyStore::connect(&url, NAMESPACE).expect("the primary answers");
+    claim(&store, "k");
+    sentinel.signal("-STOP");
+    primary.kill();
+    let (before, start) = (proxy.passed(), Barrier::new(CALLERS));
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                start.wait();
+                let error = ask(&store, "k", "a").expect_err("nobody is there");
+                assert!(error.is_retryable(), "{error:?}");
+            });
+        }
+    });
+    let asked = proxy.passed() - before;
+    assert!(asked < CALLERS as u64, "the sentinel was asked {asked} times");
+    sentinel.signal("-CONT");
 }
