@@ -128,5 +128,8 @@ pub const ACK_TEXT_BYTES_MAX: u32 = 4 << 10;
 /// Bytes of what an incident says in words, and of its resolution (4 KiB), of either member.
 pub const INCIDENT_TEXT_BYTES_MAX: u32 = 4 << 10;
 
+/// Incidents and exports of one run together: an erasure names them all.
+pub const EVIDENCE_MAX: u32 = 10_000;
+
 /// Bytes of the findings that one verdict lists (2 MiB), so that a run whose names are long can still be sealed.
 pub const VERDICT_BYTES_MAX: u32 = 2 << 20;

@@ -67,6 +67,7 @@ pub(crate) const TABLES: &[Table] = &[
     table("incident", "log_index", &["log_index"], "log_index, id, run_no, created_at, severity, status, resolved_by"),
     table("export", "log_index", &["log_index"], "log_index, id, run_no"),
     table("erased_run", "run_no", &["run_no"], "run_no, log_index"),
+    table("erased_id", "kind, id", &["run_no", "log_index"], "run_no, log_index, kind, id"),
     table("withheld", "log_index", &["log_index"], "log_index, run_no, redaction"),
     table("audit_fact", "log_index", &["log_index"], "log_index, run_no, kind, id, domain, action, at, status, n"),
     table(

@@ -12,12 +12,12 @@ use tracekeep_core::merkle::Tile;
 use tracekeep_store::Result;
 use tracekeep_store::plan::Change;
 use tracekeep_store::rows::{
-    BaselineRow, ExportRow, HoldPlace, HoldRow, IncidentRow, RunRow, SlotRow, StepRow, TraceRow,
+    BaselineRow, ExportRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, SlotRow, StepRow, TraceRow,
 };
 
 use crate::audit;
 use crate::error::Said;
-use crate::rows::{flags, state};
+use crate::rows::{flags, owned_id, state};
 use crate::snapshot;
 use crate::statement::{many, one, run};
 use crate::words::Numbered;
@@ -92,9 +92,10 @@ impl Index {
             Change::Baseline(row) => put_baseline(conn, &row)?,
             Change::Incident(row) => put_incident(conn, &row)?,
             Change::Export(row) => put_export(conn, &row)?,
-            Change::Erased { run_no, run_id, log_index, before, .. } => {
+            Change::Erased { run_no, run_id, log_index, ids, before, .. } => {
                 self.erase(conn, run_no, &run_id, before.as_deref())?;
                 run(conn, "INSERT INTO erased_run (run_no, log_index) VALUES (?1, ?2)", (run_no, log_index))?;
+                ids.iter().try_for_each(|id| put_erased_id(conn, id, run_no, log_index))?;
             }
             Change::StepLeaves(row) => put_step_leaves(conn, &row)?,
             Change::Redacted { run_no, log_index, entries, .. } => put_withheld(conn, run_no, log_index, &entries)?,
@@ -466,6 +467,13 @@ fn put_incident(conn: &Connection, row: &IncidentRow) -> Result<()> {
 fn put_export(conn: &Connection, row: &ExportRow) -> Result<()> {
     let sql = "INSERT INTO export (log_index, id, run_no) VALUES (?1, ?2, ?3)";
     run(conn, sql, (row.log_index, row.export_id.as_str(), row.run_no))?;
+    Ok(())
+}
+
+fn put_erased_id(conn: &Connection, id: &OwnedId, run_no: u64, log_index: u64) -> Result<()> {
+    let sql = "INSERT INTO erased_id (kind, id, run_no, log_index) VALUES (?1, ?2, ?3, ?4)";
+    let (kind, id) = owned_id(id);
+    run(conn, sql, (kind, id, run_no, log_index))?;
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use tracekeep_core::model::{IncidentStatus, Severity};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
 use tracekeep_store::rows::{
-    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, IncidentRow, IncidentState, RunRow, SealedTotals, Slot,
-    SlotRow, StepRow, TraceRow,
+    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, IncidentRow, IncidentState, OwnedId, RunRow, SealedTotals,
+    Slot, SlotRow, StepRow, TraceRow,
 };
 
 use crate::codec;
@@ -283,6 +283,23 @@ pub(crate) fn incident(row: &Row<'_>) -> Result<IncidentRow> {
     })
 }
 
+/// An id of an incident or an export: which of the two, and its text.
+pub(crate) fn owned_id(id: &OwnedId) -> (i64, &str) {
+    match id {
+        OwnedId::Incident(id) => (0, id.as_str()),
+        OwnedId::Export(id) => (1, id.as_str()),
+    }
+}
+
+/// The same as stored, behind a log index.
+pub(crate) fn owned(row: &Row<'_>) -> Result<(u64, OwnedId)> {
+    let owned = match row.get::<_, i64>(1).said()? {
+        0 => OwnedId::Incident(id(row, 2)?),
+        _ => OwnedId::Export(id(row, 2)?),
+    };
+    Ok((row.get(0).said()?, owned))
+}
+
 /// What is held or was: log_index, run_no, tag, held.
 pub(crate) fn hold(row: &Row<'_>) -> Result<HoldRow> {
     let place = match (row.get(1).said()?, row.get(2).said()?) {
@@ -340,7 +357,9 @@ pub(crate) fn state(row: &RunRow) -> Vec<u8> {
     for word in [audit.cleared_by, audit.verdict_by, row.incidents.first] {
         maybe(word.map(u64::to_be_bytes));
     }
-    out.extend_from_slice(&row.incidents.open.to_be_bytes());
+    for word in [row.incidents.open, row.incidents.named] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
     for word in [audit.expectations, audit.acks, audit.open] {
         out.extend_from_slice(&word.to_be_bytes());
     }
@@ -374,7 +393,7 @@ impl State {
         let mut time = || Some(reader.maybe()?.map(|word| Timestamp::from_nanos(word.cast_signed())));
         let (root_ended_at, unsealed_at) = (time()?, time()?);
         let (cleared_by, verdict_by) = (reader.maybe()?, reader.maybe()?);
-        let incidents = IncidentState { first: reader.maybe()?, open: reader.word()? };
+        let incidents = IncidentState { first: reader.maybe()?, open: reader.word()?, named: reader.word()? };
         let (expectations, acks, open) = (reader.half()?, reader.half()?, reader.half()?);
         let is_pending = reader.byte()? != 0;
         let audit = AuditState { expectations, acks, open, due: None, cleared_by, verdict_by, is_pending };

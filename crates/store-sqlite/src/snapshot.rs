@@ -14,8 +14,8 @@ use tracekeep_core::model::{Kind, RunStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, StepRow,
-    TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
+    StepRow, TraceRow,
 };
 use tracekeep_store::words::Words;
 use tracekeep_store::{IncidentIndex, Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -434,6 +434,18 @@ impl Snapshot for View<'_> {
 
     fn export(&self, id: &ExportId) -> Result<Option<u64>> {
         one(self.conn, "SELECT log_index FROM export WHERE id = ?1", [id.as_str()], |row| row.get(0).said())
+    }
+
+    fn owned_ids(&self, run_no: u64, limit: u32) -> Result<Vec<(u64, OwnedId)>> {
+        let sql = "SELECT log_index, 0, id FROM incident INDEXED BY incident_by_run WHERE run_no = ?1 \
+                   UNION ALL SELECT log_index, 1, id FROM export INDEXED BY export_by_run WHERE run_no = ?1 \
+                   ORDER BY log_index LIMIT ?2";
+        many(self.conn, sql, (place(run_no), limit), rows::owned)
+    }
+
+    fn erased_id(&self, id: &OwnedId) -> Result<Option<u64>> {
+        let sql = "SELECT log_index FROM erased_id WHERE kind = ?1 AND id = ?2";
+        one(self.conn, sql, rows::owned_id(id), |row| row.get(0).said())
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

@@ -141,6 +141,17 @@ pub struct IncidentState {
     pub first: Option<u64>,
     /// How many are open: while there is one, the run is not let go of.
     pub open: u64,
+    /// How many there are, exports included: at most [`tracekeep_core::limits::EVIDENCE_MAX`].
+    pub named: u64,
+}
+
+/// An id that is looked for in the whole ledger, of something that belongs to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OwnedId {
+    /// Of an incident.
+    Incident(IncidentId),
+    /// Of an export.
+    Export(ExportId),
 }
 
 /// What is kept of a run's audit.

@@ -12,8 +12,8 @@ use tracekeep_core::view::NameCount;
 use crate::error::Result;
 use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, StepRow,
-    TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
+    StepRow, TraceRow,
 };
 use crate::words::Words;
 
@@ -120,6 +120,10 @@ pub trait Snapshot {
     fn incidents(&self, index: IncidentIndex, stretch: Stretch) -> Result<Vec<IncidentRow>>;
     /// The log index of the entry of an export.
     fn export(&self, id: &ExportId) -> Result<Option<u64>>;
+    /// The ids of a run's incidents and exports, each with the log index of its entry, by that, at most `limit`.
+    fn owned_ids(&self, run_no: u64, limit: u32) -> Result<Vec<(u64, OwnedId)>>;
+    /// The log index of the redaction that erased the run to which an id belonged.
+    fn erased_id(&self, id: &OwnedId) -> Result<Option<u64>>;
     /// The log index of the latest declaration of a key that signs.
     fn signing_key(&self) -> Result<Option<u64>>;
     /// The log indices of all of them, after one, at most `limit`.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::IncidentId;
-use tracekeep_core::limits::{INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
+use tracekeep_core::limits::{EVIDENCE_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{IncidentStatus, Severity};
 use tracekeep_core::view::Incident;
 use tracekeep_store::{ErrorKind, IncidentFilter, IncidentQuery, Order, PageRequest, block_on};
@@ -33,6 +33,8 @@ cases!("incidents":
     incidents_are_listed_by_when_they_were_opened,
     incidents_are_found_by_status_severity_run_and_time,
     erasing_a_run_takes_its_incidents,
+    ids_of_erased_incidents_and_exports_are_never_free_again,
+    as_many_incidents_and_exports_as_an_erasure_can_name,
     incidents_of_one_batch_follow_each_other,
     a_key_answers_an_incident_again,
     words_and_numbers_are_bounded,
@@ -310,18 +312,96 @@ fn erasing_a_run_takes_its_incidents(cx: &mut Context) {
     ended(cx, "r");
     cx.record(&[incident("i", "r"), resolve("i"), with(export("x"), json!({"run_id": "r"})), release("r")]);
     cx.record(&[json!({"op": "open_incident", "incident_id": "n"}), erase("r")]);
-    assert_eq!(read(cx, "i"), None);
+    gone(cx, "i", "r");
     assert_eq!(listed(cx, &IncidentQuery::default(), 50), ["n"]);
     cx.refuse(&[incident("i", "r")], "erased");
-    cx.refuse(&[resolve("i")], "incident_not_found");
+    cx.refuse(&[resolve("i")], "erased");
     cx.refuse(&[with(export("y"), json!({"run_id": "r"}))], "erased");
-    cx.refuse(&[with(export("y"), json!({"incident_id": "i"}))], "incident_not_found");
+    cx.refuse(&[with(export("y"), json!({"incident_id": "i"}))], "erased");
     // In one batch, too.
     ended(cx, "s");
     cx.record(&[incident("j", "s"), resolve("j"), release("s"), erase("s")]);
-    assert_eq!(read(cx, "j"), None);
+    gone(cx, "j", "s");
     ended(cx, "t");
-    cx.refuse(&[incident("k", "t"), resolve("k"), release("t"), erase("t"), resolve("k")], "incident_not_found");
+    cx.refuse(&[incident("k", "t"), resolve("k"), release("t"), erase("t"), resolve("k")], "erased");
+}
+
+/// Whoever asks for an incident of an erased run is told what erased it.
+#[track_caller]
+fn gone(cx: &Context, incident: &str, run: &str) {
+    let error = block_on(cx.ledger().incident(&id(incident))).expect_err("it was erased");
+    assert_eq!((error.code(), error.kind()), ("run_erased", ErrorKind::Gone), "{error}");
+    let of_run = block_on(cx.ledger().run(&run_id(run))).expect_err("erased");
+    assert_eq!(error.redaction(), of_run.redaction());
+}
+
+/// An incident under the id that evidence given away names could once be opened after an erasure.
+fn ids_of_erased_incidents_and_exports_are_never_free_again(cx: &mut Context) {
+    for run in ["r", "s", "t"] {
+        ended(cx, run);
+    }
+    let of_incident = with(export("x"), json!({"incident_id": "i"}));
+    cx.record(&[incident("i", "r"), of_incident.clone(), incident("kept", "s")]);
+    cx.record(&[resolve("i"), with(export("y"), json!({"run_id": "r"})), release("r")]);
+    // As ids of their own, the same texts belong to others.
+    cx.record(&[with(export("i"), json!({"run_id": "s"})), json!({"op": "open_incident", "incident_id": "x"})]);
+    let receipt = cx.record(&[erase("r")]);
+    let entry = block_on(cx.ledger().entries(receipt.ops[0].log_index, 1)).expect("readable").remove(0);
+    let body: Value = serde_json::from_str(entry.body.expect("a body").as_str()).expect("JSON");
+    assert_eq!((&body["incidents"], &body["exports"]), (&json!(["i"]), &json!(["x", "y"])));
+    let period = json!({"period": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}, "kind": "period"});
+    let again = |cx: &mut Context| {
+        let unowned = json!({"op": "open_incident", "incident_id": "i"});
+        for (op, path) in [
+            (incident("i", "s"), "/ops/0/incident_id"),
+            (unowned, "/ops/0/incident_id"),
+            (of_incident.clone(), "/ops/0/export_id"),
+            (with(export("new"), json!({"incident_id": "i"})), "/ops/0/incident_id"),
+            (with(export("y"), json!({"run_id": "s"})), "/ops/0/export_id"),
+            (with(export("y"), period.clone()), "/ops/0/export_id"),
+        ] {
+            let error = cx.refuse(std::slice::from_ref(&op), "erased");
+            assert_eq!((error.kind(), error.path()), (ErrorKind::Conflict, Some(path)), "{op}");
+            let named = format!("log index {}", receipt.ops[0].log_index);
+            assert!(error.detail().contains(&named), "{error}");
+        }
+    };
+    again(cx);
+    cx.reopen();
+    again(cx);
+    gone(cx, "i", "r");
+    assert!(read(cx, "kept").is_some() && read(cx, "x").is_some());
+    // What one batch opens, states and erases is known to the ops behind it.
+    let ops =
+        [incident("j", "t"), with(export("z"), json!({"incident_id": "j"})), resolve("j"), release("t"), erase("t")];
+    let then = |op: Value| ops.iter().cloned().chain([op]).collect::<Vec<_>>();
+    cx.refuse(&then(incident("j", "s")), "erased");
+    cx.refuse(&then(with(export("z"), json!({"run_id": "s"}))), "erased");
+    cx.record(&ops);
+    cx.refuse(&[incident("j", "s")], "erased");
+    cx.refuse(&[with(export("z"), json!({"run_id": "s"}))], "erased");
+}
+
+fn as_many_incidents_and_exports_as_an_erasure_can_name(cx: &mut Context) {
+    ended(cx, "r");
+    ended(cx, "s");
+    for from in (0..EVIDENCE_MAX).step_by(1_000) {
+        let ops: Vec<_> = (from..from + 1_000)
+            .map(|n| match n % 2 {
+                0 => incident(&format!("i{n:05}"), "r"),
+                _ => with(export(&format!("{n:05}{}", "\\".repeat(250))), json!({"run_id": "r"})),
+            })
+            .collect();
+        cx.record(&ops);
+    }
+    assert_eq!(cx.refuse(&[incident("more", "r")], "too_many").path(), Some("/ops/0/run_id"));
+    cx.refuse(&[with(export("more"), json!({"incident_id": "i00000"}))], "too_many");
+    cx.record(&[incident("more", "s")]);
+    for from in (0..EVIDENCE_MAX).step_by(2_000) {
+        cx.record(&(from..from + 2_000).step_by(2).map(|n| resolve(&format!("i{n:05}"))).collect::<Vec<_>>());
+    }
+    cx.record(&[release("r"), erase("r")]);
+    cx.refuse(&[incident("i09998", "s")], "erased");
 }
 
 fn incidents_of_one_batch_follow_each_other(cx: &mut Context) {

@@ -1,6 +1,6 @@
 //! The model: what becomes of a batch, written from DESIGN §2, §3 and §5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tracekeep_core::Timestamp;
@@ -20,6 +20,8 @@ pub struct Model {
     pub(super) runs: BTreeMap<String, RunState>,
     /// The entries that erased runs.
     pub(super) erased: BTreeMap<String, u64>,
+    /// The ids of the incidents and exports of their runs.
+    pub(super) erased_ids: BTreeSet<(&'static str, String)>,
     /// What is held, or was: the latest entry that says so, and whether it holds.
     holds: BTreeMap<String, (u64, bool)>,
     /// What names stand for: the latest entry that says so.
@@ -88,6 +90,7 @@ impl Default for Model {
             log: Vec::new(),
             runs: BTreeMap::new(),
             erased: BTreeMap::new(),
+            erased_ids: BTreeSet::new(),
             holds: BTreeMap::new(),
             baselines: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -238,6 +241,12 @@ impl Model {
 
     /// Opens an incident, which holds its run, or says how one ended, or that one was handed out.
     fn incident(&mut self, op: &Value, now: &Now) -> Done {
+        let is_erased =
+            |name: &'static str| op[name].as_str().is_some_and(|id| self.erased_ids.contains(&(name, id.to_owned())));
+        let unknown = if is_erased("incident_id") { "erased" } else { "incident_not_found" };
+        if is_erased("export_id") || op["op"] != "record_export" && is_erased("incident_id") {
+            return Err("erased");
+        }
         let known = op["incident_id"].as_str().and_then(|id| self.incidents.get(id)).cloned();
         match op["op"].as_str() {
             Some("open_incident") => {
@@ -288,7 +297,7 @@ impl Model {
                 let run = match (op["run_id"].as_str(), op.get("incident_id")) {
                     (Some(run), _) if !self.runs.contains_key(run) => return Err("run_not_found"),
                     (Some(run), _) => Some(run.to_owned()),
-                    (None, Some(_)) => known.ok_or("incident_not_found")?.run,
+                    (None, Some(_)) => known.ok_or(unknown)?.run,
                     (None, None) => None,
                 };
                 let at = self.append_to(run.as_deref(), op);
@@ -317,8 +326,15 @@ impl Model {
         self.demand_loose(run_id, run)?;
         let at = self.append(run_id, op);
         self.runs.remove(run_id);
+        let of_run = self.incidents.iter().filter(|(_, incident)| incident.run.as_deref() == Some(run_id));
+        self.erased_ids.extend(of_run.map(|(id, _)| ("incident_id", id.clone())));
         self.incidents.retain(|_, incident| incident.run.as_deref() != Some(run_id));
-        self.exports.retain(|_, at| self.log[usize::try_from(*at).expect("small")].run.as_deref() != Some(run_id));
+        let (gone, kept) = std::mem::take(&mut self.exports)
+            .into_iter()
+            .partition(|(_, at)| self.log[usize::try_from(*at).expect("small")].run.as_deref() == Some(run_id));
+        self.exports = kept;
+        let gone: BTreeMap<String, u64> = gone;
+        self.erased_ids.extend(gone.into_keys().map(|id| ("export_id", id)));
         self.erased.insert(run_id.to_owned(), at);
         Ok((true, at))
     }

@@ -203,6 +203,16 @@ CREATE TABLE erased_run (
     log_index INTEGER NOT NULL
 ) STRICT;
 
+-- Ids of the incidents and exports of erased runs: evidence given away may name them, so they are never free again.
+CREATE TABLE erased_id (
+    -- 0 an incident, 1 an export.
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    run_no INTEGER NOT NULL,
+    log_index INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+
 -- Entries whose content a redaction of members took, and that redaction, where what is left of them stands.
 CREATE TABLE withheld (
     log_index INTEGER PRIMARY KEY,

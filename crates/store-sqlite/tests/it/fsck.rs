@@ -472,7 +472,15 @@ fn erased(path: &Path) {
         let complete = format!(r#"{{"op":"complete_run","run_id":"{run}","status":"completed"}}"#);
         drop(ledger.commit_blocking(vec![ops(&[&complete])]));
     }
-    commit(&ledger, ops(&[r#"{"op":"erase_run","run_id":"run-0","reason":"asked for"}"#]));
+    commit(
+        &ledger,
+        ops(&[
+            r#"{"op":"open_incident","incident_id":"i","run_id":"run-0"}"#,
+            r#"{"op":"resolve_incident","incident_id":"i","resolution":"none"}"#,
+            r#"{"op":"release_hold","run_id":"run-0","reason":"resolved"}"#,
+            r#"{"op":"erase_run","run_id":"run-0","reason":"asked for"}"#,
+        ]),
+    );
 }
 
 #[test]
@@ -493,7 +501,19 @@ fn an_erased_run_is_no_finding_and_is_rebuilt_as_it_is() {
 fn rows(path: &Path) -> Vec<String> {
     let conn = Connection::open(path).unwrap();
     let mut rows = Vec::new();
-    for table in ["run", "run_tag", "topic", "step", "child_count", "slot", "hold", "erased_run", "idem_key", "tile"] {
+    for table in [
+        "run",
+        "run_tag",
+        "topic",
+        "step",
+        "child_count",
+        "slot",
+        "hold",
+        "erased_run",
+        "erased_id",
+        "idem_key",
+        "tile",
+    ] {
         let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
         let columns = statement.column_count();
         let mut found = statement.query([]).unwrap();
@@ -527,6 +547,11 @@ fn what_an_erasure_left_undone_is_found() {
         &[(Wrong::Content, &by)],
     );
     among("DELETE FROM erased_run", &[(Wrong::RowMissing, "erased_run run_no 0")]);
+    among("DELETE FROM erased_id", &[(Wrong::RowMissing, &format!("erased_id run_no 0 log_index {redaction}"))]);
+    among(
+        "UPDATE erased_id SET id = 'j'",
+        &[(Wrong::RowDiffers, &format!("erased_id run_no 0 log_index {redaction}"))],
+    );
     among("INSERT INTO name (text) VALUES ('left behind')", &[(Wrong::RowExtra, "name")]);
     among("INSERT INTO hold (log_index, run_no, held) VALUES (1, 0, 1)", &[(Wrong::RowExtra, "hold log_index 1")]);
     // Without its redaction, nothing says why the bodies are not there.

@@ -7,16 +7,17 @@ use std::ops::Bound;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
 use tracekeep_core::merkle::{MemoryTiles, TileReader};
-use tracekeep_core::model::{IncidentStatus, Kind, RunStatus, Severity, TraceStatus};
+use tracekeep_core::model::{Kind, RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 
+use super::incidents::Incidents;
 use crate::error::Result;
 use crate::plan::{Change, foretold, replay};
 use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
-    ActionRow, BaselineRow, Entry, ExportRow, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, RunRow, Slot,
-    SlotRow, StepRow, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
+    StepRow, TraceRow,
 };
 use crate::snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};
 use crate::text::text_now;
@@ -38,26 +39,6 @@ enum RunAttribute {
     Behaviour(Hash),
     Cost,
     Duration,
-}
-
-/// One attribute of incidents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum IncidentAttribute {
-    All,
-    Status(IncidentStatus),
-    Severity(Severity),
-    Run(u64),
-}
-
-impl From<IncidentIndex> for IncidentAttribute {
-    fn from(index: IncidentIndex) -> Self {
-        match index {
-            IncidentIndex::All => Self::All,
-            IncidentIndex::Status(status) => Self::Status(status),
-            IncidentIndex::Severity(severity) => Self::Severity(severity),
-            IncidentIndex::Run(run_no) => Self::Run(run_no),
-        }
-    }
 }
 
 /// One attribute of traces, owned.
@@ -113,11 +94,7 @@ pub(super) struct Index {
     holds: HashMap<HoldPlace, HoldRow>,
     hold_order: BTreeMap<u64, HoldPlace>,
     baselines: HashMap<BaselineName, BaselineRow>,
-    incidents: HashMap<IncidentId, IncidentRow>,
-    incident_order: BTreeSet<(IncidentAttribute, Position)>,
-    /// Incidents by their log index.
-    incident_ids: HashMap<u64, IncidentId>,
-    exports: HashMap<ExportId, ExportRow>,
+    incidents: Incidents,
     /// The log indices of declared keys.
     signing_keys: Vec<u64>,
     /// The redactions of erased runs.
@@ -160,10 +137,7 @@ impl Index {
             holds: HashMap::new(),
             hold_order: BTreeMap::new(),
             baselines: HashMap::new(),
-            incidents: HashMap::new(),
-            incident_order: BTreeSet::new(),
-            incident_ids: HashMap::new(),
-            exports: HashMap::new(),
+            incidents: Incidents::default(),
             signing_keys: Vec::new(),
             erased: HashMap::new(),
             withheld: BTreeMap::new(),
@@ -223,19 +197,16 @@ impl Index {
             ),
             ("baseline", self.baselines == other.baselines),
             ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
-            (
-                "incident",
-                self.incidents == other.incidents
-                    && self.incident_order == other.incident_order
-                    && self.incident_ids == other.incident_ids,
-            ),
-            ("export", self.exports == other.exports),
             ("erased_run", self.erased == other.erased),
             ("withheld", self.withheld == other.withheld),
             ("audit_fact", self.facts == other.facts && self.fact_ids == other.fact_ids),
             ("audit_action", self.actions == other.actions),
         ];
-        maps.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+        maps.into_iter()
+            .chain(self.incidents.differences(&other.incidents))
+            .filter(|(_, same)| !same)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     pub(super) fn append(&mut self, entry: Entry, leaf: Hash) {
@@ -291,16 +262,15 @@ impl Index {
             Change::Baseline(row) => {
                 self.baselines.insert(row.name.clone(), row);
             }
-            Change::Incident(row) => self.put_incident(row),
-            Change::Export(row) => {
-                self.exports.insert(row.export_id.clone(), row);
-            }
-            Change::Erased { run_no, run_id, log_index, .. } => {
+            Change::Incident(row) => self.incidents.put(row),
+            Change::Export(row) => self.incidents.put_export(row),
+            Change::Erased { run_no, run_id, log_index, ids, .. } => {
                 self.erase(run_no, &run_id);
                 let entries = self.log.iter_mut().skip(place(run_no)).take(place(log_index - run_no));
                 let own = entries.filter(|entry| entry.run.as_ref().is_some_and(|(own, _)| *own == run_no));
                 own.for_each(|entry| entry.content = None);
                 self.erased.insert(run_id, log_index);
+                self.incidents.put_erased(ids, log_index);
             }
             Change::Redacted { run_no, log_index, entries, .. } => {
                 for taken in &entries {
@@ -330,9 +300,7 @@ impl Index {
         if let Some(hold) = self.holds.remove(&HoldPlace::Run(run_no)) {
             self.hold_order.remove(&hold.log_index);
         }
-        let gone: Vec<_> = self.incidents.values().filter(|row| row.run_no == Some(run_no)).cloned().collect();
-        gone.iter().for_each(|row| self.drop_incident(row));
-        self.exports.retain(|_, row| row.run_no != Some(run_no));
+        self.incidents.erase(run_no);
         self.topics.retain(|(own, _), _| *own != run_no);
         self.steps.retain(|(own, _), _| *own != run_no);
         self.trace_ids.retain(|(own, _), _| *own != run_no);
@@ -347,23 +315,6 @@ impl Index {
         self.facts.retain(|(own, _, _), _| *own != run_no);
         self.actions.retain(|(own, _, _), _| *own != run_no);
         self.withheld.retain(|_, (own, _)| *own != run_no);
-    }
-
-    fn put_incident(&mut self, row: IncidentRow) {
-        if let Some(before) = self.incidents.get(&row.incident_id).cloned() {
-            self.drop_incident(&before);
-        }
-        self.incident_order.extend(incident_places(&row));
-        self.incident_ids.insert(row.log_index, row.incident_id.clone());
-        self.incidents.insert(row.incident_id.clone(), row);
-    }
-
-    fn drop_incident(&mut self, row: &IncidentRow) {
-        for place in incident_places(row) {
-            self.incident_order.remove(&place);
-        }
-        self.incident_ids.remove(&row.log_index);
-        self.incidents.remove(&row.incident_id);
     }
 
     /// Takes a run out of those that wait for something, or for a seal, and of those that something falls due of.
@@ -431,14 +382,6 @@ impl Index {
     }
 }
 
-/// Where an incident stands in the ordered index.
-fn incident_places(row: &IncidentRow) -> Vec<(IncidentAttribute, Position)> {
-    let mut attributes = vec![IncidentAttribute::All, IncidentAttribute::Status(row.status)];
-    attributes.extend(row.severity.map(IncidentAttribute::Severity));
-    attributes.extend(row.run_no.map(IncidentAttribute::Run));
-    attributes.into_iter().map(|attribute| (attribute, (row.created_at, row.log_index))).collect()
-}
-
 /// Where a run stands in the ordered index.
 fn run_places(row: &RunRow) -> Vec<(RunAttribute, Position)> {
     let mut attributes = vec![RunAttribute::All, RunAttribute::Status(row.status)];
@@ -503,7 +446,7 @@ const FIRST: Position = (Timestamp::MIN, 0);
 const LAST: Position = (Timestamp::MAX, u64::MAX);
 
 /// A stretch of an ordered set, as positions.
-fn stretch<T: Ord>(
+pub(super) fn stretch<T: Ord>(
     set: &BTreeSet<T>,
     stretch: Stretch,
     key: impl Fn(Position) -> T,
@@ -648,18 +591,23 @@ impl Snapshot for Index {
     }
 
     fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRow>> {
-        Ok(self.incidents.get(id).cloned())
+        Ok(self.incidents.get(id))
     }
 
     fn incidents(&self, index: IncidentIndex, wanted: Stretch) -> Result<Vec<IncidentRow>> {
-        let attribute = IncidentAttribute::from(index);
-        let positions = stretch(&self.incident_order, wanted, |at| (attribute, at), |(_, at)| *at);
-        let ids = positions.into_iter().filter_map(|(_, log_index)| self.incident_ids.get(&log_index));
-        Ok(ids.filter_map(|id| self.incidents.get(id)).cloned().collect())
+        Ok(self.incidents.list(index, wanted))
     }
 
     fn export(&self, id: &ExportId) -> Result<Option<u64>> {
-        Ok(self.exports.get(id).map(|row| row.log_index))
+        Ok(self.incidents.export(id))
+    }
+
+    fn owned_ids(&self, run_no: u64, limit: u32) -> Result<Vec<(u64, OwnedId)>> {
+        Ok(self.incidents.owned_ids(run_no, limit))
+    }
+
+    fn erased_id(&self, id: &OwnedId) -> Result<Option<u64>> {
+        Ok(self.incidents.erased_id(id))
     }
 
     fn described(&self, run_no: u64, topic: &str) -> Result<Option<u64>> {

@@ -1,5 +1,6 @@
 //! The in-memory ledger: the executable specification of every other backend.
 
+mod incidents;
 mod index;
 mod ledger;
 

@@ -17,8 +17,8 @@ use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::receipt::{OpReceipt, Receipt, Recorded, Told};
 use crate::rows::{
-    ActionRow, AuditState, BaselineRow, Entry, ExportRow, FactRow, HoldRow, IncidentRow, IncidentState, RunRow,
-    SlotRow, StepRow, TraceRow,
+    ActionRow, AuditState, BaselineRow, Entry, ExportRow, FactRow, HoldRow, IncidentRow, IncidentState, OwnedId,
+    RunRow, SlotRow, StepRow, TraceRow,
 };
 
 /// Where the ledger stands when a batch is decided.
@@ -80,6 +80,8 @@ pub enum Change {
         log_index: u64,
         /// How many entries of the run there are in front of it.
         entries: u64,
+        /// The ids of its incidents and exports.
+        ids: Vec<OwnedId>,
         /// The run's row until now; absent where its entries were found erased already.
         before: Option<Box<RunRow>>,
     },

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, RunId, TraceId};
-use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, STEP_INDEX_MAX};
+use tracekeep_core::limits::{ANCESTORS_MAX, COMPARED_BYTES_MAX, EVIDENCE_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{HoldOn, Kind, Op, RecordTrace, Redact};
 use tracekeep_core::seal::{KeyBody, StepLeaves};
 use tracekeep_core::{Invalid, InvalidCode};
@@ -12,7 +12,7 @@ use super::audit::{self, FoundAudit};
 use super::redact::{self, FoundRedaction};
 use crate::batch::Prepared;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, IncidentRow, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{Entry, FactKind, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::Snapshot;
 
 /// Waiting steps that one recorded step folds beside itself, at most: so that what is folded depends on the entries so far
@@ -44,6 +44,8 @@ pub struct Needs {
     pub holds: Vec<HoldOn>,
     /// Runs that are erased, or of which members are withheld: whether something holds them or one of their tags.
     pub erasures: Vec<RunId>,
+    /// Runs that are erased: the ids of their incidents and exports.
+    pub owners: Vec<RunId>,
     /// Members that are withheld: what is recorded of their steps and traces, and of the seals that are over them.
     pub redactions: Vec<Redact>,
     /// Tags of runs that the batch itself starts and erases: whether something holds them.
@@ -115,7 +117,10 @@ pub fn needs(batch: &Prepared) -> Needs {
                 }
             }
             Op::EnsureRun(_) => needs.starts.push(run.clone()),
-            Op::EraseRun(_) => needs.erasures.push(run.clone()),
+            Op::EraseRun(_) => {
+                needs.erasures.push(run.clone());
+                needs.owners.push(run.clone());
+            }
             Op::Redact(op) => {
                 needs.erasures.push(run.clone());
                 needs.redactions.push(op.clone());
@@ -206,6 +211,10 @@ pub struct Found {
     pub incidents: HashMap<IncidentId, FoundIncident>,
     /// Exports that exist.
     pub exports: HashMap<ExportId, Entry>,
+    /// The ids of the incidents and exports of runs that are erased, each with the log index of its entry, by that.
+    pub owned: HashMap<RunId, Vec<(u64, OwnedId)>>,
+    /// Ids of incidents and exports whose runs were erased, with the redactions.
+    pub erased_ids: HashMap<OwnedId, u64>,
     /// Steps that incidents name and that exist.
     pub violating: HashSet<(RunId, u32)>,
     /// The latest declaration of a key that signs.
@@ -389,6 +398,16 @@ fn fetch_waiting(needs: &Needs, snapshot: &impl Snapshot, found: &mut Found) -> 
 
 fn fetch_incidents(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
     let snapshot = bodies.snapshot;
+    let ids = needs.incidents.iter().cloned().map(OwnedId::Incident);
+    for id in ids.chain(needs.exports.iter().cloned().map(OwnedId::Export)) {
+        if let Some(log_index) = snapshot.erased_id(&id)? {
+            found.erased_ids.insert(id, log_index);
+        }
+    }
+    for run_id in &needs.owners {
+        let Some(run_no) = found.runs.get(run_id).map(|row| row.run_no) else { continue };
+        found.owned.insert(run_id.clone(), snapshot.owned_ids(run_no, EVIDENCE_MAX)?);
+    }
     for id in &needs.incidents {
         let Some(row) = snapshot.incident(id)?.filter(|_| !found.incidents.contains_key(id)) else { continue };
         let entry = bodies.entry(row.log_index)?;

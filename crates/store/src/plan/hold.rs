@@ -1,6 +1,7 @@
 //! Deciding holds, and the erasure of a run.
 
 use tracekeep_core::erasure::{ErasedRun, Went};
+use tracekeep_core::id::{ExportId, IncidentId};
 use tracekeep_core::model::{EraseRun, HoldOn, Kind, RunStatus};
 use tracekeep_core::{Invalid, InvalidCode};
 
@@ -10,7 +11,7 @@ use super::fetch::nowhere;
 use super::work::{SeenHold, Work, no_run};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{HoldPlace, HoldRow, RunRow};
+use crate::rows::{HoldPlace, HoldRow, OwnedId, RunRow};
 
 /// Holds what is not held. A hold of what is held already must say the same: another reason would put itself in the place
 /// of the one that somebody relies on.
@@ -77,13 +78,27 @@ pub(super) fn erase(op: &EraseRun, prepared: &PreparedOp, work: &mut Work<'_>) -
     if let Some(held) = held(&row, work) {
         return Err(Error::new(Code::Held, held));
     }
-    let went = Went { entries: row.entries, steps: row.steps, traces: row.traces };
+    let ids = work.owned_ids(&row);
+    let (incidents, exports) = named(&ids);
+    let went = Went { entries: row.entries, steps: row.steps, traces: row.traces, incidents, exports };
     let body = ErasedRun { op: op.clone(), went }.body();
-    body.check_limits()?;
+    ErasedRun::check_limits(&body)?;
     let commit = body.commitment(&prepared.salt);
     let log_index = work.append_content(&op.run_id, Kind::Redaction, commit, body, prepared.salt)?;
-    work.put_erased(row, log_index);
+    work.put_erased(row, log_index, ids);
     Ok(Done::now(log_index, work))
+}
+
+/// The ids of incidents, and those of exports; absent where there are none.
+fn named(ids: &[OwnedId]) -> (Option<Vec<IncidentId>>, Option<Vec<ExportId>>) {
+    let (mut incidents, mut exports) = (Vec::new(), Vec::new());
+    for id in ids {
+        match id {
+            OwnedId::Incident(id) => incidents.push(id.clone()),
+            OwnedId::Export(id) => exports.push(id.clone()),
+        }
+    }
+    (Some(incidents).filter(|ids| !ids.is_empty()), Some(exports).filter(|ids| !ids.is_empty()))
 }
 
 /// What holds a run, in words.

@@ -1,9 +1,10 @@
 //! Deciding incidents: that one was opened, how it ended, and what was handed out as evidence.
 
-use tracekeep_core::InvalidCode;
 use tracekeep_core::id::{ExportId, IncidentId, RunId};
+use tracekeep_core::limits::EVIDENCE_MAX;
 use tracekeep_core::model::{HoldOn, IncidentStatus, Kind, OpenIncident, RecordExport, ResolveIncident};
 use tracekeep_core::model::{RunStatus, Source};
+use tracekeep_core::{Invalid, InvalidCode};
 
 use super::decide::{Change, Done, earlier};
 use super::equal::demand;
@@ -11,12 +12,13 @@ use super::fetch::nowhere;
 use super::work::{Work, no_run};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{Entry, ExportRow, HoldPlace, HoldRow, IncidentRow};
+use crate::rows::{Entry, ExportRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow};
 
 /// Opens an incident. Its entry is what holds its run, unless something holds it already; the run is then not let go of while
 /// the incident is open.
 pub(super) fn open(op: &OpenIncident, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let id = op.incident_id.as_ref().expect("invariant: prepare fills ids in");
+    demand_unerased(OwnedId::Incident(id.clone()), work)?;
     if let Some(seen) = work.incident(id) {
         let entry = work.recorded(seen.row.log_index, seen.entry)?;
         demand(prepared, entry, work.context.ledger)?;
@@ -30,11 +32,13 @@ pub(super) fn open(op: &OpenIncident, prepared: &PreparedOp, work: &mut Work<'_>
             return Err(Error::new(Code::StepNotFound, detail).at("/violation_step_index"));
         }
     }
+    demand_room(op.run_id.as_ref(), work)?;
     let (log_index, run_no) = append(op.run_id.as_ref(), Kind::Incident, prepared, work)?;
     if let (Some(run_id), Some(run_no)) = (&op.run_id, run_no) {
         let row = work.run_mut(run_id)?;
         row.incidents.first.get_or_insert(log_index);
         row.incidents.open += 1;
+        row.incidents.named += 1;
         let on = HoldOn::Run(run_id.clone());
         if !work.is_held(&on) {
             work.changes.push(Change::Hold(HoldRow { place: HoldPlace::Run(run_no), log_index, held: true }));
@@ -57,6 +61,7 @@ pub(super) fn open(op: &OpenIncident, prepared: &PreparedOp, work: &mut Work<'_>
 
 /// Says how an incident ended, once.
 pub(super) fn resolve(op: &ResolveIncident, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
+    demand_unerased(OwnedId::Incident(op.incident_id.clone()), work)?;
     let seen = work.incident(&op.incident_id).ok_or_else(|| no_incident(&op.incident_id))?;
     if let Some(log_index) = seen.row.resolved_by {
         let entry = work.recorded(log_index, seen.resolution)?;
@@ -78,6 +83,7 @@ pub(super) fn resolve(op: &ResolveIncident, prepared: &PreparedOp, work: &mut Wo
 /// States that a bundle was handed out, as the log stood at a size that it has reached.
 pub(super) fn export(op: &RecordExport, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let id = op.export_id.as_ref().expect("invariant: prepare fills ids in");
+    demand_unerased(OwnedId::Export(id.clone()), work)?;
     if let Some((log_index, entry)) = work.export(id) {
         let entry = work.recorded(log_index, entry)?;
         demand(prepared, entry, work.context.ledger)?;
@@ -85,15 +91,43 @@ pub(super) fn export(op: &RecordExport, prepared: &PreparedOp, work: &mut Work<'
     }
     if op.size == 0 || op.size > work.next_index() {
         let detail = format!("the log never had that size: it has {} entries", work.next_index());
-        return Err(tracekeep_core::Invalid::new(InvalidCode::NumberOutOfRange, "/size", detail).into());
+        return Err(Invalid::new(InvalidCode::NumberOutOfRange, "/size", detail).into());
     }
     let run_id = match &op.incident_id {
-        Some(incident_id) => work.incident(incident_id).ok_or_else(|| no_incident(incident_id))?.run_id.cloned(),
+        Some(incident_id) => {
+            demand_unerased(OwnedId::Incident(incident_id.clone()), work)?;
+            work.incident(incident_id).ok_or_else(|| no_incident(incident_id))?.run_id.cloned()
+        }
         None => op.run_id.clone(),
     };
+    demand_room(run_id.as_ref(), work)?;
     let (log_index, run_no) = append(run_id.as_ref(), Kind::Export, prepared, work)?;
+    if let Some(run_id) = &run_id {
+        work.run_mut(run_id)?.incidents.named += 1;
+    }
     work.put_export(ExportRow { export_id: id.clone(), log_index, run_no });
     Ok(Done::now(log_index, work))
+}
+
+/// Refuses an id that evidence given away may name, and of which nothing is left here.
+fn demand_unerased(id: OwnedId, work: &Work<'_>) -> Result<()> {
+    let Some(log_index) = work.erased_id(&id) else { return Ok(()) };
+    let (what, path) = match id {
+        OwnedId::Incident(_) => ("incident", "/incident_id"),
+        OwnedId::Export(_) => ("export", "/export_id"),
+    };
+    let detail = format!("log index {log_index} erased the run of the {what}; its id is never free again");
+    Err(Error::new(Code::Erased, detail).at(path))
+}
+
+/// Refuses one more incident or export of a run than its erasure could name.
+fn demand_room(run_id: Option<&RunId>, work: &Work<'_>) -> Result<()> {
+    let row = run_id.and_then(|run_id| work.run(run_id));
+    if row.is_none_or(|row| row.incidents.named < u64::from(EVIDENCE_MAX)) {
+        return Ok(());
+    }
+    let detail = format!("a run has at most {EVIDENCE_MAX} incidents and exports");
+    Err(Invalid::new(InvalidCode::TooMany, "/run_id", detail).into())
 }
 
 fn no_incident(id: &IncidentId) -> Error {
@@ -128,20 +162,27 @@ impl Work<'_> {
         let found = self.found.incidents.get(id);
         let row = self.incidents.get(id).or(found.map(|found| &found.row))?;
         let entry = found.map(|found| &found.entry).or_else(|| self.new_entry(row.log_index));
-        // Of an incident whose run this batch erased, nothing is left.
         let run_id = entry.and_then(|entry| entry.run.as_ref()).map(|(_, run_id)| run_id);
-        if run_id.is_some_and(|run_id| self.erased(run_id).is_some()) {
-            return None;
-        }
         Some(SeenIncident { row, run_id, entry, resolution: found.and_then(|found| found.resolution.as_ref()) })
     }
 
     /// The entry of an export, where there is one.
     fn export(&self, id: &ExportId) -> Option<(u64, Option<&Entry>)> {
         let new = self.exports.get(id).map(|log_index| (*log_index, self.new_entry(*log_index)));
-        let seen = new.or_else(|| self.found.exports.get(id).map(|entry| (entry.log_index, Some(entry))))?;
-        let run = seen.1.and_then(|entry| entry.run.as_ref());
-        run.is_none_or(|(_, run_id)| self.erased(run_id).is_none()).then_some(seen)
+        new.or_else(|| self.found.exports.get(id).map(|entry| (entry.log_index, Some(entry))))
+    }
+
+    /// The ids of a run's incidents and exports, in the order of the log.
+    pub(super) fn owned_ids(&self, run: &RunRow) -> Vec<OwnedId> {
+        let is_new = |log_index: &u64| *log_index >= self.context.size;
+        let mut ids = self.found.owned.get(&run.run_id).cloned().unwrap_or_default();
+        let incidents = self.incidents.values().filter(|row| row.run_no == Some(run.run_no) && is_new(&row.log_index));
+        ids.extend(incidents.map(|row| (row.log_index, OwnedId::Incident(row.incident_id.clone()))));
+        let is_own = |log_index: u64| self.new_entry(log_index)?.run.as_ref().map(|(run_no, _)| *run_no == run.run_no);
+        let exports = self.exports.iter().filter(|(_, log_index)| is_own(**log_index).unwrap_or_default());
+        ids.extend(exports.map(|(id, log_index)| (*log_index, OwnedId::Export(id.clone()))));
+        ids.sort_by_key(|(log_index, _)| *log_index);
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The entry at a log index: one of this batch, else the one that was found.

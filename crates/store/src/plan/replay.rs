@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tracekeep_core::erasure::ErasedRun;
+use tracekeep_core::erasure::{ErasedRun, Went};
 use tracekeep_core::hash::Salt;
 use tracekeep_core::model::{Kind, Op, RecordTrace};
 use tracekeep_core::redaction::Redaction;
@@ -15,7 +15,7 @@ use super::redact::{left_end, left_op};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
 use crate::recall;
-use crate::rows::{BaselineRow, Entry, RunRow};
+use crate::rows::{BaselineRow, Entry, OwnedId, RunRow};
 use crate::snapshot::Snapshot;
 
 /// What a recorded entry means for the indices.
@@ -95,9 +95,15 @@ fn redaction(entry: &Entry, erased: &ErasedRun, snapshot: &impl Snapshot) -> Opt
         run_id: run_id.clone(),
         log_index: entry.log_index,
         entries: entry.seq,
+        ids: owned_ids(&erased.went),
         before,
     };
     Some(Ok(Replayed { changes: vec![change] }))
+}
+
+fn owned_ids(went: &Went) -> Vec<OwnedId> {
+    let incidents = went.incidents.iter().flatten().cloned().map(OwnedId::Incident);
+    incidents.chain(went.exports.iter().flatten().cloned().map(OwnedId::Export)).collect()
 }
 
 /// What a redaction of members says of the entries in front of it, where the entry is one. Whoever replays a log must know

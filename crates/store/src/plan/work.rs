@@ -13,7 +13,7 @@ use super::decide::{Change, Context};
 use super::fetch::{Found, FoundTrace};
 use crate::batch::PreparedOp;
 use crate::error::{Code, Error, Result};
-use crate::rows::{ActionRow, Entry, FactKind, FactRow, IncidentRow, RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{ActionRow, Entry, FactKind, FactRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow, TraceRow};
 
 pub(super) struct Work<'a> {
     pub(super) found: &'a Found,
@@ -41,6 +41,8 @@ pub(super) struct Work<'a> {
     pub(super) exports: HashMap<ExportId, u64>,
     /// The redactions of the runs that this batch erased.
     erased: HashMap<RunId, u64>,
+    /// The same, by the ids of their incidents and exports.
+    erased_ids: HashMap<OwnedId, u64>,
     /// Where the traces of this batch hang.
     hangs: HashMap<u64, Slot>,
     /// What became of the named ids that this batch touched.
@@ -94,6 +96,7 @@ impl<'a> Work<'a> {
             incidents: HashMap::new(),
             exports: HashMap::new(),
             erased: HashMap::new(),
+            erased_ids: HashMap::new(),
             hangs: HashMap::new(),
             filled: HashMap::new(),
             facts: Vec::new(),
@@ -233,18 +236,25 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The redaction that erased the run to which an id belonged.
+    pub(super) fn erased_id(&self, id: &OwnedId) -> Option<u64> {
+        self.erased_ids.get(id).or_else(|| self.found.erased_ids.get(id)).copied()
+    }
+
     /// The run is erased by the entry at `log_index`; nothing is written under its id any more.
-    pub(super) fn put_erased(&mut self, before: RunRow, log_index: u64) {
+    pub(super) fn put_erased(&mut self, before: RunRow, log_index: u64, ids: Vec<OwnedId>) {
         self.runs.retain(|row| row.run_no != before.run_no);
         self.facts.retain(|row| row.run_no != before.run_no);
         self.fact_ids.retain(|(run_no, _, _), _| *run_no != before.run_no);
         self.actions.retain(|(run_no, _, _), _| *run_no != before.run_no);
         self.erased.insert(before.run_id.clone(), log_index);
+        self.erased_ids.extend(ids.iter().map(|id| (id.clone(), log_index)));
         self.changes.push(Change::Erased {
             run_no: before.run_no,
             run_id: before.run_id.clone(),
             log_index,
             entries: before.entries,
+            ids,
             before: Some(Box::new(before)),
         });
     }

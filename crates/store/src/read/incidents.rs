@@ -4,20 +4,25 @@ use tracekeep_core::id::IncidentId;
 use tracekeep_core::model::{Op, Redacted, ResolveIncident, Violation};
 use tracekeep_core::view::Incident;
 
-use super::{Meter, Walk, page};
+use super::{Meter, Walk, erased, page};
 use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{IncidentIndex, IncidentQuery, Page};
-use crate::rows::{IncidentRow, RunRow};
+use crate::rows::{IncidentRow, OwnedId, RunRow};
 use crate::snapshot::Snapshot;
 
-/// An incident; `None` where it is unknown, or its run was erased.
+/// An incident; `None` where it is unknown.
 ///
 /// # Errors
-/// What the snapshot fails with.
+/// `run_erased` where its run was erased; what the snapshot fails with.
 pub fn incident(snapshot: &impl Snapshot, id: &IncidentId) -> Result<Option<Incident>> {
-    let row = snapshot.incident(id)?;
-    row.map(|row| view(snapshot, row, &Meter::default())).transpose()
+    if let Some(row) = snapshot.incident(id)? {
+        return view(snapshot, row, &Meter::default()).map(Some);
+    }
+    match snapshot.erased_id(&OwnedId::Incident(id.clone()))? {
+        Some(log_index) => Err(erased(snapshot, log_index)?),
+        None => Ok(None),
+    }
 }
 
 /// Incidents by (created_at, log index).
