@@ -13,11 +13,13 @@ mod check;
 mod log;
 mod proof;
 mod random;
+mod redaction;
 mod request;
 mod retention;
 mod round;
 mod server;
 mod tamper;
+mod withheld;
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -127,6 +129,15 @@ fn table(figures: &Figures, seed: u64) -> String {
         ("tamperings with copies, all found", figures.tamperings),
         ("SIGKILL while old runs were erased", figures.kills_erasing),
         ("of them with some runs erased since the kill before, and others whole", figures.between),
+        ("SIGKILL while members were withheld, beside writers", figures.redactions.kills),
+        (
+            "redactions acknowledged, each whole afterwards: commitment, leaf and the rest as before",
+            figures.redactions.acked,
+        ),
+        ("redactions in flight at a kill: whole or absent", figures.redactions.in_flight),
+        ("of them whole (and then a duplicate when sent again)", figures.redactions.in_flight_recorded),
+        ("members withheld, in no file of the ledger afterwards", figures.redactions.gone),
+        ("tamperings with copies of what redactions left, all found", figures.redactions.tamperings),
     ];
     for (what, count) in rows {
         out.push_str(&format!("| {what} | {count} |\n"));

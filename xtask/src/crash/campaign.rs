@@ -43,6 +43,7 @@ pub(crate) struct Figures {
     pub(crate) tamperings: u64,
     pub(crate) kills_erasing: u64,
     pub(crate) between: u64,
+    pub(crate) redactions: super::redaction::Counted,
     pub(crate) elapsed: Duration,
 }
 
@@ -83,6 +84,9 @@ impl Campaign {
         if self.findings.is_empty() {
             self.retention(kills.div_ceil(10).clamp(2, 20))?;
         }
+        if self.findings.is_empty() {
+            self.redaction(kills.div_ceil(5).clamp(2, 100))?;
+        }
         self.figures.elapsed = began.elapsed();
         Ok(())
     }
@@ -97,6 +101,13 @@ impl Campaign {
         self.figures.between += counted.between;
         self.figures.fsck += counted.fsck;
         counted.findings.into_iter().for_each(|finding| self.find(finding));
+        Ok(())
+    }
+
+    /// Kills so many times while members are withheld.
+    fn redaction(&mut self, kills: u64) -> Result<()> {
+        let (directory, binary) = (self.directory.clone(), self.binary.clone());
+        self.figures.redactions = super::redaction::run(self, &directory, &binary, kills)?;
         Ok(())
     }
 
@@ -160,7 +171,7 @@ impl Campaign {
     }
 
     /// Looks at what the restarted server holds, sends again what was not answered, and looks once more.
-    fn after_restart(&mut self, server: &Server, life: &mut Life, all_proofs: bool) -> Result<Log> {
+    pub(crate) fn after_restart(&mut self, server: &Server, life: &mut Life, all_proofs: bool) -> Result<Log> {
         let client = server.client();
         let mut log = super::log::read(server, &client)?;
         self.look(&log, life);
@@ -188,7 +199,7 @@ impl Campaign {
         }
     }
 
-    fn take(&mut self, load: round::Load, life: &mut Life) {
+    pub(crate) fn take(&mut self, load: round::Load, life: &mut Life) {
         self.figures.in_flight += load.unanswered.len() as u64;
         life.expected.unanswered.extend(load.unanswered);
         load.findings.into_iter().for_each(|finding| self.find(finding));
@@ -214,7 +225,7 @@ impl Campaign {
         }
     }
 
-    fn fsck(&mut self, life: &Life) {
+    pub(crate) fn fsck(&mut self, life: &Life) {
         // Killed while it was made for the first time, the file may hold nothing yet.
         if life.expected.roots.is_empty() {
             return;

@@ -17,7 +17,7 @@ const PAGE: u64 = 1_000;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Leaf {
-    commit: String,
+    pub(crate) commit: String,
     pub(crate) kind: String,
     ledger: String,
     pub(crate) recorded_at: String,
@@ -105,7 +105,10 @@ impl Log {
 
 fn seen(item: Item) -> Result<Seen> {
     let recorded_at = item.leaf.recorded_at.parse().map_err(|error| format!("recorded_at: {error}"))?;
-    let identity = identity(&item.leaf.kind, &item.body);
+    let identity = match &item.body {
+        Value::Null => format!("erased {}", item.log_index),
+        body => identity(&item.leaf.kind, body),
+    };
     let body = item.body.to_string();
     Ok(Seen { log_index: item.log_index, leaf: item.leaf, leaf_hash: item.leaf_hash, recorded_at, identity, body })
 }

@@ -1,7 +1,7 @@
 //! Kills while old runs are erased: each run is whole or erased, with its redaction, and the next gc takes up the rest.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -15,8 +15,10 @@ use super::server::{Server, Setup};
 const RUNS: u64 = 400;
 /// Steps of each.
 const STEPS: u64 = 20;
-/// The longest wait before a kill.
-const WAIT_MS: u64 = 120;
+/// The longest wait before a kill, once the gc has erased something.
+const WAIT_MS: u64 = 60;
+/// A gc that has erased nothing after this time is killed all the same.
+const FIRST_ERASED_MAX: Duration = Duration::from_secs(10);
 
 /// What the kills came to.
 #[derive(Debug, Default)]
@@ -41,7 +43,14 @@ pub(crate) fn run(setup: &Setup, random: &mut Random, kills: u64) -> Result<Coun
         let (client, url) = (server.client(), format!("{}/api/v1/gc", server.url));
         // Nobody hears the answer: what became of it is read from the ledger.
         let asked = std::thread::spawn(move || drop(post(&client, &url, &all())));
-        std::thread::sleep(Duration::from_millis(random.range(0, WAIT_MS)));
+        // Most kills are aimed between two of its transactions, or into one; some come before the first.
+        if random.percent(80) {
+            let (began, entries) = (Instant::now(), size(&server)?);
+            while size(&server)? == entries && began.elapsed() < FIRST_ERASED_MAX {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        std::thread::sleep(Duration::from_micros(random.range(0, WAIT_MS * 1_000)));
         server.kill()?;
         drop(asked.join());
         counted.kills += 1;
@@ -56,6 +65,9 @@ pub(crate) fn run(setup: &Setup, random: &mut Random, kills: u64) -> Result<Coun
         }
         counted.between += u64::from(now > erased && now < RUNS);
         erased = now;
+    }
+    if counted.between == 0 {
+        counted.findings.push(Finding::new(Wrong::Answer, format!("none of {kills} kills met a gc half way")));
     }
     let server = setup.start()?;
     let mut answer = post(&server.client(), &format!("{}/api/v1/gc", server.url), &all())?;
@@ -74,6 +86,12 @@ pub(crate) fn run(setup: &Setup, random: &mut Random, kills: u64) -> Result<Coun
         Err(said) => counted.findings.push(Finding::new(Wrong::Fsck, said)),
     }
     Ok(counted)
+}
+
+/// Entries of the log: one more for each erased run.
+fn size(server: &Server) -> Result<u64> {
+    let head: Value = serde_json::from_slice(&server.get(&server.client(), "/api/v1/log")?)?;
+    head["tree_size"].as_u64().ok_or_else(|| "a head has a size".into())
 }
 
 /// Asks for all that has ended to be erased.

@@ -27,6 +27,8 @@ pub(crate) struct Load {
     pub(crate) answered: Vec<(Request, Answer)>,
     pub(crate) unanswered: Vec<Request>,
     pub(crate) findings: Vec<Finding>,
+    /// When the kill was begun.
+    pub(crate) killed: Option<Instant>,
 }
 
 /// An acknowledged request.
@@ -61,8 +63,8 @@ pub(crate) fn load(server: &mut Server, authors: &mut [Author], random: &mut Ran
         }
         std::thread::sleep(wait);
         killed.store(true, Ordering::Release);
+        let mut load = Load { killed: Some(Instant::now()), ..Load::default() };
         let kill = server.kill();
-        let mut load = Load::default();
         for writer in writers {
             let of_writer = writer.join().map_err(|_| "a writer panicked")?;
             load.answered.extend(of_writer.answered);
@@ -123,7 +125,7 @@ fn write(
 }
 
 /// Sends until it is not told to wait.
-fn until_answered(request: &Request, agent: &ureq::Agent, url: &str) -> Result<Answer> {
+pub(crate) fn until_answered(request: &Request, agent: &ureq::Agent, url: &str) -> Result<Answer> {
     for _ in 0..1_000 {
         match request.send(agent, url)? {
             Answer::Busy => std::thread::sleep(Duration::from_millis(2)),
