@@ -265,6 +265,40 @@ def receipt(check):
         check.equal(name, case["receipt"], computed)
 
 
+def redaction(check):
+    log = load("seal.json")
+    entries = [(jcs.read(entry["body"]), bytes.fromhex(entry["salt"])) for entry in log["entries"]]
+    commits = [entry["commit"] for entry in log["entries"]]
+    hashes = [bytes.fromhex(entry["leaf_hash"]) for entry in log["entries"]]
+    members = "name sent random recorded_at log_index body salt commit leaf leaf_hash erased root"
+    for name, case in cases("redaction.json", members):
+        check.equal(name + ", log_index", case["log_index"], len(entries))
+        body = record.redaction(record.record(case["sent"], {}), entries)
+        check.equal(name + ", body", case["body"], jcs.write(body))
+        # From here on, from the text alone.
+        body = jcs.read(case["body"])
+        for left in body["remainders"]:
+            at = int(left["log_index"])
+            check.equal("%s, commit of %d" % (name, at), commits[at], record.commit_of_remainder(left).hex())
+        for left in body["remainders"] + body["replaces"]:
+            entries[int(left["log_index"])] = None
+        salt = record.entry_salt(bytes.fromhex(case["random"]), 0)
+        check.equal(name + ", salt", case["salt"], salt.hex())
+        commit = record.commit(body, salt)
+        check.equal(name + ", commit", case["commit"], commit.hex())
+        seq = sum(json.loads(entry["leaf"])["run"] == body["run_id"] for entry in log["entries"])
+        seq += len(entries) - len(log["entries"])
+        leaf = record.leaf(log["ledger"], body["run_id"], seq, "redaction", record.time(case["recorded_at"]), commit)
+        leaf_hash = merkle.leaf_hash(leaf.encode())
+        check.equal(name + ", leaf", case["leaf"], leaf)
+        check.equal(name + ", leaf_hash", case["leaf_hash"], leaf_hash.hex())
+        entries.append((body, salt))
+        commits.append(commit.hex())
+        hashes.append(leaf_hash)
+        check.equal(name + ", erased", case["erased"], [at for at, entry in enumerate(entries) if entry is None])
+        check.equal(name + ", root", case["root"], merkle.root_of(hashes).hex())
+
+
 FILES = {
     "json/rfc8785": official,
     "json/tk-jcs-1.json": profile,
@@ -279,6 +313,7 @@ FILES = {
     "compare.json": compare,
     "seal.json": seal,
     "receipt.json": receipt,
+    "redaction.json": redaction,
 }
 
 

@@ -4,6 +4,7 @@ record()     an op as sent, with what the ledger generated  → the recorded bod
 members()    a body → its members, the unit of commitment
 commit()     members and a salt → the entry's commitment
 remainder()  a body, its salt and what is withheld → what is left of the entry, which gives its commitment
+redaction()  a redaction of members and the log in front of it → the body of its entry
 leaf()       where an entry stands → its leaf
 step_texts(), fold()     steps → the leaves and the two roots of a run
 seal()       a run's bodies → the body that closes it
@@ -213,6 +214,10 @@ OPS = {
                    ("plan_hash", sha), ("behaviour_hash", sha), ("root_hash", sha)),
         "metadata": METADATA,
     },
+    "redact": {
+        **required(("run_id", ident), ("members", list_of(text)), ("reason", text)),
+        **optional(("step", integer(0, 999_999)), ("trace", ident), ("by", text)),
+    },
     "key": required(("key", ident), ("ops", list_of(U64))),
 }
 
@@ -306,30 +311,39 @@ def commit(body, salt):
 NEVER_WITHHELD = {"ended_at", "id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"}
 
 
-def remainder(log_index, body, salt, withhold):
-    """What is left of an entry: [name, value, salt of the member] of what stays, [name, m] of what is withheld."""
-    names = {name for name, _ in members(body)}
+def whole(log_index, body, salt):
+    """What is left of an entry of which nothing is withheld: [name, value, salt of the member] of each."""
+    shown = [[name, value, member_salt(salt, name).hex()] for name, value in members(body)]
+    return {"log_index": log_index, "members": shown}
+
+
+def without(left, withhold):
+    """Withholds members, and what goes with them: [name, m] stays of each."""
+    names = {part[0] for part in left["members"]}
     need(not NEVER_WITHHELD & set(withhold) and set(withhold) <= names)
     going = set(withhold)
     for name in withhold:
         going |= {"params": {"input_hash"}, "outcome_data": {"output_hash"}}.get(name, set())
         if name in ("metadata", "tags") or name.startswith("trace_type/"):
             going.add("otel")
+    return {**left, "members": [[part[0], m_of(part).hex()] if part[0] in going else part for part in left["members"]]}
 
-    def left(name, value):
-        if name in going:
-            return [name, member_commitment(salt, name, value).hex()]
-        return [name, value, member_salt(salt, name).hex()]
-    return {"log_index": log_index, "members": [left(name, value) for name, value in members(body)]}
+
+def remainder(log_index, body, salt, withhold):
+    """What is left of an entry."""
+    return without(whole(log_index, body, salt), withhold)
+
+
+def m_of(part):
+    """The commitment of a member that stays or is withheld."""
+    if len(part) == 2:
+        return bytes.fromhex(part[1])
+    name, value, member_salt_hex = part
+    return tagged("member", bytes.fromhex(member_salt_hex), canonical([name, value]))
 
 
 def commit_of_remainder(left):
-    def one(part):
-        if len(part) == 2:
-            return bytes.fromhex(part[1])
-        name, value, member_salt_hex = part
-        return tagged("member", bytes.fromhex(member_salt_hex), canonical([name, value]))
-    return tagged("commit", *(one(part) for part in left["members"]))
+    return tagged("commit", *(m_of(part) for part in left["members"]))
 
 
 def stays(left):
@@ -382,6 +396,54 @@ def fold(plan, seed, steps, status):
         texts = [leaf_text(tag, header), *(step_texts(step)[place] for step in steps), leaf_text(tag, end)]
         roots.append(merkle.mth([text.encode() for text in texts]).hex())
     return header.get("plan_hash"), header, end, roots[0], roots[1]
+
+
+IN_AN_END = {"trace_type/" + name: name for name in ("result", "duration_ms", "results_count")}
+HASHED = (set(EXACT) | {"params", "outcome_data"}) - NEVER_WITHHELD
+SUMMED = {"cost_cents", "duration_ms", "tokens"}
+
+
+def withheld(left):
+    return {part[0] for part in left["members"] if len(part) == 2}
+
+
+def redaction(op, log):
+    """The body of the redaction of members that comes next. log: the (body, salt) of each entry, or None where its content
+    went; those of earlier redactions say what is left of it."""
+    earlier = {at: entry[0] for at, entry in enumerate(log) if entry and "remainders" in entry[0]}
+    left, holder = {}, {}
+    for at, body in earlier.items():
+        for one in body["remainders"]:
+            left[int(one["log_index"])], holder[int(one["log_index"])] = one, at
+    for at, entry in enumerate(log):
+        if entry and entry[0].get("run_id") == op["run_id"]:
+            left[at] = whole(at, *entry)
+
+    def says(at):
+        return {part[0]: part[1] for part in left[at]["members"]}
+    key, value = ("index", op["step"]) if "step" in op else ("id", op["trace"])
+    named, kept, gone = [at for at in left if says(at).get(key) == value], {}, set()
+    for at in named:
+        there = {spelt for name in op["members"] for spelt in (name, IN_AN_END.get(name)) if spelt in says(at)}
+        kept[at] = without(left[at], there)
+        gone |= withheld(kept[at]) - withheld(left[at])
+    need(named and gone)
+    if "step" in op:
+        of_seals = {name for names, those in ((HASHED, ("behaviour_hash", "root_hash")), (SUMMED, ("totals",)))
+                    if gone & names for name in those}
+        for at in left:
+            going = {name for name in of_seals & set(says(at)) if name not in withheld(left[at])}
+            if says(at)["op"] == "complete_run" and going:
+                kept[at] = without(left[at], going)
+    replaces = {}
+    for by in {holder[at] for at in kept if at in holder}:
+        for one in earlier[by]["remainders"]:
+            kept.setdefault(int(one["log_index"]), one)
+        replaces.update((int(one["log_index"]), one) for one in earlier[by]["replaces"])
+        said = {name: earlier[by][name] for name in ("reason", "by") if name in earlier[by]}
+        replaces[by] = {"log_index": Number(by), **said}
+    in_order = [{**one, "log_index": Number(at)} for at, one in sorted(kept.items())]
+    return {**op, "remainders": in_order, "replaces": [one for _, one in sorted(replaces.items())]}
 
 
 def gaps(steps):

@@ -66,6 +66,85 @@ fn commit(ledger: &MemoryLedger, batch: Batch) -> Receipt {
     block_on(ledger.commit(vec![batch])).remove(0).unwrap()
 }
 
+/// A ledger that holds the worked log.
+fn worked(script: &Script) -> MemoryLedger {
+    let log = file("seal.json");
+    let log = log.value();
+    script.set("1970-01-01T00:00:00Z", &unhex(text(&log, "ledger")));
+    let ledger = MemoryLedger::new(Source::new(script.clone()));
+    for stated in items(&log, "batches") {
+        script.set(text(stated, "recorded_at"), &unhex(text(stated, "random")));
+        commit(&ledger, batch(stated));
+    }
+    ledger
+}
+
+/// The cases of a file that this test writes, each on a line of its own, where the environment asks for it.
+#[track_caller]
+fn check_cases(name: &str, about: &str, cases: impl IntoIterator<Item = Json>) {
+    let computed = Json::object([("about", Json::from(about)), ("cases", Json::array(cases))]).unwrap();
+    if std::env::var_os("TRACEKEEP_WRITE_VECTORS").is_some() {
+        let cases = computed.value();
+        let lines: Vec<_> = items(&cases, "cases").iter().map(|case| case.to_json().as_str().to_owned()).collect();
+        let text = format!("{{\"about\":{},\"cases\":[\n{}]}}\n", Json::from(about), lines.join(",\n"));
+        std::fs::write(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors")).join(name), text).unwrap();
+    }
+    assert_eq!(file(name), computed);
+}
+
+/// Redactions of what stands in the worked log, one after the other, and what each leaves behind.
+const REDACTIONS: [(&str, &str); 5] = [
+    ("a step, and what its seal says of it", r#""step":0,"members":["params"],"reason":"the customer asked""#),
+    (
+        "more of that step, in the place of the first",
+        r#""step":0,"members":["outcome_data","cost_cents"],"reason":"the customer asked again","by":"ann""#,
+    ),
+    ("a step whose seal says nothing of it any more", r#""step":3,"members":["skill_name"],"reason":"a trade secret""#),
+    ("a trace, whose result stands in its end", r#""trace":"t-1","members":["trace_type/result"],"reason":"a leak""#),
+    (
+        "more of that trace, in its record alone",
+        r#""trace":"t-1","members":["tags","trace_type/arguments"],"reason":"a leak""#,
+    ),
+];
+
+/// Written anew with `TRACEKEEP_WRITE_VECTORS=1`.
+#[test]
+fn a_redaction_leaves_what_the_vectors_say() {
+    let script = Script::default();
+    let ledger = worked(&script);
+    let cases: Vec<_> = (0u8..)
+        .zip(REDACTIONS)
+        .map(|(place, (name, members))| {
+            let random = [0xc0 + place; 32];
+            let recorded_at = format!("2026-11-21T09:00:0{place}.000000000Z");
+            let sent = format!(r#"{{"op":"redact","run_id":"run-1",{members}}}"#);
+            script.set(&recorded_at, &random);
+            let receipt = commit(&ledger, Batch::one(Op::read(parse(sent.as_bytes()).unwrap()).unwrap()));
+            let entries = block_on(ledger.entries(0, 1_000)).unwrap();
+            let erased = entries.iter().filter(|entry| entry.body.is_none()).map(|entry| Json::from(entry.log_index));
+            let entry = entries.last().unwrap();
+            let body = entry.body.as_ref().unwrap();
+            let members = [
+                ("name", Json::from(name)),
+                ("sent", Json::from(sent)),
+                ("random", Json::from(random.map(|byte| format!("{byte:02x}")).concat())),
+                ("recorded_at", Json::from(recorded_at)),
+                ("log_index", Json::from(entry.log_index)),
+                ("body", Json::from(body.as_str())),
+                ("salt", Json::from(entry.salt.unwrap().to_string())),
+                ("commit", Json::from(text(&parse(entry.leaf.as_str().as_bytes()).unwrap(), "commit"))),
+                ("leaf", Json::from(entry.leaf.as_str())),
+                ("leaf_hash", Json::from(entry.leaf_hash.to_string())),
+                ("erased", Json::array(erased)),
+                ("root", Json::from(receipt.root.to_string())),
+            ];
+            Json::object(members).unwrap()
+        })
+        .collect();
+    let about = "redactions of members of entries of seal.json, one after the other → the body, the commitment and the leaf of the entry of each; erased: every entry that has no content from then on; root: of the whole log";
+    check_cases("redaction.json", about, cases);
+}
+
 #[test]
 fn the_plan_writes_the_worked_log_and_answers_with_its_receipts() {
     let (log, receipts) = (file("seal.json"), file("receipt.json"));
@@ -176,12 +255,5 @@ fn comparisons_part_and_are_proved_as_the_vectors_say() {
         compared(a, b, &block_on(ledger.compare(a_id, b_id, &query)).unwrap())
     });
     let about = "two runs of determinism.json → the verdict, where they part, and its proof in the exact trees";
-    let members = [("about", Json::from(about)), ("cases", Json::array(pairs))];
-    let computed = Json::object(members).unwrap();
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/compare.json"));
-    if std::env::var_os("TRACEKEEP_WRITE_VECTORS").is_some() {
-        let text = computed.as_str().replace("{\"a\":", "\n{\"a\":").replace("}],\"", "}],\n\"");
-        std::fs::write(path, text + "\n").unwrap();
-    }
-    assert_eq!(file("compare.json"), computed);
+    check_cases("compare.json", about, pairs);
 }
