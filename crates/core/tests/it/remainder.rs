@@ -6,6 +6,8 @@ use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::JSON_DEPTH_MAX;
+use tracekeep_core::model::{Op, Redact};
+use tracekeep_core::redaction::{Kept, Redaction, Replaced};
 use tracekeep_core::remainder::{NEVER_WITHHELD, Remainder};
 use tracekeep_core::wire::{from_text, to_json};
 
@@ -115,5 +117,36 @@ proptest! {
         }
         let secret: String = salt.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         prop_assert!(!text.as_str().contains(&secret));
+    }
+
+    /// The body of a redaction reads back as it was, as what it is and as its op, and nests so much deeper at most.
+    #[test]
+    fn the_body_of_a_redaction_reads_back_as_it_was(
+        ops in prop::collection::vec((recorded_op(), any::<prop::sample::Index>()), 0..4),
+        earlier in prop::collection::vec((any::<u64>(), "[a-z]{1,9}", prop::option::of("[a-z]{1,9}")), 0..3),
+        trace: bool,
+    ) {
+        let salt = salt();
+        let remainders = (0u64..).zip(&ops).map(|(log_index, (op, pick))| {
+            let body = op.body();
+            let names: Vec<String> = body.members().map(|(name, _)| name.into_owned()).collect();
+            let name = names[pick.index(names.len())].as_str();
+            let picked = (!NEVER_WITHHELD.contains(&name)).then_some(name);
+            Remainder::whole(log_index, &body, &salt).without(&picked.into_iter().collect::<Vec<_>>()).unwrap()
+        });
+        let remainders: Vec<_> = remainders.collect();
+        let replaces = earlier.into_iter().map(|(log_index, reason, by)| Replaced { log_index, reason, by }).collect();
+        let (step, trace) = if trace { (None, Some("t".parse().unwrap())) } else { (Some(7), None) };
+        let members = vec!["params".to_owned()];
+        let op = Redact { run_id: "r".parse().unwrap(), step, trace, members, reason: "x".into(), by: None, redacted: None };
+        let redaction = Redaction { op: op.clone(), kept: Kept { remainders, replaces } };
+        let body = redaction.body();
+        prop_assert!(Redaction::is_of_members(&body));
+        prop_assert_eq!(&Redaction::from_body(body.as_str()).unwrap(), &redaction);
+        prop_assert_eq!(Op::from_body(body.as_str()).unwrap(), Op::Redact(op));
+        for (left, (op, _)) in redaction.kept.remainders.iter().zip(&ops) {
+            prop_assert_eq!(left.commitment(), op.body().commitment(&salt));
+        }
+        prop_assert_eq!(Body::from_recorded(body.as_str()).ok().map(|read| read == body), Some(true));
     }
 }

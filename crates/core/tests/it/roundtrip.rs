@@ -12,8 +12,8 @@ use tracekeep_core::limits::{JSON_DEPTH_MAX, OP_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
     BundleKind, CompleteRun, DeclareKey, DescribeRun, EffectGate, EndStatus, EndTrace, EnsureRun, EraseRun,
     FinalStatus, Hold, JsonObject, KeyReason, Kind, Op, OpenIncident, Period, RecordExport, RecordStep, RecordTrace,
-    Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity, Source,
-    StartRun, StepStatus, TraceStatus, TraceType, Violation,
+    Redact, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior, ResolveIncident, SealRun, SetBaseline, Severity,
+    Source, StartRun, StepStatus, TraceStatus, TraceType, Violation,
 };
 use tracekeep_core::seal::{Figures, Fold, Gaps, KeyBody, Sealed, Totals, step_leaves};
 use tracekeep_core::view::Trace;
@@ -332,6 +332,18 @@ fn erasure(which: u8) -> BoxedStrategy<Op> {
         .boxed()
 }
 
+/// Withholding members of a step or a trace, of both, or of neither.
+fn redact() -> BoxedStrategy<Op> {
+    let names = vec!["params", "outcome_data", "tags", "otel", "trace_type/arguments", "status", "id", ""];
+    let names = proptest::sample::select(names);
+    let members = vec(prop_oneof![names.prop_map(str::to_owned), text()], 0..4);
+    (run_id(), of(0..=STEP_INDEX_MAX + 1), of(trace_id()), members, (text(), of(text())))
+        .prop_map(|(run_id, step, trace, members, (reason, by))| {
+            Op::Redact(Redact { run_id, step, trace, members, reason, by, redacted: None })
+        })
+        .boxed()
+}
+
 fn open_incident() -> BoxedStrategy<Op> {
     let policy = (of(text()), of(text()), of(text()), of(json()), of(json()));
     let words = (of(0..=STEP_INDEX_MAX + 1), of(text()), of(text()), of(time()));
@@ -405,6 +417,7 @@ fn op() -> BoxedStrategy<Op> {
         complete_run().prop_map(Op::CompleteRun),
         (run_id(), any::<u64>(), word(FinalStatus::ALL), of(time()))
             .prop_map(|(run_id, n, status, completed_at)| { Op::SealRun(SealRun { run_id, n, status, completed_at }) }),
+        redact(),
         erasure(0),
         erasure(1),
         erasure(2),
@@ -648,7 +661,7 @@ fn the_generated_ops_are_neither_all_accepted_nor_all_refused() {
             Err(error) => *refused.entry(error.code().as_str()).or_default() += 1,
         }
     }
-    assert_eq!(accepted.len(), 15, "{accepted:?}");
+    assert_eq!(accepted.len(), 16, "{accepted:?}");
     assert!(accepted.values().all(|count| *count > 100), "{accepted:?}");
     for code in ["invalid_member", "too_large", "too_deep", "too_many", "reserved_name", "number_out_of_range"] {
         assert!(refused.contains_key(code), "{code}: {refused:?}");
