@@ -495,6 +495,13 @@ fn the_page_of_redaction_lists_what_is_known() {
     assert!(Detector::ALL.iter().all(|word| page.contains(&format!("| `{word}` |"))));
     assert!(page.contains(&format!("at most {RULE_FIELDS_MAX}, of at most {RULE_FIELD_BYTES_MAX} bytes")));
     assert!(page.contains(&format!("version of the built-in rules, `{RULES_VERSION}`")));
+    let example = RedactionRules {
+        fields: vec!["iban".into(), "date_of_birth".into()],
+        keep: vec!["cookie".into()],
+        detectors: vec![Detector::Key, Detector::Token, Detector::Card, Detector::Email],
+    };
+    let version = Redaction::new(example).unwrap().version().unwrap().to_owned();
+    assert!(page.contains(&format!("how; of the example above `{version}`")), "{version}");
 }
 
 fn pieces() -> impl Strategy<Value = String> {
