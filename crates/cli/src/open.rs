@@ -158,10 +158,12 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
                       TRACEKEEP_IDEMPOTENCY_STORE=sqlite and a ledger's file";
         return Err(Failure::Usage(detail.to_owned()));
     }
-    if config.gate == GateStore::Redis && config.arbiter == Arbiter::None {
-        return Ok(Arc::new(redis(config, reading(config)?.ledger())?));
-    }
     let path = &config.ledger;
+    if config.gate == GateStore::Redis && config.arbiter == Arbiter::None {
+        let options = Options { create: false, read_only: true, ..Options::default() };
+        let ledger = SqliteLedger::open(path, options).map_err(Failure::at(path.display()))?;
+        return in_redis(config, Arc::new(ledger));
+    }
     match SqliteLedger::open(path, Options::default()) {
         Ok(ledger) if config.gate == GateStore::Redis => in_redis(config, Arc::new(ledger)),
         Ok(ledger) => Ok(Arc::new(ledger)),
@@ -175,6 +177,11 @@ pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc
     let redis = redis(config, ledger.ledger())?;
     Ok(match config.arbiter {
         Arbiter::Ledger => Arc::new(ArbitratedGate::new(redis, ledger)),
+        Arbiter::None if ledger.gate_knows_keys()? => {
+            let detail = "the ledger's own gate decided about keys that it still knows, and Redis alone may give them out again: \
+                          set TRACEKEEP_IDEMPOTENCY_ARBITER=ledger until they are forgotten";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
         Arbiter::None => Arc::new(redis),
     })
 }

@@ -11,6 +11,7 @@ use tracekeep_store::gate::{
 };
 use tracekeep_store::{Code, Error, Recorded, Result};
 
+use crate::reply::Recalled;
 use crate::store::RedisIdempotencyStore;
 
 /// The gate in Redis with an arbiter behind it, the ledger's own gate as a rule: Redis remembers, the arbiter decides.
@@ -19,6 +20,9 @@ use crate::store::RedisIdempotencyStore;
 /// the answer. Where it remembers nothing that stands in the way, the arbiter decides, durably, and Redis is told. So *new*
 /// is the arbiter's word alone: whatever Redis loses (FLUSHALL, its last second, a replica that was promoted too early) makes
 /// no second *new*. If Redis cannot answer, a check is an error that says so, and never *new*.
+///
+/// The answer of a key that names a run is never in Redis: Redis says that it ended, and the arbiter gives the answer, by a
+/// read, for as long as the run is not erased and nothing of it is withheld. So an erasure is whole without Redis.
 ///
 /// An end, a renewal and a deletion go to the arbiter first. If Redis cannot be told of an end, the answer is still the
 /// arbiter's: others are told *in progress* until the lease is over, and then what it was. A deletion that Redis was not told
@@ -59,8 +63,14 @@ impl ArbitratedGate {
 impl IdempotencyStore for ArbitratedGate {
     async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
         terms.check()?;
-        if let Some(answer) = self.redis.recall(key, request).await? {
-            return Ok(answer);
+        match self.redis.recall(key, request).await? {
+            Recalled::Answer(answer) => return Ok(*answer),
+            Recalled::Ended => {
+                if let Some(answer) = self.arbiter.look(key, request).await? {
+                    return Ok(answer);
+                }
+            }
+            Recalled::Nothing => {}
         }
         let token = Token::random(self.redis.source());
         let (reply, _) = self.rule(key, Ask::Check { fingerprint: *request, terms: terms.clone(), token }).await?;

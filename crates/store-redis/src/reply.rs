@@ -14,6 +14,15 @@ fn strange() -> Error {
     Error::new(Code::Corrupt, "the gate in Redis answered something else")
 }
 
+/// What is remembered of a key that an arbiter decided about.
+pub(crate) enum Recalled {
+    Answer(Box<IdempotencyResponse>),
+    /// It is done or failed, and the arbiter has the answer.
+    Ended,
+    /// The arbiter is to decide.
+    Nothing,
+}
+
 /// The items of an answer: a word, and what belongs to it.
 pub(crate) struct Reply {
     items: Vec<Value>,
@@ -65,12 +74,12 @@ impl Reply {
         run.map(RunId::new).transpose().map_err(|_| strange())
     }
 
-    /// What is remembered of a key; `None` where its arbiter is to be asked.
-    pub(crate) fn recalled(&self) -> Result<Option<IdempotencyResponse>> {
+    pub(crate) fn recalled(&self) -> Result<Recalled> {
         match self.text(0)? {
-            "unknown" => Ok(None),
+            "unknown" => Ok(Recalled::Nothing),
+            "ended" => Ok(Recalled::Ended),
             "new" => Err(strange()),
-            _ => self.told(None).map(Some),
+            _ => self.told(None).map(|answer| Recalled::Answer(Box::new(answer))),
         }
     }
 

@@ -15,7 +15,7 @@ use tracekeep_store::{Error, Recorded, Result, Source};
 
 use crate::connection::Connection;
 use crate::options::{Durability, Options};
-use crate::reply::Reply;
+use crate::reply::{Recalled, Reply};
 use crate::script::{self, Operation};
 
 /// All but the characters that RFC 3986 leaves unreserved, so that no part of a key can close its hash tag.
@@ -99,7 +99,7 @@ impl RedisIdempotencyStore {
     }
 
     /// What is remembered of a key that an arbiter decided about; `None` where the arbiter is to be asked.
-    pub(crate) async fn recall(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>> {
+    pub(crate) async fn recall(&self, key: &Key, request: &Fingerprint) -> Result<Recalled> {
         self.ask(script::RECALL, key, vec![text(request)]).await?.recalled()
     }
 
@@ -121,9 +121,14 @@ impl RedisIdempotencyStore {
                 given.extend([text(record.attempt), text(record.lease_ms), text(record.ttl_s)]);
                 given.extend([record.created_at, record.claimed_at, record.lease_until].map(|time| text(from(time))));
                 given.push(record.ended_at.map_or_else(Vec::new, |time| text(from(time))));
-                given.push(text(record.error.as_deref().unwrap_or_default()));
+                // A run's answers are erased with it, and so are given by the arbiter alone.
+                let (error, response) = match &record.run_id {
+                    Some(_) => (None, None),
+                    None => (record.error.as_deref(), record.response.as_ref()),
+                };
+                given.push(text(error.unwrap_or_default()));
                 given.push(text(record.lease_until.as_nanos() / 1_000));
-                given.extend(record.response.as_ref().map(text));
+                given.extend(response.map(text));
             }
             // So that a ruling before it, which comes late, is not remembered any more.
             None => {

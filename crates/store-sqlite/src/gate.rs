@@ -14,6 +14,9 @@ use crate::statement::{many, one, run, value};
 /// Keys that one call looks after beside its own.
 const SWEPT_KEYS: u32 = 4;
 
+/// The keys of claims on steps of replays.
+const REPLAYS: &str = "length(key) = 71 AND key GLOB 'replay-[0-9a-f]*'";
+
 /// What is asked about one key, within its bounds.
 pub(crate) struct Question {
     pub(crate) key: Key,
@@ -76,9 +79,9 @@ impl Gate {
     /// Takes away what is kept of a run that is erased: the claims of its replays, and the answers of all others. Their keys
     /// stay, so that nothing is done twice.
     pub(crate) fn erase(&mut self, conn: &Connection, run_id: &RunId) -> Result<()> {
-        let replays = "DELETE FROM gate INDEXED BY gate_by_run WHERE run_id = ?1 AND run_id IS NOT NULL \
-                       AND length(key) = 71 AND key GLOB 'replay-[0-9a-f]*'";
-        let removed = run(conn, replays, [run_id.as_str()])?;
+        let replays =
+            format!("DELETE FROM gate INDEXED BY gate_by_run WHERE run_id = ?1 AND run_id IS NOT NULL AND {REPLAYS}");
+        let removed = run(conn, &replays, [run_id.as_str()])?;
         self.keys = self.keys.map(|keys| keys.saturating_sub(removed as u64));
         forget_answers(conn, run_id)
     }
@@ -129,6 +132,12 @@ fn is_erased(conn: &Connection, record: &Record) -> Result<bool> {
     let Some(run_id) = &record.run_id else { return Ok(false) };
     let sql = "SELECT 1 FROM run_name n JOIN erased_run e ON e.run_no = n.run_no WHERE n.run_id = ?1";
     Ok(one(conn, sql, [run_id.as_str()], |_| Ok(()))?.is_some())
+}
+
+/// Whether a key is known that is no claim of a replay and was to be looked after later than `since`.
+pub(crate) fn knows_any(conn: &Connection, since: Timestamp) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM gate INDEXED BY gate_by_due WHERE due_at > ?1 AND NOT ({REPLAYS}) LIMIT 1");
+    Ok(one(conn, &sql, [since.as_nanos()], |_| Ok(()))?.is_some())
 }
 
 /// What is kept of a key.

@@ -5,7 +5,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, status,
+    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, look,
+    status,
 };
 use tracekeep_store::{Recorded, Result};
 
@@ -23,6 +24,17 @@ fn fail(token: &Token, error: &str, retryable: bool) -> Ask {
 impl SqliteLedger {
     fn may_i(&self, request: &Fingerprint, terms: &Terms) -> Ask {
         Ask::Check { fingerprint: *request, terms: terms.clone(), token: Token::random(self.source()) }
+    }
+
+    /// Whether the gate knows any key (claims on steps of replays aside): whoever decides about its keys from then on without
+    /// asking it may give one out again. Keys that were to be forgotten within the last days may count.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn gate_knows_keys(&self) -> Result<bool> {
+        let remember = i64::try_from(self.rules().remember.as_nanos()).unwrap_or(i64::MAX);
+        let since = self.source().now().saturating_add(remember.saturating_neg());
+        self.readers().read(|view| gate::knows_any(view.conn, since))
     }
 }
 
@@ -75,5 +87,10 @@ impl IdempotencyStore for SqliteLedger {
 impl Arbiter for SqliteLedger {
     async fn rule(&self, key: &Key, ask: Ask) -> Result<Ruling> {
         self.ask_for_another(key, ask).await
+    }
+
+    async fn look(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>> {
+        let stored = self.readers().read(|view| gate::get(view.conn, key))?;
+        Ok(look(stored, *request, self.rules(), self.source().now()))
     }
 }

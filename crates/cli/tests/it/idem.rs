@@ -222,6 +222,32 @@ fn what_redis_loses_is_not_given_out_again_where_the_ledger_is_the_arbiter() {
     assert!(check(&place, REQUEST).code(1).out().starts_with("in_progress\n"), "the ledger's own gate decided it");
 }
 
+/// After FLUSHALL, Redis alone said *new* of what the ledger had decided.
+#[test]
+fn redis_alone_does_not_take_over_keys_that_the_ledger_decided() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    place.run(&["demo"]).code(0);
+    let ask = |arbiter: &str, words: &[&str]| {
+        let mut command = place.command(&[&["idem"], words].concat());
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", arbiter);
+        Ended(command.env("TRACEKEEP_REDIS_URL", &redis.1).output().unwrap())
+    };
+    let check = ["check", "pay-7", "--request", REQUEST];
+    assert!(ask("ledger", &check).code(0).out().starts_with("new\n"));
+    let port = redis.1.rsplit_once(':').unwrap().1;
+    assert!(std::process::Command::new("redis-cli").args(["-p", port, "flushall"]).output().unwrap().status.success());
+    let refused = ask("none", &check);
+    assert!(refused.code(2).talk().contains("TRACEKEEP_IDEMPOTENCY_ARBITER=ledger"), "{}", refused.talk());
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", "none");
+    assert_eq!(command.env("TRACEKEEP_REDIS_URL", &redis.1).output().unwrap().status.code(), Some(2));
+    ask("ledger", &["rm", "pay-7"]).code(0);
+    // The mark of the deletion is the arbiter's, too.
+    assert!(std::process::Command::new("redis-cli").args(["-p", port, "flushall"]).output().unwrap().status.success());
+    assert!(ask("none", &check).code(0).out().starts_with("new\n"), "the ledger knows no key any more");
+}
+
 #[test]
 fn each_run_says_that_the_gate_is_in_redis_alone() {
     let place = Place::new();

@@ -2,7 +2,8 @@
 --
 -- ARGV[3] fingerprint, ARGV[4] token to give, ARGV[5] lease in ms, ARGV[6] ttl in s, ARGV[7] run or ''.
 -- Gives {word, fingerprint, run, attempt} and then: new {lease_until}; duplicate {answer or nil}; failed {error or nil};
--- in_progress {lease_until, ms left}; conflict nothing more. {arbitrated} alone where the key is the arbiter's to give out.
+-- in_progress {lease_until, ms left}; conflict nothing more. {arbitrated} alone where the key is the arbiter's to give out,
+-- or the answer is.
 -- The token of a call is its own: a call that is sent again after its answer got lost is given what it was given.
 
 local record = stored()
@@ -29,6 +30,9 @@ end
 
 if not record or record.phase == 'released' then
     return give(record)
+end
+if kept_by_arbiter(record, ARGV[3]) then
+    return {'arbitrated'}
 end
 local answer = told(record, ARGV[3])
 if answer[1] == 'in_progress' and record.token == ARGV[4] then

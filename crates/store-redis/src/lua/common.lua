@@ -63,6 +63,12 @@ local function held(token)
     return nil, 'key_not_found'
 end
 
+-- Whether the answer to `fingerprint` is the arbiter's to give: what belongs to a run is kept where it is erased with it.
+local function kept_by_arbiter(record, fingerprint)
+    local has_ended = record.phase == 'completed' or record.phase == 'failed'
+    return record.arbiter and has_ended and record.run ~= '' and record.fingerprint == fingerprint
+end
+
 -- What a check with `fingerprint` is told of a record that is not released: {word, fingerprint, run, attempt} and then:
 -- duplicate {answer or nil}; failed {error or nil}; in_progress {lease_until, ms left}; conflict nothing more. {over} where
 -- the lease is.

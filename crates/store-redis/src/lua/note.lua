@@ -6,6 +6,7 @@
 -- ARGV[14] lease_until, ARGV[15] ended or '': microseconds from the ruling on; ARGV[16] error or '', ARGV[17] lease_until by
 -- the arbiter's clock, ARGV[18] answer where it is kept. Gives {noted}, or {older} where a later ruling of the same arbiter
 -- is remembered: then nothing is written.
+-- The answer and the error of a key that names a run are not sent here: the arbiter gives them, until the run is erased.
 -- What is not kept leaves a mark for as long as a ruling before it may be late, and none where nothing was known anywhere.
 -- Times become this server's: the two clocks may differ, what is left of a lease does not. What is said of the lease's end
 -- stays the arbiter's.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tracekeep_conformance::{GateHarness, GateInstance, ManualSources};
-use tracekeep_core::json::Json;
-use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Token};
-use tracekeep_store::{Outcome, Source, block_on};
+use tracekeep_core::json::{Json, parse};
+use tracekeep_core::model::Op;
+use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Terms, Token};
+use tracekeep_store::{Batch, LedgerStore, Outcome, Source, block_on};
 use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
-use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key};
+use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key, request};
 use crate::proxy::Proxy;
 use crate::real::Server;
 
@@ -28,6 +29,8 @@ faults!("arbitrated":
     without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided,
     what_was_claimed_without_the_arbiter_stands_in_the_way,
     a_refusal_leaves_nothing_in_redis_and_a_deletion_little,
+    answers_of_a_run_go_with_it_while_redis_is_away,
+    answers_of_a_run_go_when_something_of_it_is_withheld,
 );
 
 /// One server; each gate has a namespace and a ledger of its own.
@@ -237,4 +240,81 @@ fn a_refusal_leaves_nothing_in_redis_and_a_deletion_little() {
     let nobody = Token::from_bytes([7; 16]);
     assert_eq!(complete(&gate, "unknown", &nobody).expect_err("unknown").code(), "key_not_found");
     assert_eq!(server.admin(&["DBSIZE"]).expect("an answer"), redis::Value::Int(1));
+}
+
+const SECRET: &str = "cassiopeia";
+
+/// Whether what Redis holds anywhere has the secret in it.
+fn stands_in(server: &Server) -> bool {
+    let Ok(redis::Value::Array(names)) = server.admin(&["KEYS", "*"]) else { panic!("no keys") };
+    names.into_iter().any(|name| {
+        let redis::Value::BulkString(name) = name else { panic!("no name") };
+        let value = server.admin(&["GET", std::str::from_utf8(&name).expect("text")]).expect("a value");
+        let redis::Value::BulkString(value) = value else { panic!("no value") };
+        value.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+    })
+}
+
+fn commit(ledger: &SqliteLedger, ops: &[&str]) {
+    let op = |text: &&str| Op::read(parse(text.as_bytes()).expect("JSON")).expect("an op");
+    let answers = ledger.commit_blocking(vec![Batch::of(ops.iter().map(op).collect())]);
+    answers.into_iter().for_each(|answer| drop(answer.expect("recorded")));
+}
+
+/// A run that did something, failed at something, is at something, and asked for a key that another run has: the gate gives
+/// its answers, until `then`, and afterwards none; the keys stay.
+fn answers_of_a_run_until(then: &[&str], redis_is_away: bool) {
+    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = ledger(&folder);
+    commit(
+        &ledger,
+        &[
+            r#"{"op":"start_run","run_id":"r"}"#,
+            r#"{"op":"record_step","run_id":"r","index":0,"skill_name":"s","params":{"q":"x"},"status":"success"}"#,
+            r#"{"op":"complete_run","run_id":"r","status":"completed"}"#,
+            r#"{"op":"start_run","run_id":"other"}"#,
+        ],
+    );
+    let gate = ArbitratedGate::new(connect(&server.url()), Arc::clone(&ledger) as _);
+    let of = |run: &str, name: &str| {
+        let terms = Terms { run_id: Some(run.parse().expect("an id")), ..Terms::default() };
+        block_on(gate.check(&key(name), &request("a"), &terms)).expect("an answer")
+    };
+    let said = Json::from(SECRET);
+    for (run, name) in [("r", "done"), ("other", "others")] {
+        let token = of(run, name).token.expect("new");
+        block_on(gate.mark_completed(&key(name), &token, &said)).expect("done");
+    }
+    let token = of("r", "failed").token.expect("new");
+    block_on(gate.mark_failed(&key("failed"), &token, SECRET, false)).expect("failed");
+    let late = of("r", "late").token.expect("new");
+    assert_eq!((of("r", "done").response, of("r", "failed").error), (Some(said.clone()), Some(SECRET.to_owned())));
+    assert!(!stands_in(&server), "the answers of runs are the ledger's to give");
+    if redis_is_away {
+        server.kill();
+    }
+    commit(&ledger, then);
+    if redis_is_away {
+        server.begin();
+    }
+    let (done, failed) = (of("r", "done"), of("r", "failed"));
+    assert_eq!((done.result, done.response, done.expired), (Duplicate, None, true));
+    assert_eq!((failed.result, failed.error, failed.expired), (IdempotencyResult::Failed, None, true));
+    assert_eq!(ask(&gate, "done", "b").expect("an answer").result, Conflict);
+    assert_eq!(of("other", "others").response, Some(said.clone()));
+    block_on(gate.mark_completed(&key("late"), &late, &said)).expect("its bearer is known");
+    assert!(!stands_in(&server));
+    let refused = ask(&connect(&server.url()), "done", "a").expect_err("the answer is the arbiter's to give");
+    assert_eq!(refused.code(), "unsafe_store");
+}
+
+/// Redis gave an erased run's answers until their ttl was over, up to a year later.
+fn answers_of_a_run_go_with_it_while_redis_is_away() {
+    answers_of_a_run_until(&[r#"{"op":"erase_run","run_id":"r","reason":"asked for"}"#], true);
+}
+
+fn answers_of_a_run_go_when_something_of_it_is_withheld() {
+    let then = r#"{"op":"redact","run_id":"r","step":0,"members":["params"],"reason":"asked for"}"#;
+    answers_of_a_run_until(&[then], false);
 }

@@ -18,6 +18,7 @@ faults!("watched":
     a_failover_that_loses_everything_makes_no_second_new_with_an_arbiter,
     a_promoted_replica_that_keeps_less_is_refused,
     callers_wait_for_a_primary_together_and_not_in_turn,
+    a_connection_that_broke_is_made_again_once_for_all,
 );
 
 struct Watched {
@@ -136,4 +137,33 @@ fn callers_wait_for_a_primary_together_and_not_in_turn() {
     let asked = proxy.passed() - before;
     assert!(asked < CALLERS as u64, "the sentinel was asked {asked} times");
     sentinel.signal("-CONT");
+}
+
+fn a_connection_that_broke_is_made_again_once_for_all() {
+    const CALLERS: usize = 16;
+    let primary = Server::start(&[]);
+    let sentinel = Server::sentinel(&primary);
+    let url = format!("redis+sentinel://127.0.0.1:{}/gate", sentinel.port());
+    let store = RedisIdempotencyStore::connect(&url, NAMESPACE).expect("the primary answers");
+    claim(&store, "k");
+    let connections = || match primary.admin(&["INFO", "stats"]) {
+        Ok(redis::Value::BulkString(info)) => {
+            let info = String::from_utf8_lossy(&info).into_owned();
+            let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+            line.and_then(|count| count.trim().parse::<usize>().ok()).expect("a count")
+        }
+        other => panic!("{other:?}"),
+    };
+    let (before, start) = (connections(), Barrier::new(CALLERS));
+    primary.admin(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).expect("killed");
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                start.wait();
+                is(&store, "k", InProgress);
+            });
+        }
+    });
+    let made = connections() - before;
+    assert!(made < CALLERS, "{made} connections were made");
 }

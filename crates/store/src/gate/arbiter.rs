@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 
+use super::answer::IdempotencyResponse;
 use super::decide::{Ask, Reply};
+use super::fingerprint::Fingerprint;
 use super::record::Record;
 use super::store::IdempotencyStore;
 use crate::error::Result;
@@ -43,6 +45,13 @@ pub trait Arbiter: IdempotencyStore {
     /// # Errors
     /// Where nothing was decided, or it is not known whether it was; what is refused is a ruling's reply.
     async fn rule(&self, key: &Key, ask: Ask) -> Result<Ruling>;
+
+    /// What a check is told as the key stands, where that changes nothing; `None` where [`rule`](Self::rule) is to be asked.
+    /// It sees every ruling that was answered before.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    async fn look(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>>;
 }
 
 /// The times of an arbiter's rulings.

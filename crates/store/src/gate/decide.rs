@@ -161,6 +161,21 @@ pub fn decide(stored: Option<Record>, ask: &Ask, rules: &Rules, now: Timestamp) 
     }
 }
 
+/// What a check is told where it changes nothing: no *new*, and no lease that a clock which was set back would lengthen.
+#[must_use]
+pub fn look(
+    stored: Option<Record>,
+    fingerprint: Fingerprint,
+    rules: &Rules,
+    now: Timestamp,
+) -> Option<IdempotencyResponse> {
+    let ask = Ask::Check { fingerprint, terms: Terms::default(), token: Token::from_bytes([0; 16]) };
+    match decide(stored, &ask, rules, now) {
+        (Next::Same, Ok(Reply::Checked(answer))) => Some(answer),
+        _ => None,
+    }
+}
+
 /// How a key stands, for who may not act on it.
 #[must_use]
 pub fn status(stored: Option<Record>, rules: &Rules, now: Timestamp) -> Option<IdempotencyStatus> {

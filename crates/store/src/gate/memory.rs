@@ -10,7 +10,7 @@ use tracekeep_core::json::Json;
 
 use super::answer::{IdempotencyResponse, IdempotencyStatus};
 use super::arbiter::{Arbiter, Ruling, RulingTimes};
-use super::decide::{Ask, Next, Reply, decide, status};
+use super::decide::{Ask, Next, Reply, decide, look, status};
 use super::fingerprint::Fingerprint;
 use super::record::Record;
 use super::rules::{Rules, Terms, full};
@@ -176,5 +176,11 @@ impl Arbiter for MemoryIdempotencyStore {
         let time = kept.times.next(&self.source, now);
         let record = kept.records.get(key).cloned().and_then(|record| record.aged(&self.rules, now));
         Ok(Ruling { reply, record, time })
+    }
+
+    async fn look(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>> {
+        let mut kept = self.lock();
+        let now = kept.now(&self.source);
+        Ok(look(kept.records.get(key).cloned(), *request, &self.rules, now))
     }
 }

@@ -25,7 +25,7 @@ mod token;
 
 pub use answer::{GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus};
 pub use arbiter::{Arbiter, Ruling, RulingTime, RulingTimes};
-pub use decide::{Ask, Next, Reply, decide, lease_lost, not_known, status};
+pub use decide::{Ask, Next, Reply, decide, lease_lost, look, not_known, status};
 pub use fingerprint::Fingerprint;
 pub use memory::MemoryIdempotencyStore;
 pub use record::{Phase, Record};
