@@ -10,6 +10,7 @@ mod cost;
 mod data;
 mod disk;
 mod evidence;
+mod gate;
 mod gc;
 mod large;
 mod machine;
@@ -54,7 +55,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 15] = [
+const FIGURES: [(&str, Figure); 16] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -67,6 +68,7 @@ const FIGURES: [(&str, Figure); 15] = [
     ("gc", gc::gc),
     ("cost", cost::cost),
     ("audits", audits::audits),
+    ("gate", gate::gate),
     ("bundle", bundle::bundle),
     ("proofs", evidence::proofs),
     ("signing", evidence::signing),
