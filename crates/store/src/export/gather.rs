@@ -1,6 +1,6 @@
 //! Gathering what goes into a bundle, from a ledger at one size.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Code, Error, LedgerStore, Order, PageRequest, Result, RunFilter, RunQuery, SignedCheckpoint, block_on};
 use tracekeep_core::Timestamp;
@@ -53,6 +53,7 @@ pub(super) fn contents(
     let mut records: Vec<Record> = std::mem::take(&mut found.records).into_values().collect();
     let run_id = found.run_id.clone();
     let before = withheld(&records);
+    let redacted_since = redacted_since(ledger, &records, size)?;
     if let Some(run_id) = &run_id {
         withhold(&mut records, run_id, request)?;
     }
@@ -111,7 +112,7 @@ pub(super) fn contents(
         tenant_id: tenant_id.to_owned(),
         exported_by,
         incident: IncidentClaims::of(&account),
-        options: request.stated(),
+        options: request.stated(absent(&account), &redacted_since),
         forced: request.force,
         checkpoint: signed.note,
         created_at,
@@ -208,6 +209,39 @@ pub(super) fn recorded_at(ledger: &dyn LedgerStore, log_index: u64) -> Result<Ti
     let event = block_on(ledger.events(log_index, 1))?.into_iter().next();
     let missing = || Error::new(Code::EntryNotFound, format!("no entry at log index {log_index}"));
     Ok(event.ok_or_else(missing)?.recorded_at)
+}
+
+/// The redactions at or above the size that took members of what is shown: why the bundle is another one than before.
+///
+/// # Errors
+/// `erased` where one of them took the place of an earlier redaction: nothing in the bundle could say so.
+fn redacted_since(ledger: &dyn LedgerStore, records: &[Record], size: u64) -> Result<BTreeSet<u64>> {
+    let mut since = BTreeSet::new();
+    for record in records {
+        let is_whole = record.left.as_ref().is_some_and(|left| left.withheld().next().is_none());
+        if is_whole {
+            continue;
+        }
+        let entry = block_on(ledger.entries(record.log_index, 1))?.into_iter().next();
+        let Some(by) = entry.and_then(|entry| entry.redacted_by).filter(|by| *by >= size) else { continue };
+        if record.left.is_none() {
+            let detail = format!(
+                "log index {by} took the place of the redaction at log index {}: export a size above that",
+                record.log_index
+            );
+            return Err(Error::new(Code::Erased, detail).at("at"));
+        }
+        since.insert(by);
+    }
+    Ok(since)
+}
+
+/// What an auditor would look for and no entry states.
+fn absent(account: &Account) -> Vec<&'static str> {
+    let recommended =
+        [("policy_snapshot_id", &account.policy_snapshot_id), ("termination_reason", &account.termination_reason)];
+    let absent = recommended.into_iter().filter(|(_, stated)| account.run_id.is_some() && stated.is_none());
+    absent.map(|(name, _)| name).collect()
 }
 
 /// The members that are withheld, by log index.

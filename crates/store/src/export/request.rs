@@ -1,5 +1,7 @@
 //! What may be asked of an export.
 
+use std::collections::BTreeSet;
+
 use crate::{Code, Error, Result};
 use tracekeep_core::id::{IncidentId, RunId};
 use tracekeep_core::json::Json;
@@ -88,13 +90,21 @@ impl ExportRequest {
     }
 
     /// What the bundle states of the request: what makes it another bundle, but for the size and the name, which stand in it
-    /// by themselves.
-    pub(super) fn stated(&self) -> JsonObject {
+    /// by themselves. And what there is to say of the answer: `absent`, recommended members that no entry states, and
+    /// `redacted_since`, redactions after the size that took members of what is shown.
+    pub(super) fn stated(&self, absent: Vec<&str>, redacted_since: &BTreeSet<u64>) -> JsonObject {
         let stated = to_json(&Self { by: None, at: None, period: None, ..self.clone() });
         let value = stated.value();
         let members = value.as_object().into_iter().flat_map(|object| object.iter());
         let members = members.filter(|(name, _)| !matches!(*name, "kind" | "force"));
-        let kept = Json::object(members.map(|(name, value)| (name.to_owned(), value.to_json())));
+        let mut kept: Vec<_> = members.map(|(name, value)| (name.to_owned(), value.to_json())).collect();
+        if !absent.is_empty() {
+            kept.push(("absent".to_owned(), Json::array(absent.into_iter().map(Json::from))));
+        }
+        if !redacted_since.is_empty() {
+            kept.push(("redacted_since".to_owned(), Json::array(redacted_since.iter().copied().map(Json::from))));
+        }
+        let kept = Json::object(kept);
         kept.ok().and_then(|kept| JsonObject::new(kept).ok()).unwrap_or_default()
     }
 }

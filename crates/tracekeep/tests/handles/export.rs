@@ -237,3 +237,88 @@ fn what_is_written_between_two_reads_is_not_seen() {
     // The run's own late steps are seen by whoever looks later.
     assert!(tracekeep.export_bundles().unwrap().get_run(&run_id("r-3")).unwrap().unwrap().completed_at.is_some());
 }
+
+fn options(tracekeep: &Tracekeep, bundle: &[u8]) -> Json {
+    let report = verified(tracekeep, bundle).to_json();
+    let report = report.value();
+    let options = report.as_object().and_then(|report| report.get("claims")?.as_object()?.get("options"));
+    options.map_or_else(Json::null, |options| options.to_json())
+}
+
+/// A bundle of an earlier size could once be another one without a word of why.
+#[test]
+fn a_bundle_says_which_redactions_since_its_size_made_it_another() {
+    let (tracekeep, _) = story();
+    let of = ExportOf::Run(run_id("r-2"));
+    let redact = |index, members: &[&str]| {
+        tracekeep.runs().redact_step(&run_id("r-2"), index, members, "a secret").unwrap().ops[0].log_index
+    };
+    let first = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    let at = |size| ExportRequest { at: Some(size), ..by(BundleKind::Evidence) };
+    let taken = redact(1, &["params"]);
+    let again = export(&tracekeep, &of, &at(first.size));
+    assert!(again.bundle != first.bundle);
+    let said = options(&tracekeep, &again.bundle);
+    assert!(said.as_str().contains(&format!(r#""redacted_since":[{taken}]"#)), "{said}");
+    assert!(export(&tracekeep, &of, &at(first.size)).bundle == again.bundle, "the same for all who ask now");
+    // Above the redaction it stands in the bundle itself.
+    let later = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    assert!(!options(&tracekeep, &later.bundle).as_str().contains("redacted_since"));
+    // One that carries over what an earlier one held leaves nothing to show of that one below itself.
+    redact(1, &["skill_name"]);
+    let refused = tracekeep.exporter().export(&of, &at(later.size), &|_, _| ());
+    assert_eq!(refused.expect_err("nothing could say why").code(), "erased");
+    export(&tracekeep, &of, &at(first.size));
+    verified(&tracekeep, &export(&tracekeep, &of, &by(BundleKind::Evidence)).bundle);
+}
+
+#[test]
+fn recommended_members_that_nothing_states_are_stated_as_absent() {
+    let (tracekeep, id) = story();
+    let absent = r#""absent":["policy_snapshot_id","termination_reason"]"#;
+    let made = export(&tracekeep, &ExportOf::Incident(id), &by(BundleKind::Evidence));
+    let said = options(&tracekeep, &made.bundle);
+    assert!(said.as_str().contains(absent), "{said}");
+    let id = run_id("told");
+    let start = StartRun { run_id: Some(id.clone()), policy_snapshot_id: Some("p-7".into()), ..StartRun::default() };
+    tracekeep.runs().start_run(start).unwrap();
+    tracekeep.runs().complete_run(&id, FinalStatus::Completed).unwrap();
+    let made = export(&tracekeep, &ExportOf::Run(id), &by(BundleKind::Evidence));
+    let said = options(&tracekeep, &made.bundle);
+    assert!(said.as_str().contains(r#""absent":["termination_reason"]"#), "{said}");
+}
+
+#[test]
+fn steps_are_read_as_they_were_while_others_write() {
+    let (tracekeep, _) = story();
+    let id = run_id("busy");
+    tracekeep.runs().start_run(StartRun { run_id: Some(id.clone()), ..StartRun::default() }).unwrap();
+    let step = |index: u32| RecordStep::new(id.clone(), index, "search", Json::parse("{}").unwrap());
+    for index in (0..40).step_by(2) {
+        tracekeep.runs().record_step(step(index)).unwrap();
+    }
+    let pinned = tracekeep.export_bundles().unwrap();
+    let mut page = PageRequest::first(3);
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        // Between the steps that are there, and behind them; some before the first page, some in between.
+        let writer = scope.spawn(|| {
+            for index in (1..40).step_by(2).chain(40..60) {
+                tracekeep.runs().record_step(step(index)).unwrap();
+            }
+        });
+        for turn in 0u32.. {
+            tracekeep.runs().record_step(step(100 + turn)).unwrap();
+            let found = pinned.get_steps(&id, &page).unwrap();
+            seen.extend(found.items.into_iter().map(|step| step.step_index));
+            page.cursor = found.next_cursor;
+            if page.cursor.is_none() {
+                break;
+            }
+        }
+        writer.join().unwrap();
+    });
+    assert_eq!(seen, (0..40).step_by(2).collect::<Vec<_>>());
+    let now = tracekeep.export_bundles().unwrap().get_steps(&id, &PageRequest::first(1_000)).unwrap().items;
+    assert!(now.len() > 60, "{}", now.len());
+}
