@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_input;
+mod bundles;
 mod events;
 mod gate;
 mod keys;

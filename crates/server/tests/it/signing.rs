@@ -100,6 +100,55 @@ fn a_receipt_becomes_a_proof_that_stands_by_itself() {
     assert!(asked.starts_with("old 2\n") && asked.contains("\n\ntracekeep/"), "{asked}");
 }
 
+/// What a witness does with a request, from c2sp.org/tlog-witness: the old size, at most 63 hashes in base64, an empty line,
+/// a signed note; the proof leads from the root that it kept to the one in the note.
+fn witness(server: &Server, kept: &Checkpoint) -> Checkpoint {
+    let answer = server.get(&format!("/api/v1/log/witness?from={}", kept.size));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = answer.text();
+    let (head, note) = text.split_once("\n\n").unwrap();
+    let mut lines = head.split('\n');
+    assert_eq!(lines.next(), Some(&*format!("old {}", kept.size)));
+    let lines: Vec<&str> = lines.collect();
+    let size = note.lines().nth(1).unwrap();
+    let proof = server.get(&format!("/api/v1/log/consistency?from={}&to={size}", kept.size));
+    let proof: tracekeep_core::view::ConsistencyProof =
+        tracekeep_core::wire::from_text(proof.text().as_bytes()).unwrap();
+    let hashes = proof.hashes;
+    assert_eq!(lines, hashes.iter().map(tracekeep_evidence::base64_of).collect::<Vec<_>>());
+    assert!(hashes.len() <= 63);
+    let key = key(server);
+    let verifier = signed_note::StandardVerifier::new(&key.to_string()).unwrap();
+    let parsed = signed_note::Note::from_bytes(note.as_bytes()).unwrap();
+    let (verified, others) = parsed.verify(&signed_note::VerifierList::new(vec![Box::new(verifier)])).unwrap();
+    assert_eq!((verified.len(), others.len()), (1, 0));
+    let asked = Checkpoint::open(note.as_bytes(), &origin(server), &[key]).unwrap();
+    if kept.size == 0 || kept.size == asked.size {
+        assert!(hashes.is_empty(), "nothing is to be proven");
+    }
+    merkle::verify_consistency(kept.size, &kept.root, asked.size, &asked.root, &hashes).unwrap();
+    asked
+}
+
+#[test]
+fn a_witness_can_sign_what_it_is_sent() {
+    let server = Server::start();
+    record(&server, "first");
+    let nothing = Checkpoint { origin: origin(&server), size: 0, root: merkle::empty_root() };
+    let mut kept = witness(&server, &nothing);
+    assert_eq!(kept.size, 2);
+    let all = witness(&server, &kept);
+    assert_eq!(all, kept, "the same again");
+    for (turn, more) in [1, 2, 5, 8, 13].into_iter().enumerate() {
+        (0..more).for_each(|n| record(&server, &format!("r-{turn}-{n}")));
+        let later = witness(&server, &kept);
+        assert_eq!(later.size, kept.size + more);
+        kept = later;
+    }
+    server.get("/api/v1/log/witness?from=9999").refused(400, "invalid_parameter", Some("from"));
+    server.get("/api/v1/log/witness").refused(400, "invalid_parameter", Some("from"));
+}
+
 #[test]
 fn nobody_declares_a_key_or_states_an_export_by_a_request() {
     let server = Server::start();

@@ -68,7 +68,7 @@ impl Signer {
     /// What a witness that has seen the log at `from` entries is sent (c2sp.org/tlog-witness, add-checkpoint).
     ///
     /// # Errors
-    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size.
+    /// As [`Signer::checkpoint`]; `invalid_parameter` where the log never had that size.
     pub fn witness_request(&self, from: u64) -> Result<WitnessRequest> {
         let signed = self.checkpoint()?;
         let proof = block_on(self.ledger().consistency(from, Some(signed.checkpoint.size)))?;

@@ -1,0 +1,151 @@
+//! Bundles over HTTP: each route gives one that the key alone verifies.
+
+use tracekeep_evidence::NoteKey;
+use tracekeep_evidence::bundle::{Options, Outcome, Predicate, verify};
+
+use crate::{Answer, Server};
+
+const INCIDENT: &str = "/api/v1/incidents/inc-1/bundle";
+const RUN: &str = "/api/v1/runs/r-1/bundle";
+const PERIOD: &str = "/api/v1/bundles";
+const ALWAYS: &str = r#""period":{"from":"2000-01-01T00:00:00Z","to":"2100-01-01T00:00:00Z"}"#;
+
+/// A server with a run of eight steps and a call of a tool, another run, and an incident of the first.
+fn story() -> Server {
+    let server = Server::start();
+    let post = |path: &str, body: &str| {
+        let answer = server.post(&format!("/api/v1/{path}"), body);
+        assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+    };
+    for run in ["r-1", "r-2"] {
+        post("runs", &format!(r#"{{"run_id":"{run}","correlation_id":"c"}}"#));
+        for index in 0..8 {
+            let step = format!(
+                r#"{{"index":{index},"skill_name":"pay","params":{{"secret":"{run} {index}"}},"status":"success"}}"#
+            );
+            post(&format!("runs/{run}/steps"), &step);
+        }
+        let call = r#"{"id":"t-1","trace_type":{"type":"ToolCall","tool_name":"pay","arguments":{"card":"none"}}}"#;
+        post(&format!("runs/{run}/traces"), call);
+        post(&format!("runs/{run}/complete"), r#"{"status":"failed"}"#);
+    }
+    let said = r#"{"incident_id":"inc-1","run_id":"r-1","severity":"high","policy_id":"p","violation_step_index":3}"#;
+    post("incidents", said);
+    server
+}
+
+/// What a bundle claims, once it has passed with the server's key and nothing else.
+#[track_caller]
+fn claims(server: &Server, answer: &Answer) -> Predicate {
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/zip")), "{}", answer.text());
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"bundle.zip\""));
+    let key: NoteKey = server.get("/api/v1/log/key").text().trim_end().parse().unwrap();
+    let report = verify(&answer.body, &[key], &Options::default());
+    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
+    let claims = report.claims.unwrap();
+    assert_eq!(answer.header("tracekeep-tree-size"), Some(&*claims.checkpoint.size.to_string()));
+    claims
+}
+
+fn has(answer: &Answer, text: &str) -> bool {
+    answer.body.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[test]
+fn an_incident_a_run_and_a_period_are_exported() {
+    let server = story();
+    let made = claims(&server, &server.post(INCIDENT, r#"{"by":"anna","related":true}"#));
+    assert_eq!((made.incident.unwrap().incident_id.as_str(), made.runs.len()), ("inc-1", 2));
+    assert_eq!((made.exported_by.as_str(), made.counts.steps), ("anna", 16));
+    let made = claims(&server, &server.post(RUN, "{}"));
+    assert_eq!((made.incident, made.runs.len(), made.exported_by.as_str()), (None, 1, "api"));
+    let made = claims(&server, &server.post(PERIOD, &format!(r#"{{"kind":"period",{ALWAYS}}}"#)));
+    assert_eq!(made.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
+    for kind in ["soc2", "executive_debrief"] {
+        claims(&server, &server.post(INCIDENT, &format!(r#"{{"kind":"{kind}",{ALWAYS}}}"#)));
+    }
+    // Who, what, when: each is an entry of the log.
+    let events = server.get("/api/v1/log/entries?limit=1000").text();
+    assert_eq!(events.matches(r#""op":"record_export""#).count(), 5, "{events}");
+    assert!(events.contains(r#""by":"anna""#) && events.contains(r#""bundle_sha256":""#));
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_with_its_reason() {
+    let server = story();
+    server.post("/api/v1/incidents/nobody/bundle", "{}").refused(404, "incident_not_found", None);
+    server.post("/api/v1/runs/nobody/bundle", "{}").refused(404, "run_not_found", None);
+    server.post(PERIOD, r#"{"kind":"period"}"#).refused(400, "missing_member", Some("/period"));
+    server.post(PERIOD, &format!("{{{ALWAYS}}}")).refused(400, "invalid_parameter", Some("kind"));
+    server.post(RUN, r#"{"kind":"period"}"#).refused(400, "invalid_parameter", Some("kind"));
+    server.post(RUN, r#"{"at":99999}"#).refused(404, "entry_not_found", None);
+    server.post(RUN, r#"{"colour":"red"}"#).refused(400, "unknown_member", Some("/colour"));
+    server.post(RUN, r#"{"kind":"soc2"}"#).refused(422, "bundle_incomplete", None);
+    server.post(RUN, r#"{"only_steps":[9]}"#).refused(404, "step_not_found", Some("only_steps"));
+    server.post(RUN, r#"{"redact":["trace/no/tags"]}"#).refused(404, "trace_not_found", Some("redact"));
+    let entries = server.get("/api/v1/log/entries?limit=1000").text();
+    assert!(!entries.contains("record_export"), "nothing was handed out");
+    claims(&server, &server.post(RUN, r#"{"kind":"soc2","force":true}"#));
+}
+
+#[test]
+fn what_is_withheld_is_proven_to_have_been_there() {
+    let server = story();
+    for path in [INCIDENT, RUN] {
+        let only = server.post(path, r#"{"only_steps":[3,7]}"#);
+        assert!(claims(&server, &only).counts.withheld > 0);
+        let shown: Vec<_> = (0..8).filter(|index| has(&only, &format!(r#"{{"secret":"r-1 {index}"}}"#))).collect();
+        assert_eq!(shown, [3, 7], "{path}");
+        let some = server.post(path, r#"{"redact":["step/3/params","trace/t-1/trace_type/arguments"]}"#);
+        let names: Vec<_> = claims(&server, &some).withheld.into_iter().flat_map(|held| held.members).collect();
+        assert!(names.iter().any(|name| name == "params"), "{names:?}");
+        assert!(names.iter().any(|name| name == "trace_type/arguments"), "{names:?}");
+        assert!(!has(&some, r#"{"secret":"r-1 3"}"#) && has(&some, r#"{"secret":"r-1 2"}"#), "{path}");
+        assert!(!has(&some, r#"{"card":"none"}"#), "{path}");
+    }
+    let whole = format!(r#"{{"kind":"period",{ALWAYS},"only_steps":[1]}}"#);
+    server.post(PERIOD, &whole).refused(400, "invalid_parameter", Some("kind"));
+}
+
+#[test]
+fn the_same_size_by_the_same_name_gives_the_same_bytes() {
+    let server = story();
+    for (path, asked) in
+        [(INCIDENT, String::new()), (RUN, String::new()), (PERIOD, format!(r#","kind":"period",{ALWAYS}"#))]
+    {
+        let first = server.post(path, &format!(r#"{{"by":"anna"{asked}}}"#));
+        let size = claims(&server, &first).checkpoint.size;
+        assert_eq!(server.post("/api/v1/runs", "{}").status, 201);
+        let again = server.post(path, &format!(r#"{{"by":"anna","at":{size}{asked}}}"#));
+        assert!(again.body == first.body, "{path}");
+        claims(&server, &again);
+        let other = server.post(path, &format!(r#"{{"by":"bert","at":{size}{asked}}}"#));
+        assert!(claims(&server, &other).exported_by == "bert" && other.body != first.body, "{path}");
+    }
+}
+
+#[test]
+fn what_was_erased_since_is_said() {
+    let server = story();
+    let first = server.post(RUN, r#"{"by":"anna"}"#);
+    let size = claims(&server, &first).checkpoint.size;
+    assert_eq!(server.post("/api/v1/incidents/inc-1/resolve", r#"{"resolution":"none"}"#).status, 201);
+    assert_eq!(server.send("DELETE", "/api/v1/runs/r-1/hold?reason=closed", &[], b"").status, 201);
+    let redacted = server.post("/api/v1/runs/r-1/redact", r#"{"step":2,"members":["params"],"reason":"asked for"}"#);
+    let redaction = redacted.member("log_index").unwrap();
+    let again = server.post(RUN, &format!(r#"{{"by":"anna","at":{size}}}"#));
+    assert!(again.body != first.body && !has(&again, r#"{"secret":"r-1 2"}"#));
+    let options = claims(&server, &again).options.as_str().to_owned();
+    assert!(options.contains(&format!(r#""redacted_since":[{redaction}]"#)), "{options}");
+    assert_eq!(server.send("DELETE", "/api/v1/runs/r-1?reason=asked", &[], b"").status, 201);
+    for path in [RUN, INCIDENT] {
+        for asked in ["{}".to_owned(), format!(r#"{{"by":"anna","at":{size}}}"#)] {
+            let gone = server.post(path, &asked);
+            gone.refused(410, "run_erased", None);
+            assert!(gone.member("redaction").is_some(), "{path}: {}", gone.text());
+        }
+    }
+    server.get("/api/v1/incidents/inc-1").refused(410, "run_erased", None);
+    let again = r#"{"incident_id":"inc-1","run_id":"r-2"}"#;
+    server.post("/api/v1/incidents", again).refused(409, "erased", Some("/incident_id"));
+}
