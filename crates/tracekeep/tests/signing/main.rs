@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod failing;
+mod killed;
 mod process;
 
 use std::sync::Arc;
