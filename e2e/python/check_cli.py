@@ -1,8 +1,11 @@
 """The command line: what a person types besides `serve`, beside a running server and without one."""
 
 import json
+import os
+import pty
+import subprocess
 
-from stage import ROOT, holds, same
+from stage import PATIENCE_S, ROOT, environment, holds, same
 
 
 def recorded_demo(stage, get_tree, *where):
@@ -94,3 +97,29 @@ def check_complete_seals_and_a_sealed_run_takes_nothing_more(stage):
         same("the run", (run["status"], run["termination_reason"], run["seals"]), ("failed", "the tool broke", 1))
         step = {"index": 0, "skill_name": "s", "params": {}, "status": "success"}
         same("a step after the seal", server.post("runs/r/steps", step, 409)["code"], "sealed")
+
+
+def check_an_export_tells_whoever_watches_how_far_it_is(stage):
+    ledger = stage.new("watched.db")
+    [said] = stage.lines("demo", "--ledger", ledger)
+    entries = len(stage.lines("traces", said["run_id"], "--ledger", ledger))
+    holds("there is something to export", entries > 0)
+    export = [stage.binary, "export", said["run_id"], "--ledger", ledger, "-o", stage.new("watched.zip")]
+    silent = subprocess.run(export, capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), cwd=stage.folder)
+    same("what a pipe is told", (silent.returncode, silent.stderr), (0, ""))
+    ours, theirs = pty.openpty()
+    watched = subprocess.Popen(export, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(), cwd=stage.folder)
+    os.close(theirs)
+    told = b""
+    try:
+        while part := os.read(ours, 4096):
+            told += part
+    except OSError:
+        pass  # Nobody holds the other end any more.
+    finally:
+        os.close(ours)
+    same("the exit code", watched.wait(PATIENCE_S), 0)
+    told = told.decode()
+    for word in ("reading, ", "proving, ", "signing, "):
+        holds(f"a terminal is told {word!r}", word in told, repr(told))
+    holds("the line is taken away in the end", told.endswith("\r\x1b[K"), repr(told))

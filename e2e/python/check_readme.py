@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from stage import PATIENCE_S, ROOT, environment, holds, same
@@ -23,9 +24,10 @@ def typed(stage, server, text, talk=()):
     stderr says something of, in order."""
     holds("the README says where the server is", URL in text, text)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text.replace(URL, server.url)], stdin=subprocess.DEVNULL, capture_output=True,
+        ["bash", "-euo", "pipefail", "-c", text.replace(URL, server.url).replace("verify/", f"{ROOT}/verify/")], stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=PATIENCE_S, cwd=stage.folder,
-        env=environment(TRACEKEEP_LEDGER=str(server.ledger), PATH=f"{Path(stage.binary).parent}:{environment()['PATH']}"))
+        env=environment(TRACEKEEP_LEDGER=str(server.ledger), PATH=":".join((
+            str(Path(stage.binary).parent), str(Path(sys.executable).parent), environment()["PATH"]))))
     same(f"the exit code; it said:\n{done.stdout}{done.stderr}", done.returncode, 0)
     said = done.stderr.splitlines()
     same(f"lines on stderr: {done.stderr}", len(said), len(talk))
@@ -137,6 +139,16 @@ def check_a_member_is_withheld_as_written(stage):
     with stage.serve() as server:
         found = "".join(f"{line}\n" for line in typed(stage, server, names + text))
         same("what comes of it", found, shown_below(text))
+
+
+def check_what_happened_is_handed_over_as_written(stage):
+    names = "".join(block("post()").splitlines(keepends=True)[:2])
+    with stage.serve() as server:
+        same("what opening it says", typed(stage, server, names + block("tracekeep incidents open")), ["recorded 4 inc-7"])
+        for word in ("verdicts()", "tracekeep incidents resolve"):
+            text = block(word)
+            found = "".join(f"{line}\n" for line in typed(stage, server, names + text))
+            same("what comes of it", found, shown_below(text))
 
 
 def check_the_addresses_that_the_readme_names_answer(stage):
