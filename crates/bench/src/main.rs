@@ -10,6 +10,7 @@ mod cost;
 mod data;
 mod disk;
 mod evidence;
+mod export;
 mod gate;
 mod gc;
 mod large;
@@ -55,7 +56,7 @@ pub(crate) struct Asked {
 
 type Figure = fn(&Asked, &mut Report) -> Result<()>;
 
-const FIGURES: [(&str, Figure); 16] = [
+const FIGURES: [(&str, Figure); 17] = [
     ("serial", records::serial),
     ("group", records::group),
     ("otlp", telemetry::otlp),
@@ -70,6 +71,7 @@ const FIGURES: [(&str, Figure); 16] = [
     ("audits", audits::audits),
     ("gate", gate::gate),
     ("bundle", bundle::bundle),
+    ("export", export::export),
     ("proofs", evidence::proofs),
     ("signing", evidence::signing),
 ];
