@@ -153,7 +153,7 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
     /// returns, however many runs are pending.
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
-    /// An incident; `None` where it is unknown, or its run was erased.
+    /// An incident; `None` where it is unknown; `run_erased` where its run was erased.
     async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>>;
 
     /// Incidents by (created_at, log index).

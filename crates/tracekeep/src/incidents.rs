@@ -58,7 +58,7 @@ impl Incidents {
         commit(&self.ledger, Batch::one(Op::ResolveIncident(op)))
     }
 
-    /// An incident; `None` where it is unknown, or its run was erased.
+    /// An incident; `None` where it is unknown; `run_erased` where its run was erased.
     ///
     /// # Errors
     /// Failures of the storage.
