@@ -24,7 +24,7 @@ ELSEWHERE = {"wrong_controls", "wrong_debrief"}
 
 def verdicts_of(blob, case):
     old = case["old_checkpoint"]
-    keys = [verifier.Key(text) for text in case["keys"]]
+    keys = [verifier.key_of(text) for text in case["keys"]]
     return {aspect: list(verdict) for aspect, verdict in verifier.verify(blob, keys, old and old.encode()).items()}
 
 
@@ -146,6 +146,34 @@ def forgeries(blob):
     yield "bytes_behind", blob + b"more", "stray_bytes"
 
 
+def key_text(name, typed):
+    ident = hashlib.sha256(name.encode() + b"\n" + typed).digest()[:4].hex()
+    return "%s+%s+%s" % (name, ident, base64.b64encode(typed).decode())
+
+
+def bad_keys(good):
+    """Texts that are no key to trust."""
+    name, ident, text = good.split("+", 2)
+    typed = base64.b64decode(text)
+    beyond = typed[:1] + (2**255 - 18).to_bytes(32, "little")
+    yield "malformed_key", [
+        "", "%s+%s" % (name, ident), "%s+%08x+%s" % (name, int(ident, 16) ^ 1, text), key_text("a b", typed),
+        key_text(name, b"\2" + typed[1:]), key_text(name, typed[:-1]), key_text(name, beyond),
+    ]
+    yield "weak_key", [key_text(name, b"\1" + bytes.fromhex(point)) for point in sorted(verifier.WEAK)]
+
+
+def accepted_keys(good):
+    for reason, texts in bad_keys(good):
+        for text in texts:
+            try:
+                verifier.key_of(text)
+                yield text, "accepted"
+            except verifier.Refused as refused:
+                if refused.args[0] != reason:
+                    yield text, refused.args[0]
+
+
 def main():
     cases = json.loads((BUNDLES / "cases.json").read_text(encoding="utf-8"))
     wrong = 0
@@ -172,6 +200,9 @@ def main():
         if found != ["fail", reason, []]:
             wrong += 1
             print("forged %s: %s, and not %s" % (name, found, reason))
+    for text, found in accepted_keys(whole["keys"][0]):
+        wrong += 1
+        print("key %s: %s" % (text, found))
     small = next(case for case in cases if case["name"] == "erased")
     wrong += flips(small, (BUNDLES / "erased.zip").read_bytes(), int(sys.argv[1]) if sys.argv[1:] else 97)
     print("%d bundles, %d forgeries, %d wrong" % (len(cases), count, wrong))

@@ -2,11 +2,10 @@
 """Verifies a Tracekeep bundle from its bytes and a public key: no server, no network, none of Tracekeep's code.
 
 Written from docs/format/bundle.md, to be read before it is run. Python 3.9 or later and the package `cryptography`.
-Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed.
-controls.json, debrief.json and report.html are held to their signed digests alone and not recomputed; of controls.json
-and debrief.json, which Tracekeep recomputes, the remark `not_recomputed` says so.
+Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed. controls.json, debrief.json and
+report.html are held to their signed digests and not recomputed; of the first two the remark `not_recomputed` says so.
 """
-import argparse, base64, bisect, hashlib, json, os, re, struct, sys, zlib
+import argparse, base64, bisect, hashlib, io, json, os, re, struct, sys, zipfile, zlib
 from collections import Counter
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,36 +13,6 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-def of(names, shape):
-    return dict.fromkeys(names.split(), shape)
-
-NOT_RECOMPUTED = ["controls.json", "debrief.json", "report.html"]
-OPEN = ["no_key", "not_checked", "no_consistency_proof", "unknown_old_checkpoint"]
-TYPE, FORMAT = "application/vnd.in-toto+json", "https://tracekeep.dev/bundle/v1"
-BASIC = ["created_at", "exported_by", "steps", "tenant_id", "totals"]
-REQUIRED = {"evidence": ["run"], "soc2": ["controls", "period", "run"], "period": ["leaves", "period"],
-            "executive_debrief": ["debrief", "incident", "policy", "severity", "violation_at"]}
-# The file that a kind of entry stands in, and the ops that it is of. Of a kind that is not known, nothing is.
-KINDS = {kind: (file, ops.split(",")) for file, rows in {
-    "audit": "expectation=expect ack=ack status=set_expectation_status verdict=reconcile audit_cleared=clear_audit",
-    "incidents": "incident=open_incident incident_resolved=resolve_incident",
-    "other": "redaction=erase_run,redact hold=hold hold_released=release_hold baseline=set_baseline "
-             "export=record_export signing_key=declare_key key=key",
-    "run": "run_started=start_run,ensure_run run_described=describe_run sealed=complete_run,seal_run",
-    "steps": "step=record_step", "traces": "trace=record_trace trace_ended=end_trace,record_trace",
-}.items() for kind, ops in (row.split("=") for row in rows.split())}
-RECORDS = ["records/%s.jsonl" % file for file in ("audit", "incidents", "other", "run", "steps", "traces")]
-NEEDED = {"README.txt", "checkpoint", "proof.json", "report.html", *RECORDS}
-NAMES = {"manifest.json", "comparison.json", "consistency.json", "leaves.jsonl", *NEEDED, *NOT_RECOMPUTED}
-KEPT = "ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()
-KEPT_OF = {"sealed": "entries n run_root steps traces", "signing_key": "key", "incident": "incident_id",
-           "incident_resolved": "incident_id"}
-MOST = {"cost_cents": 2**63 - 1, "duration_ms": 2**63 - 1, "tokens": 2**64 - 1}
-# The y of the points of small order: no key is one, nor half of a signature.
-WEAK = {"00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"}
 
 class Refused(Exception):
     """Its arguments: the reason, and the verdicts that it fails."""
@@ -64,8 +33,13 @@ def reading(reason, *aspects, is_whole=False):
 def sha(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
+def of(names, shape):
+    return dict.fromkeys(names.split(), shape)
+
+# Canonical JSON (docs/format/canonical-json.md): what was read is written again, and has to be the same bytes, so that
+# of two members of one name none is passed over.
 class Number(str):
-    """A number of canonical JSON (docs/format/canonical-json.md), kept as its text."""
+    """A number, kept as its text."""
 
 def number(token):
     need(abs(float(token)) < float("inf") and token != "-0")
@@ -85,41 +59,32 @@ def write(value, levels=999):
         return "[%s]" % ",".join([write(item, levels - 1) for item in value])
     return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
-def unique(pairs):
-    need(len(dict(pairs)) == len(pairs))
-    return dict(pairs)
-
 def read(text, shape, levels=128):
-    """What stands in canonical form, and in its shape."""
-    value = json.loads(text.decode(), object_pairs_hook=unique, **of("parse_int parse_float parse_constant", number))
+    value = json.loads(text.decode(), **of("parse_int parse_float parse_constant", number))
     need(write(value, levels).encode() == text)
     return fit(value, shape)
 
 def fit(value, shape):
     """A value of a shape: a pattern of text, a type, a function, [shape of each], {member: shape}, `?` if optional."""
     if isinstance(shape, dict):
-        need(isinstance(value, dict) and all(name in value or name[-1] == "?" for name in shape))
+        need(type(value) is dict and all(name in value or name[-1] == "?" for name in shape))
         return {name: fit(item, shape[name if name in shape else name + "?"]) for name, item in value.items()}
     if isinstance(shape, list):
-        need(isinstance(value, list))
+        need(type(value) is list)
         return [fit(item, shape[0]) for item in value]
     if isinstance(shape, str):
         need(type(value) is str and re.fullmatch(shape, value, re.A))
-        return value
-    need(not isinstance(shape, type) or type(value) is shape)
-    return value if isinstance(shape, type) else shape(value)
+    elif isinstance(shape, type):
+        need(type(value) is shape)
+    else:
+        value = shape(value)
+    return value
 
-def count(value):
-    need(fit(value, Number).isdigit() and len(value) < 21 and int(value) < 2**64)
-    return int(value)
-
-def integer(value):
-    need(fit(value, Number).lstrip("-").isdigit() and -2**63 <= int(value) < 2**63)
-    return int(value)
-
-def index(value):
-    need(count(value) < 2**32)
-    return int(value)
+def whole(low, high):
+    def shape(value):
+        need(low <= int(fit(value, Number)) < high)
+        return int(value)
+    return shape
 
 def time(value):
     datetime.fromisoformat(fit(value, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")[:19])
@@ -128,7 +93,7 @@ def time(value):
 
 def cost(value):
     """In millionths of a cent."""
-    exact = Decimal(fit(value, r"(0|[1-9]\d{0,12})(\.\d{1,6})?")) * 10**6
+    exact = Decimal(fit(value, r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-9])?")) * 10**6
     need(exact <= MOST["cost_cents"])
     return int(exact)
 
@@ -138,90 +103,115 @@ def duration(value):
     need(0 <= exact < 9.223372036854775e18)
     return int(exact) + (exact - int(exact) >= 0.5)
 
+def lasted(nanos):
+    """Milliseconds as totals state them: nanoseconds beyond 2^53 have several sums of one text."""
+    return Number(double(min(nanos / 1e6, 9223372036854.773)))
+
+def total(value):
+    need(lasted(duration(value)) == value)
+    return value
+
 def left(part):
     """A member that is shown, [name, value, salt], or withheld, [name, commitment] (docs/format/redaction.md)."""
-    need(isinstance(part, list) and len(part) in (2, 3) and [fit(part[0], TEXT), fit(part[-1], HEX)])
+    need(type(part) is list and len(part) in (2, 3) and [fit(part[0], TEXT), fit(part[-1], HEX)])
     return part
 
+count, integer, small = whole(0, 2**64), whole(-2**63, 2**63), whole(0, 2**32)
 TEXT, HEX, NAME = "(?s:.*)", "[0-9a-f]{64}", r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
-TOTALS = {**of("successes failures tokens?", count), "cost_cents": cost, "duration_ms": duration}
-FACTS = {"run_started": {"seed": integer}, "step": {"index": index, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
-         "sealed": {**of("entries steps traces", count), **of("behaviour_hash plan_hash root_hash run_root", HEX), "totals": TOTALS},
-         "incident": {"incident_id": TEXT}, "signing_key": {"key": TEXT},
+NOTE = "([^\0-\x09\x0b-\x1f]+\n)\n((?:\u2014 %s [^ \n]+\n){1,100})" % NAME
+TYPE, FORMAT = "application/vnd.in-toto+json", "https://tracekeep.dev/bundle/v1"
+MOST = {"cost_cents": 2**63 - 1, "duration_ms": 2**63 - 1, "tokens": 2**64 - 1}
+# The y of the points of small order: no key is one, nor half of a signature.
+WEAK = {"00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"}
+# The file that a kind of entry stands in, and the ops that it is of. Of a kind that is not known, nothing is.
+KINDS = {kind: (file, ops.split(",")) for file, rows in {
+    "audit": "expectation=expect ack=ack status=set_expectation_status verdict=reconcile audit_cleared=clear_audit",
+    "incidents": "incident=open_incident incident_resolved=resolve_incident",
+    "other": "redaction=erase_run,redact hold=hold hold_released=release_hold baseline=set_baseline "
+             "export=record_export signing_key=declare_key key=key",
+    "run": "run_started=start_run,ensure_run run_described=describe_run sealed=complete_run,seal_run",
+    "steps": "step=record_step", "traces": "trace=record_trace trace_ended=end_trace,record_trace",
+}.items() for kind, ops in (row.split("=") for row in rows.split())}
+# Members that no entry, and none of a kind, withholds.
+KEPT = "ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()
+KEPT_OF = {"sealed": "entries n run_root steps traces", "signing_key": "key", "incident": "incident_id",
+           "incident_resolved": "incident_id"}
+TOTALS = {**of("successes failures tokens?", count), "cost_cents": cost, "duration_ms": total}
+HASHES = "behaviour_hash plan_hash root_hash"
+# Members that are looked at, where they are shown.
+FACTS = {"step": {"index": small, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
+         "sealed": {**of("entries steps traces", count), **of(HASHES + " run_root", HEX), "totals": TOTALS},
+         "run_started": {"seed": integer}, "incident": {"incident_id": TEXT}, "signing_key": {"key": TEXT},
          "redaction": {"op": TEXT, "remainders": [{"log_index": count, "members": [left]}],
                        "replaces": [{"log_index": count, "reason": TEXT, "by?": TEXT}]}}
 LINE = {"leaf": {**of("kind ledger run", TEXT), "commit": HEX, "recorded_at": time, "seq": count, "v": count},
         "log_index": count, "members?": [left]}
 ENVELOPE = {"payload": TEXT, "payloadType": re.escape(TYPE), "signatures": [of("keyid sig", TEXT)]}
+REQUIRED = {"evidence": ["run"], "soc2": ["controls", "period", "run"], "period": ["leaves", "period"],
+            "executive_debrief": ["debrief", "incident", "policy", "severity", "violation_at"]}
 STATEMENT = {"_type": "https://in-toto[.]io/Statement/v1", "predicateType": TEXT, "predicate": {
     **of("tenant_id exported_by", TEXT), "kind": "|".join(REQUIRED), "ledger": "[0-9a-f]{32}", "created_at": time,
     "checkpoint": {"origin": TEXT, "size": count, "root": HEX}, "options": dict, "period?": of("from to", time),
     "incident?": {**of("incident_id severity? policy?", TEXT), "violation_at?": time}, "totals": TOTALS,
     "counts": of("entries audit incidents other run steps traces erased withheld", count),
     "runs": [{"run_id": TEXT, **of("entries steps traces erased seals unsealed", count)}],
-    "withheld": [{"log_index": count, "members": [TEXT], "redaction?": count}], "unproven": [TEXT],
-    "files": [{"name": TEXT, "length": count}],
+    "withheld": [{"log_index": count, "members": [TEXT], "redaction?": count}],
+    "files": [{"name": TEXT, "length": count}], "unproven": [TEXT],
     "completeness": {**of("required missing", [TEXT]), "forced": bool}},
     "subject": [{"name": TEXT, "digest": {"sha256": HEX}}]}
-
-CAME_BACK = ["outcome_data", "rng_state_before"]
-FIELDS = ["outcome_category", "outcome_code", "params", "replay_behavior", "retry_count", "skill_name", "status"]
+FIELD = "outcome_(category|code|data)|params|replay_behavior|retry_count|rng_state_before|skill_name|status"
 COMPARISON = {"run_id": TEXT, "matches?": {
-    "own": {**of("behaviour_hash plan_hash root_hash", HEX), "seal": count, "seed": integer},
+    "own": {**of(HASHES, HEX), "seal": count, "seed": integer}, "beyond": of("groups runs", count),
     "groups": [{"relation": "identical|same_behaviour|diverged", "runs": count, "status": TEXT,
-                "examples": [{"run_id": TEXT, "seal": count}]}],
-    "beyond": of("groups runs", count), "unverifiable": count, "complete": bool,
-    "difference?": {"run_id": TEXT, "step?": index, "change": "changed|inserted|deleted", "fields": [TEXT]}}}
+                "examples": [{"run_id": TEXT, "seal": count}]}], "unverifiable": count, "complete": bool,
+    "difference?": {"run_id": TEXT, "step?": small, "change": "changed|inserted|deleted", "fields": [FIELD]}}}
+NOT_RECOMPUTED = ["controls.json", "debrief.json", "report.html"]
+OPEN = ["no_key", "not_checked", "no_consistency_proof", "unknown_old_checkpoint"]
+RECORDS = ["audit", "incidents", "other", "run", "steps", "traces"]
+NEEDED = {"README.txt", "checkpoint", "proof.json", "report.html", *map("records/{}.jsonl".format, RECORDS)}
+NAMES = {"manifest.json", "comparison.json", "consistency.json", "leaves.jsonl", *NEEDED, *NOT_RECOMPUTED}
 
-class Archive:
-    """A zip, read by hand: nothing is unpacked to a file, or read beyond the length that the zip states."""
-    def __init__(self, blob):
-        self.blob, self.members, self.places, places = blob, {}, {}, []
-        with reading("not_a_zip"):
-            end = blob.rindex(b"PK\5\6", max(0, len(blob) - 65557))
-            entries, size, offset, comment = struct.unpack_from("<HIIH", blob, end + 10)
-            before = 0 if blob[offset:offset + 4] == b"PK\1\2" else end - size - offset
-            need(entries <= 32, "too_many_members")
-            need(before >= 0)
-            listed = at = before + offset
-            for _ in range(entries):
-                fields = struct.unpack_from("<4s4xHH4xIIIHHH4xII", blob, at)
-                magic, flags, method, crc, packed, length, named, extra, note, mode, place = fields
-                name, at = blob[at + 46:at + 46 + named].decode("latin-1"), at + 46 + named + extra + note
-                need(magic == b"PK\1\2" and at <= end)
-                places.append((before + place, name, crc, packed, length))
-                need(re.fullmatch(r"(?!/|.*//|(.*/)?\.\.?(/|$))[!-9;-\[\]-~]+", name), "unsafe_name")
-                if name == "records/" and not length:
-                    continue
-                need(name[-1] != "/" and mode >> 28 in (0, 8), "not_a_file")
-                need(not flags & 1, "encrypted_member")
-                need(method in (0, 8), "unsupported_compression")
-                need(name in NAMES, "unknown_member")
-                need(name not in self.members, "duplicate_member")
-                self.members[name] = method, length, crc
-        stop, room = 0, 0
-        for place, name, *stated in sorted(places):
-            with reading("damaged_member"):
-                need(stop <= place <= stop + room, "stray_bytes")
-                magic, named, extra = struct.unpack_from("<4s22xHH", blob, place)
-                need(magic == b"PK\3\4" and blob[place + 30:place + 30 + named] == name.encode())
-            start = place + 30 + named + extra
-            stop = start + stated[1]
-            self.places[name] = start, stop
-            # Behind what was written as a stream its CRC and lengths stand once more: too little for another member.
-            room = 24
-        need(stop <= listed <= stop + room and end + 22 + comment == len(blob), "stray_bytes")
-        need(at == end or at + 76 == end and blob[at:at + 4] == b"PK\6\6", "stray_bytes")
-
-    def read(self, name, most=2**30):
-        need(name in self.members, "missing_member")
-        (start, stop), (method, length, crc) = self.places[name], self.members[name]
-        need(length <= most, "too_large")
+def unzip(blob):
+    """What reads a member of a zip, and their names. Nothing goes to a file, or is read beyond what the zip states."""
+    need(blob.count(b"PK\1\2") <= 32, "too_many_members")
+    infos, starts, stop, room = {}, {}, 0, 0
+    with reading("not_a_zip"):
+        bundle = zipfile.ZipFile(io.BytesIO(blob))
+    for info in bundle.infolist():
+        name, kind = info.orig_filename, info.external_attr >> 28
+        is_folder = name == "records/" and not info.file_size
+        need(re.fullmatch(r"(?!/|.*//|(.*/)?\.\.?(/|$))[!-9;-\[\]-~]+", name), "unsafe_name")
+        need(is_folder or name[-1] != "/" and kind in (0, 8), "not_a_file")
+        need(not info.flag_bits & 1, "encrypted_member")
+        need(info.compress_type in (0, 8), "unsupported_compression")
+        need(name in NAMES or is_folder, "unknown_member")
+        need(name not in infos, "duplicate_member")
+        infos[name] = info
+    for name, info in sorted(infos.items(), key=lambda item: item[1].header_offset):
         with reading("damaged_member"):
-            data = self.blob[start:stop]
-            data = zlib.decompressobj(-15).decompress(data, length + 1) if method else data
-            need(len(data) == length and zlib.crc32(data) == crc)
+            at = info.header_offset
+            need(stop <= at <= stop + room, "stray_bytes")
+            named, extra = struct.unpack_from("<26xHH", blob, at)
+            need(blob[at:at + 4] == b"PK\3\4" and blob[at + 30:at + 30 + named] == name.encode())
+        starts[name] = at + 30 + named + extra
+        # Behind data that were written as a stream stands a descriptor, in which no other member has room.
+        stop, room = starts[name] + info.compress_size, 24
+    end = len(blob) - 22 - len(bundle.comment)
+    listed = bundle.start_dir + struct.unpack_from("<I", blob, end + 12)[0]
+    need(stop <= bundle.start_dir <= stop + room and listed in (end, end - 76), "stray_bytes")
+
+    def member(name, most=2**30):
+        need(name in infos, "missing_member")
+        info, start = infos[name], starts[name]
+        need(info.file_size <= most, "too_large")
+        with reading("damaged_member"):
+            data = blob[start:start + info.compress_size]
+            data = zlib.decompressobj(-15).decompress(data, info.file_size + 1) if info.compress_type else data
+            need(len(data) == info.file_size and zlib.crc32(data) == info.CRC)
             return data
+    return member, infos.keys() - {"records/"}
 
 def unbase64(text):
     data = base64.b64decode(text.encode("ascii"), validate=True)
@@ -231,16 +221,15 @@ def unbase64(text):
 def is_weak(point):
     return bytes([*point[:31], point[31] & 127]).hex() in WEAK
 
-class Key:
+def key_of(text):
     """A public key as text, NAME+ID+BASE64 (docs/format/evidence.md)."""
-    def __init__(self, text):
-        with reading("malformed_key"):
-            name, ident, typed = text.split("+", 2)
-            typed, self.text, self.short = unbase64(typed), text, name + "+" + ident
-            need(re.fullmatch(NAME, name) and ident == sha(name.encode(), b"\n", typed)[:4].hex())
-            need(typed[0] == 1 and int.from_bytes(typed[1:], "little") % 2**255 < 2**255 - 19)
-            self.key = Ed25519PublicKey.from_public_bytes(typed[1:])
-            need(not is_weak(typed[1:]), "weak_key")
+    with reading("malformed_key"):
+        name, ident, typed = text.split("+", 2)
+        typed = unbase64(typed)
+        need(re.fullmatch(NAME, name) and ident == sha(name.encode(), b"\n", typed)[:4].hex() and typed[0] == 1)
+        need(int.from_bytes(typed[1:], "little") % 2**255 < 2**255 - 19)
+        need(not is_weak(typed[1:]), "weak_key")
+        return SimpleNamespace(text=text, short=name + "+" + ident, key=Ed25519PublicKey.from_public_bytes(typed[1:]))
 
 def signed(text, rows, keys, called):
     """Those of the keys that have signed a text; rows of other keys are passed over."""
@@ -255,20 +244,18 @@ def signed(text, rows, keys, called):
 def checkpoint(data, keys):
     """Origin, size and root of a signed note, and which keys have signed it."""
     with reading("malformed_note"):
-        at = data.rindex(b"\n\n") + 1
-        text, tail = data[:at].decode(), data[at + 1:].decode()
-        lines = [re.fullmatch("\u2014 (%s) ([^ ]+)" % NAME, line) for line in tail[:-1].split("\n")]
-        need(len(data) <= 2**16 and not re.search(r"[\0-\x09\x0b-\x1f]", text))
-        need(tail[-1] == "\n" and len(lines) <= 100)
-        rows = [(line[1] + "+" + unbase64(line[2])[:4].hex(), unbase64(line[2])[4:]) for line in lines]
-        need(all(signature and len(name.encode()) < 265 for name, signature in rows))
-    signers = signed(data[:at], rows, keys, "short")
+        need(len(data) <= 2**16)
+        text, tail = re.fullmatch(NOTE, data.decode()).groups()
+        rows = [(name, unbase64(row)) for name, row in re.findall("\u2014 ([^ \n]+) (.+)\n", tail)]
+        need(all(len(row) > 4 and len(name.encode()) < 256 for name, row in rows))
+    signers = signed(text.encode(), [(name + "+" + row[:4].hex(), row[4:]) for name, row in rows], keys, "short")
     with reading("malformed_checkpoint"):
         origin, size, root, *rest = text[:-1].split("\n")
         need(origin and all(rest) and len(unbase64(root)) == 32 and re.fullmatch(r"0|[1-9]\d{0,19}", size, re.A))
         return {"origin": origin, "size": count(Number(size)), "root": unbase64(root).hex()}, signers
 
 def manifest(data, keys):
+    """The claims, the digest of each file, and which keys have signed them."""
     with reading("malformed_manifest"):
         envelope = read(data, ENVELOPE)
         payload = unbase64(envelope["payload"])
@@ -276,49 +263,45 @@ def manifest(data, keys):
         need(1 <= len(rows) <= 100)
     signers = signed(b"DSSEv1 28 %s %d %s" % (TYPE.encode(), len(payload), payload), rows, keys, "text")
     with reading("malformed_manifest"):
-        raw = read(payload, dict)
-        need(fit(raw["predicateType"], TEXT) == FORMAT, "unknown_format")
-        statement = fit(raw, STATEMENT)
+        need(fit(read(payload, dict)["predicateType"], TEXT) == FORMAT, "unknown_format")
+        statement = read(payload, STATEMENT)
         claims, files = statement["predicate"], {row["name"]: row["digest"]["sha256"] for row in statement["subject"]}
         need([row["name"] for row in statement["subject"]] == sorted(files) == [row["name"] for row in claims["files"]])
-        need(write(raw["predicate"]["totals"]) == written(claims["totals"]))
     return claims, files, signers
 
-def entries(archive, name, ledger, size):
+def entries(file, data, ledger, size):
     """The entries of a file of records, or bare leaves: their places, leaf hashes, and what of them matters here."""
-    rows, is_bare, data = [], name == "leaves.jsonl", archive.read(name)
-    need(not data or data.endswith(b"\n"), "malformed_record")
-    for text in data[:-1].split(b"\n") if data else []:
+    rows = []
+    need(data[-1:] in (b"", b"\n"), "malformed_record")
+    for text in data.split(b"\n")[:-1]:
         with reading("malformed_record"):
             line = read(text, LINE, 136)
             row, parts = SimpleNamespace(**line["leaf"], index=line["log_index"]), line.get("members", [])
             need(row.v == 1)
             need(row.ledger == ledger, "wrong_ledger", "identity")
             names = [fit(part[0], r"[ !#-\[\]-~]*") for part in parts]
-            need(names == sorted(set(names)) and not (is_bare and "members" in line))
+            need(names == sorted(set(names)) and not (file == "leaves" and "members" in line))
             need(row.index < size, "beyond_checkpoint")
             need(not rows or rows[-1].index < row.index, "misordered")
-            need(is_bare or name == file_of(row.kind), "misfiled")
-            commits = [sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode()) if len(part) == 3
-                       else bytes.fromhex(part[1]) for part in parts]
-            row.is_erased, row.withheld = "members" not in line, [part[0] for part in parts if len(part) == 2]
-            need(row.is_erased or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
+            row.file, ops = KINDS.get(row.kind, ("other", None))
+            need(file in ("leaves", row.file), "misfiled")
             row.hash = sha(b"\0", text[len('{"leaf":'):text.index(b',"log_index":')])
-            row.raw, facts = {part[0]: part[1] for part in parts if len(part) == 3}, FACTS.get(row.kind, {})
+            row.is_erased, row.withheld = "members" not in line, [part[0] for part in parts if len(part) == 2]
+            row.raw = {part[0]: part[1] for part in parts if len(part) == 3}
+            commits = [bytes.fromhex(part[1]) if len(part) == 2 else
+                       sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode()) for part in parts]
+            need(row.is_erased or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
+            facts = FACTS.get(row.kind, {})
             row.shown = {name: fit(row.raw[name], facts[name]) for name in facts if name in row.raw}
-            need(row.is_erased or row.kind not in KINDS or is_held(row))
+            need(row.is_erased or not ops or is_held(row, ops))
         rows.append(row)
     return rows
 
-def is_held(row):
+def is_held(row, ops):
     """Whether the body's op and run are those of the leaf, and nothing is withheld that other checks stand on."""
-    kept = {*KEPT, *KEPT_OF.get(row.kind, "").split()}
-    runs = ["" if row.kind == "baseline" else fit(row.raw["run_id"], TEXT)] if "run_id" in row.raw else [""]
-    runs += [row.run] * ("run_id" not in row.raw and row.kind in ("export", "incident_resolved"))
-    return row.run in runs and row.raw["op"] in KINDS[row.kind][1] and not kept & set(row.withheld)
-
-def file_of(kind):
-    return "records/%s.jsonl" % KINDS.get(kind, ["incidents" if kind.startswith("incident") else "other"])[0]
+    run = fit(row.raw.get("run_id", row.run if row.kind in ("export", "incident_resolved") else ""), TEXT)
+    kept = {*KEPT, *KEPT_OF.get(row.kind, "").split()} & set(row.withheld)
+    return row.run == ("" if row.kind == "baseline" else run) and row.raw["op"] in ops and not kept
 
 def root_of(leaves, nodes, begin, end, first, last):
     """The root over begin..end, from leaves[first:last] and the next nodes (docs/format/bundle.md, Proof)."""
@@ -341,35 +324,35 @@ def grown(old, new, proof, old_root=None):
     return sha(b"\1", first, before), sha(b"\1", first, now)
 
 def opened(blob, keys):
-    archive = Archive(blob)
-    claims, files, signers = manifest(archive.read("manifest.json", 2**26), keys)
-    need(set(archive.members) <= {*files, "manifest.json"}, "unknown_member")
-    is_period, room, ledger = claims["kind"] == "period", 2**30, claims["ledger"]
-    need({*NEEDED, *["leaves.jsonl"] * is_period} <= set(files) and "manifest.json" not in files, "missing_member")
+    """A bundle of which every byte is accounted for, and every entry is in the log."""
+    member, names = unzip(blob)
+    claims, files, signers = manifest(member("manifest.json", 2**26), keys)
+    room, ledger, bare = 2**30, claims["ledger"], ["leaves"] * (claims["kind"] == "period")
+    need(names <= {*files, "manifest.json"}, "unknown_member")
+    need({*NEEDED, *map("{}.jsonl".format, bare)} <= set(files), "missing_member")
     for row in claims["files"]:
-        data = archive.read(row["name"], room)
+        data = member(row["name"], room)
         need(len(data) == row["length"], "wrong_length")
         need(sha(data).hex() == files[row["name"]], "wrong_digest")
         room -= len(data)
-    now, also = checkpoint(archive.read("checkpoint", 2**16), keys)
+    now, also = checkpoint(member("checkpoint", 2**16), keys)
+    size = now["size"]
     need(now["origin"] == "tracekeep/" + ledger, "wrong_origin", "identity")
     need(claims["checkpoint"] == now, "wrong_checkpoint")
-    rows = [row for name in RECORDS for row in entries(archive, name, ledger, now["size"])]
+    rows = [row for file in RECORDS for row in entries(file, member("records/%s.jsonl" % file), ledger, size)]
     rows.sort(key=lambda row: row.index)
-    need(len({row.index for row in rows}) == len(rows), "misordered")
-    leaves = entries(archive, "leaves.jsonl", ledger, now["size"]) if is_period else []
+    leaves = [row for file in bare for row in entries(file, member("leaves.jsonl"), ledger, size)]
     with reading("malformed_proof"):
-        proof = read(archive.read("proof.json"), {"nodes": [HEX], "size": count})
+        proof = read(member("proof.json"), {"nodes": [HEX], "size": count})
     with reading("wrong_proof"):
         shown, nodes = sorted({(row.index, row.hash) for row in rows + leaves}), map(bytes.fromhex, proof["nodes"])
-        need(proof["size"] == now["size"] and len(dict(shown)) == len(shown))
-        need(root_of(shown, nodes, 0, now["size"], 0, len(shown)).hex() == now["root"] and not [*nodes])
-    consistency = None
-    if "consistency.json" in files:
-        with reading("malformed_proof"):
-            consistency = read(archive.read("consistency.json", 2**26), {**of("from to", count), "hashes": [HEX]})
-            need(consistency["to"] == now["size"])
-    return SimpleNamespace(archive=archive, claims=claims, files=files, rows=rows, leaves=leaves, now=now, size=now["size"],
+        need(proof["size"] == size and len(dict(shown)) == len(shown))
+        need(root_of(shown, nodes, 0, size, 0, len(shown)).hex() == now["root"] and not [*nodes])
+    with reading("malformed_proof"):
+        grows = {**of("from to", count), "hashes": [HEX]}
+        consistency = read(member("consistency.json"), grows) if "consistency.json" in files else {}
+        need(consistency.get("to", size) == size)
+    return SimpleNamespace(member=member, claims=claims, files=set(files), rows=rows, leaves=leaves, now=now, size=size,
                            consistency=consistency, keys=keys, signers=signers & also)
 
 # What the records are held to. Each returns its remarks.
@@ -379,14 +362,13 @@ def integrity(it):
     with reading("unknown_old_checkpoint", is_whole=True):
         old, signers = checkpoint(it.old, it.keys)
         need(signers and old["origin"] == it.now["origin"])
-    need(old["size"] <= it.size, "older_than_known")
-    is_same = old["size"] == it.size
-    need(is_same or it.consistency and it.consistency["from"] == old["size"], "no_consistency_proof")
+    size, proof = old["size"], it.consistency
+    need(size <= it.size, "older_than_known")
+    need(size == it.size or size == proof.get("from"), "no_consistency_proof")
     with reading("wrong_consistency"):
         roots = bytes.fromhex(old["root"]), bytes.fromhex(it.now["root"])
-        proof = map(bytes.fromhex, [] if is_same else it.consistency["hashes"])
-        found = grown(old["size"], it.size, proof, roots[0]) if old["size"] else (sha(), roots[1])
-        need(found == roots and not [*proof])
+        nodes = map(bytes.fromhex, proof["hashes"] if size != it.size else [])
+        need((grown(size, it.size, nodes, roots[0]) if size else (sha(), roots[1])) == roots and not [*nodes])
     return []
 
 def identity(it):
@@ -398,15 +380,8 @@ def in_time(it):
     times, created_at = sorted({(row.index, row.recorded_at) for row in it.rows + it.leaves}), it.claims["created_at"]
     need(all(a[1] <= b[1] for a, b in zip(times, times[1:])), "time_runs_back")
     index, latest = times[-1] if times else (None, "")
-    is_shown = index == it.size - 1
-    need(latest == created_at or not is_shown and latest < created_at, "wrong_created_at")
-    return [] if is_shown else ["created_at_not_shown"]
-
-def written(sums):
-    """Totals as they are written: nanoseconds beyond 2^53 have several sums of one text."""
-    cents = ("%d.%06d" % divmod(sums["cost_cents"], 10**6)).rstrip("0").rstrip(".")
-    milliseconds = Number(double(min(sums["duration_ms"] / 1e6, 9223372036854.773)))
-    return write({**sums, "cost_cents": cents, "duration_ms": milliseconds})
+    need(latest == created_at or index != it.size - 1 and latest < created_at, "wrong_created_at")
+    return ["created_at_not_shown"] * (index != it.size - 1)
 
 def new_run(run_id):
     """What is claimed of a run, what its steps add up to, and the roots of complete subtrees, (leaves, hash)."""
@@ -416,12 +391,12 @@ def new_run(run_id):
 def add(run, row):
     """Adds the next entry."""
     counted = {"step": ["steps"], "trace": ["traces"], "sealed": ["seals"]}.get(row.kind, [])
-    for name in counted + ["entries", "unsealed"] + ["erased"] * row.is_erased:
+    for name in ["entries", "unsealed"] + counted + ["erased"] * row.is_erased:
         run.claim[name] += 1
     run.claim["unsealed"] *= row.kind != "sealed"
     if row.kind == "step":
         run.is_whole &= {"status", "cost_cents", "duration_ms"} <= set(row.shown) and "tokens" not in row.withheld
-        for name in set(MOST) & set(row.shown):
+        for name in MOST.keys() & row.shown.keys():
             run.sums[name] = min(run.sums.get(name, 0) + row.shown[name], MOST[name])
         run.sums["successes"] += row.shown.get("status") == "success"
         run.sums["failures"] += row.shown.get("status") == "failure"
@@ -430,31 +405,34 @@ def add(run, row):
         (size, first), (_, second) = run.tree[-2:]
         run.tree[-2:] = [(2 * size, sha(b"\1", first, second))]
 
+def totals(run):
+    return {**run.sums, "duration_ms": lasted(run.sums["duration_ms"])}
+
 def hold_to(run, seal):
     """Holds a seal to the entries in front of it."""
     root = run.tree[-1][1] if run.tree else sha()
     for _, node in reversed(run.tree[:-1]):
         root = sha(b"\1", node, root)
-    said = {**run.claim, "run_root": root.hex(), "totals": run.sums, **seal}
+    said = {**run.claim, "run_root": root.hex(), "totals": totals(run), **seal}
     need(said["entries"] == run.claim["entries"] and said["run_root"] == root.hex(), "wrong_run_root")
     need(all(said[name] == run.claim[name] for name in ("steps", "traces")), "wrong_totals")
-    need(not run.is_whole or written(said["totals"]) == written(run.sums), "wrong_totals")
+    need(not run.is_whole or said["totals"] == totals(run), "wrong_totals")
 
-def incident(rows, claimed):
-    """What the records say of the incident that is claimed."""
-    said = [row for row in rows if row.kind == "incident" and row.shown.get("incident_id") == claimed["incident_id"]]
+def incident(rows, incident_id):
+    """What the records say of an incident."""
+    said = [row for row in rows if row.kind == "incident" and row.shown.get("incident_id") == incident_id]
     need(said, "wrong_incident")
     raw, place = said[0].raw, ("step", said[0].run or None, said[0].raw.get("violation_step_index", -1))
     times = [row.raw.get("occurred_at") for row in rows if (row.kind, row.run, row.raw.get("index")) == place]
-    found = {"incident_id": claimed["incident_id"], "severity": raw.get("severity"),
-             "policy": raw.get("policy_id", raw.get("policy_name")),
-             "violation_at": [*times, None][0] or raw.get("created_at")}
+    found = {"incident_id": incident_id, "policy": raw.get("policy_id", raw.get("policy_name")),
+             "severity": raw.get("severity"), "violation_at": [*times, None][0] or raw.get("created_at")}
     return {name: value for name, value in found.items() if value is not None}
 
 def completeness(it):
     claims, runs, all_of_it, counts = it.claims, {}, new_run(""), Counter()
+    about, stated, period = claims.get("incident", {}), claims["completeness"], claims.get("period")
     for row in it.rows:
-        counts.update(["entries", file_of(row.kind)[8:-6]], erased=row.is_erased, withheld=len(row.withheld))
+        counts.update(["entries", row.file], erased=row.is_erased, withheld=len(row.withheld))
         add(all_of_it, row)
         if row.run:
             run = runs.setdefault(row.run, new_run(row.run))
@@ -463,75 +441,62 @@ def completeness(it):
                 hold_to(run, row.shown)
             add(run, row)
     need(claims["counts"] == {name: counts[name] for name in claims["counts"]}, "wrong_counts")
-    need(written(claims["totals"]) == written(all_of_it.sums), "wrong_totals")
+    need(claims["totals"] == totals(all_of_it), "wrong_totals")
     need(claims["runs"] == [runs[run_id].claim for run_id in sorted(runs)], "wrong_runs")
-    about, stated, period = claims.get("incident", {}), claims["completeness"], claims.get("period")
     times = [row.recorded_at for row in it.rows if row.run]
     is_touched = period and any(period["from"] <= at for at in times) and any(at < period["to"] for at in times)
-    there = {**claims, **of("steps totals", True), "period": period if claims["kind"] == "period" else is_touched,
-             "run": runs, "leaves": "leaves.jsonl" in it.files, "controls": "controls.json" in it.files,
-             "debrief": "debrief.json" in it.files}
-    required = sorted(BASIC + REQUIRED[claims["kind"]])
-    missing = [name for name in required if not there.get(name, name in about)]
+    there = {**about, **claims, **of("steps totals", True), **{name.split(".")[0]: True for name in it.files},
+             "run": runs, "period": period if claims["kind"] == "period" else is_touched}
+    required = sorted(["created_at", "exported_by", "steps", "tenant_id", "totals", *REQUIRED[claims["kind"]]])
+    missing = [name for name in required if not there.get(name)]
     need((stated["required"], stated["missing"]) == (required, missing), "wrong_completeness")
-    need(claims["unproven"] == sorted({"comparison.json", "report.html"} & set(it.files)), "wrong_completeness")
+    need(claims["unproven"] == sorted({"comparison.json", "report.html"} & it.files), "wrong_completeness")
     need(not missing or stated["forced"], "incomplete")
-    need(not about or about == incident(it.rows, about), "wrong_incident")
+    need(not about or about == incident(it.rows, about["incident_id"]), "wrong_incident")
     if "comparison.json" in it.files:
         with reading("wrong_comparison"):
-            comparison(it)
+            compared(it, read(it.member("comparison.json"), COMPARISON))
     need(not period or period["from"] <= period["to"], "wrong_period")
     if period and claims["kind"] == "period":
         in_period(it, period["from"], period["to"], runs)
     ends = {(run.claim["seals"] > 0, run.claim["unsealed"] > 0) for run in runs.values()}
     remarks = {"run_not_sealed": (False, True) in ends, "entries_after_seal": (True, True) in ends, "forced": missing,
                "comparison_not_proven": "comparison.json" in it.files,
-               "not_recomputed": {"controls.json", "debrief.json"} & set(it.files)}
+               "not_recomputed": {"controls.json", "debrief.json"} & it.files}
     return [remark for remark, is_so in remarks.items() if is_so]
 
 def own(rows, run_id):
-    """What a run is compared by: of its latest seal and its start. Nothing where any of it is not shown."""
+    """What a run is compared by, of its latest seal and its start; nothing where any of it is not shown."""
     rows = [row for row in rows if row.run == run_id]
-    seal = ([row for row in rows if row.kind == "sealed"] or [None])[-1]
-    if not seal or rows[0].kind != "run_started":
-        return None
-    found = {"seal": seal.index, **{name: seal.shown.get(name) for name in ("behaviour_hash", "plan_hash", "root_hash")},
-             "seed": rows[0].shown.get("seed")}
+    seal = [rows[0], *[row for row in rows if row.kind == "sealed"]][-1]
+    found = {name: seal.shown.get(name) for name in HASHES.split()}
+    found.update(seal=seal.index, seed=rows[0].shown.get("seed"))
     return None if None in found.values() else found
 
-def relation(a, b):
-    need((a["plan_hash"], a["seed"]) == (b["plan_hash"], b["seed"]))
-    same = a["behaviour_hash"] == b["behaviour_hash"]
-    return "identical" if a["root_hash"] == b["root_hash"] else "same_behaviour" if same else "diverged"
-
-def comparison(it):
-    said, runs = read(it.archive.read("comparison.json"), COMPARISON), {row.run for row in it.rows}
-    run_id, matches = said["run_id"], said.get("matches")
-    need(run_id in runs and (matches and matches["own"]) == own(it.rows, run_id))
+def compared(it, said):
+    """What is said of the run itself is what the records say; of others it is claimed, as far as they are not here."""
+    runs, run_id, matches = {row.run for row in it.rows if row.run}, said["run_id"], said.get("matches")
+    mine = own(it.rows, run_id)
+    need((matches and matches["own"]) == mine)
     if not matches:
         return
-    groups, many = matches["groups"], [group["runs"] for group in matches["groups"]]
-    examples = [(group["relation"], one["run_id"], one["seal"]) for group in groups for one in group["examples"]]
-    need(len(groups) <= 50 and many == sorted(many, reverse=True) and 0 not in many)
-    need([group["relation"] for group in groups].count("identical") < 2)
+    groups, difference = matches["groups"], matches.get("difference")
+    many, others = [group["runs"] for group in groups], [group for group in groups if group["relation"] != "identical"]
+    examples = [(one["run_id"], one["seal"], group["relation"]) for group in groups for one in group["examples"]]
+    need(len(groups) <= min(50, len(others) + 1) and many == sorted(many, reverse=True) and 0 not in many)
     need(all(len(group["examples"]) == min(group["runs"], 5) for group in groups))
-    need(len({run_id, *[name for _, name, _ in examples]}) == len(examples) + 1)
-    for stated, name, seal in examples:
-        other = own(it.rows, name) if name in runs else None
-        need(seal < it.size and (name not in runs or other["seal"] == seal))
-        need(name not in runs or relation(matches["own"], other) == stated)
-    others, difference = [group for group in groups if group["relation"] != "identical"], matches.get("difference")
-    need(bool(others) == bool(difference))
+    need(len({run_id, *[name for name, _, _ in examples]}) == len(examples) + 1)
+    need(all(seal < it.size for _, seal, _ in examples) and bool(others) == bool(difference))
+    for name, seal, relation in [example for example in examples if example[0] in runs]:
+        other = own(it.rows, name)
+        equal = {what for what in mine if other[what] == mine[what]}
+        found = "identical" if "root_hash" in equal else "same_behaviour" if "behaviour_hash" in equal else "diverged"
+        need({"plan_hash", "seed"} <= equal and (other["seal"], found) == (seal, relation))
     if difference:
-        steps = {row.shown["index"] for row in it.rows
-                 if row.kind == "step" and row.run == run_id and row.index < matches["own"]["seal"] and not row.is_erased}
-        step, fields, is_same = difference.get("step"), difference["fields"], others[0]["relation"] == "same_behaviour"
-        need(difference["run_id"] == others[0]["examples"][0]["run_id"])
-        need((difference["change"] == "changed") if step is None
-             else (step in steps) == (difference["change"] != "inserted"))
-        allowed = ["status"] if step is None else FIELDS + CAME_BACK
-        need(fields and fields == sorted(set(fields)))
-        need(set(fields) <= set(allowed) & set(CAME_BACK if is_same else allowed))
+        steps = {row.shown.get("index") for row in it.rows if row.run == run_id and row.index < mine["seal"]}
+        step, change, fields = difference.get("step"), difference["change"], difference["fields"]
+        need((change == "changed") if step is None else (step in steps) == (change != "inserted"))
+        need(difference["run_id"] == others[0]["examples"][0]["run_id"] and fields and fields == sorted(set(fields)))
 
 def in_period(it, start, end, runs):
     leaves, shown = it.leaves, {row.index for row in it.rows}
@@ -547,16 +512,16 @@ def redaction(it):
     by, claimed, named = {}, [], set()
     for row in it.rows:
         for entry in row.shown.get("remainders", []):
-            for name in [part[0] for part in entry["members"] if len(part) == 2]:
-                by.setdefault((entry["log_index"], name), row.index)
+            for part in entry["members"]:
+                by.setdefault((entry["log_index"], part[0], len(part)), row.index)
     for row in it.rows:
         grounds = {}
         for name in row.withheld:
-            grounds.setdefault(by.get((row.index, name), -1), []).append(name)
+            grounds.setdefault(by.get((row.index, name, 2), -1), []).append(name)
         claimed += [{"log_index": row.index, "members": names, **({"redaction": ground} if ground >= 0 else {})}
                     for ground, names in sorted(grounds.items())]
     need(it.claims["withheld"] == claimed, "wrong_withheld")
-    for row in (row for row in reversed(it.rows) if row.run):
+    for row in [row for row in reversed(it.rows) if row.run]:
         need(not row.is_erased or {(row.run, "all"), (row.run, row.index)} & named, "unnamed_erasure")
         took = [entry["log_index"] for entry in row.shown.get("remainders", []) + row.shown.get("replaces", [])]
         named |= {(row.run, entry) for entry in took + ["all"] * (row.shown.get("op") == "erase_run")}
@@ -581,10 +546,6 @@ def verify(blob, keys, old=None):
             verdicts[aspect] = ("unconfirmed" if refused.args[0] in OPEN else "fail", refused.args[0], [])
     return verdicts
 
-def keys_of(argument):
-    text = argument if "+" in argument and not os.path.exists(argument) else open(argument, encoding="utf-8").read()
-    return [Key(line.strip()) for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle", type=argparse.FileType("rb"))
@@ -592,7 +553,8 @@ def main():
     parser.add_argument("--checkpoint", type=argparse.FileType("rb"), help="a checkpoint of the same log from before")
     args = parser.parse_args()
     try:
-        keys = [key for argument in args.key for key in keys_of(argument)]
+        texts = [text if "+" in text and not os.path.exists(text) else open(text).read() for text in args.key]
+        keys = [key_of(line.strip()) for text in texts for line in text.splitlines() if line.strip() and line[0] != "#"]
     except (OSError, ValueError, Refused) as error:
         parser.error(str(error))
     verdicts = verify(args.bundle.read(), keys, args.checkpoint and args.checkpoint.read())

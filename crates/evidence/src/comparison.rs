@@ -26,8 +26,6 @@ pub const STEP_FIELDS: [&str; 9] = [
     "skill_name",
     "status",
 ];
-/// Of these, what came back: all that differs between runs of one behaviour.
-const CAME_BACK: [&str; 2] = ["outcome_data", "rng_state_before"];
 
 object! {
     /// `comparison.json`.
@@ -212,18 +210,12 @@ impl FirstDifference {
             let mut steps = records.iter().filter(|record| record.kind == "step" && record.run == run_id);
             steps.any(|step| step.log_index < seal && shown(step, "index") == Some(index))
         };
-        let allowed: &[&str] = match (self.step, other.relation) {
-            (Some(_), Verdict::SameBehaviour) => &CAME_BACK,
-            (Some(_), _) => &STEP_FIELDS,
-            (None, Verdict::SameBehaviour) => &[],
-            (None, _) => &["status"],
-        };
         let is_change =
             self.step.map_or(self.change == Change::Changed, |index| has(index) == (self.change != Change::Inserted));
         other.examples.first().is_some_and(|one| one.run_id == self.run_id)
             && is_change
             && !self.fields.is_empty()
             && self.fields.is_sorted_by(|a, b| a < b)
-            && self.fields.iter().all(|field| allowed.contains(&field.as_str()))
+            && self.fields.iter().all(|field| STEP_FIELDS.contains(&field.as_str()))
     }
 }

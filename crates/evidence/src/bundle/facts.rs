@@ -27,7 +27,7 @@ pub(crate) const FILES: [&str; 6] = [
 pub(crate) fn file_of(kind: &str) -> &'static str {
     match kind {
         "expectation" | "ack" | "status" | "verdict" | "audit_cleared" => FILES[0],
-        _ if kind.starts_with("incident") => FILES[1],
+        "incident" | "incident_resolved" => FILES[1],
         "run_started" | "run_described" | "sealed" => FILES[3],
         "step" => FILES[4],
         "trace" | "trace_ended" => FILES[5],
@@ -155,10 +155,14 @@ pub(crate) struct SealFacts {
 /// A member that is there and shown is not what its entry's kind has there.
 pub(crate) struct Malformed;
 
-/// A member that is shown, read; `None` where it is withheld or absent.
+/// A member that is shown, read; `None` where it is withheld or absent. It stands there as the ledger writes it, or not at
+/// all: 1.50 cents are 1.5.
 pub(super) fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
     let Some(value) = left.get(name).and_then(|left| left.value()) else { return Ok(None) };
-    T::read(value.value(), &Path::ROOT).map(Some).map_err(|_| Malformed)
+    let read = T::read(value.value(), &Path::ROOT).map_err(|_| Malformed)?;
+    let mut text = Vec::new();
+    read.write(&mut text);
+    if text == value.as_str().as_bytes() { Ok(Some(read)) } else { Err(Malformed) }
 }
 
 impl Facts {

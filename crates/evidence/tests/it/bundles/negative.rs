@@ -73,6 +73,15 @@ fn cases() -> Vec<Case> {
     let forked = Checkpoint { root: ledger.checkpoint(3).root, ..ledger.checkpoint(4) };
     cases.push(with_old("wrong_consistency", note(&forked), Some(Reason::WrongConsistency)));
     let larger = Checkpoint { size: 11, ..ledger.checkpoint(10) };
+    let another = Checkpoint { origin: "another".to_owned(), ..ledger.checkpoint(4) };
+    cases.push(with_old("old_of_other_log", note(&another), Some(Reason::UnknownOldCheckpoint)));
+    let foreign = ledger.checkpoint(4).sign(&key_of(ledger.id, 8)).unwrap().to_string();
+    cases.push(with_old("old_by_other_key", Some(foreign), Some(Reason::UnknownOldCheckpoint)));
+    let to = |members: &mut Members| text_of(members, "consistency.json", "\"to\":10", "\"to\":9");
+    cases.push(case("extends_to_other_size", forged(&ledger, &extending, to, |_| {}), Some(Reason::MalformedProof)));
+    let period = build(&of("period"), &ledger.key).unwrap();
+    let shown = |members: &mut Members| lines(members, "leaves.jsonl", |lines| lines[0]["members"] = json!([]));
+    cases.push(case("leaf_with_members", forged(&ledger, &period, shown, |_| {}), Some(Reason::MalformedRecord)));
     cases.push(with_old("older_than_known", note(&larger), Some(Reason::OlderThanKnown)));
     cases.push(with_old("unknown_old_checkpoint", Some("no note\n".to_owned()), Some(Reason::UnknownOldCheckpoint)));
     cases
@@ -95,6 +104,9 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
     let mut flipped = bundle.to_vec();
     let at = bundle.windows(8).position(|window| window == b"a report").unwrap();
     flipped[at] ^= 1;
+    let mut renamed = bundle.to_vec();
+    let name = bundle.windows(12).position(|window| window == b"report.html<").unwrap();
+    renamed[name] = b'R';
     vec![
         ("not_a_zip", b"PK\x03\x04 and no more".to_vec(), Reason::NotAZip),
         ("cut_tail", bundle[..bundle.len() - 1].to_vec(), Reason::NotAZip),
@@ -116,6 +128,7 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("stray_tail", [bundle, &b"more"[..]].concat(), Reason::StrayBytes),
         ("too_large", changed(&|member| member.says = Some((u32::MAX - 1, 0))), Reason::TooLarge),
         ("flipped_bit", flipped, Reason::DamagedMember),
+        ("renamed_inside", renamed, Reason::DamagedMember),
         ("no_deflate", changed(&|member| member.method = 8), Reason::DamagedMember),
         ("bomb", bomb(&members), Reason::DamagedMember),
     ]
@@ -166,6 +179,12 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         ("missing_member", raw(&|members| drop(members.remove("report.html"))), Reason::MissingMember),
         ("missing_manifest", raw(&|members| drop(members.remove("manifest.json"))), Reason::MissingMember),
         ("missing_records", file(&|members| drop(members.remove("records/other.jsonl"))), Reason::MissingMember),
+        ("missing_readme", file(&|members| drop(members.remove("README.txt"))), Reason::MissingMember),
+        (
+            "member_of_other_name",
+            file(&|members| drop(members.insert("extra.txt".to_owned(), b"{}".to_vec()))),
+            Reason::UnknownMember,
+        ),
         (
             "unknown_member",
             raw(&|members| drop(members.insert("controls.json".to_owned(), b"{}".to_vec()))),
@@ -184,6 +203,22 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
                 envelope["signatures"] = other["signatures"].clone();
             }),
             Reason::BadSignature,
+        ),
+        (
+            "base64_of_other_text",
+            manifest(&|envelope| {
+                let text = envelope["signatures"][0]["sig"].as_str().unwrap();
+                let (front, last) = text.trim_end_matches('=').split_at(85);
+                // The lowest bits of the last character say nothing.
+                let other = char::from(last.as_bytes()[0] + 1);
+                envelope["signatures"][0]["sig"] = json!(format!("{front}{other}=="));
+            }),
+            Reason::MalformedManifest,
+        ),
+        (
+            "files_out_of_order",
+            claim(&|statement| statement["subject"].as_array_mut().unwrap().reverse()),
+            Reason::MalformedManifest,
         ),
         ("predicate_with_more", predicate(&|predicate| predicate["more"] = json!(1)), Reason::MalformedManifest),
         ("predicate_with_null", predicate(&|predicate| predicate["incident"] = json!(null)), Reason::MalformedManifest),
@@ -207,6 +242,20 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             Reason::MalformedCheckpoint,
         ),
         (
+            "note_of_short_signature",
+            noted(&format!("{}\u{2014} somebody AAAAAA==\n", signed(&ledger.checkpoint(size)))),
+            Reason::MalformedNote,
+        ),
+        (
+            "checkpoint_of_other_number",
+            noted(&{
+                let note = signed(&ledger.checkpoint(size));
+                let text = format!("{}\n", note.split_once("\n\n").unwrap().0).replace("\n10\n", "\n010\n");
+                tracekeep_evidence::Note::sign(&text, &ledger.key).unwrap().to_string()
+            }),
+            Reason::MalformedCheckpoint,
+        ),
+        (
             "checkpoint_by_other_key",
             noted(&ledger.checkpoint(size).sign(&key_of(ledger.id, 8)).unwrap().to_string()),
             Reason::UnknownSigner,
@@ -217,6 +266,27 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         (
             "record_of_float",
             text("records/steps.jsonl", "\"log_index\":1,", "\"log_index\":1.0,"),
+            Reason::MalformedRecord,
+        ),
+        ("record_of_minus_zero", text("records/steps.jsonl", "{\"hits\":0}", "{\"hits\":-0}"), Reason::MalformedRecord),
+        (
+            "record_of_infinity",
+            text("records/steps.jsonl", "{\"hits\":0}", "{\"hits\":1e999}"),
+            Reason::MalformedRecord,
+        ),
+        (
+            "record_of_long_number",
+            text("records/steps.jsonl", "{\"hits\":0}", "{\"hits\":1.50}"),
+            Reason::MalformedRecord,
+        ),
+        (
+            "record_of_far_future",
+            steps(&|lines| lines[0]["leaf"]["recorded_at"] = json!("2999-11-20T10:00:01.000000000Z")),
+            Reason::MalformedRecord,
+        ),
+        (
+            "members_out_of_order",
+            steps(&|lines| lines[0]["members"].as_array_mut().unwrap().swap(0, 1)),
             Reason::MalformedRecord,
         ),
         (
@@ -381,6 +451,10 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     let mut steps = Ledger::new();
     steps.start("run-1");
     steps.seal("run-1", 1, 1, 0);
+    let mut traces = Ledger::new();
+    traces.start("run-1");
+    traces.step("run-1", 0, "success", "1");
+    traces.seal("run-1", 1, 1, 1);
     // An erased run: of its entries nothing is left but the redaction that says so.
     let mut erased = Ledger::new();
     erased.start("run-1");
@@ -413,6 +487,7 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
         ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
         ("sealed_wrong_totals", totals, Some(Reason::WrongTotals)),
         ("sealed_wrong_steps", steps, Some(Reason::WrongTotals)),
+        ("sealed_wrong_traces", traces, Some(Reason::WrongTotals)),
         ("erased", erased, None),
         ("redacted", redacted, None),
     ]

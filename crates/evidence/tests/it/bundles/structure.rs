@@ -43,7 +43,20 @@ pub(crate) fn made() -> Vec<Made> {
     let other_op = r#"{"index":0,"op":"record_trace","run_id":"run-1","status":"success"}"#;
     let no_op = r#"{"index":0,"run_id":"run-1","status":"success"}"#;
     let no_run = r#"{"index":0,"op":"record_step","status":"success"}"#;
+    let costing =
+        |member: &str| format!(r#"{{"index":0,"op":"record_step","run_id":"run-1","status":"success",{member}}}"#);
+    let costing = |member: &str| ending("step", "run-1", &costing(member));
+    let sealed_of = |ms: &str| {
+        let totals = format!(r#"{{"cost_cents":"0","duration_ms":{ms},"failures":0,"successes":0}}"#);
+        ending("sealed", "run-1", &format!(r#"{{"op":"seal_run","run_id":"run-1","totals":{totals}}}"#))
+    };
+    let carrying = r#"{"op":"redact","remainders":[{"log_index":0,"members":[["goal"]]}],"run_id":"run-1"}"#;
     vec![
+        malformed("cost_of_too_much", &costing(r#""cost_cents":"9223372036854.775808""#), steps, None),
+        malformed("cost_of_other_text", &costing(r#""cost_cents":"1.50""#), steps, None),
+        malformed("duration_of_too_much", &costing(r#""duration_ms":9223372036855"#), steps, None),
+        malformed("totals_of_no_nanosecond", &sealed_of("1e-7"), run, None),
+        malformed("remainder_of_one_part", &ending("redaction", "run-1", carrying), other, None),
         malformed("withheld_op", &stepped(), steps, Some("op")),
         malformed("withheld_run_id", &stepped(), steps, Some("run_id")),
         malformed("withheld_status", &stepped(), steps, Some("status")),
