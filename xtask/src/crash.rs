@@ -37,9 +37,27 @@ struct Asked {
     write: bool,
     self_check: bool,
     binary: Option<PathBuf>,
+    only: Option<Part>,
 }
 
-/// `[--kills N] [--seed S] [--binary PATH] [--self-check] [--write]`
+/// A part of a campaign that may be asked for by itself, with all of the kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Gc,
+    Redaction,
+}
+
+impl Part {
+    /// As the command line says it, and the page that has its table between markers.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gc => "gc",
+            Self::Redaction => "redaction",
+        }
+    }
+}
+
+/// `[--kills N] [--seed S] [--binary PATH] [--only gc|redaction] [--self-check] [--write]`
 pub(crate) fn main(arguments: &[String]) -> Outcome {
     let asked = asked(arguments)?;
     let binary = match &asked.binary {
@@ -55,12 +73,12 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     let directory = tempfile::Builder::new().prefix("crash-").tempdir_in(target());
     let directory = directory.map_err(|error| Failed::new(format!("no directory for the ledgers: {error}")))?;
     let mut campaign = Campaign::new(binary, directory.path().to_owned(), asked.seed);
-    if let Err(error) = campaign.run(asked.kills, asked.self_check) {
+    if let Err(error) = campaign.run(asked.kills, asked.only, asked.self_check) {
         let kept = directory.keep();
         let detail = format!("{error}; seed {}, ledgers kept in {}", asked.seed, kept.display());
         return Err(Failed::new(detail));
     }
-    let table = table(&campaign.figures, asked.seed);
+    let table = table(&campaign.figures, &asked);
     println!("{table}");
     if !campaign.findings.is_empty() {
         for finding in campaign.findings.iter().take(20) {
@@ -70,13 +88,14 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
         let detail = format!("{found} findings; seed {}, ledgers kept in {}", asked.seed, kept.display());
         return Err(Failed::new(detail));
     }
-    if asked.write { page::write("crash", &table) } else { Ok(()) }
+    let block = asked.only.map_or("crash".to_owned(), |part| format!("crash-{}", part.name()));
+    if asked.write { page::write(&block, &table) } else { Ok(()) }
 }
 
 fn asked(arguments: &[String]) -> Outcome<Asked> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = clock.as_secs() * 1_000 + u64::from(clock.subsec_millis());
-    let mut asked = Asked { kills: 20, seed, write: false, self_check: false, binary: None };
+    let mut asked = Asked { kills: 20, seed, write: false, self_check: false, binary: None, only: None };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| Failed::new(format!("{argument} needs a value")));
@@ -85,6 +104,11 @@ fn asked(arguments: &[String]) -> Outcome<Asked> {
             "--kills" => asked.kills = number(value()?)?,
             "--seed" => asked.seed = number(value()?)?,
             "--binary" => asked.binary = Some(value()?.into()),
+            "--only" => {
+                let name = value()?;
+                let part = [Part::Gc, Part::Redaction].into_iter().find(|part| part.name() == name);
+                asked.only = Some(part.ok_or_else(|| Failed::new("--only needs gc or redaction"))?);
+            }
             "--self-check" => asked.self_check = true,
             "--write" => asked.write = true,
             other => return Err(Failed::new(format!("crash does not know {other}"))),
@@ -97,49 +121,67 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh::root().join("target"), PathBuf::from)
 }
 
-fn table(figures: &Figures, seed: u64) -> String {
+/// What was counted, and how often.
+type Rows<'a> = &'a [(&'static str, u64)];
+
+fn table(figures: &Figures, asked: &Asked) -> String {
     let date = sh::output(sh::program("date").args(["-u", "+%Y-%m-%d"])).unwrap_or_default();
     let commit = sh::output(sh::program("git").args(["rev-parse", "--short", "HEAD"])).unwrap_or_default();
-    let (seconds, seed) = (figures.elapsed.as_secs(), seed.to_string());
+    let (seconds, seed, kills) = (figures.elapsed.as_secs(), asked.seed, asked.kills);
+    let only = asked.only.map_or(String::new(), |part| format!(" --only {}", part.name()));
     let mut out = format!(
-        "`cargo xtask crash --kills {} --seed {seed}` on {}, commit {}, {seconds} s.\n\n| what | count |\n|---|---|\n",
-        figures.kills,
+        "`cargo xtask crash --kills {kills} --seed {seed}{only}` on {}, commit {}, {seconds} s.\n\n| what | count |\n|---|---|\n",
         date.trim(),
         commit.trim()
     );
-    let rows = [
+    let of_the_log = [
         ("SIGKILL of the release binary", figures.kills),
         ("of them while it was opening the ledger", figures.kills_opening),
         ("ledgers", figures.ledgers),
         ("entries in them at the end", figures.entries),
-        ("requests acknowledged", figures.acked_requests),
-        ("entries that they acknowledged", figures.acked_entries),
+        ("entries that were acknowledged", figures.acked_entries),
         ("of them telemetry", figures.acked_spans),
+        ("tamperings with copies, all found", figures.tamperings),
+    ];
+    let beside = [
+        ("requests acknowledged", figures.acked_requests),
         ("requests in flight at a kill", figures.in_flight),
         ("of them recorded all the same (and then a duplicate when sent again)", figures.in_flight_recorded),
         ("acknowledged requests sent again after a restart: duplicate, same receipt", figures.resent),
         ("with other content: conflict", figures.contradicted),
-        ("**acknowledged, then lost**", figures.lost),
-        ("**doubled**", figures.doubled),
-        ("**anything else out of place**", figures.other),
         ("receipts' roots recomputed from the log's leaves after every restart", figures.roots),
         ("consistency proofs from a receipt's size to the head, verified", figures.consistency),
         ("inclusion proofs verified", figures.inclusion),
-        ("runs of fsck without findings", figures.fsck),
-        ("tamperings with copies, all found", figures.tamperings),
+    ];
+    let of_gc = [
         ("SIGKILL while old runs were erased", figures.kills_erasing),
         ("of them with some runs erased since the kill before, and others whole", figures.between),
-        ("SIGKILL while members were withheld, beside writers", figures.redactions.kills),
-        (
-            "redactions acknowledged, each whole afterwards: commitment, leaf and the rest as before",
-            figures.redactions.acked,
-        ),
-        ("redactions in flight at a kill: whole or absent", figures.redactions.in_flight),
-        ("of them whole (and then a duplicate when sent again)", figures.redactions.in_flight_recorded),
-        ("members withheld, in no file of the ledger afterwards", figures.redactions.gone),
-        ("tamperings with copies of what redactions left, all found", figures.redactions.tamperings),
     ];
-    for (what, count) in rows {
+    let redactions = &figures.redactions;
+    let of_redactions = [
+        ("SIGKILL while members were withheld, beside writers", redactions.kills),
+        ("redactions acknowledged, each whole afterwards: commitment, leaf and the rest as before", redactions.acked),
+        ("redactions in flight at a kill: whole or absent", redactions.in_flight),
+        ("of them whole (and then a duplicate when sent again)", redactions.in_flight_recorded),
+        ("members withheld, in no file of the ledger afterwards", redactions.gone),
+        ("tamperings with copies of what redactions left, all found", redactions.tamperings),
+    ];
+    let of_all = [
+        ("runs of fsck without findings", figures.fsck),
+        ("**acknowledged, then lost**", figures.lost),
+        ("**doubled**", figures.doubled),
+        ("**anything else out of place**", figures.other),
+    ];
+    let parts: [(Option<Part>, Rows<'_>); 5] = [
+        (None, &of_the_log),
+        (Some(Part::Redaction), &beside),
+        (Some(Part::Gc), &of_gc),
+        (Some(Part::Redaction), &of_redactions),
+        (asked.only, &of_all),
+    ];
+    for (what, count) in
+        parts.into_iter().filter(|(part, _)| asked.only.is_none() || *part == asked.only).flat_map(|(_, rows)| rows)
+    {
         out.push_str(&format!("| {what} | {count} |\n"));
     }
     out

@@ -24,7 +24,11 @@ type Command = (&'static str, &'static str, fn(&[String]) -> Outcome);
 
 const COMMANDS: &[Command] = &[
     ("test", "everything that is tested [--only STEP]… [--skip STEP]…; installs what the tests need", test::main),
-    ("crash", "kills the release binary at random moments and checks what it acknowledged [--kills N]", crash::main),
+    (
+        "crash",
+        "kills the release binary at random moments and checks what it acknowledged [--kills N] [--only gc|redaction]",
+        crash::main,
+    ),
     (
         "bench",
         "measures what DESIGN §10 asks for beside raw SQLite [--quick] [--full] [--only NAME] [--write]",

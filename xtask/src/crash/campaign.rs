@@ -10,10 +10,12 @@ use super::random::Random;
 use super::request::Request;
 use super::round::{self, Kept};
 use super::server::{Server, Setup};
-use super::{Result, proof, tamper};
+use super::{Part, Result, proof, tamper};
 
 /// Kills after which a new ledger is begun.
 const KILLS_PER_LEDGER: u64 = 50;
+/// Kills of one gc: as many as it takes to erase everything, or more.
+const KILLS_PER_GC: u64 = 20;
 /// Writers: a third of them telemetry.
 const AUTHORS: u64 = 6;
 /// Acknowledged requests that are kept to be sent again.
@@ -72,9 +74,20 @@ impl Campaign {
         Self { binary, directory, random, figures, findings: Vec::new() }
     }
 
-    /// Kills so many times. Stops at the first findings: what comes after them says little.
-    pub(crate) fn run(&mut self, kills: u64, self_check: bool) -> Result<()> {
+    /// Kills so many times, all of them in one part where that is asked for. Stops at the first findings: what comes after
+    /// them says little.
+    pub(crate) fn run(&mut self, kills: u64, only: Option<Part>, self_check: bool) -> Result<()> {
         let began = Instant::now();
+        match only {
+            Some(Part::Gc) => self.retention(kills)?,
+            Some(Part::Redaction) => self.redaction(kills)?,
+            None => self.all(kills, self_check)?,
+        }
+        self.figures.elapsed = began.elapsed();
+        Ok(())
+    }
+
+    fn all(&mut self, kills: u64, self_check: bool) -> Result<()> {
         let mut left = kills;
         while left > 0 && self.findings.is_empty() {
             let of_ledger = left.min(KILLS_PER_LEDGER);
@@ -87,20 +100,22 @@ impl Campaign {
         if self.findings.is_empty() {
             self.redaction(kills.div_ceil(5).clamp(2, 100))?;
         }
-        self.figures.elapsed = began.elapsed();
         Ok(())
     }
 
     /// Kills so many times while old runs are erased.
     fn retention(&mut self, kills: u64) -> Result<()> {
-        let directory = self.directory.join("retention");
-        std::fs::create_dir_all(&directory)?;
-        let setup = Setup { binary: self.binary.clone(), ledger: directory.join("ledger.db") };
-        let counted = super::retention::run(&setup, &mut self.random, kills)?;
-        self.figures.kills_erasing += counted.kills;
-        self.figures.between += counted.between;
-        self.figures.fsck += counted.fsck;
-        counted.findings.into_iter().for_each(|finding| self.find(finding));
+        while self.figures.kills_erasing < kills && self.findings.is_empty() {
+            let directory = self.directory.join(format!("retention-{}", self.figures.kills_erasing));
+            std::fs::create_dir_all(&directory)?;
+            let setup = Setup { binary: self.binary.clone(), ledger: directory.join("ledger.db") };
+            let of_ledger = (kills - self.figures.kills_erasing).min(KILLS_PER_GC);
+            let counted = super::retention::run(&setup, &mut self.random, of_ledger)?;
+            self.figures.kills_erasing += counted.kills;
+            self.figures.between += counted.between;
+            self.figures.fsck += counted.fsck;
+            counted.findings.into_iter().for_each(|finding| self.find(finding));
+        }
         Ok(())
     }
 

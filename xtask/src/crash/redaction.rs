@@ -116,6 +116,9 @@ impl Redactor {
             load.map(|load| (load, works))
         })?;
         counted.kills += 1;
+        if counted.kills.is_multiple_of(10) {
+            println!("crash: {} kills while members were withheld", counted.kills);
+        }
         let killed = load.killed;
         campaign.take(load, life);
         for work in works {

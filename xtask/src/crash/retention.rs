@@ -44,7 +44,7 @@ pub(crate) fn run(setup: &Setup, random: &mut Random, kills: u64) -> Result<Coun
         // Nobody hears the answer: what became of it is read from the ledger.
         let asked = std::thread::spawn(move || drop(post(&client, &url, &all())));
         // Most kills are aimed between two of its transactions, or into one; some come before the first.
-        if random.percent(80) {
+        if counted.kills == 0 || random.percent(80) {
             let (began, entries) = (Instant::now(), size(&server)?);
             while size(&server)? == entries && began.elapsed() < FIRST_ERASED_MAX {
                 std::thread::sleep(Duration::from_millis(1));

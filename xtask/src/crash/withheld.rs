@@ -208,7 +208,8 @@ fn is_erased(seen: &Seen) -> bool {
 
 type Tampering = fn(&mut Vec<Target>, &mut Log, &mut HashSet<String>);
 
-/// What is done to copies of what was found good, and what must be said of it. The first target is withheld in part.
+/// What is done to copies of what was found good, and what must be said of it. The first target is withheld in part, the
+/// second is whole.
 const TAMPERINGS: [(&str, Wrong, Tampering); 8] = [
     ("an acknowledged redaction is undone", Wrong::Lost, |targets, log, _| {
         let (at, _) = targets[0].entries[0];
@@ -222,11 +223,8 @@ const TAMPERINGS: [(&str, Wrong, Tampering); 8] = [
     ("what was withheld stands in a file", Wrong::Torn, |targets, _, secrets| {
         secrets.insert(targets[0].members[0].secret.clone());
     }),
-    ("what was not withheld is in no file", Wrong::Lost, |targets, log, secrets| {
-        let (at, last) = (targets[0].entries[0].0 as usize, targets[0].members.len() - 1);
-        log.entries[at].body.clone_from(&targets[0].members[last].secret);
-        (targets[0].acked, targets[0].sent) = (0, 0);
-        secrets.clear();
+    ("what was not withheld is in no file", Wrong::Lost, |targets, _, secrets| {
+        secrets.remove(&targets[1].members[0].secret);
     }),
     ("what is left of an entry has another commitment", Wrong::Hash, |targets, log, _| {
         let (at, _) = targets[0].entries[0];
@@ -253,12 +251,14 @@ fn holds(seen: &Seen, log_index: u64) -> bool {
 /// Tampers with copies of what was found good. Gives the number of ways; an error names one that was not found.
 pub(crate) fn tamper(targets: &[Target], log: &Log, secrets: &HashSet<String>) -> Result<u64> {
     let in_part = |target: &&Target| target.acked > 0 && target.acked < target.members.len();
-    let target = targets.iter().find(in_part).ok_or("no target is withheld in part")?;
-    if let Some(finding) = check(&mut [target.clone()], log, secrets).1.into_iter().next() {
+    let in_part = targets.iter().find(in_part).ok_or("no target is withheld in part")?;
+    let whole = targets.iter().find(|target| target.acked == 0).ok_or("no target is whole")?;
+    let good = [in_part.clone(), whole.clone()];
+    if let Some(finding) = check(&mut good.clone(), log, secrets).1.into_iter().next() {
         return Err(format!("what is tampered with must be good first: {finding}").into());
     }
     for (what, wrong, tampering) in TAMPERINGS {
-        let (mut targets, mut log, mut secrets) = (vec![target.clone()], log.clone(), secrets.clone());
+        let (mut targets, mut log, mut secrets) = (good.to_vec(), log.clone(), secrets.clone());
         tampering(&mut targets, &mut log, &mut secrets);
         if !check(&mut targets, &log, &secrets).1.iter().any(|finding| finding.wrong == wrong) {
             return Err(format!("the check did not see that {what}").into());
