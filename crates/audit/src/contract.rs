@@ -77,7 +77,7 @@ impl Contract {
             let detail = "a contract's name is 1 to 64 letters, digits, hyphens, underscores and dots";
             return Err(Invalid::new(InvalidCode::InvalidMember, "", detail));
         }
-        let max = tracekeep_core::limits::EXPECTATIONS_MAX;
+        let max = tracekeep_core::limits::CONTRACT_TERMS_MAX;
         if terms.is_empty() || terms.len() > max as usize {
             return Err(Invalid::new(InvalidCode::TooMany, "", format!("a contract has 1 to {max} terms")));
         }

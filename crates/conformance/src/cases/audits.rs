@@ -34,6 +34,8 @@ cases!("audits":
     a_verdict_is_recorded_only_where_it_changed,
     a_deadline_that_moves_nothing_in_the_verdict_is_passed_all_the_same,
     two_sweepers_record_one_verdict,
+    verdicts_of_a_run_of_many_facts_keep_apart,
+    a_batch_judges_a_bounded_number_of_facts,
     what_is_due_is_found_in_order_and_moves_on,
     a_clock_that_goes_back_loses_no_deadline,
     a_cleared_audit_is_not_watched_until_something_is_expected_again,
@@ -508,6 +510,51 @@ fn what_comes_after_the_seal_gives_a_new_verdict(cx: &mut Context) {
     cx.record(&[by_hand("r", "x", "FAILED"), expect("r", "f", "y", 5), clear("r")]);
     assert_eq!(cx.judge("r").1.status, VerdictStatus::Incomplete);
     assert_eq!(cx.run("r").seals, 1);
+}
+
+/// Each acknowledgement after the first verdict once recorded a whole one: they grew with the square of what was said.
+fn verdicts_of_a_run_of_many_facts_keep_apart(cx: &mut Context) {
+    cx.record(&[start("r"), expect("r", "e", "x", 5)]);
+    cx.sources.advance(6 * MS);
+    let acks: Vec<_> = (0..299).map(|n| ack("r", &format!("a{n}"), "x", "FAILED")).collect();
+    cx.record(&acks);
+    assert_eq!(cx.judge("r").1.status, VerdictStatus::Incomplete);
+    cx.record(&[ack("r", "more", "x", "FAILED")]);
+    let at = cx.acked("r").last().expect("an acknowledgement").recorded_at;
+    let due = cx.audit("r").due.expect("it is judged again");
+    assert_eq!(due, at.saturating_add(3_000 * MS), "a second for each hundred facts");
+    cx.sources.advance(2_000 * MS);
+    cx.record(&[ack("r", "later", "x", "SUCCESS")]);
+    assert_eq!((cx.audit("r").due, cx.overdue()), (Some(due), vec![]), "what comes later does not put it off");
+    cx.sources.advance(1_100 * MS);
+    assert_eq!(cx.overdue(), ["r"]);
+    assert_eq!(cx.judge("r").1.status, VerdictStatus::Complete);
+    cx.record(&[ack("r", "again", "x", "FAILED")]);
+    let (outcome, verdict) = cx.judge("r");
+    assert_eq!((outcome, verdict.status), (Recorded::Recorded, VerdictStatus::Incomplete), "who asks is answered");
+    // A deadline waits for nothing.
+    cx.record(&[expect("r", "f", "y", 5)]);
+    cx.sources.advance(6 * MS);
+    assert_eq!(cx.overdue(), ["r"]);
+}
+
+fn a_batch_judges_a_bounded_number_of_facts(cx: &mut Context) {
+    cx.record(&[start("r"), start("s")]);
+    for run in ["r", "s"] {
+        let acks: Vec<_> = (0..1_000).map(|n| ack(run, &format!("a{n}"), "x", "FAILED")).collect();
+        cx.record(&acks);
+    }
+    let size = cx.head().tree_size;
+    let many = |count: usize| -> Vec<_> { (0..count).map(|n| reconcile(["r", "s"][n % 2])).collect() };
+    let refused = cx.send(&many(45)).expect_err("45,000 facts");
+    assert_eq!((refused.code(), refused.path()), ("too_many", Some("/ops")));
+    let judged = (0..43).map(|_| reconcile("r"));
+    let own: Vec<_> = judged.chain((0..24).map(|n| expect("r", &format!("e{n}"), "x", 5))).collect();
+    cx.refuse(&own, "too_many");
+    assert_eq!(cx.head().tree_size, size, "nothing was written");
+    let receipt = cx.record(&many(44));
+    assert_eq!(receipt.ops.iter().filter(|op| op.outcome == Recorded::Recorded).count(), 2);
+    cx.refuse(&(0..45).map(|_| reconcile("r")).collect::<Vec<_>>(), "too_many");
 }
 
 /// The earlier store rewrote whole lists from one process's memory: two workers lost each other's acknowledgements.

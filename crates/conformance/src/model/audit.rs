@@ -55,7 +55,9 @@ impl AuditModel {
     fn after_verdict(&mut self, now: i64) {
         let waited = self.verdict.as_ref().is_some_and(|(_, verdict)| verdict.status == VerdictStatus::Pending);
         if self.verdict.is_some() && !waited && self.cleared.is_none() {
-            self.fall_due(now);
+            // A second for each hundred facts.
+            let seconds = i64::try_from(self.facts.len() / 100).expect("few");
+            self.fall_due(now.saturating_add(seconds * 1_000_000_000));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tracekeep_audit::{ActionFold, AuditReconciler, Event, ExpectationFact, Reconciled, Said, VerdictStatus};
 use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::{ACKS_MAX, EXPECTATIONS_MAX};
+use tracekeep_core::limits::{ACKS_MAX, EXPECTATIONS_MAX, FACTS_A_SECOND, JUDGED_FACTS_MAX};
 use tracekeep_core::model::{Ack, Expect, Kind, Op, Reconcile, SetExpectationStatus, VerdictBody};
 use tracekeep_core::seal::Sealed;
 use tracekeep_core::wire::to_json;
@@ -57,15 +57,53 @@ pub(super) fn needs(op: &Op, run: &RunId, needs: &mut Needs) {
         Op::Reconcile(_) => needs.verdicts.push(run.clone()),
         _ => {}
     }
+    if matches!(op, Op::Expect(_) | Op::Ack(_) | Op::SetExpectationStatus(_)) {
+        *needs.own_facts.entry(run.clone()).or_default() += 1;
+    }
     // What was said before it may be in the log already.
     if op.is_moved() && matches!(op, Op::Ack(_) | Op::SetExpectationStatus(_)) {
         needs.expecting.push(run.clone());
     }
 }
 
+/// The facts that a batch may still look at, of [`JUDGED_FACTS_MAX`]: all of a run's for each op that judges it, and once
+/// what was said of a run in which something more is expected.
+struct Budget(u64);
+
+impl Budget {
+    /// Takes off what the ops that judge look at.
+    fn of(needs: &Needs, found: &Found) -> Result<Self> {
+        let mut budget = Self(JUDGED_FACTS_MAX.into());
+        let is_new = |run_id: &&RunId| found.runs.get(*run_id).is_some_and(|row| row.completed_by.is_none());
+        let completions = needs.completions.iter().filter(is_new);
+        for run_id in needs.verdicts.iter().chain(completions).chain(&needs.seals) {
+            budget.take(recorded(run_id, found) + needs.own_facts.get(run_id).copied().unwrap_or(0))?;
+        }
+        Ok(budget)
+    }
+
+    fn take(&mut self, facts: u64) -> Result<()> {
+        self.0 = self.0.checked_sub(facts).ok_or_else(|| {
+            let detail = format!(
+                "what the batch judges has more than {JUDGED_FACTS_MAX} expectations and acknowledgements, all of a run \
+                 counted for each op that judges it: send fewer such ops at once"
+            );
+            Invalid::new(InvalidCode::TooMany, "/ops", detail)
+        })?;
+        Ok(())
+    }
+}
+
+/// How many facts of a run the log holds.
+fn recorded(run_id: &RunId, found: &Found) -> u64 {
+    let audit = found.runs.get(run_id).map(|row| &row.audit);
+    audit.map_or(0, |audit| u64::from(audit.expectations) + u64::from(audit.acks))
+}
+
 /// Looks it up.
 pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
     let snapshot = bodies.snapshot;
+    let mut budget = Budget::of(needs, found)?;
     for (run_id, kind, id) in &needs.facts {
         let Some(row) = found.runs.get(run_id) else { continue };
         let at = (*kind, id.clone());
@@ -102,8 +140,9 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
         fetch_verdict(run_id, bodies, found)?;
     }
     for run_id in &needs.expecting {
-        let Some(audit) = found.audits.get(run_id) else { continue };
+        let Some(audit) = found.audits.get(run_id).filter(|audit| audit.facts.is_empty()) else { continue };
         if audit.actions.values().any(|action| action.said > 0) {
+            budget.take(recorded(run_id, found))?;
             fetch_facts(run_id, &[FactKind::Ack, FactKind::Status], snapshot, found)?;
         }
     }
@@ -117,6 +156,9 @@ pub(super) fn fetch(needs: &Needs, bodies: &mut Bodies<'_, impl Snapshot>, found
 }
 
 fn fetch_verdict(run_id: &RunId, bodies: &mut Bodies<'_, impl Snapshot>, found: &mut Found) -> Result<()> {
+    if found.audits.get(run_id).is_some_and(|audit| audit.verdict.is_some()) {
+        return Ok(());
+    }
     if let Some(log_index) = found.runs.get(run_id).and_then(|row| row.audit.verdict_by) {
         // Of a seal its totals may be withheld, never its verdict.
         let entry = bodies.entry(log_index)?;
@@ -288,10 +330,12 @@ fn fell_due(audit: &mut AuditState, at: Option<Timestamp>) {
     }
 }
 
-/// What comes after a verdict that waited for nothing is to be judged soon: nothing else would ask for it.
+/// What comes after a verdict that waited for nothing is to be judged soon: nothing else would ask for it. The more facts
+/// there are, the later: a verdict may list each of them, and one for every fact would grow with their square.
 fn came_after_verdict(audit: &mut AuditState, now: Timestamp) {
     if audit.verdict_by.is_some() && !audit.is_pending && audit.cleared_by.is_none() {
-        fell_due(audit, Some(now));
+        let seconds = (audit.expectations + audit.acks) / FACTS_A_SECOND;
+        fell_due(audit, Some(now.saturating_add(i64::from(seconds) * 1_000_000_000)));
     }
 }
 

@@ -68,8 +68,10 @@ pub struct Needs {
     pub actions: Vec<(RunId, String, String)>,
     /// Runs that something is expected of: what was said before, where there is any.
     pub expecting: Vec<RunId>,
-    /// Runs that a verdict is asked for: all facts, and the latest verdict.
+    /// Runs that a verdict is asked for, once for each op that does: all facts, and the latest verdict.
     pub verdicts: Vec<RunId>,
+    /// How many facts the batch itself brings of a run.
+    pub own_facts: HashMap<RunId, u64>,
     /// Runs whose audit is cleared: the entry that did it already.
     pub cleared: Vec<RunId>,
     /// The batch's idempotency key.
