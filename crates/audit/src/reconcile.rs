@@ -30,6 +30,8 @@ pub struct Reconciled {
     pub standings: Vec<Standing>,
     /// Until then, that moment included, the same facts give the same verdict; `None` where no time will change it.
     pub changes_after: Option<Timestamp>,
+    /// The first deadline that passed of what may not stay undone and is not done.
+    pub overdue_since: Option<Timestamp>,
 }
 
 /// Where one expectation stands.
@@ -101,6 +103,7 @@ struct Found {
     verdict: AuditVerdict,
     standings: Vec<Standing>,
     changes_after: Option<Timestamp>,
+    overdue_since: Option<Timestamp>,
     now: Timestamp,
     is_stale: bool,
     is_incomplete: bool,
@@ -128,6 +131,7 @@ impl Found {
             verdict,
             standings: Vec::with_capacity(expectations),
             changes_after: None,
+            overdue_since: None,
             now,
             is_stale: false,
             is_incomplete: false,
@@ -229,6 +233,10 @@ impl Found {
             let earliest = self.changes_after.map_or(expectation.deadline, |at| at.min(expectation.deadline));
             self.changes_after = Some(earliest);
         }
+        if is_past && met_at.is_none() && !expectation.optional {
+            let first = self.overdue_since.map_or(expectation.deadline, |at| at.min(expectation.deadline));
+            self.overdue_since = Some(first);
+        }
         self.standings.push(Standing { id: expectation.id.clone(), status, acked_at: met_at });
     }
 
@@ -252,7 +260,12 @@ impl Found {
             () => VerdictStatus::Complete,
         };
         self.standings.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Reconciled { verdict: self.verdict, standings: self.standings, changes_after: self.changes_after }
+        Reconciled {
+            verdict: self.verdict,
+            standings: self.standings,
+            changes_after: self.changes_after,
+            overdue_since: self.overdue_since,
+        }
     }
 }
 

@@ -612,6 +612,16 @@ pub(crate) enum Audit {
         #[arg(long)]
         cursor: Option<String>,
     },
+    /// List what was said of a run through Redis and the ledger refuses for good; Redis holds it until its ttl ends
+    Parked {
+        run: RunId,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Go on where the list before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
     /// Wait until nothing of a run is pending, then as reconcile
     Watch { run: RunId },
 }

@@ -238,13 +238,36 @@ pub(crate) fn audit(config: &Config) -> Result<Arc<dyn AuditStore>, Failure> {
     Ok(Arc::new(LedgerAudit::new(writing_what_is_there(config)?, mode)))
 }
 
+/// Who knows what was set aside in front of a ledger.
+pub(crate) enum Parked {
+    /// This process, which has the file, or can ask Redis.
+    Here(Arc<dyn AuditStore>),
+    /// The server that has it.
+    There(HttpLedger),
+}
+
+/// Who knows what was set aside in front of the ledger.
+pub(crate) fn parked(config: &Config) -> Result<Parked, Failure> {
+    if let Some(url) = &config.server {
+        return Ok(Parked::There(HttpLedger::connect(url)?));
+    }
+    match SqliteLedger::open(&config.ledger, Options { create: false, ..Options::default() }) {
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Parked::There(holder(&config.ledger, error)?)),
+        Err(error) => Err(Failure::At(config.ledger.display().to_string(), error)),
+        Ok(ledger) if config.audit_mode()? == StoreDurabilityMode::Redis => {
+            Ok(Parked::Here(held_audit(config, Arc::new(ledger))?))
+        }
+        Ok(ledger) => Ok(Parked::Here(Arc::new(LedgerAudit::new(Arc::new(ledger), StoreDurabilityMode::Sqlite)))),
+    }
+}
+
 /// Redis in front of a ledger, whose id is the namespace.
 pub(crate) fn held_audit(config: &Config, ledger: Arc<dyn LedgerStore>) -> Result<Arc<dyn AuditStore>, Failure> {
     let unnamed = || Failure::Usage("TRACEKEEP_AUDIT_STORE=redis needs TRACEKEEP_REDIS_URL".to_owned());
     let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
     let namespace = ledger.ledger().to_string();
     // The address may hold a password: it is not shown.
-    let options = AuditOptions { ca: redis_ca(config)?, ..AuditOptions::default() };
+    let options = AuditOptions { ca: redis_ca(config)?, redact: config.redact.clone(), ..AuditOptions::default() };
     let hot = RedisAuditStore::connect_with(url, &namespace, options).map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;
     if config.mode != Mode::Local {
         hot.demand_durable().map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;

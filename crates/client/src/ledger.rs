@@ -19,8 +19,8 @@ use tracekeep_core::view::{
 use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_store::{
     Batch, Code, CompareQuery, CountsQuery, Error, ExportOf, ExportRequest, GcReport, GcRequest, IncidentQuery,
-    LedgerStore, Outcome, Page, PageRequest, Receipt, Report, Result, RunFilter, RunQuery, RunReport, Source,
-    TraceQuery, TreeQuery,
+    LedgerStore, Outcome, Page, PageRequest, ParkedFact, Receipt, Report, Result, RunFilter, RunQuery, RunReport,
+    Source, TraceQuery, TreeQuery,
 };
 
 use crate::answer::{Answer, event, unknown};
@@ -135,6 +135,14 @@ impl HttpLedger {
         let size = response.headers().get("tracekeep-tree-size").and_then(|size| size.to_str().ok()?.parse().ok());
         let answer = take(response).map_err(unknown)?.accepted()?;
         Ok((answer.body, size.unwrap_or(0)))
+    }
+
+    /// Facts of a run's audit that its server holds in Redis, and that the ledger refuses for good.
+    ///
+    /// # Errors
+    /// `run_not_found`, `audit_off`, `invalid_parameter`, `invalid_cursor`; `unreachable`.
+    pub fn parked(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<ParkedFact>> {
+        self.get(&Query::new().page(page).on(&run_path(run_id, "/audit/parked")))?.page()
     }
 
     fn get_optional(&self, path: &str) -> Result<Option<Answer>> {

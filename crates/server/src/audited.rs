@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracekeep_audit::{AuditFinding, VerdictStatus};
-use tracekeep_store::{OpReceipt, Recorded};
+use tracekeep_store::{HeldWord, OpReceipt, Recorded};
 
 /// Pairs of domain and action that have labels of their own; the others are counted together.
 const ACTIONS_MAX: usize = 200;
@@ -29,6 +29,11 @@ struct Action {
     action: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    code: String,
+}
+
 #[derive(Debug)]
 pub(crate) struct AuditMetrics {
     verdicts: Family<Status, Counter>,
@@ -36,6 +41,8 @@ pub(crate) struct AuditMetrics {
     drift: Family<Action, Counter>,
     stale: Counter,
     waited: Histogram,
+    parked: Family<Refusal, Counter>,
+    kept: Family<Refusal, Counter>,
     known: Mutex<HashSet<Action>>,
 }
 
@@ -47,6 +54,8 @@ impl AuditMetrics {
             drift: Family::default(),
             stale: Counter::default(),
             waited: Histogram::new(exponential_buckets(0.001, 4.0, 12)),
+            parked: Family::default(),
+            kept: Family::default(),
             known: Mutex::default(),
         };
         registry.register("audit_reconciliations", "Verdicts recorded, by status", metrics.verdicts.clone());
@@ -54,6 +63,10 @@ impl AuditMetrics {
         registry.register("audit_drift", "Acknowledgements that nobody asked for, each once", metrics.drift.clone());
         registry.register("audit_stale_runs", "Runs taken for dead", metrics.stale.clone());
         registry.register("audit_ack_seconds", "Time from expectation to acknowledgement", metrics.waited.clone());
+        let parked = "Facts held in front of the ledger that it refuses for good, by code";
+        registry.register("audit_parked_facts", parked, metrics.parked.clone());
+        let kept = "Looks at a run whose facts could not be moved into the ledger, by code";
+        registry.register("audit_unmoved_looks", kept, metrics.kept.clone());
         metrics
     }
 
@@ -78,6 +91,22 @@ impl AuditMetrics {
         }
         for finding in verdict.drift.iter().filter(|one| seen.is_none_or(|seen| one.at >= Some(seen))) {
             self.drift.get_or_create(&self.label(finding)).inc();
+        }
+    }
+
+    /// Counts what becomes of facts that were held in front of the ledger, and logs what it did not take.
+    pub(crate) fn held(&self, word: &HeldWord<'_>) {
+        match word {
+            HeldWord::Moved { ops, .. } => ops.iter().for_each(|op| self.op(op)),
+            HeldWord::Parked { run_id, member, code } => {
+                self.parked.get_or_create(&Refusal { code: (*code).to_owned() }).inc();
+                tracing::warn!(%run_id, member, code, "the ledger refuses a fact of an audit: it is set aside in Redis");
+            }
+            HeldWord::Kept { run_id, code } => {
+                self.kept.get_or_create(&Refusal { code: (*code).to_owned() }).inc();
+                tracing::warn!(%run_id, code, "what Redis holds of a run's audit could not be moved");
+            }
+            _ => {}
         }
     }
 

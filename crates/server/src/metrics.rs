@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracekeep_store::{Error, Receipt, Recorded};
+use tracekeep_store::{Error, HeldWord, Receipt, Recorded};
 
 use crate::audited::AuditMetrics;
 use crate::webhook::WebhookMetrics;
@@ -76,6 +76,11 @@ impl Metrics {
             self.ops.inc_by(receipt.ops.len() as u64);
             receipt.ops.iter().for_each(|op| self.audits.op(op));
         }
+    }
+
+    /// Counts what becomes of facts that were held in front of the ledger, and says what was not taken.
+    pub(crate) fn held(&self, word: &HeldWord<'_>) {
+        self.audits.held(word);
     }
 
     pub(crate) fn request(&self, route: &'static str, status: StatusCode, took: Duration) {

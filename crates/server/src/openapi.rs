@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use tracekeep_core::limits::BATCH_OPS_MAX;
 use tracekeep_core::model::{Expect, Op, StartRun};
 use tracekeep_core::wire::{Field, Member, Shape};
+use tracekeep_store::{Noted, Receipt};
 
 use crate::routes::{Form, Gives, Param, Route, Takes, table};
 
@@ -133,6 +134,19 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
             json_of(json!({"type": "object", "required": [member, "next_cursor"], "properties": properties}))
         }
         Gives::OpReceipt => json_of(schemas.op_receipt()),
+        Gives::NotedOp => {
+            let held = json!({
+                "type": "object",
+                "description": "Held in Redis in front of the ledger: it is no entry yet.",
+                "required": ["outcome"],
+                "additionalProperties": false,
+                "properties": {"outcome": {"enum": ["recorded", "duplicate"]}, "id": {"type": "string"}},
+            });
+            json_of(json!({"oneOf": [schemas.op_receipt(), held]}))
+        }
+        Gives::Noted => {
+            json_of(json!({"oneOf": [schemas.of(&Shape::of::<Receipt>()), schemas.of(&Shape::of::<Noted>())]}))
+        }
         Gives::Otlp => otlp("ExportTraceServiceResponse"),
         Gives::Other(kind, doc) => json!({*kind: {"schema": {"description": doc}}}),
     };
@@ -144,7 +158,9 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
             let refused = json!({"description": "refused, in the encoding of the request", "content": refused});
             json!({"200": {"description": "ok", "content": content}, "default": refused})
         }
-        _ if matches!(route.gives, Gives::OpReceipt) || matches!(route.takes, Takes::Batch | Takes::Expectations) => {
+        _ if matches!(route.gives, Gives::OpReceipt | Gives::NotedOp)
+            || matches!(route.takes, Takes::Batch | Takes::Expectations) =>
+        {
             json!({
                 "201": {"description": "recorded", "content": content},
                 "200": {"description": "duplicate: the original receipt", "content": content},

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, Exporter, IdempotencyStore, LedgerStore, Receipt, Signer, Source, block_on,
-    commit_with_held,
+    AuditStore, Batch, Code, Error, Exporter, HeldListener, HeldWord, IdempotencyStore, LedgerStore, Receipt, Signer,
+    Source, block_on, commit_with_held,
 };
 
 use crate::admission::{Admission, Admitted};
@@ -28,7 +28,7 @@ struct Shared {
     store: Arc<dyn LedgerStore>,
     gate: Arc<dyn IdempotencyStore>,
     admission: Admission,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// The log's size after the latest commit.
     size: watch::Sender<u64>,
     /// Whether the server is stopping: who follows the log is let go then.
@@ -81,7 +81,7 @@ impl App {
     pub fn new(store: Arc<dyn LedgerStore>, gate: Arc<dyn IdempotencyStore>, hosts: Option<Vec<String>>) -> Self {
         let (size, _) = watch::channel(0);
         let (stopping, _) = watch::channel(false);
-        let (admission, metrics) = (Admission::default(), Metrics::default());
+        let (admission, metrics) = (Admission::default(), Arc::default());
         let (audit, sealing) = (AuditOptions::default(), SealOptions::default());
         Self(Arc::new(Shared {
             store,
@@ -105,6 +105,15 @@ impl App {
     /// Where the app is shared already.
     #[must_use]
     pub fn auditing(mut self, audit: AuditOptions) -> Self {
+        if let Some(held) = &audit.held {
+            let (metrics, size) = (Arc::clone(&self.0.metrics), self.0.size.clone());
+            held.listen(HeldListener::new(move |word| {
+                metrics.held(word);
+                if let HeldWord::Moved { tree_size, .. } = word {
+                    grown(&size, *tree_size);
+                }
+            }));
+        }
         Arc::get_mut(&mut self.0).expect("invariant: an app is set up before it is shared").audit = audit;
         self
     }
@@ -251,11 +260,7 @@ impl App {
     }
 
     fn grown(&self, latest: u64) {
-        self.0.size.send_if_modified(|size| {
-            let grew = latest > *size;
-            *size = latest.max(*size);
-            grew
-        });
+        grown(&self.0.size, latest);
     }
 
     /// Reads on the bounded pool of blocking threads.
@@ -304,4 +309,12 @@ impl App {
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
+}
+
+fn grown(size: &watch::Sender<u64>, latest: u64) {
+    size.send_if_modified(|size| {
+        let grew = latest > *size;
+        *size = latest.max(*size);
+        grew
+    });
 }

@@ -479,7 +479,7 @@ impl LedgerStore for SqliteLedger {
     }
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
-        self.readers.read(|view| read::pending(view, page))
+        self.readers.read(|view| read::pending(view, page, self.source.now().max(view.clock()?)))
     }
 
     async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {

@@ -12,6 +12,7 @@ use tracekeep_core::wire::{object, object_field};
 
 use crate::batch::Batch;
 use crate::error::{Code, Error, Result};
+use crate::held::{HeldListener, HeldWord, ParkedFact};
 use crate::ledger::LedgerStore;
 use crate::query::{Page, PageRequest};
 use crate::receipt::{OpReceipt, Receipt, Recorded};
@@ -170,10 +171,22 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Facts that this handle has set aside, because the ledger refuses them for good.
-    fn parked(&self) -> u64 {
-        0
+    /// Which of these runs something may be held of in front of the ledger; asked once for all of them.
+    async fn holding(&self, _: &[RunId]) -> Result<Vec<RunId>> {
+        Ok(Vec::new())
     }
+
+    /// Facts of a run that the ledger refuses for good, and that are set aside where they were held, by their names.
+    async fn get_parked(&self, _: &RunId, page: &PageRequest) -> Result<Page<ParkedFact>> {
+        page.check()?;
+        Ok(Page::of(Vec::new(), None))
+    }
+
+    /// Tells somebody what becomes of facts that are held, from now on. The first one to listen is the only one.
+    fn listen(&self, _: HeldListener) {}
+
+    /// Passes on what became of facts that were [held](Self::held), from whoever committed them.
+    fn tell(&self, _: &HeldWord<'_>) {}
 
     /// Moves what is held of runs that are to be looked at by now, or before a time, a thousand at most and for some seconds
     /// at most, and gives their number. What cannot be moved is looked at again.

@@ -148,7 +148,8 @@ fn refuse_stated(op: &mut Op, is_moved: bool) -> std::result::Result<(), Invalid
     if op.is_moved() && !is_moved {
         return refuse("received_at");
     }
-    if matches!(op.redacted_mut(), Some(Some(_))) {
+    // The door in front of what is moved has stated it already.
+    if matches!(op.redacted_mut(), Some(Some(_))) && !is_moved {
         return refuse("redacted");
     }
     if matches!(op.effect_gate_mut(), Some(Some(_))) {

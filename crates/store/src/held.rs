@@ -1,59 +1,192 @@
 //! Committing to a ledger that facts of audits are held in front of.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
+use tracekeep_core::json::Json;
 use tracekeep_core::limits::BATCH_OPS_MAX;
 use tracekeep_core::model::Op;
+use tracekeep_core::wire::{object, object_field};
 
 use crate::audit::AuditStore;
 use crate::batch::Batch;
 use crate::error::{Code, Error, Outcome, Result};
 use crate::ledger::LedgerStore;
-use crate::receipt::{Receipt, Recorded};
+use crate::receipt::{OpReceipt, Receipt, Recorded};
+
+object! {
+    /// A fact that the ledger refuses for good, as it is kept in front of it.
+    pub struct ParkedFact {
+        /// Its name among the run's: `e:`, `a:` or `s:` with an id.
+        required member: String,
+        /// The code of the refusal.
+        required code: String,
+        /// When it was received.
+        required received_at: Timestamp,
+        /// What was said: an op.
+        required op: Json,
+    }
+}
+
+object_field!(ParkedFact);
+
+/// What becomes of facts that are held in front of a ledger.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum HeldWord<'a> {
+    /// They are entries now, or were before.
+    Moved {
+        /// For each.
+        ops: &'a [OpReceipt],
+        /// Entries in the log after them.
+        tree_size: u64,
+    },
+    /// The ledger refuses one for good: it is set aside.
+    Parked {
+        /// The run.
+        run_id: &'a RunId,
+        /// The fact's name among the run's.
+        member: &'a str,
+        /// The code of the refusal.
+        code: &'a str,
+    },
+    /// What is held of a run could not be moved this time, for a reason that is the run's own.
+    Kept {
+        /// The run.
+        run_id: &'a RunId,
+        /// The code of the refusal.
+        code: &'a str,
+    },
+}
+
+/// Who is told what becomes of facts that are held in front of a ledger; called where they are moved, so it must be quick.
+#[derive(Clone)]
+pub struct HeldListener(Arc<dyn Fn(&HeldWord<'_>) + Send + Sync>);
+
+impl HeldListener {
+    /// Calls `listener`.
+    pub fn new(listener: impl Fn(&HeldWord<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, word: &HeldWord<'_>) {
+        (self.0)(word);
+    }
+}
+
+impl fmt::Debug for HeldListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldListener").finish_non_exhaustive()
+    }
+}
 
 /// Commits as [`LedgerStore::commit`] does, over a ledger that `audit` holds facts in front of: what is held of a run that a
-/// batch seals stands in that same batch, before the seal; of one that a verdict is asked for, or that is cleared, it is
-/// moved before. Receipts are those of the batches as they were given.
+/// batch seals stands in that same batch, before the seal; of one that a verdict is asked for, that is cleared, or of which
+/// a status is set by hand, it is moved before. Receipts are those of the batches as they were given.
 ///
-/// Where what is held cannot be had, the batch is refused with that error and nothing of it applied.
+/// Of all runs that are looked at it is asked once whether anything is held. Where that cannot be had, a batch is refused
+/// with that error and nothing of it applied, unless it only seals runs of which the ledger knows no audit: those are
+/// sealed as the ledger knows them, and what is moved later is an entry after the seal.
 pub async fn commit_with_held(
     ledger: &dyn LedgerStore,
     audit: &dyn AuditStore,
     batches: Vec<Batch>,
 ) -> Vec<Result<Receipt>> {
-    if !batches.iter().any(needs_held) {
+    let looked: HashSet<_> = batches.iter().flat_map(looked_at).cloned().collect();
+    if looked.is_empty() {
         return ledger.commit(batches).await;
     }
-    let mut answers = Vec::with_capacity(batches.len());
+    let looked: Vec<_> = looked.into_iter().collect();
+    let (holding, missing) = match audit.holding(&looked).await {
+        Ok(holding) => (HashSet::from_iter(holding), None),
+        Err(error) => (HashSet::new(), Some(error)),
+    };
+    let (mut answers, mut plain) = (Vec::with_capacity(batches.len()), Vec::new());
     for batch in batches {
-        answers.push(one(ledger, audit, batch).await);
+        let is_held = looked_at(&batch).any(|run_id| holding.contains(run_id));
+        let refused = match &missing {
+            Some(error) if !is_without_audit(ledger, &batch).await => Some(error.clone()),
+            _ => None,
+        };
+        if !is_held && refused.is_none() {
+            plain.push(batch);
+            continue;
+        }
+        answers.extend(together(ledger, &mut plain).await);
+        answers.push(match refused {
+            Some(error) => Err(error),
+            None => one(ledger, audit, batch, &holding).await,
+        });
     }
+    answers.extend(together(ledger, &mut plain).await);
     answers
 }
 
-/// Whether a batch looks at what is held: it seals a run, clears its audit, or asks for a verdict.
+async fn together(ledger: &dyn LedgerStore, batches: &mut Vec<Batch>) -> Vec<Result<Receipt>> {
+    if batches.is_empty() { Vec::new() } else { ledger.commit(std::mem::take(batches)).await }
+}
+
+/// Whether a batch looks at nothing but runs that it seals and that the ledger knows no audit of.
+async fn is_without_audit(ledger: &dyn LedgerStore, batch: &Batch) -> bool {
+    for op in &batch.ops {
+        let Some(run_id) = looks_at(op) else { continue };
+        let is_without = seals(op)
+            && match ledger.audit(run_id).await {
+                Ok(audit) => audit.expectations == 0 && audit.acks == 0,
+                // The batch itself says so.
+                Err(unknown) => matches!(unknown.code(), "run_not_found" | "run_erased"),
+            };
+        if !is_without {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a batch looks at what is held: it seals a run, clears its audit, sets a status, or asks for a verdict.
 #[must_use]
 pub fn needs_held(batch: &Batch) -> bool {
-    batch.ops.iter().any(|op| looks_at(op).is_some())
+    looked_at(batch).next().is_some()
+}
+
+/// The runs whose facts a batch looks at.
+fn looked_at(batch: &Batch) -> impl Iterator<Item = &RunId> {
+    batch.ops.iter().filter_map(looks_at)
 }
 
 /// The run whose facts an op looks at.
 fn looks_at(op: &Op) -> Option<&RunId> {
     match op {
-        Op::CompleteRun(_) | Op::SealRun(_) | Op::Reconcile(_) | Op::ClearAudit(_) => op.run_id(),
+        Op::CompleteRun(_) | Op::SealRun(_) | Op::Reconcile(_) | Op::ClearAudit(_) | Op::SetExpectationStatus(_) => {
+            op.run_id()
+        }
         _ => None,
     }
 }
 
-async fn one(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batch: Batch) -> Result<Receipt> {
+const fn seals(op: &Op) -> bool {
+    matches!(op, Op::CompleteRun(_) | Op::SealRun(_))
+}
+
+async fn one(
+    ledger: &dyn LedgerStore,
+    audit: &dyn AuditStore,
+    batch: Batch,
+    holding: &HashSet<RunId>,
+) -> Result<Receipt> {
     let starts =
         |run_id: &RunId| batch.ops.iter().any(|op| matches!(op, Op::StartRun(_)) && op.run_id() == Some(run_id));
     let mut held: Vec<(RunId, Vec<Op>)> = Vec::new();
     for op in &batch.ops {
-        let Some(run_id) = looks_at(op) else { continue };
+        let Some(run_id) = looks_at(op).filter(|run_id| holding.contains(*run_id)) else { continue };
         if held.iter().any(|(known, _)| known == run_id) {
             continue;
         }
-        let is_sealed = matches!(op, Op::CompleteRun(_) | Op::SealRun(_));
+        let is_sealed = seals(op);
         let ops = if is_sealed && !starts(run_id) { audit.held(run_id).await? } else { Vec::new() };
         if !is_sealed {
             moved(audit, run_id).await?;
@@ -70,7 +203,8 @@ async fn one(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batch: Batch) -> 
                     // What is not let go of now is moved once more, as duplicates.
                     let _ = audit.release(run_id, ops).await;
                 }
-                receipt.ops.drain(..count.min(receipt.ops.len()));
+                let moved: Vec<_> = receipt.ops.drain(..count.min(receipt.ops.len())).collect();
+                audit.tell(&HeldWord::Moved { ops: &moved, tree_size: receipt.tree_size });
                 let is_new = receipt.ops.iter().any(|op| op.outcome == Recorded::Recorded);
                 // A duplicate gets the original receipt.
                 return if is_new { Ok(receipt) } else { single(ledger, batch).await };

@@ -51,7 +51,11 @@ impl PageRequest {
         Self { limit, cursor: None }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Demands a limit of 1 to 1,000.
+    ///
+    /// # Errors
+    /// `invalid_parameter`.
+    pub fn check(&self) -> Result<()> {
         if (1..=PAGE_ITEMS_MAX).contains(&self.limit) {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use super::record::ALONE;
 use crate::args::{Audit, AuditAck, AuditExpect};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
-use crate::open;
+use crate::open::{self, Parked};
 use crate::print::{brief, data, json, next_page, table, talk};
 
 /// Between two looks at a run that is watched.
@@ -30,6 +30,7 @@ pub(crate) fn audit(config: &Config, command: Audit) -> Outcome {
         Audit::Show { run } => show(config, &run),
         Audit::Reconcile { run } => judged(config, &block_on(writing(config)?.reconcile(&run))?),
         Audit::Pending { limit, cursor } => pending(config, PageRequest { limit, cursor }),
+        Audit::Parked { run, limit, cursor } => parked(config, &run, PageRequest { limit, cursor }),
         Audit::Watch { run } => watch(config, &run),
     }
 }
@@ -212,7 +213,7 @@ fn pending(config: &Config, request: PageRequest) -> Outcome {
     }
     let page = block_on(open::reading(config)?.pending_runs(&request))?;
     let is_empty = page.items.is_empty();
-    let mut rows = vec![["RUN", "OPEN", "DUE", "STARTED"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["RUN", "OPEN", "OVERDUE SINCE", "DUE", "STARTED"].map(str::to_owned).to_vec()];
     for run in &page.items {
         if config.json {
             json(&to_json(run))?;
@@ -220,9 +221,32 @@ fn pending(config: &Config, request: PageRequest) -> Outcome {
             rows.push(vec![
                 brief(run.run_id.as_str(), 48),
                 run.open.to_string(),
+                run.overdue_since.map_or_else(|| "-".to_owned(), |since| since.to_string()),
                 run.due.map_or_else(|| "-".to_owned(), |due| due.to_string()),
                 run.started_at.to_string(),
             ]);
+        }
+    }
+    if !config.json && !is_empty {
+        data(&table(&rows))?;
+    }
+    next_page(config.json, page.next_cursor)?;
+    Ok(if is_empty { Done::Yes } else { Done::Findings })
+}
+
+/// What the ledger refuses for good, and Redis still holds.
+fn parked(config: &Config, run: &RunId, request: PageRequest) -> Outcome {
+    let page = match open::parked(config)? {
+        Parked::There(server) => server.parked(run, &request)?,
+        Parked::Here(audit) => block_on(audit.get_parked(run, &request))?,
+    };
+    let is_empty = page.items.is_empty();
+    let mut rows = vec![["FACT", "REFUSED", "RECEIVED"].map(str::to_owned).to_vec()];
+    for fact in &page.items {
+        if config.json {
+            json(&to_json(fact))?;
+        } else {
+            rows.push(vec![brief(&fact.member, 64), brief(&fact.code, 32), fact.received_at.to_string()]);
         }
     }
     if !config.json && !is_empty {

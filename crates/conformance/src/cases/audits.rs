@@ -458,7 +458,17 @@ fn pending_runs_are_those_that_wait(cx: &mut Context) {
     }
     cx.record(&[ack("b", "a", "x", "SUCCESS"), ack("d", "a", "x", "FAILED"), clear("e")]);
     assert_eq!(cx.pending(), ["a", "c", "d"]);
+    let overdue = || {
+        let pending = walk(2, |page| block_on(cx.ledger().pending_runs(&page)));
+        pending.into_iter().map(|run| run.overdue_since).collect::<Vec<_>>()
+    };
+    let deadline = |run| cx.expected(run)[0].deadline;
+    assert_eq!(overdue(), [None, None, None], "a is at its deadline, not past it");
+    cx.sources.advance(1);
+    assert_eq!(overdue(), [Some(deadline("a")), None, None]);
+    cx.record(&[expect("a", "sooner", "y", 1)]);
     cx.sources.advance(100 * MS);
+    assert_eq!(overdue(), ["a", "c", "d"].map(|run| Some(deadline(run))), "the first that passed");
     for run in ["a", "b", "c", "d", "e"] {
         cx.judge(run);
     }

@@ -89,6 +89,21 @@ impl AuditModel {
         fold
     }
 
+    /// The first deadline that passed of what may not stay undone and is not done.
+    fn overdue(&self, now: i64) -> Option<Timestamp> {
+        let standings = self.reconcile(now).standings;
+        let is_done = |one: &ExpectationFact| {
+            standings.iter().any(|standing| standing.id == one.id && standing.status == AuditStatus::Acked)
+        };
+        let late = self.facts.iter().filter_map(|(_, fact)| match fact {
+            Fact::Expected(one) if !one.optional && one.deadline.as_nanos() < now && !is_done(one) => {
+                Some(one.deadline)
+            }
+            _ => None,
+        });
+        late.min()
+    }
+
     /// Actions that something required is expected of, and that are not done as often as all that is expected of them.
     fn open(&self, now: i64) -> usize {
         let standings = self.reconcile(now).standings;
@@ -201,12 +216,13 @@ impl Model {
                 wanted.standings.into_iter().map(|one| (one.id, one.status, one.acked_at)).collect();
             assert_eq!(listed, standings, "{id}");
             if open > 0 && audit.cleared.is_none() {
-                waiting.push((run.started_at, run.first, id.clone()));
+                waiting.push((run.started_at, run.first, id.clone(), audit.overdue(now)));
             }
         }
         waiting.sort();
-        let waiting: Vec<_> = waiting.into_iter().map(|(_, _, id)| id).collect();
-        let pending = walk(2, |page| block_on(ledger.pending_runs(&page)));
-        assert_eq!(pending.iter().map(|run| run.run_id.to_string()).collect::<Vec<_>>(), waiting);
+        let waiting: Vec<_> = waiting.into_iter().map(|(_, _, id, overdue)| (id, overdue)).collect();
+        let pending = walk(2, |page| block_on(ledger.pending_runs(&page))).into_iter();
+        let pending: Vec<_> = pending.map(|run| (run.run_id.to_string(), run.overdue_since)).collect();
+        assert_eq!(pending, waiting);
     }
 }

@@ -10,7 +10,7 @@ use tracekeep_core::limits::{BATCH_OPS_MAX, PAGE_ITEMS_DEFAULT};
 use tracekeep_core::model::{ClearAudit, Op, Reconcile};
 use tracekeep_core::wire::{Path, refuse_rest, take_optional, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, Noted, Page, Recorded};
+use tracekeep_store::{Batch, Noted, Page, ParkedFact, Recorded};
 
 use super::writes::{answer, answer_to_one, commit, one, receipt_of};
 use super::{json as json_of, page, view};
@@ -201,6 +201,21 @@ pub(crate) async fn audit(call: Call) -> Result<Response, Problem> {
     let run_id = run_id(call.part("run_id"))?;
     moved(&call.app.clone(), &run_id).await?;
     Ok(view(&call.app.read(async move |store| store.audit(&run_id).await).await?))
+}
+
+pub(crate) async fn parked(call: Call) -> Result<Response, Problem> {
+    demand_on(&call)?;
+    let mut params = Params::new(call.request.uri().query())?;
+    let wanted = params.page()?;
+    params.finish()?;
+    let run_id = run_id(call.part("run_id"))?;
+    let known = run_id.clone();
+    call.app.read(async move |store| store.audit(&known).await).await?;
+    let held = call.app.audit().held.clone();
+    Ok(page(&match held {
+        Some(held) => held.get_parked(&run_id, &wanted).await?,
+        None => Page::<ParkedFact>::of(Vec::new(), None),
+    }))
 }
 
 pub(crate) async fn reconcile(call: Call) -> Result<Response, Problem> {

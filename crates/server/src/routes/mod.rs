@@ -136,6 +136,10 @@ pub(crate) enum Gives {
     Page(&'static str, fn() -> Shape),
     /// The receipt of a single op.
     OpReceipt,
+    /// The receipt of a single fact of an audit; short of its entry where that is held in front of the ledger.
+    NotedOp,
+    /// The same of several facts.
+    Noted,
     Otlp,
     Other(&'static str, &'static str),
 }
@@ -206,7 +210,7 @@ use tracekeep_core::model;
 use tracekeep_core::view;
 use tracekeep_store::replay::ReplayAnswer;
 use tracekeep_store::{
-    ExportRequest, GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, Receipt, Report, RunReport,
+    ExportRequest, GcReport, GcRequest, IdempotencyResponse, IdempotencyStatus, ParkedFact, Receipt, Report, RunReport,
 };
 
 routes! {
@@ -282,18 +286,20 @@ routes! {
         [], Members(Shape::of::<gate::IdempotencyRenew>), Object(Shape::of::<gate::IdempotencyRenewed>)
         => gate::renew;
     POST "/api/v1/runs/{run_id}/expectations" "Declare what must happen in a run, one by one or by a contract's name"
-        [], Expectations, Object(Shape::of::<Receipt>) => audit::expect;
+        [], Expectations, Gives::Noted => audit::expect;
     GET "/api/v1/runs/{run_id}/expectations" "Page through what is expected of a run, each with where it stands"
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::AuditExpectation>)
         => audit::list_expectations;
     POST "/api/v1/runs/{run_id}/expectations/status" "Set by hand where what is expected of an action stands"
         [], Op(Shape::of::<model::SetExpectationStatus>, &["run_id"]), Gives::OpReceipt => audit::set_status;
     POST "/api/v1/runs/{run_id}/acks" "Acknowledge that something was done, failed, or was undone"
-        [], Op(Shape::of::<model::Ack>, &["run_id"]), Gives::OpReceipt => audit::ack;
+        [], Op(Shape::of::<model::Ack>, &["run_id"]), Gives::NotedOp => audit::ack;
     GET "/api/v1/runs/{run_id}/acks" "Page through what was acknowledged in a run"
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<audits::DomainAck>) => audit::list_acks;
     GET "/api/v1/runs/{run_id}/audit" "A run's audit in short: what a verdict would say now, and the latest one"
         [], Nothing, Object(Shape::of::<audits::AuditSummary>) => audit::audit;
+    GET "/api/v1/runs/{run_id}/audit/parked" "Page through facts of a run's audit that the ledger refuses for good"
+        [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<ParkedFact>) => audit::parked;
     DELETE "/api/v1/runs/{run_id}/audit" "Watch a run no longer; what was recorded of its audit stays"
         [], Empty, Gives::OpReceipt => audit::clear;
     POST "/api/v1/runs/{run_id}/reconcile" "Compare what should have happened in a run with what did"

@@ -5,9 +5,9 @@ use tracekeep_audit::{
 };
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::{ExpectationId, RunId};
-use tracekeep_core::json;
+use tracekeep_core::json::{self, Json};
 use tracekeep_core::model::{AuditStatus, Op};
-use tracekeep_store::Result;
+use tracekeep_store::{ParkedFact, Result};
 
 use super::answer::{Answer, strange};
 
@@ -159,6 +159,24 @@ impl Facts {
             verdict_recorded_at: None,
         }
     }
+}
+
+/// Facts that were set aside, each with why.
+pub(crate) fn parked(answer: &Answer) -> Result<Vec<ParkedFact>> {
+    if answer.word != "parked" || answer.rest.len() % 3 != 0 {
+        return Err(strange());
+    }
+    let fact = |three: &[String]| {
+        let mut kept = three[2].splitn(3, ' ');
+        let (at, _, body) = (kept.next(), kept.next(), kept.next().ok_or_else(strange)?);
+        Ok(ParkedFact {
+            member: three[0].clone(),
+            code: three[1].clone(),
+            received_at: micros(at.unwrap_or_default())?,
+            op: Json::parse(body).map_err(|_| strange())?,
+        })
+    };
+    answer.rest.chunks_exact(3).map(fact).collect()
 }
 
 /// A time: the scripts count microseconds.

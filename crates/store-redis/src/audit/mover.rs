@@ -1,7 +1,6 @@
 //! Audits that are held in Redis until they are entries of a ledger.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,8 +11,8 @@ use tracekeep_core::id::{AckId, ExpectationId, Key, RunId};
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{Ack, AuditStatus, Expect, Op};
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, ErrorKind, LedgerAudit, LedgerStore, Noted, Page, PageRequest, Result, Source,
-    StoreDurabilityMode,
+    AuditStore, Batch, Code, Error, ErrorKind, HeldListener, HeldWord, LedgerAudit, LedgerStore, Noted, Page,
+    PageRequest, ParkedFact, Receipt, Result, Source, StoreDurabilityMode,
 };
 
 use super::answer::strange;
@@ -43,7 +42,7 @@ pub struct MovingAudit {
     ledger: Arc<dyn LedgerStore>,
     cold: LedgerAudit,
     clock: Source,
-    parked: Arc<AtomicU64>,
+    listener: Arc<OnceLock<HeldListener>>,
 }
 
 /// What is held of a run.
@@ -68,7 +67,7 @@ impl MovingAudit {
     #[must_use]
     pub fn new(hot: Arc<RedisAuditStore>, ledger: Arc<dyn LedgerStore>) -> Self {
         let cold = LedgerAudit::new(Arc::clone(&ledger), StoreDurabilityMode::Redis);
-        Self { hot, ledger, cold, clock: Source::default(), parked: Arc::default() }
+        Self { hot, ledger, cold, clock: Source::default(), listener: Arc::default() }
     }
 
     /// The same, by a clock other than the machine's: the ledger's.
@@ -98,11 +97,15 @@ impl MovingAudit {
         let batches = groups.iter().map(|group| batch(group)).collect::<Result<Vec<_>>>()?;
         let answers = self.ledger.commit(batches).await;
         for (group, answer) in groups.into_iter().zip(answers) {
-            let Err(error) = answer else { continue };
+            let error = match answer {
+                Ok(receipt) => {
+                    self.moved(&receipt);
+                    continue;
+                }
+                Err(error) => error,
+            };
             match error.code() {
                 "erased" | "run_erased" => return Ok(Moved::Erased),
-                // Nothing is expected any more of what a status was set of.
-                "expectation_not_found" => {}
                 _ if is_of_a_fact(&error) => self.one_by_one(run_id, group).await?,
                 _ => return Err(error),
             }
@@ -122,7 +125,7 @@ impl MovingAudit {
                 return Err(error);
             }
             if self.hot.park(run_id, &fact.member, error.code()).await? {
-                self.parked.fetch_add(1, Ordering::Relaxed);
+                self.tell(&HeldWord::Parked { run_id, member: &fact.member, code: error.code() });
             }
         }
         Ok(())
@@ -130,14 +133,22 @@ impl MovingAudit {
 
     async fn single(&self, batch: Batch) -> Result<()> {
         let none = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
-        self.ledger.commit(vec![batch]).await.pop().unwrap_or_else(none).map(drop)
+        let receipt = self.ledger.commit(vec![batch]).await.pop().unwrap_or_else(none)?;
+        self.moved(&receipt);
+        Ok(())
+    }
+
+    fn moved(&self, receipt: &Receipt) {
+        self.tell(&HeldWord::Moved { ops: &receipt.ops, tree_size: receipt.tree_size });
     }
 }
 
 /// Whether an error is about what was sent: it would be the same the next time.
 fn is_of_a_fact(error: &Error) -> bool {
     let kinds = [ErrorKind::Invalid, ErrorKind::TooLarge, ErrorKind::Conflict, ErrorKind::Unprocessable];
-    kinds.contains(&error.kind()) && !error.is_retryable()
+    // Of what a status was set of nothing is expected, though it was when Redis took it.
+    let is_unexpected = error.code() == Code::ExpectationNotFound.as_str();
+    (is_unexpected || kinds.contains(&error.kind())) && !error.is_retryable()
 }
 
 fn batch(facts: &[Fact]) -> Result<Batch> {
@@ -292,6 +303,9 @@ impl AuditStore for MovingAudit {
             if let Some(error) = moved.as_ref().err().filter(|error| error.is_retryable()) {
                 return Err(error.clone());
             }
+            if let Err(error) = &moved {
+                self.tell(&HeldWord::Kept { run_id, code: error.code() });
+            }
             // What fails of a run by itself is found again by its row, until its ttl is over.
             self.hot.looked_at(run_id, when, moved.is_ok()).await?;
             looked += 1;
@@ -302,8 +316,27 @@ impl AuditStore for MovingAudit {
         Ok(looked)
     }
 
-    fn parked(&self) -> u64 {
-        self.parked.load(Ordering::Relaxed)
+    async fn holding(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
+        let mut holding = Vec::new();
+        for runs in runs.chunks(PAGE_ITEMS_MAX as usize) {
+            holding.extend(self.hot.among(runs).await?);
+        }
+        Ok(holding)
+    }
+
+    async fn get_parked(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<ParkedFact>> {
+        self.load_from_redis(run_id).await?;
+        self.hot.get_parked(run_id, page).await
+    }
+
+    fn listen(&self, listener: HeldListener) {
+        let _ = self.listener.set(listener);
+    }
+
+    fn tell(&self, word: &HeldWord<'_>) {
+        if let Some(listener) = self.listener.get() {
+            listener.tell(word);
+        }
     }
 }
 

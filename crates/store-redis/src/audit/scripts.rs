@@ -24,7 +24,8 @@ pub(crate) const HELD: Operation = operation!("held");
 pub(crate) const RELEASE: Operation = operation!("release");
 pub(crate) const DROP: Operation = operation!("drop");
 pub(crate) const PARK: Operation = operation!("park");
+pub(crate) const PARKED: Operation = operation!("parked");
 pub(crate) const INDEX: Operation =
     Operation { name: "index", text: include_str!("../lua/audit/index.lua"), is_repeatable: true };
 
-pub(crate) const ALL: &[Operation] = &[EXPECT, ACK, SAY, HELD, RELEASE, DROP, PARK, INDEX];
+pub(crate) const ALL: &[Operation] = &[EXPECT, ACK, SAY, HELD, RELEASE, DROP, PARK, PARKED, INDEX];

@@ -15,12 +15,12 @@ use tracekeep_core::limits::{ACKS_MAX, BATCH_OPS_MAX, EXPECTATIONS_MAX, OP_BYTES
 use tracekeep_core::model::{Ack, AuditStatus, ClearAudit, Expect, Op, SetExpectationStatus};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp};
 use tracekeep_store::{
-    AuditStore, Code, Digests, DurabilityError, Error, Noted, NotedFact, Outcome, Page, PageRequest, Recorded, Result,
-    Source, StoreDurabilityMode,
+    AuditStore, Code, Digests, DurabilityError, Error, Noted, NotedFact, Outcome, Page, PageRequest, ParkedFact,
+    Recorded, Redaction, Result, Source, StoreDurabilityMode,
 };
 
 use super::answer::{Answer, strange};
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::scripts;
 use crate::connection::Connection;
 use crate::options::Durability;
@@ -71,6 +71,8 @@ pub struct AuditOptions {
     pub source: Source,
     /// PEM of the CAs that a server's certificate is checked against, for `rediss` addresses; the public ones unless told.
     pub ca: Option<Vec<u8>>,
+    /// What is taken out of facts before they are sent: the ledger's rules. Nothing unless told.
+    pub redact: Redaction,
 }
 
 impl Default for AuditOptions {
@@ -81,6 +83,7 @@ impl Default for AuditOptions {
             timeout: Duration::from_secs(2),
             source: Source::default(),
             ca: None,
+            redact: Redaction::none(),
         }
     }
 }
@@ -260,6 +263,13 @@ impl RedisAuditStore {
         Ok(answer.rest.first().is_some_and(|parked| parked == "1"))
     }
 
+    /// Which of these runs stand in the index: of no other is anything held.
+    pub(crate) async fn among(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
+        let given = std::iter::once(text("among")).chain(runs.iter().map(text)).collect();
+        let answer = self.index(given).await.map_err(unread)?;
+        answer.rest.into_iter().map(|run| RunId::new(run).map_err(|_| strange())).collect()
+    }
+
     /// Runs to look at now, or before a time, the earliest first, each with when.
     pub(crate) async fn to_look_at(&self, before: Option<Timestamp>, limit: u32) -> Result<Vec<(RunId, String)>> {
         let before = before.map_or_else(Vec::new, |at| text(at.as_nanos() / 1_000));
@@ -275,7 +285,7 @@ impl RedisAuditStore {
     }
 
     async fn say(&self, kind: &str, op: Op, action: Option<String>) -> Result<Option<Noted>> {
-        let (op, body) = checked(op)?;
+        let (op, body) = checked(op, &self.options.redact)?;
         let run_id = run_of(&op)?;
         let mut given = vec![text(kind), text(self.options.source.ack_id()), text(body.as_str())];
         given.extend(action.map(text));
@@ -284,8 +294,8 @@ impl RedisAuditStore {
     }
 }
 
-/// An op that keeps to every limit, with its body.
-fn checked(mut op: Op) -> Result<(Op, Body)> {
+/// An op that keeps to every limit, without what rules take out of it, with its body.
+fn checked(mut op: Op, rules: &Redaction) -> Result<(Op, Body)> {
     let mut op = {
         op.check()?;
         op.unreceived()?
@@ -293,6 +303,7 @@ fn checked(mut op: Op) -> Result<(Op, Body)> {
     if let Some(Some(_)) = op.redacted_mut() {
         return Err(Invalid::new(InvalidCode::UnknownMember, "/redacted", "is not a member here").into());
     }
+    rules.redact(&mut op);
     let body = op.body();
     body.check_limits()?;
     if body.as_str().len() > (OP_BYTES_MAX - MOVED_BYTES) as usize {
@@ -349,9 +360,7 @@ fn noted(answer: &Answer, ids: &[Option<ItemId>], bodies: &[Body]) -> Result<Not
 
 /// A page of what is in order of its number; the cursor is the last one's.
 fn page<T>(items: Vec<(u64, T)>, request: &PageRequest) -> Result<Page<T>> {
-    if !(1..=PAGE_ITEMS_MAX).contains(&request.limit) {
-        return Err(Error::new(Code::InvalidParameter, format!("limit is 1 to {PAGE_ITEMS_MAX}")).at("limit"));
-    }
+    request.check()?;
     let after = match &request.cursor {
         None => 0,
         Some(cursor) => cursor
@@ -391,7 +400,7 @@ impl AuditStore for RedisAuditStore {
                 return Err(Error::new(Code::InvalidBatch, "expectations that are declared at once are of one run"));
             }
             let at = format!("/ops/{place}");
-            let (_, body) = checked(Op::Expect(expect)).map_err(|error| error.under(&at))?;
+            let (_, body) = checked(Op::Expect(expect), &self.options.redact).map_err(|error| error.under(&at))?;
             given.extend([text(&id), text(of), text(digest(&body)), text(body.as_str()), text(deadline_ms)]);
             let (first, last) = deadlines.unwrap_or((deadline_ms, deadline_ms));
             deadlines = Some((deadline_ms.min(first), deadline_ms.max(last)));
@@ -419,7 +428,7 @@ impl AuditStore for RedisAuditStore {
 
     async fn add_ack(&self, mut ack: Ack) -> Result<Noted> {
         let id = ack.id.get_or_insert_with(|| self.options.source.ack_id()).clone();
-        let (op, body) = checked(Op::Ack(ack)).map_err(|error| error.under("/ops/0"))?;
+        let (op, body) = checked(Op::Ack(ack), &self.options.redact).map_err(|error| error.under("/ops/0"))?;
         let given = vec![text(&id), text(digest(&body)), text(body.as_str())];
         let answer = self.append(scripts::ACK, &run_of(&op)?, None, given).await?;
         noted(&answer, &[ItemId::new(id.as_str()).ok()], &[body])
@@ -463,7 +472,14 @@ impl AuditStore for RedisAuditStore {
             let summary = facts.summary(&run_id);
             if let Some(first) = facts.facts.first() {
                 let (started_at, open) = (first.at, summary.open);
-                due.push(PendingRun { run_id, started_at, open, due: summary.due, log_index: None });
+                due.push(PendingRun {
+                    run_id,
+                    started_at,
+                    open,
+                    due: summary.due,
+                    overdue_since: None,
+                    log_index: None,
+                });
             }
         }
         Ok(due)
@@ -480,6 +496,17 @@ impl AuditStore for RedisAuditStore {
 
     async fn summary(&self, run_id: &RunId) -> Result<AuditSummary> {
         Ok(self.all(run_id).await?.summary(run_id))
+    }
+
+    async fn get_parked(&self, run_id: &RunId, request: &PageRequest) -> Result<Page<ParkedFact>> {
+        request.check()?;
+        let after = request.cursor.as_deref().map_or(Some(""), |cursor| cursor.strip_prefix("parked-"));
+        let after = after.ok_or_else(|| Error::new(Code::InvalidCursor, "the cursor was not made by this query"))?;
+        let given = vec![text(request.limit), text(after)];
+        let parked = facts::parked(&self.ask(scripts::PARKED, run_id, given).await.map_err(unread)?)?;
+        let last = parked.last().filter(|_| parked.len() >= request.limit as usize);
+        let next = last.map(|last| format!("parked-{}", last.member));
+        Ok(Page::of(parked, next))
     }
 
     /// There is no ledger to move it into here.

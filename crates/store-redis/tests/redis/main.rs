@@ -8,6 +8,7 @@ mod authority;
 mod cluster;
 mod clustered;
 mod faults;
+mod fronted;
 mod proxy;
 mod real;
 mod stopped;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     trials.extend(tracekeep_conformance::audit_trials("audit_in_a_cluster", hot(cluster.url())));
     trials.extend(tracekeep_conformance::audit_trials("audit_moved", audits::Moving(hot(server.url()))));
     trials.extend(audits::trials());
+    trials.extend(fronted::trials());
     trials.extend(watched::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }

@@ -218,7 +218,8 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn pending_runs(&self, page: &PageRequest) -> Result<Page<PendingRun>> {
-        read::pending(&*self.lock(), page)
+        let index = self.lock();
+        read::pending(&*index, page, self.source.now().max(index.clock()?))
     }
 
     async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>> {

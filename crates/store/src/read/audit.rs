@@ -160,11 +160,12 @@ fn list<T>(
 }
 
 /// Runs that wait for something that is neither acknowledged nor cleared, overdue or not, whatever verdicts were recorded:
-/// by (started_at, log index).
+/// by (started_at, log index), each with since when something is overdue. A page looks at the facts of its runs, about
+/// 10,000 of them, and ends there.
 ///
 /// # Errors
 /// `invalid_parameter`, `invalid_cursor`; what the snapshot fails with.
-pub fn pending(snapshot: &impl Snapshot, request: &PageRequest) -> Result<Page<PendingRun>> {
+pub fn pending(snapshot: &impl Snapshot, request: &PageRequest, now: Timestamp) -> Result<Page<PendingRun>> {
     let walk = Walk {
         request,
         order: Order::Oldest,
@@ -179,7 +180,12 @@ pub fn pending(snapshot: &impl Snapshot, request: &PageRequest) -> Result<Page<P
         |stretch| snapshot.waiting_runs(stretch),
         |row| (row.started_at, row.run_no),
         |_, _| Ok(true),
-        |row, _| Ok(pending_run(row)),
+        |row, meter| {
+            let facts = all_facts(snapshot, row.run_no, &ALL)?;
+            meter.facts(facts.len());
+            let overdue_since = reconciler(facts.into_iter()).reconcile(now).overdue_since;
+            Ok(PendingRun { overdue_since, ..pending_run(row) })
+        },
     )
 }
 
@@ -198,6 +204,7 @@ fn pending_run(row: RunRow) -> PendingRun {
         started_at: row.started_at,
         open: row.audit.open.into(),
         due: row.audit.due,
+        overdue_since: None,
         log_index: Some(row.run_no),
     }
 }

@@ -117,6 +117,11 @@ impl Meter {
         Ok((entry, recalled))
     }
 
+    /// Facts that were looked at weigh as much of a page as rows of a scan do.
+    fn facts(&self, count: usize) {
+        self.0.set(self.0.get() + count as u64 * u64::from(PAGE_BYTES_MAX / SCAN_ROWS_MAX));
+    }
+
     /// The page has as many bytes as it may: it ends here, with a cursor.
     fn is_full(&self) -> bool {
         self.0.get() >= u64::from(PAGE_BYTES_MAX)

@@ -8,6 +8,7 @@
 --          Gives {'touched'}. An earlier look stays. The index ends after the last of the runs in it.
 --   due    ARGV[3] how many, ARGV[4] before when in microseconds, '' for now. Gives {'due', run, when, …}, earliest first.
 --   names  ARGV[3] how many, ARGV[4] after which run. Gives {'names', run, …}.
+--   among  ARGV[3] and on: runs. Gives {'among', and those of them that stand here}.
 --   settle ARGV[3] run, ARGV[4] the time of the look that was made, ARGV[5] grace in milliseconds, ARGV[6] '1' where nothing
 --          is held. A run without facts that nobody has written to for the grace is forgotten, any other is looked at again
 --          after it, unless somebody wants it earlier. Gives {'settled'}.
@@ -39,6 +40,15 @@ end
 if ARGV[2] == 'names' then
     local found = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[4] == '' and '-' or '(' .. ARGV[4], '+', 'LIMIT', 0, ARGV[3])
     table.insert(found, 1, 'names')
+    return found
+end
+if ARGV[2] == 'among' then
+    local found = {'among'}
+    for place = 3, #ARGV do
+        if redis.call('ZSCORE', KEYS[2], ARGV[place]) then
+            found[#found + 1] = ARGV[place]
+        end
+    end
     return found
 end
 local run, grace_us = ARGV[3], tonumber(ARGV[5]) * 1000
