@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
+import audit  # noqa: E402
 import jcs  # noqa: E402
 import merkle  # noqa: E402
 import record  # noqa: E402
@@ -114,6 +115,18 @@ def bodies(check):
         salt = record.entry_salt(bytes.fromhex(case["random"]), case["place"])
         check.equal(name + ", salt", case["salt"], salt.hex())
         entry(check, name, case, record.record(case["sent"], generated(case["generated"])))
+
+
+def audits(check):
+    before = []
+    for name, case in cases("audit.json", "name recorded_at sent generated body random place salt members commit"):
+        salt = record.entry_salt(bytes.fromhex(case["random"]), case["place"])
+        check.equal(name + ", salt", case["salt"], salt.hex())
+        body = record.record(case["sent"], generated(case["generated"]))
+        if body["op"] == "reconcile":
+            body["verdict"] = audit.verdict(before, case["recorded_at"])
+        before.append((case["recorded_at"], body))
+        entry(check, name, case, body)
 
 
 def remainders(check):
@@ -306,6 +319,7 @@ FILES = {
     "hash_request.json": hash_request,
     "wire.json": wire,
     "body.json": bodies,
+    "audit.json": audits,
     "remainder.json": remainders,
     "leaf.json": leaves,
     "steps.json": steps,

@@ -218,6 +218,25 @@ OPS = {
         **required(("run_id", ident), ("members", list_of(text)), ("reason", text)),
         **optional(("step", integer(0, 999_999)), ("trace", ident), ("by", text)),
     },
+    "expect": {
+        **required(("run_id", ident), ("id", ident), ("domain", text), ("action", text),
+                   ("deadline_ms", integer(1, 315_360_000_000))),
+        **optional(("received_at", time)),
+        "optional": (boolean, False), "count": (integer(1, 1_000), Number(1)), "liveness": (boolean, False),
+        "metadata": METADATA,
+    },
+    "ack": {
+        **required(("run_id", ident), ("id", ident), ("domain", text), ("action", text)),
+        **optional(("result_id", text), ("error", text), ("rollback_reason", text), ("received_at", time)),
+        "status": (one_of("SUCCESS", "FAILED", "ROLLED_BACK"), "SUCCESS"), "metadata": METADATA,
+    },
+    "set_expectation_status": {
+        **required(("run_id", ident), ("domain", text), ("action", text),
+                   ("status", one_of("PENDING", "ACKED", "FAILED", "MISSING"))),
+        **optional(("received_at", time)),
+    },
+    "clear_audit": {**required(("run_id", ident)), **optional(("received_at", time))},
+    "reconcile": required(("run_id", ident)),
     "key": required(("key", ident), ("ops", list_of(U64))),
 }
 
