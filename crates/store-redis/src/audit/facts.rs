@@ -163,7 +163,7 @@ impl Facts {
 
 /// Facts that were set aside, each with why.
 pub(crate) fn parked(answer: &Answer) -> Result<Vec<ParkedFact>> {
-    if answer.word != "parked" || answer.rest.len() % 3 != 0 {
+    if answer.word != "parked" || !answer.rest.len().is_multiple_of(3) {
         return Err(strange());
     }
     let fact = |three: &[String]| {

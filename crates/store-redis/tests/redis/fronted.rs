@@ -193,7 +193,7 @@ fn redacted() {
     let metadata = Json::parse(&format!(r#"{{"api_key":"{secret}"}}"#)).expect("JSON");
     let metadata = JsonObject::new(metadata).expect("an object");
     let said = Ack { metadata: metadata.clone(), ..ack("a", "x") };
-    fronted.hold(&[Expect { metadata, ..expect("e", "x") }], &[said.clone()]);
+    fronted.hold(&[Expect { metadata, ..expect("e", "x") }], std::slice::from_ref(&said));
     for name in ["expectations", "acks"] {
         let key = format!("tk:{{fronted/r}}:{name}");
         let held = format!("{:?}", fronted.server.admin(&["HVALS", &key]).expect("readable"));
