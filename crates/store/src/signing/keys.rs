@@ -17,7 +17,7 @@ pub trait KeyStore: Debug + Send + Sync + 'static {
     /// The key that signs.
     fn key(&self) -> Result<Option<SigningKey>>;
 
-    /// Keeps the first key, where there is none.
+    /// Keeps the first key, where there is none; `conflict` where there is one.
     fn put_key(&self, key: &SigningKey) -> Result<()>;
 
     /// The key that is to take its place.

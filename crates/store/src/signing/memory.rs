@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracekeep_evidence::SigningKey;
 
 use super::KeyStore;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 
 /// Keys in memory: for ledgers in memory, and for tests.
 #[derive(Debug, Default)]
@@ -35,8 +35,13 @@ impl KeyStore for MemoryKeys {
     }
 
     fn put_key(&self, key: &SigningKey) -> Result<()> {
-        self.lock().key = Some(key.to_secret());
-        Ok(())
+        match &mut self.lock().key {
+            Some(_) => Err(Error::new(Code::Conflict, "a key is there already")),
+            none => {
+                *none = Some(key.to_secret());
+                Ok(())
+            }
+        }
     }
 
     fn next(&self) -> Result<Option<SigningKey>> {

@@ -249,7 +249,8 @@ fn what_an_adoption_gave_up_signs_no_more_and_is_kept_aside() {
     bench.signer.checkpoint().unwrap();
     let origin = format!("tracekeep/{}", "0".repeat(32));
     let foreign = SigningKey::from_seed(origin, [9; 32]).unwrap();
-    bench.keys.inner.put_key(&foreign).unwrap();
+    bench.keys.inner.put_next(&foreign).unwrap();
+    bench.keys.inner.promote().unwrap();
     assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "foreign_key");
     bench.signer.adopt(Declaring::default()).unwrap();
     assert!(bench.keys.retired(&foreign.public().to_string()).unwrap().is_some(), "another ledger's key is not lost");

@@ -4,6 +4,7 @@
 mod failing;
 mod killed;
 mod process;
+mod refused;
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ fn the_folder_is_its_owners_alone_and_the_ledger_does_not_hold_the_key() {
     let secret = fs::read_to_string(folder.path().join("x.db.keys/key")).unwrap();
     assert!(secret.starts_with("PRIVATE+KEY+tracekeep/"), "a header word and the key's name");
     drop(tracekeep);
-    let seed = secret.trim_end().rsplit('+').next().unwrap().as_bytes().to_vec();
+    let seed = secret.trim_end().splitn(5, '+').last().unwrap().as_bytes().to_vec();
     let bytes = fs::read(&path).unwrap();
     assert!(!bytes.windows(seed.len()).any(|window| window == seed), "the database holds the private key");
     let again = Tracekeep::open(&path).unwrap();
@@ -82,6 +82,17 @@ fn what_was_planted_is_refused() {
         fs::rename(keys.join(name), away.join(name)).unwrap();
         symlink(away.join(name), keys.join(name)).unwrap();
         assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "{name} is a link");
+        fs::rename(away.join(name), keys.join(name)).unwrap();
+    }
+    for name in ["key", "head"] {
+        fs::rename(keys.join(name), away.join(name)).unwrap();
+        fs::create_dir(keys.join(name)).unwrap();
+        assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "{name} is a folder");
+        fs::remove_dir(keys.join(name)).unwrap();
+        // Whoever opens a pipe waits for somebody at its other end.
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(keys.join(name)).status();
+        assert!(made.unwrap().success());
+        assert_eq!(tracekeep.signer().checkpoint().unwrap_err().code(), "keys_unsafe", "{name} is a pipe");
         fs::rename(away.join(name), keys.join(name)).unwrap();
     }
     tracekeep.signer().checkpoint().unwrap();
