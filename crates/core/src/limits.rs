@@ -117,11 +117,11 @@ pub const EXPECTATIONS_MAX: u32 = 1_000;
 pub const ACKS_MAX: u32 = 10_000;
 
 /// Terms of one contract: with the start of the run that declares it they are one batch.
-pub const CONTRACT_TERMS_MAX: u32 = BATCH_OPS_MAX - 1;
+pub const CONTRACT_TERMS_MAX: u32 = 999;
 
 /// Facts of audits that one batch looks at: each op that judges a run counts all of the run's facts, those of the batch
 /// itself included. Four times as many as one run has.
-pub const JUDGED_FACTS_MAX: u32 = 4 * (EXPECTATIONS_MAX + ACKS_MAX);
+pub const JUDGED_FACTS_MAX: u32 = 44_000;
 
 /// Facts of a run for each of which a verdict that nobody asked for waits longer by the hundredth part of a second, in whole
 /// seconds, where one that waited for nothing stands before it: so that verdicts grow with the facts, not with their square.
