@@ -23,6 +23,8 @@ use crate::report::{Bar, Report, judged};
 use crate::{Asked, Result};
 
 const CALLERS: [usize; 3] = [1, 16, 64];
+/// How often the sides take turns in a round: the disk changes its mind within a second.
+const TURNS: usize = 5;
 const MEMORY_LEAST: f64 = 1_000_000.0;
 
 /// A redis-server that ends with the value.
@@ -162,12 +164,12 @@ pub(crate) fn gate(asked: &Asked, report: &mut Report) -> Result<()> {
     let ledger = Arc::new(SqliteLedger::open(asked.directory.join("gate.db"), Options::default())?);
     let behind = RedisIdempotencyStore::connect(&each_second.url, "arbitrated")?;
     let arbitrated: Arc<dyn IdempotencyStore> = Arc::new(ArbitratedGate::new(behind, Arc::clone(&ledger) as _));
-    let part = if asked.quick { 5 } else { 1 };
+    let part = TURNS * if asked.quick { 5 } else { 1 };
     for callers in CALLERS {
-        let durable = [300, 2_400, 6_400][CALLERS.iter().position(|known| *known == callers).unwrap_or(0)] / part;
-        let (fast, at_once) = (durable * 10, 400_000 / part);
+        let durable = [300, 3_200, 9_600][CALLERS.iter().position(|known| *known == callers).unwrap_or(0)] / part;
+        let (fast, at_once) = (durable * 10, 1_000_000 / part);
         let mut cells = Cells::default();
-        for round in 0..asked.rounds {
+        for round in 0..asked.rounds * TURNS {
             let memory = MemoryIdempotencyStore::default();
             cells.memory.push(by_threads(&memory, callers, at_once)?);
             let mut both = |place: usize| -> Result<()> {

@@ -137,23 +137,37 @@ impl Kept {
     }
 }
 
+impl MemoryIdempotencyStore {
+    fn may_i(&self, request: &Fingerprint, terms: &Terms) -> Ask {
+        Ask::Check { fingerprint: *request, terms: terms.clone(), token: Token::random(&self.source) }
+    }
+}
+
+fn complete(token: &Token, response: &Json) -> Ask {
+    Ask::Complete { token: *token, response: response.clone() }
+}
+
+fn fail(token: &Token, error: &str, retryable: bool) -> Ask {
+    Ask::Fail { token: *token, error: error.to_owned(), retryable }
+}
+
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl IdempotencyStore for MemoryIdempotencyStore {
     async fn check(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
-        let token = Token::random(&self.source);
-        self.ask(key, &Ask::Check { fingerprint: *request, terms: terms.clone(), token })?.checked()
+        self.check_blocking(key, request, terms)
     }
 
     async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
-        self.ask(key, &Ask::Complete { token: *token, response: response.clone() })?.marked()
+        self.mark_completed_blocking(key, token, response)
     }
 
     async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
-        self.ask(key, &Ask::Fail { token: *token, error: error.to_owned(), retryable })?.marked()
+        self.mark_failed_blocking(key, token, error, retryable)
     }
 
     async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
-        self.ask(key, &Ask::Renew { token: *token })?.renewed()
+        self.renew_blocking(key, token)
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
@@ -164,6 +178,22 @@ impl IdempotencyStore for MemoryIdempotencyStore {
 
     async fn delete(&self, key: &Key) -> Result<bool> {
         self.ask(key, &Ask::Delete)?.deleted()
+    }
+
+    fn check_blocking(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
+        self.ask(key, &self.may_i(request, terms))?.checked()
+    }
+
+    fn mark_completed_blocking(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
+        self.ask(key, &complete(token, response))?.marked()
+    }
+
+    fn mark_failed_blocking(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
+        self.ask(key, &fail(token, error, retryable))?.marked()
+    }
+
+    fn renew_blocking(&self, key: &Key, token: &Token) -> Result<Timestamp> {
+        self.ask(key, &Ask::Renew { token: *token })?.renewed()
     }
 }
 
