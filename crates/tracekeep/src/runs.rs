@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tracekeep_audit::Contract;
 use tracekeep_core::compare::Comparison;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, CorrelationId, RunId};
@@ -62,6 +63,27 @@ impl RunStore {
     pub fn start_run(&self, run: StartRun) -> Result<RunId> {
         let receipt = commit(&self.ledger, Batch::one(Op::StartRun(run)))?;
         receipt.ops.into_iter().next().and_then(|op| op.run_id).ok_or_else(no_answer)
+    }
+
+    /// Starts a run and declares a contract for it, in one batch: both, or neither. Again it is a duplicate.
+    ///
+    /// ```
+    /// use tracekeep::{StartRun, Tracekeep, standard_contract};
+    ///
+    /// let tracekeep = Tracekeep::open_in_memory();
+    /// let contract = standard_contract("standard").expect("the usual one");
+    /// let run = tracekeep.runs().start_run_under(StartRun::default(), &contract)?;
+    /// assert_eq!(tracekeep.audit().summary(&run)?.expectations, 5);
+    /// # Ok::<(), tracekeep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RunStore::start_run`]; `conflict` also where the contract was declared otherwise.
+    pub fn start_run_under(&self, mut run: StartRun, contract: &Contract) -> Result<RunId> {
+        let run_id = run.run_id.get_or_insert_with(Self::generate_run_id).clone();
+        let expected = contract.expectations(&run_id).into_iter().map(Op::Expect);
+        commit(&self.ledger, Batch::of(std::iter::once(Op::StartRun(run)).chain(expected).collect()))?;
+        Ok(run_id)
     }
 
     /// Records a step.

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use tracekeep::RunStore;
+use tracekeep::{RunStore, standard_contract};
 use tracekeep_core::json::{self, Json, Value};
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, REQUEST_BYTES_MAX};
 use tracekeep_core::model::{CompleteRun, JsonObject, Op};
-use tracekeep_core::wire::to_json;
+use tracekeep_core::wire::{Path as WirePath, take_optional, to_json};
 use tracekeep_core::{Invalid, InvalidCode, Timestamp};
 use tracekeep_store::{Batch, Error, LedgerStore, Receipt, Source};
 
@@ -35,7 +35,7 @@ pub(crate) fn record(config: &Config, file: &Path) -> Outcome {
         let (mut numbers, mut batches, mut ended) = (Vec::new(), Vec::new(), false);
         while batches.len() < LINES_MAX && !ended {
             match lines.next()? {
-                Some((number, line)) => match batch(&line) {
+                Some((number, line)) => match batch(config, &line) {
                     Ok((batch, around)) => {
                         numbers.push((number, around));
                         batches.push(batch);
@@ -87,15 +87,28 @@ fn at_line(number: u64, error: Error) -> Failure {
     Failure::At(format!("line {number}"), error)
 }
 
-/// A line: an op, or {"ops": […], "key"?: …}. With it, what a lone op's paths have before them that the line has not.
-fn batch(line: &[u8]) -> Result<(Batch, &'static str), Error> {
-    let Value::Object(object) = json::parse_around(line, 2).map_err(Invalid::from)? else {
+/// A line: an op, or {"ops": […], "key"?: …}; the start of a run may name a contract, which is declared in the same batch.
+/// With it, what a lone op's paths have before them that the line has not.
+fn batch(config: &Config, line: &[u8]) -> Result<(Batch, &'static str), Error> {
+    let Value::Object(mut object) = json::parse_around(line, 2).map_err(Invalid::from)? else {
         return Err(Invalid::new(InvalidCode::InvalidMember, "", "a line is an op or a batch: an object").into());
     };
     if object.get("ops").is_some() {
         return Ok((Batch::read(object)?, ""));
     }
-    Ok((Batch::one(Batch::read_op(Value::Object(object))?), ALONE))
+    let is_start = object.get("op").and_then(Value::as_str) == Some("start_run");
+    let contract: Option<String> =
+        if is_start { take_optional(&mut object, "contract", &WirePath::ROOT)? } else { None };
+    let op = Batch::read_op(Value::Object(object))?;
+    let Some(name) = contract else { return Ok((Batch::one(op), ALONE)) };
+    let Some(run_id) = op.run_id().cloned() else {
+        let detail = "is required where a contract is declared, so that sending it again starts no other run";
+        return Err(Invalid::new(InvalidCode::MissingMember, "/run_id", detail).into());
+    };
+    let contract = config.contracts.get(&name).cloned().or_else(|| standard_contract(&name));
+    let unknown = || Invalid::new(InvalidCode::InvalidMember, "/contract", "no contract of that name is configured");
+    let expected = contract.ok_or_else(unknown)?.expectations(&run_id).into_iter().map(Op::Expect);
+    Ok((Batch::of(std::iter::once(op).chain(expected).collect()), ALONE))
 }
 
 /// What the paths of errors have before them that name a member of a lone op.

@@ -1,6 +1,11 @@
 //! `tracekeep audit`, as an operator types it.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+
 use crate::Place;
+use crate::serve::Serving;
 
 fn started() -> Place {
     let place = Place::new();
@@ -77,6 +82,80 @@ fn a_contract_of_the_configuration_is_declared_by_its_name() {
     assert!(unknown.talk().contains("there are payments, standard"), "{}", unknown.talk());
     std::fs::write(place.path().join("tracekeep.toml"), file.replace("5000", "0")).unwrap();
     place.run(&["audit", "pending"]).code(2);
+}
+
+#[test]
+fn a_run_is_started_under_a_contract_by_its_name() {
+    let place = Place::new();
+    let file = "[[contracts.payments]]\ndomain = \"ledger\"\naction = \"book\"\ndeadline_ms = 5000\n";
+    std::fs::write(place.path().join("tracekeep.toml"), file).unwrap();
+    let start = |more: &str| place.run_with(&["record"], &format!("{{\"op\":\"start_run\",{more}}}\n"));
+    let started = start(r#""run_id":"r","contract":"payments""#);
+    assert_eq!(started.code(0).out().lines().count(), 2, "{}", started.out());
+    assert!(place.run(&["audit", "show", "r"]).out().contains("payments-0"));
+    let again = start(r#""run_id":"r","contract":"payments""#);
+    assert!(again.code(0).out().lines().all(|line| line.starts_with("duplicate")), "{}", again.out());
+    assert_eq!(start(r#""run_id":"s","contract":"standard""#).code(0).out().lines().count(), 6);
+    assert!(start(r#""contract":"standard""#).code(1).talk().contains("run_id"));
+    assert!(start(r#""run_id":"t","contract":"other""#).code(1).talk().contains("contract"));
+    place.run(&["audit", "show", "t"]).code(1);
+}
+
+/// Three worker processes over one server; one is killed before it has said a word. The CLI, the API that the page reads, and
+/// the webhook say the same.
+#[test]
+fn an_agent_with_three_workers_of_which_one_dies_is_stale_by_every_account() {
+    let place = Place::new();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", hook.local_addr().unwrap());
+    let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--webhook", &url, "--webhook-allow-private"]);
+    let server = Serving::of(serve.env("TRACEKEEP_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    let at = |args: &[&str]| place.run(&[args, &["--server", server.url()]].concat());
+    let expected = |domain: &str, action: &str| {
+        format!(r#",{{"op":"expect","run_id":"r","domain":"{domain}","action":"{action}","deadline_ms":8000}}"#)
+    };
+    let parts = ["fetch", "summarize", "publish"];
+    // In one batch, so that all of it is due at one moment.
+    let contract = parts.map(|part| expected("workers", part)).concat() + &expected("orchestrator", "finalize_run");
+    let line = format!("{{\"ops\":[{{\"op\":\"start_run\",\"run_id\":\"r\"}}{contract}]}}\n");
+    place.run_with(&["record", "--server", server.url()], &line).code(0);
+    let workers = parts.map(|part| {
+        let args = ["record", "--server", server.url()];
+        (part, place.command(&args).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+    });
+    for (part, mut worker) in workers {
+        if part == "publish" {
+            worker.kill().unwrap();
+            assert!(!worker.wait().unwrap().success());
+            continue;
+        }
+        let ack = format!("{{\"op\":\"ack\",\"run_id\":\"r\",\"domain\":\"workers\",\"action\":\"{part}\"}}\n");
+        worker.stdin.take().unwrap().write_all(ack.as_bytes()).unwrap();
+        assert!(worker.wait().unwrap().success());
+    }
+    let watched = at(&["audit", "watch", "r"]);
+    let verdict = watched.code(1).out();
+    assert!(verdict.starts_with("STALE\n"), "{verdict}");
+    let is_told = |text: &str| text.contains("publish") && text.contains("finalize_run") && !text.contains("fetch");
+    assert!(is_told(&verdict), "{verdict}");
+    let (mut told, mut request) = (hook.accept().unwrap().0, Vec::new());
+    let mut buffer = [0; 4_096];
+    while !String::from_utf8_lossy(&request).contains("\"verdict\":") || request.last() != Some(&b'}') {
+        let read = told.read(&mut buffer).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+        request.extend_from_slice(&buffer[..read]);
+    }
+    told.write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let request = String::from_utf8(request).unwrap();
+    assert!(request.contains("\"status\":\"STALE\"") && is_told(&request), "{request}");
+    let shown = at(&["audit", "show", "r", "--json"]).code(1).out();
+    let (summary, listed) = shown.split_once('\n').unwrap();
+    assert!(summary.contains("\"status\":\"STALE\"") && is_told(summary), "{summary}");
+    let listed = listed.lines().find(|line| line.contains("publish")).unwrap();
+    let time = |text: &str, name: &str| text.split_once(&format!("\"{name}\":\"")).unwrap().1[..30].to_owned();
+    assert!(time(summary, "verdict_recorded_at") > time(listed, "deadline"), "not before its deadline: {shown}");
+    let pending = at(&["audit", "pending", "--json"]).code(1).out();
+    assert_eq!(time(&pending, "overdue_since"), time(listed, "deadline"));
 }
 
 #[test]
