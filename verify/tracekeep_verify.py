@@ -141,9 +141,12 @@ KEPT_OF = {"sealed": "entries n run_root steps traces", "signing_key": "key", "i
 TOTALS = {**of("successes failures tokens?", count), "cost_cents": cost, "duration_ms": total}
 HASHES = "behaviour_hash plan_hash root_hash"
 # Members that are looked at, where they are shown.
-FACTS = {"step": {"index": small, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count},
+FACTS = {"step": {"index": small, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count,
+                  "occurred_at": time},
          "sealed": {**of("entries steps traces", count), **of(HASHES + " run_root", HEX), "totals": TOTALS},
-         "run_started": {"seed": integer}, "incident": {"incident_id": TEXT}, "signing_key": {"key": TEXT},
+         "run_started": {"seed": integer}, "signing_key": {"key": TEXT},
+         "incident": {**of("incident_id policy_id policy_name severity summary title violation_type", TEXT),
+                      "created_at": time, "violation_step_index": small},
          "redaction": {"op": TEXT, "remainders": [{"log_index": count, "members": [left]}],
                        "replaces": [{"log_index": count, "reason": TEXT, "by?": TEXT}]}}
 LINE = {"leaf": {**of("kind ledger run", TEXT), "commit": HEX, "recorded_at": time, "seq": count, "v": count},
@@ -175,13 +178,16 @@ NAMES = {"manifest.json", "comparison.json", "consistency.json", "leaves.jsonl",
 
 def unzip(blob):
     """What reads a member of a zip, and their names. Nothing goes to a file, or is read beyond what the zip states."""
-    need(blob.count(b"PK\1\2") <= 32, "too_many_members")
     infos, starts, stop, room = {}, {}, 0, 0
     with reading("not_a_zip"):
         bundle = zipfile.ZipFile(io.BytesIO(blob))
+        end = len(blob) - 22 - len(bundle.comment)
+        stated, = struct.unpack_from("<H", blob, end + 10)
+        stated, = struct.unpack_from("<Q", blob, end - 44) if stated == 65535 else (stated,)
+    need(max(stated, len(bundle.infolist())) <= 32, "too_many_members")
     for info in bundle.infolist():
         name, kind = info.orig_filename, info.external_attr >> 28
-        is_folder = name == "records/" and not info.file_size
+        is_folder = name == "records/" and not info.file_size and not info.compress_size
         need(re.fullmatch(r"(?!/|.*//|(.*/)?\.\.?(/|$))[!-9;-\[\]-~]+", name), "unsafe_name")
         need(is_folder or name[-1] != "/" and kind in (0, 8), "not_a_file")
         need(not info.flag_bits & 1, "encrypted_member")
@@ -193,12 +199,12 @@ def unzip(blob):
         with reading("damaged_member"):
             at = info.header_offset
             need(stop <= at <= stop + room, "stray_bytes")
-            named, extra = struct.unpack_from("<26xHH", blob, at)
-            need(blob[at:at + 4] == b"PK\3\4" and blob[at + 30:at + 30 + named] == name.encode())
+            magic, flags, method, *sizes, named, extra = struct.unpack_from("<4s2xHH8xIIHH", blob, at)
+            need(magic == b"PK\3\4" and blob[at + 30:at + 30 + named] == name.encode())
+            need(method == info.compress_type and (flags & 8 or sizes == [info.compress_size, info.file_size]))
         starts[name] = at + 30 + named + extra
         # Behind data that were written as a stream stands a descriptor, in which no other member has room.
-        stop, room = starts[name] + info.compress_size, 24
-    end = len(blob) - 22 - len(bundle.comment)
+        stop, room = starts[name] + info.compress_size, 24 if flags & 8 else 0
     listed = bundle.start_dir + struct.unpack_from("<I", blob, end + 12)[0]
     need(stop <= bundle.start_dir <= stop + room and listed in (end, end - 76), "stray_bytes")
 
@@ -208,7 +214,10 @@ def unzip(blob):
         need(info.file_size <= most, "too_large")
         with reading("damaged_member"):
             data = blob[start:start + info.compress_size]
-            data = zlib.decompressobj(-15).decompress(data, info.file_size + 1) if info.compress_type else data
+            if info.compress_type:
+                packed = zlib.decompressobj(-15)
+                data = packed.decompress(data, info.file_size + 1)
+                need(packed.eof and not packed.unused_data and not packed.unconsumed_tail)
             need(len(data) == info.file_size and zlib.crc32(data) == info.CRC)
             return data
     return member, infos.keys() - {"records/"}
@@ -409,37 +418,39 @@ def totals(run):
     return {**run.sums, "duration_ms": lasted(run.sums["duration_ms"])}
 
 def hold_to(run, seal):
-    """Holds a seal to the entries in front of it."""
+    """In what a seal is wrong about the entries in front of it."""
     root = run.tree[-1][1] if run.tree else sha()
     for _, node in reversed(run.tree[:-1]):
         root = sha(b"\1", node, root)
     said = {**run.claim, "run_root": root.hex(), "totals": totals(run), **seal}
-    need(said["entries"] == run.claim["entries"] and said["run_root"] == root.hex(), "wrong_run_root")
-    need(all(said[name] == run.claim[name] for name in ("steps", "traces")), "wrong_totals")
-    need(not run.is_whole or said["totals"] == totals(run), "wrong_totals")
+    is_root = said["entries"] == run.claim["entries"] and said["run_root"] == root.hex()
+    is_total = all(said[name] == run.claim[name] for name in ("steps", "traces"))
+    is_total &= not run.is_whole or said["totals"] == totals(run)
+    return ["wrong_run_root"] * (not is_root) + ["wrong_totals"] * (not is_total)
 
 def incident(rows, incident_id):
     """What the records say of an incident."""
     said = [row for row in rows if row.kind == "incident" and row.shown.get("incident_id") == incident_id]
     need(said, "wrong_incident")
-    raw, place = said[0].raw, ("step", said[0].run or None, said[0].raw.get("violation_step_index", -1))
-    times = [row.raw.get("occurred_at") for row in rows if (row.kind, row.run, row.raw.get("index")) == place]
-    found = {"incident_id": incident_id, "policy": raw.get("policy_id", raw.get("policy_name")),
-             "severity": raw.get("severity"), "violation_at": [*times, None][0] or raw.get("created_at")}
+    told, place = said[0].shown, ("step", said[0].run or None, said[0].shown.get("violation_step_index", -1))
+    times = [row.shown.get("occurred_at") for row in rows if (row.kind, row.run, row.shown.get("index")) == place]
+    found = {"incident_id": incident_id, "policy": told.get("policy_id", told.get("policy_name")),
+             "severity": told.get("severity"), "violation_at": [*times, None][0] or told.get("created_at")}
     return {name: value for name, value in found.items() if value is not None}
 
 def completeness(it):
-    claims, runs, all_of_it, counts = it.claims, {}, new_run(""), Counter()
+    claims, runs, all_of_it, counts, faults = it.claims, {}, new_run(""), Counter(), set()
     about, stated, period = claims.get("incident", {}), claims["completeness"], claims.get("period")
     for row in it.rows:
         counts.update(["entries", row.file], erased=row.is_erased, withheld=len(row.withheld))
         add(all_of_it, row)
         if row.run:
             run = runs.setdefault(row.run, new_run(row.run))
-            need(row.seq == run.claim["entries"], "missing_entry")
-            if row.kind == "sealed":
-                hold_to(run, row.shown)
+            faults |= {"missing_entry"} if row.seq != run.claim["entries"] else set()
+            faults |= set(hold_to(run, row.shown)) if row.kind == "sealed" else set()
             add(run, row)
+    for reason in ("missing_entry", "wrong_run_root", "wrong_totals"):
+        need(reason not in faults, reason)
     need(claims["counts"] == {name: counts[name] for name in claims["counts"]}, "wrong_counts")
     need(claims["totals"] == totals(all_of_it), "wrong_totals")
     need(claims["runs"] == [runs[run_id].claim for run_id in sorted(runs)], "wrong_runs")

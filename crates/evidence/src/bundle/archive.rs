@@ -13,6 +13,8 @@ pub const MEMBERS_MAX: usize = 32;
 /// Bytes of all members of a bundle (1 GiB).
 pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 
+/// Of an entry's flags: its CRC and lengths stand behind it, in a descriptor, and not in front.
+const WITH_DESCRIPTOR: u16 = 1 << 3;
 /// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other member has room there.
 const DESCRIPTOR_BYTES_MAX: u64 = 24;
 /// The one directory that another tool may have added.
@@ -106,6 +108,7 @@ impl<'a> Archive<'a> {
             return Err(Reason::TooManyMembers);
         }
         let (mut members, mut entries, mut count) = (BTreeMap::new(), zip.entries(), 0);
+        let mut has_folder = false;
         let mut covered = Covered::new(bytes, &zip);
         while let Some(entry) = entries.next_entry().map_err(|_| Reason::NotAZip)? {
             count += 1;
@@ -120,10 +123,9 @@ impl<'a> Archive<'a> {
             }
             // The type of a Unix file; a directory's is told by its name.
             let kind = entry.external_attributes() >> 28;
-            if name == DIRECTORY && entry.uncompressed_size_hint() == 0 {
-                continue;
-            }
-            if name.ends_with(b"/") || !matches!(kind, 0 | 8) {
+            let bytes = (entry.compressed_size_hint(), entry.uncompressed_size_hint());
+            let is_folder = name == DIRECTORY && bytes == (0, 0);
+            if !is_folder && (name.ends_with(b"/") || !matches!(kind, 0 | 8)) {
                 return Err(Reason::NotAFile);
             }
             if entry.flags().is_encrypted() {
@@ -132,6 +134,12 @@ impl<'a> Archive<'a> {
             let method = entry.compression_method();
             if ![CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(&method) {
                 return Err(Reason::UnsupportedCompression);
+            }
+            if is_folder {
+                if std::mem::replace(&mut has_folder, true) {
+                    return Err(Reason::DuplicateMember);
+                }
+                continue;
             }
             let Some(known) = NAMES.into_iter().find(|known| known.as_bytes() == name) else {
                 return Err(Reason::UnknownMember);
@@ -156,30 +164,54 @@ impl<'a> Archive<'a> {
             return Err(Reason::TooLarge);
         }
         let entry = self.zip.get_entry(member.place).map_err(|_| Reason::DamagedMember)?;
-        let local = entry.local_header().file_path();
-        if AsRef::<[u8]>::as_ref(&local) != name.as_bytes() {
-            return Err(Reason::DamagedMember);
-        }
         let stated = member.place.uncompressed_size_hint();
         let mut bytes = Vec::new();
         // One byte more than there should be, so that what is longer is seen, and no more of it is unpacked.
-        let read = if member.method == CompressionMethod::STORE {
-            entry.data().take(stated + 1).read_to_end(&mut bytes)
+        let is_all_read = if member.method == CompressionMethod::STORE {
+            entry.data().take(stated + 1).read_to_end(&mut bytes).is_ok()
         } else {
-            DeflateDecoder::new(entry.data()).take(stated + 1).read_to_end(&mut bytes)
+            let mut packed = DeflateDecoder::new(entry.data());
+            let read = packed.by_ref().take(stated + 1).read_to_end(&mut bytes);
+            // Behind the end of what is packed could stand whole other members.
+            read.is_ok() && packed.total_in() == entry.data().len() as u64
         };
-        if read.is_err() || bytes.len() as u64 != stated || rawzip::crc32(&bytes) != entry.claim_verifier().crc {
+        if !is_all_read || bytes.len() as u64 != stated || rawzip::crc32(&bytes) != entry.claim_verifier().crc {
             return Err(Reason::DamagedMember);
         }
         Ok(bytes)
     }
 }
 
+/// What the directory says of an entry, and the header in front of the entry has to say, too: whoever reads a zip as a
+/// stream knows nothing else.
+struct Local<'a> {
+    method: u16,
+    /// Compressed and not.
+    sizes: (u64, u64),
+    name: &'a [u8],
+}
+
+impl Local<'_> {
+    fn is_stated_by(&self, header: &[u8]) -> bool {
+        let long = |at| u64::from(short(header, at)) | u64::from(short(header, at + 2)) << 16;
+        let name = header.get(30..30 + usize::from(short(header, 26)));
+        let is_length_behind = short(header, 6) & WITH_DESCRIPTOR != 0;
+        name == Some(self.name)
+            && short(header, 8) == self.method
+            && (is_length_behind || (long(18), long(22)) == self.sizes)
+    }
+}
+
+/// Two bytes as a number; 0 behind the end.
+fn short(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..at + 2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]))
+}
+
 /// The parts of a zip that its directory accounts for: of other bytes another reader could make other members.
 struct Covered<'a> {
     bytes: &'a [u8],
-    /// Where each entry begins, and where its data are.
-    entries: Vec<(u64, rawzip::ZipArchiveEntryWayfinder)>,
+    /// Where each entry begins, where its data are, and what its own header has to say.
+    entries: Vec<(u64, rawzip::ZipArchiveEntryWayfinder, Local<'a>)>,
     /// Where the directory's records end.
     directory_end: u64,
 }
@@ -190,24 +222,37 @@ impl<'a> Covered<'a> {
     }
 
     fn add(&mut self, entry: &rawzip::ZipFileHeaderRecord<'_>) {
-        self.entries.push((entry.local_header_offset(), entry.wayfinder()));
-        let at = usize::try_from(entry.central_directory_offset()).unwrap_or(usize::MAX);
-        let record = self.bytes.get(at..).unwrap_or_default();
-        let long = |from: usize| record.get(from..from + 2).map_or(0, |two| u64::from(two[0]) | u64::from(two[1]) << 8);
+        let record = self.from(entry.central_directory_offset());
+        let local = Local {
+            method: short(record, 10),
+            sizes: (entry.compressed_size_hint(), entry.uncompressed_size_hint()),
+            name: record.get(46..46 + usize::from(short(record, 28))).unwrap_or_default(),
+        };
+        self.entries.push((entry.local_header_offset(), entry.wayfinder(), local));
         // A record's fixed part, and how long its name, extra fields and comment are.
+        let long = |at| u64::from(short(record, at));
         self.directory_end = entry.central_directory_offset() + 46 + long(28) + long(30) + long(32);
+    }
+
+    fn from(&self, offset: u64) -> &'a [u8] {
+        usize::try_from(offset).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default()
     }
 
     /// Entries, each maybe with a data descriptor, then the directory, then the end of the zip: nothing else.
     fn check(mut self, zip: &rawzip::ZipSliceArchive<&[u8]>) -> Result<(), Reason> {
-        self.entries.sort_unstable_by_key(|(from, _)| *from);
+        self.entries.sort_by_key(|(from, ..)| *from);
         let (mut end, mut room) = (0, 0);
-        for (from, place) in &self.entries {
-            let entry = zip.get_entry(*place).map_err(|_| Reason::DamagedMember)?;
+        for (from, place, local) in &self.entries {
             if !(end..=end + room).contains(from) {
                 return Err(Reason::StrayBytes);
             }
-            (end, room) = (entry.compressed_data_range().1, DESCRIPTOR_BYTES_MAX);
+            let entry = zip.get_entry(*place).map_err(|_| Reason::DamagedMember)?;
+            let header = self.from(*from);
+            if !local.is_stated_by(header) {
+                return Err(Reason::DamagedMember);
+            }
+            let has_descriptor = short(header, 6) & WITH_DESCRIPTOR != 0;
+            (end, room) = (entry.compressed_data_range().1, if has_descriptor { DESCRIPTOR_BYTES_MAX } else { 0 });
         }
         let is_covered = (end..=end + room).contains(&zip.directory_offset())
             && self.is_end_64(self.directory_end, zip.eocd_offset())

@@ -175,7 +175,7 @@ impl Facts {
             ("step", Some(left)) => step = Some(StepFacts::of(left)?),
             ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
             ("redaction", Some(left)) => redaction = Some(RedactionFacts::of(left)?),
-            ("incident", Some(left)) => incident = shown(left, "incident_id")?,
+            ("incident", Some(left)) => incident = incident_of(left)?,
             ("signing_key", Some(left)) => declared = shown(left, "key")?,
             _ => {}
         }
@@ -197,9 +197,20 @@ impl Facts {
     }
 }
 
+/// The id of an incident, of which all that is told of it is of its type.
+fn incident_of(left: &Remainder) -> Result<Option<String>, Malformed> {
+    for name in ["policy_id", "policy_name", "severity", "summary", "title", "violation_type"] {
+        shown::<String>(left, name)?;
+    }
+    shown::<Timestamp>(left, "created_at")?;
+    shown::<u32>(left, "violation_step_index")?;
+    shown(left, "incident_id")
+}
+
 impl StepFacts {
     fn of(left: &Remainder) -> Result<Self, Malformed> {
         shown::<u32>(left, "index")?;
+        shown::<Timestamp>(left, "occurred_at")?;
         let is_withheld = |name: &str| left.get(name).is_some_and(|left| left.value().is_none());
         Ok(Self {
             status: shown(left, "status")?,
@@ -275,8 +286,8 @@ impl Sums {
     }
 }
 
-/// A fault of a run's entries or of its seals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A fault of a run's entries or of its seals; of several the first of these is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RunFault {
     /// Two entries of one number, or a number without entry.
     Gap,
@@ -378,6 +389,7 @@ pub(crate) fn check_run(entries: &[&Facts]) -> Result<(), RunFault> {
     }
     let mut tree = merkle::Frontier::new();
     let (mut sums, mut steps, mut traces, mut is_whole) = (Sums::default(), 0, 0, true);
+    let mut found = Ok(());
     for fact in entries {
         if let Some(seal) = &fact.seal {
             if seal.entries.is_some_and(|entries| entries != fact.seq)
@@ -389,7 +401,7 @@ pub(crate) fn check_run(entries: &[&Facts]) -> Result<(), RunFault> {
                 || seal.traces.is_some_and(|stated| stated != traces)
                 || (is_whole && seal.totals.is_some_and(|stated| stated_text(&stated) != stated_text(&sums.totals())))
             {
-                return Err(RunFault::Totals);
+                found = Err(RunFault::Totals);
             }
         }
         steps += u64::from(fact.kind == "step");
@@ -398,7 +410,7 @@ pub(crate) fn check_run(entries: &[&Facts]) -> Result<(), RunFault> {
         fact.step.iter().for_each(|step| sums.add(step));
         tree.push(fact.leaf_hash);
     }
-    Ok(())
+    found
 }
 
 /// Totals are compared as they are written: nanoseconds beyond 2^53 have several sums of one text.

@@ -51,12 +51,12 @@ pub(super) fn time(shown: &Shown) -> Held {
 pub(super) fn completeness(shown: &Shown) -> Held {
     let claims = &shown.claims;
     let summary = Summary::of(&shown.records);
-    for entries in by_run(&shown.records).values() {
-        check_run(entries).map_err(|fault| match fault {
-            RunFault::Gap => Reason::MissingEntry,
-            RunFault::Root => Reason::WrongRunRoot,
-            RunFault::Totals => Reason::WrongTotals,
-        })?;
+    let faults = by_run(&shown.records).into_values().filter_map(|entries| check_run(&entries).err());
+    match faults.min() {
+        Some(RunFault::Gap) => return Err(Reason::MissingEntry),
+        Some(RunFault::Root) => return Err(Reason::WrongRunRoot),
+        Some(RunFault::Totals) => return Err(Reason::WrongTotals),
+        None => {}
     }
     if summary.counts != claims.counts {
         return Err(Reason::WrongCounts);

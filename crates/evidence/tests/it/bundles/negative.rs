@@ -62,6 +62,15 @@ fn cases() -> Vec<Case> {
     };
     let soc2 = build(&of("soc2"), &ledger.key).unwrap();
     let beside = forged(&ledger, &soc2, |_| {}, beside);
+    // What a comment holds is no member.
+    let mut commented = bundle[..bundle.len() - 2].to_vec();
+    commented.extend([132, 0]);
+    commented.extend(b"PK\x01\x02".repeat(33));
+    cases.push(case("comment_of_records", commented, None));
+    let folder = Stated { name: b"records/", ..Stated::plain("", b"") };
+    let members = unzip(&bundle);
+    let plain: Vec<Stated<'_>> = members.iter().map(|(name, bytes)| Stated::plain(name, bytes)).collect();
+    cases.push(case("directory_once", zip(&[vec![folder], plain].concat()), None));
     cases.push(case("period_beside_run", beside, Some(Reason::WrongCompleteness)));
     let foreign = vec![key_of(ledger.id, 8).public().clone()];
     cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
@@ -104,6 +113,31 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
     let mut flipped = bundle.to_vec();
     let at = bundle.windows(8).position(|window| window == b"a report").unwrap();
     flipped[at] ^= 1;
+    // A whole entry, which a reader of streams would find where the directory names none.
+    let hidden = zip(&[Stated { is_listed: false, ..Stated::plain("report.html", b"another report") }]);
+    let hidden = hidden[..hidden.len() - 22].to_vec();
+    let folder = |bytes: &[u8]| Stated { name: b"records/", ..Stated::plain("", bytes) };
+    let packed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut plain = plain.clone();
+        for member in plain.iter_mut().filter(|member| member.name == b"proof.json") {
+            let says = (u32::try_from(member.bytes.len()).unwrap(), rawzip::crc32(&member.bytes));
+            let mut bytes = deflated(&member.bytes);
+            change(&mut bytes);
+            *member = Stated { bytes, method: 8, says: Some(says), ..member.clone() };
+        }
+        zip(&plain)
+    };
+    let local = |change: &dyn Fn(&mut [u8], usize)| {
+        let mut bundle = bundle.to_vec();
+        let name = bundle.windows(12).position(|window| window == b"report.html<").unwrap();
+        change(&mut bundle, name - 30);
+        bundle
+    };
+    let mut spaced = zip(&plain);
+    let directory = u32::from_le_bytes(spaced[spaced.len() - 6..spaced.len() - 2].try_into().unwrap());
+    spaced.splice(directory as usize..directory as usize, *b"more");
+    let end = spaced.len();
+    spaced[end - 6..end - 2].copy_from_slice(&(directory + 4).to_le_bytes());
     let mut renamed = bundle.to_vec();
     let name = bundle.windows(12).position(|window| window == b"report.html<").unwrap();
     renamed[name] = b'R';
@@ -131,15 +165,26 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("renamed_inside", renamed, Reason::DamagedMember),
         ("no_deflate", changed(&|member| member.method = 8), Reason::DamagedMember),
         ("bomb", bomb(&members), Reason::DamagedMember),
+        ("hidden_in_directory", with(Stated { says: Some((0, 0)), ..folder(&hidden) }), Reason::NotAFile),
+        ("hidden_behind_deflated", packed(&|packed| packed.extend(&hidden)), Reason::DamagedMember),
+        ("deflated_without_end", packed(&|packed| assert!(packed.pop().is_some())), Reason::DamagedMember),
+        ("directory_twice", zip(&[vec![folder(b""); 2], plain.clone()].concat()), Reason::DuplicateMember),
+        ("local_of_other_method", local(&|bundle, at| bundle[at + 8] = 8), Reason::DamagedMember),
+        ("local_of_other_length", local(&|bundle, at| bundle[at + 18] ^= 1), Reason::DamagedMember),
+        ("stray_bytes_behind_member", spaced, Reason::StrayBytes),
     ]
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
 }
 
 /// A member of 4 MiB of zeros, packed, that says it is as long as the report.
 fn bomb(members: &Members) -> Vec<u8> {
-    use std::io::Write;
-    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![0; 4 << 20]).unwrap();
-    let packed = packed.finish().unwrap();
+    let packed = deflated(&vec![0; 4 << 20]);
     let member = |(name, bytes): (&'static str, &Vec<u8>)| match name {
         "report.html" => Stated { bytes: packed.clone(), method: 8, says: Some((9, 0)), ..Stated::plain(name, b"") },
         _ => Stated::plain(name, bytes),
@@ -451,6 +496,19 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     let mut steps = Ledger::new();
     steps.start("run-1");
     steps.seal("run-1", 1, 1, 0);
+    // With two faults, that of the root is found first, though the totals are wrong in front of it.
+    let mut both = Ledger::new();
+    both.start("run-1");
+    both.seal("run-1", 1, 1, 0);
+    let mut again = both.entries[1].clone();
+    again.seq = 2;
+    both.entries.push(again);
+    let mut gap = Ledger::new();
+    gap.start("run-1");
+    gap.seal("run-1", 1, 1, 0);
+    let mut far = gap.entries[0].clone();
+    (far.seq, far.recorded_at) = (7, at(2));
+    gap.entries.push(far);
     let mut traces = Ledger::new();
     traces.start("run-1");
     traces.step("run-1", 0, "success", "1");
@@ -486,6 +544,8 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
         ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
         ("sealed_wrong_totals", totals, Some(Reason::WrongTotals)),
+        ("totals_then_root", both.again(), Some(Reason::WrongRunRoot)),
+        ("totals_then_gap", gap.again(), Some(Reason::MissingEntry)),
         ("sealed_wrong_steps", steps, Some(Reason::WrongTotals)),
         ("sealed_wrong_traces", traces, Some(Reason::WrongTotals)),
         ("erased", erased, None),

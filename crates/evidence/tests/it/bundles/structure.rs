@@ -51,7 +51,17 @@ pub(crate) fn made() -> Vec<Made> {
         ending("sealed", "run-1", &format!(r#"{{"op":"seal_run","run_id":"run-1","totals":{totals}}}"#))
     };
     let carrying = r#"{"op":"redact","remainders":[{"log_index":0,"members":[["goal"]]}],"run_id":"run-1"}"#;
+    let about = |member: &str| {
+        let body = format!(r#"{{"incident_id":"inc-1","op":"open_incident","run_id":"run-1",{member}}}"#);
+        ending("incident", "run-1", &body)
+    };
+    let incidents = "records/incidents.jsonl";
     vec![
+        malformed("incident_of_severity_5", &about(r#""severity":5"#), incidents, None),
+        malformed("incident_of_policy_5", &about(r#""policy_id":5"#), incidents, None),
+        malformed("incident_of_no_time", &about(r#""created_at":"soon""#), incidents, None),
+        malformed("incident_of_step_minus_1", &about(r#""violation_step_index":-1"#), incidents, None),
+        malformed("step_of_no_time", &costing(r#""occurred_at":"soon""#), steps, None),
         malformed("cost_of_too_much", &costing(r#""cost_cents":"9223372036854.775808""#), steps, None),
         malformed("cost_of_other_text", &costing(r#""cost_cents":"1.50""#), steps, None),
         malformed("duration_of_too_much", &costing(r#""duration_ms":9223372036855"#), steps, None),
