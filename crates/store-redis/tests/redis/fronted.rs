@@ -17,7 +17,7 @@ use tracekeep_store_redis::{AuditOptions, MovingAudit, RedisAuditStore};
 use crate::real::Server;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 8] = [
         ("what_is_set_aside_is_told_and_listed", set_aside),
         ("what_is_moved_is_told_with_a_seal_too", told_of_a_seal),
         ("facts_of_a_run_that_nobody_knows_are_told_of", unknown_run),
@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("acks_of_a_batch_and_of_redis_both_count", both_ways),
         ("a_run_without_an_audit_is_sealed_without_redis", without_redis),
         ("what_rules_take_out_never_stands_in_redis", redacted),
+        ("two_sweepers_and_a_clock_that_jumps_record_one_verdict", two_sweepers),
     ];
     let trial = |(name, test): (&str, fn())| {
         Trial::test(format!("fronted::{name}"), move || {
@@ -208,4 +209,31 @@ fn redacted() {
     }
     let again = fronted.commit(vec![Op::Ack(said)]).expect("the same through the ledger's door");
     assert_eq!(again.outcome, Recorded::Duplicate);
+}
+
+/// Redis' clock is set back by a day between two acknowledgements, and two sweepers move and judge at once.
+fn two_sweepers() {
+    let fronted = Fronted::start(Redaction::none());
+    let soon = |name: &str, action: &str| Expect { deadline_ms: 1, ..expect(name, action) };
+    fronted.hold(&[soon("e", "x"), soon("f", "y")], &[ack("a", "x")]);
+    fronted.hot.shift_clock_ms(-86_400_000);
+    fronted.hold(&[], &[ack("b", "x")]);
+    fronted.hot.shift_clock_ms(2 * 86_400_000);
+    let judge = || {
+        block_on(fronted.audit.move_held(Some(tracekeep_core::Timestamp::MAX))).expect("moved");
+        let reconcile = Op::Reconcile(tracekeep_core::model::Reconcile { run_id: id("r") });
+        fronted.commit(vec![reconcile]).expect("a verdict").outcome
+    };
+    // Past the deadline by the ledger's own clock, whatever Redis' says.
+    while block_on(fronted.audit.summary(&id("r"))).expect("readable").now.is_none_or(|now| now.missing.is_empty()) {
+        std::thread::yield_now();
+    }
+    let outcomes = std::thread::scope(|scope| {
+        let sweepers = [scope.spawn(judge), scope.spawn(judge)];
+        sweepers.map(|sweeper| sweeper.join().expect("no panic"))
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Recorded::Recorded).count(), 1, "{outcomes:?}");
+    let verdict = block_on(fronted.audit.reconcile(&id("r"))).expect("a verdict");
+    assert_eq!((verdict.expectations, verdict.acks, verdict.duplicate.len()), (2, 2, 1), "{verdict:?}");
+    assert_eq!(verdict.missing.len(), 1);
 }
