@@ -40,23 +40,31 @@ fn read(url: &str) -> Result<ConnectionInfo> {
 }
 
 impl Address {
-    /// Reads an address whose scheme begins with `rediss` where TLS is to be spoken. `ca`: PEM of the CAs that are trusted in
-    /// place of the public ones.
+    /// Reads an address whose scheme is `redis`, or `rediss` where TLS is to be spoken, in one of the forms. `ca`: PEM of the
+    /// CAs that are trusted in place of the public ones.
     pub(crate) fn read(url: &str, ca: Option<&[u8]>) -> Result<Self> {
         let (scheme, places) = url.split_once("://").ok_or_else(|| wrong("the address of Redis has no scheme"))?;
-        let form = match scheme.split_once('+') {
-            Some((plain, "cluster")) => {
+        let (plain, form) = scheme.split_once('+').map_or((scheme, None), |(plain, form)| (plain, Some(form)));
+        // The client knows more words for TLS: one that it knows alone would turn it on for some forms and off for others.
+        let is_tls = match plain {
+            "redis" => false,
+            "rediss" => true,
+            _ => {
+                return Err(wrong(
+                    "the address of Redis begins with redis:// or rediss:// (or with +cluster or +sentinel)",
+                ));
+            }
+        };
+        let form = match form {
+            Some("cluster") => {
                 let (login, nodes) = places.rsplit_once('@').map_or(("", places), |(login, nodes)| (login, nodes));
                 let at = if login.is_empty() { "" } else { "@" };
                 let nodes = nodes.split(',').map(|node| read(&format!("{plain}://{login}{at}{node}")));
                 Form::Cluster(nodes.collect::<Result<_>>()?)
             }
-            Some((plain, "sentinel")) => Self::watched(plain, places)?,
-            _ => Form::One(read(url)?),
-        };
-        let is_tls = match &form {
-            Form::One(info) => matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
-            Form::Cluster(_) | Form::Watched { .. } => scheme.starts_with("rediss"),
+            Some("sentinel") => Self::watched(plain, places)?,
+            Some(_) => return Err(wrong("the address of Redis has +cluster or +sentinel, or no form")),
+            None => Form::One(read(url)?),
         };
         match ca {
             Some(_) if !is_tls => Err(wrong("a CA is named, but the address does not begin with rediss: TLS is off")),

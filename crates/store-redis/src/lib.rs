@@ -14,6 +14,7 @@ mod audit;
 mod connection;
 mod error;
 mod link;
+mod nodes;
 mod options;
 mod reply;
 mod script;

@@ -6,14 +6,12 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::SingleNodeRoutingInfo;
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind,
-    Value,
-};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
 use crate::address::{Address, Form};
 use crate::error::{is_about_slots, is_broken_connection, is_refusal, may_have_run, refused};
+use crate::nodes::examine_all;
 use crate::options::{Durability, demand};
 use crate::script::Operation;
 use crate::sentinel::Watched;
@@ -136,50 +134,6 @@ pub(crate) async fn examine(server: &mut impl ConnectionLike) -> RedisResult<Dur
     // Where it may not be asked, it is not known to be more than the least.
     let sync = redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(server).await;
     demand(&Value::Array(info), &sync.unwrap_or(Value::Nil)).map_err(refused)
-}
-
-/// Asks every node of a cluster: each may be set up in its own way, and replicas are promoted.
-async fn examine_all(
-    link: &mut ClusterConnection,
-    nodes: &[ConnectionInfo],
-    address: &Address,
-    timeout: Duration,
-) -> RedisResult<Durability> {
-    let known: String = redis::cmd("CLUSTER").arg("NODES").query_async(link).await?;
-    let (config, first) = (AsyncConnectionConfig::new(), nodes.first().ok_or_else(nobody)?);
-    let config = config.set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-    let mut least = Durability::Always;
-    for (host, port, is_primary) in places(&known) {
-        let addr = match first.addr() {
-            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let client = address.client(first.clone().set_addr(addr))?;
-        match client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(mut node) => least = least.min(examine(&mut node).await?),
-            // While it is gone, it is not promoted.
-            Err(_) if !is_primary => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(least)
-}
-
-fn nobody() -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, "a cluster has a node at least"))
-}
-
-/// Host and port of each node in what CLUSTER NODES says, and whether it is a primary. (CLUSTER SLOTS leaves replicas out that
-/// it has not heard of for long enough.)
-fn places(nodes: &str) -> Vec<(String, u16, bool)> {
-    let place = |line: &str| {
-        let mut words = line.split(' ').skip(1);
-        let (address, flags) = (words.next()?, words.next()?);
-        let (host, port) = address.split('@').next()?.rsplit_once(':')?;
-        let is_known = !host.is_empty() && !flags.contains("noaddr") && !flags.contains("handshake");
-        is_known.then_some((host.to_owned(), port.parse().ok()?, flags.contains("master")))
-    };
-    nodes.lines().filter_map(place).collect()
 }
 
 /// The node that has a key of a slot that is on its way to it.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 pub(crate) struct Authority {
     folder: TempDir,
     ca: String,
+    place: String,
 }
 
 impl Authority {
@@ -29,10 +30,15 @@ impl Authority {
         let ca = params.self_signed(&key).expect("a certificate").pem();
         let server = CertificateParams::new(vec![place.to_owned()]).expect("a name");
         let server = server.signed_by(&own, &Issuer::new(params, key)).expect("a certificate").pem();
-        let authority = Self { folder: tempfile::tempdir().expect("a folder"), ca };
+        let authority = Self { folder: tempfile::tempdir().expect("a folder"), ca, place: place.to_owned() };
         let texts = [server, own.serialize_pem(), authority.ca.clone()];
         authority.files().iter().zip(texts).for_each(|((_, file), text)| std::fs::write(file, text).expect("written"));
         authority
+    }
+
+    /// What its certificate is for.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// The CA's certificate, PEM.

@@ -69,17 +69,33 @@ impl Cluster {
     }
 }
 
-/// A cluster of one server, which callers reach through a port of their own.
-pub(crate) fn alone_behind(port_of_callers: impl FnOnce(u16) -> u16) -> Server {
-    let server = Server::start(&["--cluster-enabled", "yes"]);
+/// A cluster of one server.
+pub(crate) fn alone() -> Server {
+    up(Server::start(&["--cluster-enabled", "yes"]))
+}
+
+/// The same over TLS: its certificate is for its name alone, by which it is to be called.
+pub(crate) fn alone_by_name(authority: &Arc<Authority>) -> Server {
+    let settings = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1"];
+    let by_name = ["--cluster-preferred-endpoint-type", "hostname", "--cluster-announce-hostname", authority.place()];
+    up(Server::start_over_tls(&[&settings[..], &by_name].concat(), authority))
+}
+
+fn up(server: Server) -> Server {
     server.admin(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).expect("it has all slots");
-    let announced = port_of_callers(server.port()).to_string();
-    server.admin(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"]).expect("set");
-    server.admin(&["CONFIG", "SET", "cluster-announce-port", &announced]).expect("set");
     let is_up = || {
         matches!(server.admin(&["CLUSTER", "INFO"]), Ok(redis::Value::BulkString(said))
         if String::from_utf8_lossy(&said).contains("cluster_state:ok"))
     };
     assert!((0..100_000).any(|_| is_up()), "the cluster is up");
+    server
+}
+
+/// A cluster of one server, which callers reach through a port of their own.
+pub(crate) fn alone_behind(port_of_callers: impl FnOnce(u16) -> u16) -> Server {
+    let server = alone();
+    let announced = port_of_callers(server.port()).to_string();
+    server.admin(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"]).expect("set");
+    server.admin(&["CONFIG", "SET", "cluster-announce-port", &announced]).expect("set");
     server
 }

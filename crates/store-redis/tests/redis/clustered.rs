@@ -21,6 +21,7 @@ faults!("clustered":
     what_may_not_run_twice_is_not_sent_again,
     what_may_run_twice_is_sent_again,
     each_node_is_asked_what_it_keeps,
+    a_node_that_does_not_know_its_own_host_is_asked_what_it_keeps,
 );
 
 fn behind() -> (Server, Proxy) {
@@ -45,6 +46,10 @@ fn a_promoted_replica_knows_what_it_was_sent() {
     assert!(follows, "its replica has all of it");
     owner.kill();
     assert_eq!(sooner_or_later(&store, "k"), Duplicate);
+    // The primary that is gone stays among the nodes, without slots: nothing could start.
+    let another = || RedisIdempotencyStore::connect(&cluster.url(), NAMESPACE);
+    let another = (0..50).map(|_| another()).find_map(Result::ok).expect("who comes after a failover is let in");
+    assert_eq!(sooner_or_later(&another, "k"), Duplicate);
 }
 
 /// Each of eight tasks asks for every key and does what is new to it; meanwhile the primary of one of them is killed.
@@ -154,4 +159,16 @@ fn each_node_is_asked_what_it_keeps() {
         assert_eq!(durability().expect_err("it forgets").code(), "unsafe_store", "node {place} forgets keys");
         set(place, "maxmemory-policy", "noeviction");
     }
+}
+
+/// A cluster of one that announces no host was not asked, and so was taken for durable.
+fn a_node_that_does_not_know_its_own_host_is_asked_what_it_keeps() {
+    let server = cluster::alone();
+    let known = server.admin(&["CLUSTER", "NODES"]).expect("it knows itself");
+    assert!(format!("{known:?}").contains(&format!(" :{}@", server.port())), "{known:?}");
+    let store = RedisIdempotencyStore::connect(&server.cluster_url(), NAMESPACE).expect("the cluster answers");
+    assert_eq!(store.durability(), Durability::Volatile);
+    server.admin(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).expect("set");
+    let error = RedisIdempotencyStore::connect(&server.cluster_url(), NAMESPACE).expect_err("it forgets");
+    assert_eq!(error.code(), "unsafe_store", "{error:?}");
 }

@@ -80,8 +80,22 @@ impl Server {
         self.port
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "rediss" } else { "redis" }
+    }
+
+    /// What its certificate is for.
+    fn host(&self) -> &str {
+        self.tls.as_ref().map_or("127.0.0.1", |authority| authority.place())
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("{}://127.0.0.1:{}", if self.tls.is_some() { "rediss" } else { "redis" }, self.port)
+        format!("{}://{}:{}", self.scheme(), self.host(), self.port)
+    }
+
+    /// Its address as a node of a cluster.
+    pub(crate) fn cluster_url(&self) -> String {
+        format!("{}+cluster://{}:{}", self.scheme(), self.host(), self.port)
     }
 
     /// Starts it again, or for the first time, and waits until it accepts connections.

@@ -8,13 +8,15 @@ use tracekeep_store_redis::{AuditOptions, Options, RedisAuditStore, RedisIdempot
 
 use crate::authority::Authority;
 use crate::calls::{NAMESPACE, claim, complete, is};
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::real::Server;
 
 faults!("tls":
     the_ca_that_is_named_is_trusted_and_no_other,
     in_a_cluster_every_node_is_asked_over_tls,
+    a_node_of_a_cluster_is_called_by_the_name_that_it_announces,
     sentinels_and_the_primary_they_name_are_asked_over_tls,
+    what_turns_tls_on_is_one_word,
     certificates_are_always_checked,
     one_end_in_the_clear_is_told,
 );
@@ -66,9 +68,9 @@ fn sentinels_and_the_primary_they_name_are_asked_over_tls() {
 fn certificates_are_always_checked() {
     let elsewhere = Arc::new(Authority::of("redis.example"));
     let server = Server::start_over_tls(&[], &elsewhere);
-    let error = connect(&server.url(), Some(&elsewhere)).expect_err("it is another place's");
-    assert_eq!(error.code(), "unsafe_store", "{error:?}");
     let port = server.port();
+    let error = connect(&format!("rediss://127.0.0.1:{port}"), Some(&elsewhere)).expect_err("it is another place's");
+    assert_eq!(error.code(), "unsafe_store", "{error:?}");
     for form in ["rediss://", "rediss+cluster://"] {
         let error = connect(&format!("{form}127.0.0.1:{port}#insecure"), Some(&elsewhere)).expect_err("checked");
         assert_eq!(error.code(), "invalid_parameter", "{form}: {error:?}");
@@ -95,4 +97,29 @@ fn one_end_in_the_clear_is_told() {
     }
     let error = connect(&in_the_clear.url(), Some(&authority)).expect_err("a CA is for TLS");
     assert_eq!(error.code(), "invalid_parameter", "{error:?}");
+}
+
+/// It was called by its address, which its certificate is not for.
+fn a_node_of_a_cluster_is_called_by_the_name_that_it_announces() {
+    let authority = Arc::new(Authority::of("localhost"));
+    let node = cluster::alone_by_name(&authority);
+    is_trusted_by_its_ca_alone(&node.cluster_url(), &authority);
+}
+
+/// For sentinels and clusters TLS was off under any other word for it, and the password went out in the clear.
+fn what_turns_tls_on_is_one_word() {
+    let in_the_clear = Server::start(&[]);
+    for scheme in ["valkeys", "valkey", "REDISS", "Rediss", "REDIS", "redissx", "rediss3", "tls", ""] {
+        for form in ["", "+cluster", "+sentinel"] {
+            let url = format!("{scheme}{form}://user:secret@127.0.0.1:{}/gate", in_the_clear.port());
+            let error = connect(&url, None).expect_err("it is no word for it");
+            assert_eq!(error.code(), "invalid_parameter", "{scheme}{form}: {error:?}");
+            assert!(error.detail().contains("rediss://"), "{scheme}{form}: {}", error.detail());
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+    for scheme in ["redis+tls", "rediss+", "redis+Cluster", "redis+cluster+sentinel"] {
+        let error = connect(&format!("{scheme}://127.0.0.1:{}/gate", in_the_clear.port()), None).expect_err("unknown");
+        assert_eq!(error.code(), "invalid_parameter", "{scheme}: {error:?}");
+    }
 }
