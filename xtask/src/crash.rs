@@ -60,6 +60,10 @@ impl Part {
 /// `[--kills N] [--seed S] [--binary PATH] [--only gc|redaction] [--self-check] [--write]`
 pub(crate) fn main(arguments: &[String]) -> Outcome {
     let asked = asked(arguments)?;
+    let block = asked.only.map_or("crash".to_owned(), |part| format!("crash-{}", part.name()));
+    if asked.write {
+        page::demand(&block)?;
+    }
     let binary = match &asked.binary {
         Some(binary) => {
             std::fs::canonicalize(binary).map_err(|error| Failed::new(format!("{}: {error}", binary.display())))?
@@ -88,7 +92,6 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
         let detail = format!("{found} findings; seed {}, ledgers kept in {}", asked.seed, kept.display());
         return Err(Failed::new(detail));
     }
-    let block = asked.only.map_or("crash".to_owned(), |part| format!("crash-{}", part.name()));
     if asked.write { page::write(&block, &table) } else { Ok(()) }
 }
 
@@ -114,6 +117,9 @@ fn asked(arguments: &[String]) -> Outcome<Asked> {
             other => return Err(Failed::new(format!("crash does not know {other}"))),
         }
     }
+    if asked.self_check && asked.only.is_some() {
+        return Err(Failed::new("--self-check is of a whole campaign: leave it or --only out"));
+    }
     Ok(asked)
 }
 
@@ -127,12 +133,14 @@ type Rows<'a> = &'a [(&'static str, u64)];
 fn table(figures: &Figures, asked: &Asked) -> String {
     let date = sh::output(sh::program("date").args(["-u", "+%Y-%m-%d"])).unwrap_or_default();
     let commit = sh::output(sh::program("git").args(["rev-parse", "--short", "HEAD"])).unwrap_or_default();
+    // Of what commit a binary is that was given, is not known.
+    let binary =
+        asked.binary.as_ref().map_or(format!("commit {}", commit.trim()), |_| "a binary that was given".to_owned());
     let (seconds, seed, kills) = (figures.elapsed.as_secs(), asked.seed, asked.kills);
     let only = asked.only.map_or(String::new(), |part| format!(" --only {}", part.name()));
     let mut out = format!(
-        "`cargo xtask crash --kills {kills} --seed {seed}{only}` on {}, commit {}, {seconds} s.\n\n| what | count |\n|---|---|\n",
-        date.trim(),
-        commit.trim()
+        "`cargo xtask crash --kills {kills} --seed {seed}{only}` on {}, {binary}, {seconds} s.\n\n| what | count |\n|---|---|\n",
+        date.trim()
     );
     let of_the_log = [
         ("SIGKILL of the release binary", figures.kills),
@@ -185,4 +193,32 @@ fn table(figures: &Figures, asked: &Asked) -> String {
         out.push_str(&format!("| {what} | {count} |\n"));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(words: &str) -> String {
+        let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+        main(&words).expect_err("nothing is killed").to_string()
+    }
+
+    #[test]
+    fn what_a_part_cannot_do_is_told_before_the_first_kill() {
+        assert!(said("--only gc --self-check --binary /nowhere").contains("--self-check"));
+        assert!(said("--self-check --only redaction --binary /nowhere").contains("--self-check"));
+        assert!(said("--only gc --binary /nowhere").contains("/nowhere"));
+    }
+
+    #[test]
+    fn a_table_names_no_commit_of_a_binary_that_was_given() {
+        let told = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            table(&Figures::default(), &asked(&words).expect("known words"))
+        };
+        assert!(told(&["--only", "redaction"]).contains(", commit "));
+        let given = told(&["--only", "redaction", "--binary", "/nowhere"]);
+        assert!(given.contains(", a binary that was given, ") && !given.contains("commit "), "{given}");
+    }
 }

@@ -16,6 +16,12 @@ pub(crate) fn write(name: &str, table: &str) -> Outcome {
     Ok(())
 }
 
+/// Refuses a name without markers: a table that took long to measure would have no place.
+pub(crate) fn demand(name: &str) -> Outcome {
+    let page = fs::read_to_string(root().join(PAGE)).map_err(|error| Failed::new(format!("{PAGE}: {error}")))?;
+    filled(&page, name, "").map(drop)
+}
+
 fn filled(page: &str, name: &str, table: &str) -> Outcome<String> {
     let [begin, end] = ["begin", "end"].map(|which| format!("<!-- {name}:{which} -->"));
     let missing = || Failed::new(format!("{PAGE} needs the lines {begin} and {end}: the table goes between them"));
@@ -34,5 +40,11 @@ mod tests {
         let expect = "a\n<!-- x:begin -->\nnew\n<!-- x:end -->\nb\n<!-- y:begin -->\n<!-- y:end -->\n";
         assert_eq!(filled(page, "x", "new\n").unwrap(), expect);
         assert!(filled(page, "z", "new\n").is_err());
+    }
+
+    #[test]
+    fn a_name_without_markers_is_refused() {
+        assert!(demand("crash").is_ok() && demand("crash-redaction").is_ok());
+        assert!(demand("crash-nothing").unwrap_err().to_string().contains("<!-- crash-nothing:begin -->"));
     }
 }
