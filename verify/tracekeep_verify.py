@@ -143,7 +143,8 @@ HASHES = "behaviour_hash plan_hash root_hash"
 # Members that are looked at, where they are shown.
 FACTS = {"step": {"index": small, "status": TEXT, "cost_cents": cost, "duration_ms": duration, "tokens": count,
                   "occurred_at": time},
-         "sealed": {**of("entries steps traces", count), **of(HASHES + " run_root", HEX), "totals": TOTALS},
+         "sealed": {**of("entries steps traces", count), **of(HASHES + " run_root", HEX), "status": TEXT,
+                    "totals": TOTALS},
          "run_started": {"seed": integer}, "signing_key": {"key": TEXT},
          "incident": {**of("incident_id policy_id policy_name severity summary title violation_type", TEXT),
                       "created_at": time, "violation_step_index": small},
@@ -476,38 +477,72 @@ def completeness(it):
                "not_recomputed": {"controls.json", "debrief.json"} & it.files}
     return [remark for remark, is_so in remarks.items() if is_so]
 
-def own(rows, run_id):
-    """What a run is compared by, of its latest seal and its start; nothing where any of it is not shown."""
-    rows = [row for row in rows if row.run == run_id]
+def own(rows):
+    """What a run is compared by, as its latest seal and its start state it; nothing where any of it is not shown."""
     seal = [rows[0], *[row for row in rows if row.kind == "sealed"]][-1]
     found = {name: seal.shown.get(name) for name in HASHES.split()}
     found.update(seal=seal.index, seed=rows[0].shown.get("seed"))
-    return None if None in found.values() else found
+    return None if None in found.values() else found, seal.shown.get("status")
+
+def relation_of(mine, other):
+    if not other or any(mine[name] != other[name] for name in ("plan_hash", "seed")):
+        return None
+    same = [name for name in ("root_hash", "behaviour_hash") if mine[name] == other[name]]
+    return {"root_hash": "identical", "behaviour_hash": "same_behaviour"}[same[0]] if same else "diverged"
 
 def compared(it, said):
-    """What is said of the run itself is what the records say; of others it is claimed, as far as they are not here."""
-    runs, run_id, matches = {row.run for row in it.rows if row.run}, said["run_id"], said.get("matches")
-    mine = own(it.rows, run_id)
+    """What is said of runs that are shown is what their records say; of others it is claimed."""
+    runs, run_id, matches = {}, said["run_id"], said.get("matches")
+    for row in it.rows:
+        runs.setdefault(row.run, []).append(row)
+    known = {name: own(rows) for name, rows in runs.items() if name}
+    mine, ended = known[run_id]
     need((matches and matches["own"]) == mine)
     if not matches:
         return
-    groups, difference = matches["groups"], matches.get("difference")
+    groups, beyond, difference = matches["groups"], matches["beyond"], matches.get("difference")
     many, others = [group["runs"] for group in groups], [group for group in groups if group["relation"] != "identical"]
-    examples = [(one["run_id"], one["seal"], group["relation"]) for group in groups for one in group["examples"]]
+    examples = [(one["run_id"], one["seal"], place) for place, group in enumerate(groups) for one in group["examples"]]
+    places, names = {row.index: (row.run, row.kind) for row in it.rows + it.leaves}, {name for name, _, _ in examples}
     need(len(groups) <= min(50, len(others) + 1) and many == sorted(many, reverse=True) and 0 not in many)
     need(all(len(group["examples"]) == min(group["runs"], 5) for group in groups))
-    need(len({run_id, *[name for name, _, _ in examples]}) == len(examples) + 1)
-    need(all(seal < it.size for _, seal, _ in examples) and bool(others) == bool(difference))
-    for name, seal, relation in [example for example in examples if example[0] in runs]:
-        other = own(it.rows, name)
-        equal = {what for what in mine if other[what] == mine[what]}
-        found = "identical" if "root_hash" in equal else "same_behaviour" if "behaviour_hash" in equal else "diverged"
-        need({"plan_hash", "seed"} <= equal and (other["seal"], found) == (seal, relation))
+    need(beyond["groups"] <= beyond["runs"] and bool(beyond["groups"]) == bool(beyond["runs"]))
+    need(not beyond["runs"] or len(groups) == 50)
+    need(len(names | {run_id}) == len(examples) + 1 and bool(others) == bool(difference))
+    need(all(seal < it.size and places.get(seal, (name, "sealed")) == (name, "sealed") for name, seal, _ in examples))
+    # What is claimed of shown runs, and each of them that matches is counted: groups and root hashes go in pairs.
+    need(all(group["status"] == ended for group in groups if group not in others))
+    roots, unnamed = set(), Counter()
+    for name, seal, place in [example for example in examples if example[0] in known]:
+        (other, status), group = known[name], groups[place]
+        need((relation_of(mine, other), status) == (group["relation"], group["status"]) and other["seal"] == seal)
+        roots.add((place, other["root_hash"]))
+    need(len({place for place, _ in roots}) == len({root for _, root in roots}) == len(roots))
+    others_shown = [known[name] for name in known.keys() - names - {run_id}]
+    unnamed.update((relation_of(mine, other), status or "") for other, status in others_shown)
+    for (relation, status), count in unnamed.items():
+        alike = [group for group in groups if (group["relation"], group["status"]) == (relation, status)]
+        room = beyond["runs"] + sum(group["runs"] - len(group["examples"]) for group in alike)
+        need(relation is None or not matches["complete"] or count <= room)
     if difference:
-        steps = {row.shown.get("index") for row in it.rows if row.run == run_id and row.index < mine["seal"]}
-        step, change, fields = difference.get("step"), difference["change"], difference["fields"]
-        need((change == "changed") if step is None else (step in steps) == (change != "inserted"))
-        need(difference["run_id"] == others[0]["examples"][0]["run_id"] and fields and fields == sorted(set(fields)))
+        steps, other = [{row.shown.get("index"): row for row in reversed(runs.get(name, []))
+                         if row.kind == "step" and row.index < known[name][0]["seal"]}
+                        for name in (run_id, difference["run_id"])]
+        held_difference(difference, others[0], ended, steps, other if difference["run_id"] in known else None)
+
+def held_difference(said, group, ended, steps, others):
+    """Holds a difference to the steps of the run, and of the other where these are shown."""
+    place, change, fields = said.get("step"), said["change"], said["fields"]
+    need(said["run_id"] == group["examples"][0]["run_id"] and fields and fields == sorted(set(fields)))
+    if place is None:
+        return need(change == "changed" and fields == ["status"] and ended != group["status"])
+    need((place in steps) == (change != "inserted"))
+    need(others is None or (place in others) == (change != "deleted"))
+    if others and change == "changed":
+        both = steps[place], others[place]
+        for name in fields:
+            a, b = [[write(row.raw[name])] if name in row.raw else name in row.withheld for row in both]
+            need(True in (a, b) or a != b)
 
 def in_period(it, start, end, runs):
     leaves, shown = it.leaves, {row.index for row in it.rows}

@@ -1,14 +1,15 @@
 //! How a run compares with the runs of the same plan and seed: `comparison.json` (docs/format/bundle.md).
 //!
-//! What it says of its own run is recomputed from the records. What it says of other runs is claimed: their entries are
-//! not in the bundle, but each run is named with its seal, so that whoever doubts it can ask for the proof of that. Their
+//! What it says of its own run is what the run's seal and start say; the hashes are not made again of its steps. What it
+//! says of other runs is claimed, and held to their entries where these are in the bundle, too; else each run is named with its seal, so that whoever doubts it can ask for the proof of that. Their
 //! hashes are not in it: with all else known, what a member of theirs holds could be tried out.
 
-use std::collections::BTreeSet;
+mod held;
+
+pub(crate) use held::Places;
 
 use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::limits::{MATCH_EXAMPLES_MAX, MATCH_GROUPS_MAX};
 use tracekeep_core::wire::{object, object_field};
 
 use crate::account::shown;
@@ -128,9 +129,12 @@ impl Own {
     /// sealed, has no plan or no seed, or any of it is not shown: what its hashes are over is withheld then.
     #[must_use]
     pub fn of(records: &[Record], run_id: &str) -> Option<Self> {
-        let mut records = records.iter().filter(|record| record.run == run_id);
-        let start = records.clone().next().filter(|first| first.kind == "run_started")?;
-        let seal = records.rfind(|record| record.kind == "sealed")?;
+        Self::of_run(&records.iter().filter(|record| record.run == run_id).collect::<Vec<_>>())
+    }
+
+    fn of_run(entries: &[&Record]) -> Option<Self> {
+        let start = entries.first().filter(|first| first.kind == "run_started")?;
+        let seal = entries.iter().rfind(|record| record.kind == "sealed")?;
         Some(Self {
             behaviour_hash: shown(seal, "behaviour_hash")?,
             plan_hash: shown(seal, "plan_hash")?,
@@ -155,67 +159,12 @@ impl Comparison {
     pub fn read(text: &[u8]) -> Option<Self> {
         read_canonical(text)
     }
-
-    /// Whether it is in its form, and says of the runs in `records` what these say; `size` is the bundle's.
-    pub(crate) fn fits(&self, records: &[Record], size: u64) -> bool {
-        let is_known = records.iter().any(|record| record.run == self.run_id);
-        let own = Own::of(records, &self.run_id);
-        is_known
-            && own.as_ref() == self.matches.as_ref().map(|matches| &matches.own)
-            && self.matches.as_ref().is_none_or(|matches| matches.fit(records, &self.run_id, size))
-    }
 }
 
 impl Matches {
-    fn fit(&self, records: &[Record], run_id: &str, size: u64) -> bool {
-        let groups = &self.groups;
-        let examples = || groups.iter().flat_map(|group| group.examples.iter().map(move |one| (group.relation, one)));
-        let names: BTreeSet<&str> = examples().map(|(_, one)| one.run_id.as_str()).collect();
-        let is_example = |relation: Verdict, one: &Example| {
-            let other = Own::of(records, &one.run_id);
-            let is_shown = records.iter().any(|record| record.run == one.run_id);
-            let is_so =
-                other.is_some_and(|other| other.seal == one.seal && self.own.relation(&other) == Some(relation));
-            one.seal < size && (!is_shown || is_so)
-        };
-        let is_listed = |group: &Group| {
-            let named = group.examples.len() as u64;
-            group.relation != Verdict::Unverifiable
-                && group.runs > 0
-                && named == group.runs.min(u64::from(MATCH_EXAMPLES_MAX))
-        };
-        groups.len() <= MATCH_GROUPS_MAX as usize
-            && groups.iter().all(is_listed)
-            && groups.is_sorted_by(|a, b| a.runs >= b.runs)
-            && groups.iter().filter(|group| group.relation == Verdict::Identical).count() <= 1
-            && names.len() == examples().count()
-            && !names.contains(run_id)
-            && examples().all(|(relation, one)| is_example(relation, one))
-            && match (&self.difference, self.other()) {
-                (Some(difference), Some(other)) => difference.fits(other, records, run_id, self.own.seal),
-                (difference, other) => difference.is_none() && other.is_none(),
-            }
-    }
-
     /// The most frequent other outcome.
     #[must_use]
     pub fn other(&self) -> Option<&Group> {
         self.groups.iter().find(|group| group.relation != Verdict::Identical)
-    }
-}
-
-impl FirstDifference {
-    fn fits(&self, other: &Group, records: &[Record], run_id: &str, seal: u64) -> bool {
-        let has = |index: u32| {
-            let mut steps = records.iter().filter(|record| record.kind == "step" && record.run == run_id);
-            steps.any(|step| step.log_index < seal && shown(step, "index") == Some(index))
-        };
-        let is_change =
-            self.step.map_or(self.change == Change::Changed, |index| has(index) == (self.change != Change::Inserted));
-        other.examples.first().is_some_and(|one| one.run_id == self.run_id)
-            && is_change
-            && !self.fields.is_empty()
-            && self.fields.is_sorted_by(|a, b| a < b)
-            && self.fields.iter().all(|field| STEP_FIELDS.contains(&field.as_str()))
     }
 }

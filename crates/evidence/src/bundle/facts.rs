@@ -230,6 +230,7 @@ impl SealFacts {
         for name in ["behaviour_hash", "plan_hash", "root_hash"] {
             shown::<Hash>(left, name)?;
         }
+        shown::<String>(left, "status")?;
         Ok(Self {
             entries: shown(left, "entries")?,
             run_root: shown(left, "run_root")?,

@@ -31,7 +31,10 @@ pub(super) fn write(page: &mut Page, comparison: &Comparison) {
         page.text(&format!("and {} ways more, of {} runs", beyond.groups, beyond.runs));
     }
     matches.difference.iter().for_each(|difference| page.text(&told(difference)));
-    page.text("How other runs came out is claimed, not proven: none of their entries is in this bundle.");
+    page.text(
+        "How runs compare is by the hashes that their seals state, which were not recomputed of their steps. How other runs \
+         came out is claimed, not proven, unless their entries are in this bundle, too.",
+    );
 }
 
 fn summary(page: &mut Page, matches: &Matches) {

@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::bundle::build::{required, unproven};
 use crate::bundle::contents::{IncidentClaims, Kind, Period};
 use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named, touches};
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, Places};
 use crate::controls::controls;
 use crate::debrief::debrief;
 
@@ -82,7 +82,10 @@ pub(super) fn completeness(shown: &Shown) -> Held {
     }
     let is_told = told(shown)?;
     let compared = shown.comparison.as_ref().map(|text| Comparison::read(text));
-    if !compared.iter().all(|read| read.as_ref().is_some_and(|read| read.fits(&shown.told, claims.checkpoint.size))) {
+    let entries = shown.records.iter().chain(&shown.leaves);
+    let places: Places<'_> = entries.map(|fact| (fact.log_index, (fact.run.as_str(), fact.kind.as_str()))).collect();
+    let fits = |said: &Comparison| said.fits(&shown.told, &places, claims.checkpoint.size);
+    if !compared.iter().all(|read| read.as_ref().is_some_and(fits)) {
         return Err(Reason::WrongComparison);
     }
     if let Some(period) = &claims.period {

@@ -48,13 +48,14 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
         Hash::ZERO
     );
     ledger.push("sealed", RUN, &body("complete_run", &seal));
-    let mut contents = ledger.contents(Kind::Evidence, ledger.entries.clone());
+    ledger.start("other");
+    let mut contents = ledger.contents(Kind::Evidence, ledger.of_runs(&[RUN]));
     let words = Json::parse(&format!("\"{HOSTILE}\"")).unwrap().value().as_str().unwrap().to_owned();
     let group = Group {
         relation: Verdict::Diverged,
         runs: 1,
         status: words.clone(),
-        examples: vec![Example { run_id: words.clone(), seal: 0 }],
+        examples: vec![Example { run_id: words.clone(), seal: ledger.size() - 1 }],
     };
     let fields = vec!["status".to_owned()];
     let matches = |own| Matches {

@@ -114,11 +114,16 @@ impl Ledger {
 
     /// Seals a run over what it has, of which so many are steps, so many of them successes, and traces.
     pub(crate) fn seal(&mut self, run: &str, steps: u64, successes: u64, traces: u64) -> u64 {
+        self.seal_as(run, steps, successes, traces, &Hash::ZERO.to_string())
+    }
+
+    /// The same, by another behaviour_hash and root_hash.
+    pub(crate) fn seal_as(&mut self, run: &str, steps: u64, successes: u64, traces: u64, hash: &str) -> u64 {
         let hashes = &self.runs[run];
         let cost = (steps * 25) as f64 / 100.0;
         let body = format!(
-            r#"{{"behaviour_hash":"{0}","completed_at":"2026-11-20T10:00:03.000000000Z","entries":{1},"gaps":{{"count":0,"ranges":[]}},
-            "metadata":{{}},"n":0,"op":"complete_run","plan_hash":"{0}","root_hash":"{0}","run_id":"{run}","run_root":"{2}","status":"failed","steps":{steps},
+            r#"{{"behaviour_hash":"{hash}","completed_at":"2026-11-20T10:00:03.000000000Z","entries":{1},"gaps":{{"count":0,"ranges":[]}},
+            "metadata":{{}},"n":0,"op":"complete_run","plan_hash":"{0}","root_hash":"{hash}","run_id":"{run}","run_root":"{2}","status":"failed","steps":{steps},
             "termination_reason":"sold out","totals":{{"cost_cents":"{cost}","duration_ms":{3},"failures":{4},"successes":{successes},
             "tokens":{5}}},"traces":{traces}}}"#,
             Hash::ZERO,
@@ -218,14 +223,14 @@ pub(crate) fn compared(records: &[Record], has_others: bool) -> Comparison {
     let example = |run_id: &str, seal| Example { run_id: run_id.to_owned(), seal };
     let group = |relation, runs, examples| Group { relation, runs, status: "failed".to_owned(), examples };
     let same = group(Verdict::Identical, 1, vec![example("run-2", 8)]);
-    let others = (0..5).map(|number| example(&format!("other-{number}"), number));
+    let others = (0..).zip([2, 5, 9, 2, 5]).map(|(number, seal)| example(&format!("other-{number}"), seal));
     let others = has_others.then(|| group(Verdict::Diverged, 7, others.collect()));
     let fields = vec!["outcome_data".to_owned(), "params".to_owned()];
     let difference = FirstDifference { run_id: "other-0".to_owned(), step: Some(1), change: Change::Changed, fields };
     let matches = |own| Matches {
         own,
         groups: others.into_iter().chain([same]).collect(),
-        beyond: Beyond { groups: 2, runs: 3 },
+        beyond: Beyond::default(),
         unverifiable: 1,
         complete: true,
         difference: has_others.then_some(difference),

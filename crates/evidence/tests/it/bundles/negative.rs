@@ -35,6 +35,8 @@ fn cases() -> Vec<Case> {
     }
     let (ledger_of_hostile, contents) = super::hostile::hostile();
     cases.push(case("hostile_text", build(&contents, &ledger_of_hostile.key).unwrap(), None));
+    let (diverging, contents) = super::compared::diverged();
+    cases.push(case("diverged", build(&contents, &diverging.key).unwrap(), None));
     let of = |name: &str| golden.iter().find(|(of, _)| *of == name).map(|(_, contents)| contents.clone()).unwrap();
     let evidence = of("evidence");
     let bundle = build(&evidence, &ledger.key).unwrap();
