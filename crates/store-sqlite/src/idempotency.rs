@@ -26,8 +26,8 @@ impl SqliteLedger {
         Ask::Check { fingerprint: *request, terms: terms.clone(), token: Token::random(self.source()) }
     }
 
-    /// Whether the gate knows any key (claims on steps of replays aside): whoever decides about its keys from then on without
-    /// asking it may give one out again. Keys that were to be forgotten within the last days may count.
+    /// Whether the gate knows any key, claims on steps of replays among them: whoever decides about its keys from then on
+    /// without asking it may give one out again. Keys that were to be forgotten within the last days may count.
     ///
     /// # Errors
     /// Where it cannot be read.

@@ -124,3 +124,13 @@ fn a_damaged_row_is_its_own_keys_alone() {
     let other = Fingerprint::of(&Json::from("b"));
     assert_eq!(ledger.check_blocking(&good, &other, &Terms::default()).unwrap().result, Conflict);
 }
+
+/// Claims on steps of replays are decided like all others: where Redis forgot one, Redis alone would give it out again.
+#[test]
+fn a_gate_that_holds_the_claim_of_a_replay_knows_a_key() {
+    let place = place();
+    let ledger = open(&place.path);
+    assert!(!ledger.gate_knows_keys().unwrap());
+    assert_eq!(check(&ledger, &format!("replay-{}", "0a".repeat(32))).result, New);
+    assert!(ledger.gate_knows_keys().unwrap());
+}
