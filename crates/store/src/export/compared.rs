@@ -12,6 +12,7 @@ use tracekeep_core::wire::{Field, Path};
 use tracekeep_evidence::bundle::Record;
 use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 
+use super::Progress;
 use super::records::at;
 
 /// The comparison of a run whose entries, as they will be shown, are among `records`. Where these withhold what the run's
@@ -23,9 +24,10 @@ pub(super) fn comparison(
     run_id: &RunId,
     records: &[Record],
     size: u64,
+    progress: &Progress<'_>,
 ) -> Result<Comparison> {
     let own = Own::of(records, run_id.as_str());
-    let matches = own.map(|own| matches(ledger, run_id, own, size)).transpose()?;
+    let matches = own.map(|own| matches(ledger, run_id, own, size, progress)).transpose()?;
     Ok(Comparison { run_id: run_id.to_string(), matches })
 }
 
@@ -36,7 +38,32 @@ struct Sealed {
     root_hash: Hash,
 }
 
-fn matches(ledger: &dyn LedgerStore, run_id: &RunId, own: Own, size: u64) -> Result<Matches> {
+fn matches(ledger: &dyn LedgerStore, run_id: &RunId, own: Own, size: u64, progress: &Progress<'_>) -> Result<Matches> {
+    loop {
+        let mut matches = groups(ledger, run_id, &own, size)?;
+        progress("comparing", matches.groups.len() as u64);
+        let Some(other) = matches.other() else { return Ok(matches) };
+        let difference = difference(ledger, run_id, own.seal, other);
+        // What is gone counts no more as one that can be compared. Each further round has lost one run more.
+        if !is_gone(ledger, other, size)? {
+            matches.difference = Some(difference?);
+            return Ok(matches);
+        }
+    }
+}
+
+/// Whether the first example of a group was erased, or redacted of what its hashes are over, since it was found.
+fn is_gone(ledger: &dyn LedgerStore, group: &Group, size: u64) -> Result<bool> {
+    let Some(example) = group.examples.first() else { return Ok(false) };
+    match block_on(ledger.run(&RunId::new(&example.run_id)?)) {
+        Ok(run) => Ok(run.and_then(|run| sealed(&run, size)).is_none()),
+        Err(error) if error.code() == Code::RunErased.as_str() => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// How the other runs came out, and not yet where this one differs.
+fn groups(ledger: &dyn LedgerStore, run_id: &RunId, own: &Own, size: u64) -> Result<Matches> {
     let (mut groups, mut places) = (Vec::<Group>::new(), HashMap::<Hash, usize>::new());
     let (mut seen, mut unverifiable, mut complete) = (0, 0, true);
     let filter = RunFilter { plan_hash: Some(own.plan_hash), seed: Some(own.seed), ..RunFilter::default() };
@@ -59,7 +86,7 @@ fn matches(ledger: &dyn LedgerStore, run_id: &RunId, own: Own, size: u64) -> Res
                 let hashes = [(own.behaviour_hash, own.root_hash), (other.behaviour_hash, other.root_hash)];
                 let [a, b] = hashes.map(|(behaviour, root)| (Some(behaviour), Some(root)));
                 let relation = Verdict::of(a, b);
-                groups.push(Group { relation, runs: 0, status: String::new(), examples: Vec::new() });
+                groups.push(Group { relation, runs: 0, status: run.status.to_string(), examples: Vec::new() });
             }
             let group = &mut groups[place];
             group.runs += 1;
@@ -76,16 +103,7 @@ fn matches(ledger: &dyn LedgerStore, run_id: &RunId, own: Own, size: u64) -> Res
     groups.sort_by_key(|group| std::cmp::Reverse(group.runs));
     let rest = groups.split_off(groups.len().min(MATCH_GROUPS_MAX as usize));
     let beyond = Beyond { groups: rest.len() as u64, runs: rest.iter().map(|group| group.runs).sum() };
-    for group in &mut groups {
-        if let Some(first) = group.examples.first() {
-            group.status = status(&at(ledger, first.seal)?)?;
-        }
-    }
-    let mut matches = Matches { own, groups, beyond, unverifiable, complete, difference: None };
-    if let Some(other) = matches.other().cloned() {
-        matches.difference = Some(difference(ledger, run_id, matches.own.seal, &other)?);
-    }
-    Ok(matches)
+    Ok(Matches { own: own.clone(), groups, beyond, unverifiable, complete, difference: None })
 }
 
 /// What another run's seal below a size says; `None` where it has none, or its hashes are withheld. What has a seed is sealed

@@ -83,7 +83,7 @@ pub(super) fn contents(
     let controls = (kind == Kind::Soc2).then(|| controls(&account));
     let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
     let subject = run_id.as_deref().map(RunId::new).transpose()?;
-    let compared = subject.map(|run_id| comparison(ledger, &run_id, &records, size)).transpose()?;
+    let compared = subject.map(|run_id| comparison(ledger, &run_id, &records, size, progress)).transpose()?;
     let withheld = in_words(&before, &withheld(&records));
     let cover = Cover {
         kind: kind.as_str(),

@@ -61,7 +61,8 @@ impl Exporter {
     }
 
     /// Makes a bundle, and states in the log that it was handed out: who, what, when. The same of the same size by the same
-    /// name is the same, byte for byte, unless something was erased since.
+    /// name is the same, byte for byte, unless something was erased or redacted since: of it, or of a run that it is compared
+    /// with.
     ///
     /// # Errors
     /// `incident_not_found`, `run_not_found`, `run_erased`, `step_not_found`, `trace_not_found`, `entry_not_found` for a size

@@ -122,3 +122,29 @@ fn a_run_of_which_something_is_withheld_is_compared_with_none() {
     let third = comparison(&export(&tracekeep, &ExportOf::Run(run_id("third")), &by(BundleKind::Evidence)).bundle);
     assert!(third.contains(r#""groups":[]"#) && !third.contains("twin"), "{third}");
 }
+
+/// Another run that goes while the bundle is made is one that cannot be compared, and no fault of the ledger.
+#[test]
+fn a_run_that_is_erased_or_redacted_meanwhile_is_not_compared() {
+    let tracekeep = Tracekeep::open_in_memory();
+    planned(&tracekeep, "own", r#"{"to":"bank"}"#, FinalStatus::Completed);
+    for run in ["erased", "redacted", "kept"] {
+        planned(&tracekeep, run, r#"{"to":"nobody"}"#, FinalStatus::Completed);
+    }
+    let rounds = std::cell::Cell::new(0);
+    let meanwhile = |what: &str, _: u64| {
+        if what == "comparing" {
+            match rounds.replace(rounds.get() + 1) {
+                0 => drop(tracekeep.runs().delete_run(&run_id("erased"), "asked for").unwrap()),
+                1 => drop(tracekeep.runs().redact_step(&run_id("redacted"), 1, &["params"], "a name").unwrap()),
+                _ => {}
+            }
+        }
+    };
+    let made = tracekeep.exporter().export(&ExportOf::Run(run_id("own")), &by(BundleKind::Evidence), &meanwhile);
+    let made = made.unwrap();
+    verified(&tracekeep, &made.bundle);
+    let matches = Comparison::read(comparison(&made.bundle).as_bytes()).unwrap().matches.unwrap();
+    assert_eq!((rounds.get(), matches.groups.len(), matches.unverifiable), (3, 1, 1));
+    assert_eq!(matches.difference.unwrap().run_id, "kept");
+}
