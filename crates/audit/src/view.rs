@@ -110,7 +110,7 @@ object! {
         required open: u64,
         /// When the sweeper looks next.
         optional due: Timestamp,
-        /// Of a run that waits: the first deadline that passed of what may not stay undone and is not done.
+        /// Of a run that waits, in the list of those: the first deadline that passed of what may not stay undone and is not done.
         optional overdue_since: Timestamp,
         /// The log index of its first entry; absent while all of it is held in front of the ledger.
         optional log_index: u64,

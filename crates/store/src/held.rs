@@ -89,8 +89,8 @@ impl fmt::Debug for HeldListener {
 /// a status is set by hand, it is moved before. Receipts are those of the batches as they were given.
 ///
 /// Of all runs that are looked at it is asked once whether anything is held. Where that cannot be had, a batch is refused
-/// with that error and nothing of it applied, unless it only seals runs of which the ledger knows no audit: those are
-/// sealed as the ledger knows them, and what is moved later is an entry after the seal.
+/// with that error and nothing of it applied, unless it only seals telemetry of which the ledger knows no audit: that is
+/// sealed again by what comes later, and a run that its own end seals is not.
 pub async fn commit_with_held(
     ledger: &dyn LedgerStore,
     audit: &dyn AuditStore,
@@ -109,7 +109,7 @@ pub async fn commit_with_held(
     for batch in batches {
         let is_held = looked_at(&batch).any(|run_id| holding.contains(run_id));
         let refused = match &missing {
-            Some(error) if !is_without_audit(ledger, &batch).await => Some(error.clone()),
+            Some(error) if !is_sealed_again(ledger, &batch).await => Some(error.clone()),
             _ => None,
         };
         if !is_held && refused.is_none() {
@@ -130,11 +130,11 @@ async fn together(ledger: &dyn LedgerStore, batches: &mut Vec<Batch>) -> Vec<Res
     if batches.is_empty() { Vec::new() } else { ledger.commit(std::mem::take(batches)).await }
 }
 
-/// Whether a batch looks at nothing but runs that it seals and that the ledger knows no audit of.
-async fn is_without_audit(ledger: &dyn LedgerStore, batch: &Batch) -> bool {
+/// Whether a batch looks at nothing but telemetry that it seals and that the ledger knows no audit of.
+async fn is_sealed_again(ledger: &dyn LedgerStore, batch: &Batch) -> bool {
     for op in &batch.ops {
         let Some(run_id) = looks_at(op) else { continue };
-        let is_without = seals(op)
+        let is_without = matches!(op, Op::SealRun(_))
             && match ledger.audit(run_id).await {
                 Ok(audit) => audit.expectations == 0 && audit.acks == 0,
                 // The batch itself says so.

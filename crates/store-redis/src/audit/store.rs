@@ -263,6 +263,11 @@ impl RedisAuditStore {
         Ok(answer.rest.first().is_some_and(|parked| parked == "1"))
     }
 
+    /// Whether another server may take the place of one that is gone.
+    pub(crate) const fn fails_over(&self) -> bool {
+        self.connection.fails_over()
+    }
+
     /// Which of these runs stand in the index: of no other is anything held.
     pub(crate) async fn among(&self, runs: &[RunId]) -> Result<Vec<RunId>> {
         let given = std::iter::once(text("among")).chain(runs.iter().map(text)).collect();
@@ -285,17 +290,24 @@ impl RedisAuditStore {
     }
 
     async fn say(&self, kind: &str, op: Op, action: Option<String>) -> Result<Option<Noted>> {
-        let (op, body) = checked(op, &self.options.redact)?;
+        let Said { op, body, digest } = checked(op, &self.options.redact)?;
         let run_id = run_of(&op)?;
         let mut given = vec![text(kind), text(self.options.source.ack_id()), text(body.as_str())];
         given.extend(action.map(text));
         let answer = self.append(scripts::SAY, &run_id, None, given).await?;
-        if answer.word == "unknown" { Ok(None) } else { noted(&answer, &[None], &[body]).map(Some) }
+        if answer.word == "unknown" { Ok(None) } else { noted(&answer, &[None], &[digest]).map(Some) }
     }
 }
 
-/// An op that keeps to every limit, without what rules take out of it, with its body.
-fn checked(mut op: Op, rules: &Redaction) -> Result<(Op, Body)> {
+/// An op that keeps to every limit, without what rules take out of it.
+struct Said {
+    op: Op,
+    body: Body,
+    /// Of its content, whatever is stated of how it came to be: by this it is the same again.
+    digest: Hash,
+}
+
+fn checked(mut op: Op, rules: &Redaction) -> Result<Said> {
     let mut op = {
         op.check()?;
         op.unreceived()?
@@ -310,7 +322,12 @@ fn checked(mut op: Op, rules: &Redaction) -> Result<(Op, Body)> {
         let detail = format!("an op that is held has at most {} bytes", OP_BYTES_MAX - MOVED_BYTES);
         return Err(Invalid::new(InvalidCode::TooLarge, "", detail).into());
     }
-    Ok((op, body))
+    let stated = op.redacted_mut().and_then(Option::take);
+    let digest = if stated.is_some() { digest(&op.body()) } else { digest(&body) };
+    if let Some(redacted) = op.redacted_mut() {
+        *redacted = stated;
+    }
+    Ok(Said { op, body, digest })
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -329,8 +346,8 @@ fn digest(body: &Body) -> Hash {
     sha256(&[body.as_str().as_bytes()])
 }
 
-/// Reads what became of facts with these ids and bodies.
-fn noted(answer: &Answer, ids: &[Option<ItemId>], bodies: &[Body]) -> Result<Noted> {
+/// Reads what became of facts with these ids and digests.
+fn noted(answer: &Answer, ids: &[Option<ItemId>], digests: &[Hash]) -> Result<Noted> {
     match &*answer.word {
         "noted" if answer.rest.len() == ids.len() => {
             let fact = |(outcome, id): (&String, &Option<ItemId>)| {
@@ -343,7 +360,7 @@ fn noted(answer: &Answer, ids: &[Option<ItemId>], bodies: &[Body]) -> Result<Not
             let (id, known) = (answer.rest.first().ok_or_else(strange)?, answer.rest.get(1).ok_or_else(strange)?);
             let place = ids.iter().rposition(|own| own.as_ref().is_some_and(|own| own.as_str() == id));
             let error = Error::new(Code::Conflict, "other content was noted under the same id");
-            let sent = place.and_then(|place| bodies.get(place)).map(digest);
+            let sent = place.and_then(|place| digests.get(place)).copied();
             Err(match (sent, known.parse()) {
                 (Some(sent), Ok(recorded)) => error.with_digests(Digests { recorded, sent }),
                 _ => error,
@@ -391,7 +408,8 @@ impl AuditStore for RedisAuditStore {
         if count == 0 || count > BATCH_OPS_MAX as usize {
             return Err(Error::new(Code::InvalidBatch, format!("expectations are 1 to {BATCH_OPS_MAX}")));
         }
-        let (mut ids, mut bodies, mut given, mut run, mut deadlines) = (Vec::new(), Vec::new(), Vec::new(), None, None);
+        let (mut ids, mut digests, mut given, mut run, mut deadlines) =
+            (Vec::new(), Vec::new(), Vec::new(), None, None);
         for (place, mut expect) in expectations.into_iter().enumerate() {
             let id = expect.id.get_or_insert_with(|| self.options.source.expectation_id()).clone();
             let (of, deadline_ms) = (action(&expect.domain, &expect.action), expect.deadline_ms);
@@ -400,15 +418,15 @@ impl AuditStore for RedisAuditStore {
                 return Err(Error::new(Code::InvalidBatch, "expectations that are declared at once are of one run"));
             }
             let at = format!("/ops/{place}");
-            let (_, body) = checked(Op::Expect(expect), &self.options.redact).map_err(|error| error.under(&at))?;
-            given.extend([text(&id), text(of), text(digest(&body)), text(body.as_str()), text(deadline_ms)]);
+            let said = checked(Op::Expect(expect), &self.options.redact).map_err(|error| error.under(&at))?;
+            given.extend([text(&id), text(of), text(said.digest), text(said.body.as_str()), text(deadline_ms)]);
             let (first, last) = deadlines.unwrap_or((deadline_ms, deadline_ms));
             deadlines = Some((deadline_ms.min(first), deadline_ms.max(last)));
             ids.push(ItemId::new(id.as_str()).ok());
-            bodies.push(body);
+            digests.push(said.digest);
         }
         let run_id = run.ok_or_else(strange)?;
-        noted(&self.append(scripts::EXPECT, &run_id, deadlines, given).await?, &ids, &bodies)
+        noted(&self.append(scripts::EXPECT, &run_id, deadlines, given).await?, &ids, &digests)
     }
 
     async fn get_expectations(&self, run_id: &RunId, request: &PageRequest) -> Result<Page<AuditExpectation>> {
@@ -428,10 +446,10 @@ impl AuditStore for RedisAuditStore {
 
     async fn add_ack(&self, mut ack: Ack) -> Result<Noted> {
         let id = ack.id.get_or_insert_with(|| self.options.source.ack_id()).clone();
-        let (op, body) = checked(Op::Ack(ack), &self.options.redact).map_err(|error| error.under("/ops/0"))?;
-        let given = vec![text(&id), text(digest(&body)), text(body.as_str())];
-        let answer = self.append(scripts::ACK, &run_of(&op)?, None, given).await?;
-        noted(&answer, &[ItemId::new(id.as_str()).ok()], &[body])
+        let said = checked(Op::Ack(ack), &self.options.redact).map_err(|error| error.under("/ops/0"))?;
+        let given = vec![text(&id), text(said.digest), text(said.body.as_str())];
+        let answer = self.append(scripts::ACK, &run_of(&said.op)?, None, given).await?;
+        noted(&answer, &[ItemId::new(id.as_str()).ok()], &[said.digest])
     }
 
     async fn get_acks(&self, run_id: &RunId, request: &PageRequest) -> Result<Page<DomainAck>> {

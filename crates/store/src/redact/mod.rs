@@ -135,14 +135,15 @@ impl Redaction {
         self.0.as_ref().map(|rules| rules.version.as_str())
     }
 
-    /// Takes out of `op` what the rules find, and states it there. An op in which nothing is found stays as it is.
+    /// Takes out of `op` what the rules find, and states it there, beside what was taken out of it before. An op in which
+    /// nothing is found stays as it is.
     pub fn redact(&self, op: &mut Op) {
         let Some(rules) = &self.0 else { return };
         let mut work = Work { rules, counts: RedactedCounts::default() };
         op::redact(op, &mut work);
         let counts = work.counts;
         if let Some(redacted) = op.redacted_mut().filter(|_| !counts.is_empty()) {
-            *redacted = Some(Redacted { rules: rules.version.clone(), counts });
+            *redacted = Redacted::of_all([redacted.take(), Some(Redacted { rules: rules.version.clone(), counts })]);
         }
     }
 }

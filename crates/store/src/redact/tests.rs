@@ -340,6 +340,22 @@ fn a_line_in_the_result_of_a_tool_is_redacted_in_the_op() {
     assert_eq!(step.redacted.as_ref().unwrap().counts.field, Some(1));
 }
 
+/// A door in front of this one took something out already, and another kind is found here.
+#[test]
+fn what_was_taken_out_before_stays_stated() {
+    let mut op = Op::RecordStep(RecordStep::new(
+        RunId::new("r").unwrap(),
+        0,
+        "mail",
+        Json::parse(&format!(r#"{{"note":"{OPENAI} of a@b.co"}}"#)).unwrap(),
+    ));
+    Redaction::well_known().redact(&mut op);
+    all().redact(&mut op);
+    let Some(Some(stated)) = op.redacted_mut() else { panic!("it is stated") };
+    assert_eq!((stated.counts.key, stated.counts.email), (Some(1), Some(1)));
+    assert_eq!(Some(&*stated.rules), all().version());
+}
+
 #[test]
 fn detectors_and_names_are_chosen() {
     let rules = Redaction::new(RedactionRules {
