@@ -128,7 +128,9 @@ struct Redis(std::process::Child, String);
 impl Redis {
     fn start(place: &Place, appendonly: &[&str]) -> Self {
         use std::io::BufRead;
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        // A cluster's own port is 10,000 above it.
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::iter::repeat_with(free).find(|port| *port < 55_000).unwrap().to_string();
         let mut command = std::process::Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly"]);
         command.args(appendonly).arg("--dir").arg(place.path().join(&port)).stdout(std::process::Stdio::piped());
