@@ -1,4 +1,5 @@
-//! Audits: acknowledging beside recording, finding what is overdue among many that wait, and a verdict over a large contract.
+//! Audits: acknowledging beside recording, in the ledger and in Redis in front of it; finding what is overdue among many
+//! that wait; and a verdict over a large contract.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -7,10 +8,12 @@ use std::time::Instant;
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::model::{Ack, AckStatus, Expect, Op, Reconcile, RecordTrace, StartRun, TraceType};
-use tracekeep_store::{Batch, LedgerStore, Source, Sources, SystemSources, block_on};
+use tracekeep_store::{AuditStore, Batch, LedgerStore, Source, Sources, SystemSources, block_on};
+use tracekeep_store_redis::RedisAuditStore;
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::measure::{Cell, Spread, ms, timed, us, whole};
+use crate::redis_server::Server;
 use crate::report::{Bar, Report, judged};
 use crate::{Asked, Result};
 
@@ -57,7 +60,57 @@ pub(crate) fn audits(asked: &Asked, report: &mut Report) -> Result<()> {
     let cells =
         [Spread::over(&records, rate).show(whole), Spread::over(&acks, rate).show(whole)].map(|cell| cell + "/s");
     report.row(&[CALLERS.to_string(), cells[0].clone(), cells[1].clone(), shown, bar]);
+    in_redis(asked, report)?;
     overdue(asked, report)
+}
+
+/// An ack of a worker beside a plain append of its bytes to a list of the same Redis.
+fn in_redis(asked: &Asked, report: &mut Report) -> Result<()> {
+    let server = Server::start(&asked.directory, "everysec")?;
+    let store = RedisAuditStore::connect(&server.url, "bench")?;
+    let mut plain = redis::Client::open(server.url.as_str())?.get_connection()?;
+    let calls = if asked.quick { 200 } else { 2_000 };
+    let (mut appends, mut acks) = (Vec::new(), Vec::new());
+    for round in 0..asked.rounds {
+        // A run holds so many acks at most before they are moved.
+        let run = format!("r-{round}");
+        let ack = || -> Result<Ack> { Ok(Ack::new(run.parse()?, "d", "a", AckStatus::Success)) };
+        block_on(
+            store.add_expectations(vec![Expect { count: 1_000, ..Expect::new(run.parse()?, "d", "a", 3_600_000) }]),
+        )?;
+        let body = Op::Ack(ack()?).body().as_str().to_owned();
+        let (mut of_plain, mut of_ours) = (Vec::new(), Vec::new());
+        let began = Instant::now();
+        for _ in 0..calls {
+            let (elapsed, done) = timed(|| redis::cmd("RPUSH").arg("plain").arg(&body).query::<u64>(&mut plain));
+            done?;
+            of_plain.push(elapsed);
+            let ack = ack()?;
+            let (elapsed, done) = timed(|| block_on(store.add_ack(ack)));
+            done?;
+            of_ours.push(elapsed);
+        }
+        appends.push(Cell::of(calls, began.elapsed(), of_plain));
+        acks.push(Cell::of(calls, began.elapsed(), of_ours));
+    }
+    report.table(
+        "acknowledging in Redis beside RPUSH of the same bytes, one caller",
+        &["what", "p50 µs", "p99 µs", "ratio", "bar"],
+    );
+    let p50 = |cell: &Cell| cell.p50_us;
+    let judged = judged(
+        report,
+        "p50 of an ack in Redis to that of an append",
+        Spread::ratio(&acks, &appends, p50),
+        Bar::AtMost(2.0),
+    );
+    for (what, cells, judged) in [("RPUSH", &appends, ["-", "-"].map(str::to_owned)), ("ack", &acks, judged)] {
+        let mut row = vec![what.to_owned()];
+        row.extend([Spread::over(cells, p50), Spread::over(cells, |cell| cell.p99_us)].map(|spread| spread.show(us)));
+        row.extend(judged);
+        report.row(&row);
+    }
+    Ok(())
 }
 
 fn overdue(asked: &Asked, report: &mut Report) -> Result<()> {

@@ -1,10 +1,6 @@
 //! The gate: checks of keys that nobody knows yet, on every backend, beside plain SET NX on the same Redis.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -19,6 +15,7 @@ use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::measure::{Cell, Spread, us, whole};
+use crate::redis_server::Server;
 use crate::report::{Bar, Report, judged};
 use crate::{Asked, Result};
 
@@ -26,39 +23,6 @@ const CALLERS: [usize; 3] = [1, 16, 64];
 /// How often the sides take turns in a round: the disk changes its mind within a second.
 const TURNS: usize = 5;
 const MEMORY_LEAST: f64 = 1_000_000.0;
-
-/// A redis-server that ends with the value.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path, appendfsync: &str) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let folder = folder.join(format!("redis-{port}"));
-        std::fs::create_dir(&folder)?;
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", appendfsync, "--dir"]).arg(folder);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut child =
-            child.map_err(|error| format!("redis-server (Debian: apt-get install redis-server): {error}"))?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("its words")?).lines();
-        if !lines.any(|line| line.is_ok_and(|line| line.contains("eady to accept connections"))) {
-            return Err("redis-server does not start".into());
-        }
-        thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url: format!("redis://127.0.0.1:{port}") })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Keys that were never used before, a share for each caller.
 fn keys(callers: usize, all: usize) -> Vec<Vec<Key>> {

@@ -22,6 +22,7 @@ mod random;
 mod raw;
 mod reads;
 mod records;
+mod redis_server;
 mod report;
 mod rows;
 mod runs;
