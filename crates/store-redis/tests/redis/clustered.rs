@@ -41,9 +41,7 @@ fn a_promoted_replica_knows_what_it_was_sent() {
     let (mut cluster, store) = cluster();
     complete(&store, "k", &claim(&store, "k")).expect("done");
     let owner = cluster.owner_of("tk:{faults/k}:idem");
-    let has_it = |value: &redis::Value| matches!(value, redis::Value::Int(1));
-    let follows = (0..600).any(|_| owner.admin(&["WAIT", "1", "100"]).is_ok_and(|value| has_it(&value)));
-    assert!(follows, "its replica has all of it");
+    owner.wait_for_its_replica("tk:{faults/k}:settled");
     owner.kill();
     assert_eq!(sooner_or_later(&store, "k"), Duplicate);
     // The primary that is gone stays among the nodes, without slots: nothing could start.

@@ -157,13 +157,7 @@ fn a_replica_takes_no_writes_and_a_promoted_one_does() {
     let held = claim(&first, "held");
     let port = primary.port().to_string();
     replica.admin(&["REPLICAOF", "127.0.0.1", &port]).expect("it follows");
-    // WAIT counts replicas that have all of it; the first sync takes a moment.
-    let follows = |value: &redis::Value| matches!(value, redis::Value::Int(1));
-    let waited = (0..600).any(|_| {
-        first_write(&primary);
-        primary.admin(&["WAIT", "1", "100"]).is_ok_and(|value| follows(&value))
-    });
-    assert!(waited, "the replica has all of it");
+    primary.wait_for_its_replica("settled");
     refused(ask(&second, "k", "a"), "unreachable", Outcome::NotApplied);
     is(&second, "done", Duplicate);
     replica.admin(&["REPLICAOF", "NO", "ONE"]).expect("promoted");
@@ -173,11 +167,6 @@ fn a_replica_takes_no_writes_and_a_promoted_one_does() {
     assert_eq!(ask(&second, "held", "b").expect("an answer").result, Conflict);
     assert_eq!(complete(&second, "held", &held).expect("its token is known there"), Recorded::Recorded);
     is(&second, "k", New);
-}
-
-/// A write for WAIT to wait for.
-fn first_write(server: &Server) {
-    server.admin(&["SET", "elsewhere", "1"]).expect("written");
 }
 
 fn a_request_that_is_cut_off_is_sent_again() {

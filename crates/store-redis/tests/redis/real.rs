@@ -130,6 +130,25 @@ impl Server {
 
     /// Sends one command as an administrator does.
     pub(crate) fn admin(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let mut connection = self.connection()?;
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query(&mut connection)
+    }
+
+    /// Waits until a replica has all that this server was sent. WAIT is about what its own connection wrote, so that writes
+    /// first: a key of this server's, which nobody reads.
+    #[track_caller]
+    pub(crate) fn wait_for_its_replica(&self, key: &str) {
+        let mut connection = self.connection().expect("it answers");
+        redis::cmd("SET").arg(key).arg("").exec(&mut connection).expect("written");
+        let replicas: u64 = redis::cmd("WAIT").arg(1).arg(60_000).query(&mut connection).expect("it answers");
+        assert_eq!(replicas, 1, "the replica has all of it");
+    }
+
+    fn connection(&self) -> redis::RedisResult<redis::Connection> {
         let client = match &self.tls {
             Some(authority) => {
                 let tls = redis::TlsCertificates { client_tls: None, root_cert: Some(authority.ca()) };
@@ -137,12 +156,7 @@ impl Server {
             }
             None => redis::Client::open(self.url())?,
         };
-        let mut connection = client.get_connection()?;
-        let mut command = redis::cmd(words[0]);
-        for word in &words[1..] {
-            command.arg(*word);
-        }
-        command.query(&mut connection)
+        client.get_connection()
     }
 }
 

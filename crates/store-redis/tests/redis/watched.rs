@@ -37,10 +37,7 @@ impl Watched {
         watched.wait_for("the sentinels know each other and the replica", |info| {
             info.contains("slaves=1") && info.contains("sentinels=3")
         });
-        let follows = |value: &redis::Value| matches!(value, redis::Value::Int(1));
-        let primary = &watched.primary;
-        let synced = (0..600).any(|_| primary.admin(&["WAIT", "1", "100"]).is_ok_and(|value| follows(&value)));
-        assert!(synced, "the replica follows");
+        watched.primary.wait_for_its_replica("settled");
         watched
     }
 
@@ -65,8 +62,7 @@ fn sentinels_name_the_primary_and_the_next_one() {
     let store = RedisIdempotencyStore::connect(&watched.url(), NAMESPACE).expect("the primary answers");
     complete(&store, "done", &claim(&store, "done")).expect("done");
     let held = claim(&store, "held");
-    let follows = |value: &redis::Value| matches!(value, redis::Value::Int(1));
-    assert!(watched.primary.admin(&["WAIT", "1", "60000"]).is_ok_and(|value| follows(&value)));
+    watched.primary.wait_for_its_replica("settled");
     watched.primary.kill();
     assert_eq!(sooner_or_later(&store, "done"), Duplicate);
     is(&store, "held", InProgress);
