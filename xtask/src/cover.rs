@@ -22,6 +22,8 @@ pub(crate) fn main(_arguments: &[String]) -> Outcome {
         .env("LLVM_COV", &llvm.cov)
         .env("LLVM_PROFDATA", &llvm.profdata)
         .args(["llvm-cov", "--workspace", "--exclude", "xtask", "--exclude", "tracekeep-bench"])
+        // A process that a test kills leaves a profile that is cut off: it is left aside, whatever it would have counted.
+        .args(["--failure-mode", "all"])
         .args(["--json", "--summary-only", "--output-path"])
         .arg(&report))?;
     let text = fs::read_to_string(&report).map_err(|error| Failed::new(format!("there is no report: {error}")))?;

@@ -1,17 +1,17 @@
 //! Effects that happen once, by the library's handle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use tracekeep::{
     Effect, EffectGate, EnsureRun, GateState, IdempotencyGate, Json, Key, Once, Op, Options, Recorded as Outcome,
-    RunId, StartRun, Terms, Timestamp, Tracekeep,
+    Rules, RunId, StartRun, Terms, Timestamp, Tracekeep,
 };
 use tracekeep_core::model::Source as RunSource;
 use tracekeep_store::gate::{Fingerprint, Token};
 use tracekeep_store::{
     Code, Error, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore, MemoryLedger,
-    Recorded, Result,
+    Recorded, Result, Source, Sources, SystemSources,
 };
 
 use crate::common::on_both;
@@ -118,6 +118,34 @@ fn every_call_of_the_store_is_on_the_handle() {
         assert_eq!((again.is_duplicate(), again.response), (true, Some(json("2"))));
         assert_eq!(wait(gate.store().get_status(&key("none"))).unwrap(), None);
     });
+}
+
+/// A clock that is moved by hand.
+struct Moved(Arc<AtomicI64>);
+
+impl Sources for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        SystemSources.random(bytes);
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_longer_kept_is_said_to_be() {
+    let clock = Arc::new(AtomicI64::new(1_767_225_600_000_000_000));
+    let store = MemoryIdempotencyStore::new(Source::new(Moved(Arc::clone(&clock))), Rules::default());
+    let tracekeep = Tracekeep::over(Arc::new(MemoryLedger::default())).with_gate(Arc::new(store));
+    let gate = tracekeep.idempotency();
+    let done = gate.once_blocking(&key("k"), &json("1"), || Effect::done(json("2"))).unwrap();
+    assert_eq!(done.answer(), Some(&json("2")));
+    let again = gate.once_blocking(&key("k"), &json("1"), || panic!("it was done")).unwrap();
+    assert_eq!((again.answer(), &again), (Some(&json("2")), &Once::Replayed(json("2"))));
+    clock.fetch_add(25 * 3_600 * 1_000_000_000, Ordering::SeqCst);
+    let late = gate.once_blocking(&key("k"), &json("1"), || panic!("it was done")).unwrap();
+    assert_eq!((late.answer(), &late), (None, &Once::Expired));
 }
 
 /// A gate that answers, and can no longer be told anything.

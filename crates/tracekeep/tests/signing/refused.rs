@@ -18,8 +18,9 @@ fn saying(why: &str) -> Declaring {
 #[test]
 fn a_key_is_never_put_over_another() {
     let folder = tempfile::tempdir().unwrap();
-    let kept: [Arc<dyn KeyStore>; 2] =
-        [Arc::new(KeyFolder::beside(&folder.path().join("x.db"))), Arc::new(MemoryKeys::default())];
+    let beside = KeyFolder::beside(&folder.path().join("x.db"));
+    assert_eq!(beside.path(), folder.path().join("x.db.keys"));
+    let kept: [Arc<dyn KeyStore>; 2] = [Arc::new(beside), Arc::new(MemoryKeys::default())];
     let key = |seed| SigningKey::from_seed("tracekeep/00", [seed; 32]).unwrap();
     for keys in kept {
         keys.put_key(&key(1)).unwrap();
