@@ -36,6 +36,9 @@ pub(crate) fn content(view: &View<'_>, run_no: u64, redaction: u64, entries: u64
 /// Erases the content of entries of a run of which members are withheld, and that of the redactions that told so until now.
 /// Words of a trace leave the text index with all others, as they do where a run is erased.
 ///
+/// Each row stays where it is and becomes shorter: SQLite overwrites what it takes out of a page, but where it balances
+/// pages and writes one anew, bytes of its neighbours may stay behind in the room between its rows.
+///
 /// # Errors
 /// `corrupt` where one of them is not there, or is of another run: nothing may be changed then.
 pub(crate) fn members(view: &View<'_>, run_no: u64, entries: &[u64], trace: Option<u64>) -> Result<()> {
@@ -43,8 +46,7 @@ pub(crate) fn members(view: &View<'_>, run_no: u64, entries: &[u64], trace: Opti
         text::erase_trace(view, trace)?;
     }
     for log_index in entries {
-        let sql =
-            "UPDATE entry SET log_index = log_index, body = NULL, salt = NULL WHERE log_index = ?1 AND run_no = ?2";
+        let sql = "UPDATE entry SET body = NULL, salt = NULL WHERE log_index = ?1 AND run_no = ?2";
         if run(view.conn, sql, (log_index, run_no))? != 1 {
             return Err(corrupt(format!("log index {log_index} is not an entry of the run")));
         }
