@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         audits::work(&told);
         return ExitCode::SUCCESS;
     }
+    // Before any server is started: where they cannot be read, the process ends here.
+    let arguments = libtest_mimic::Arguments::from_args();
     let (server, cluster) = (Server::start(&[]), Cluster::start());
     let over = |url: String| Redis { url, namespaces: AtomicU32::new(0) };
     let mut trials = tracekeep_conformance::gate_trials("redis", over(server.url()));
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     trials.extend(audits::trials());
     trials.extend(fronted::trials());
     trials.extend(watched::trials());
-    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// One server, or one cluster; each gate has a namespace of its own, some of which begin like others.
