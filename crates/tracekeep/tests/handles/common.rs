@@ -1,9 +1,11 @@
 //! What the tests share: both ledgers, short words for values, and a few traces.
 
 use tracekeep::{
-    Json, JsonObject, Page, PageRequest, RunId, StartRun, Timestamp, Trace, TraceId, TraceOptions, TraceStore,
-    TraceType, Tracekeep,
+    BundleKind, ExportOf, ExportRequest, Exported, Json, JsonObject, Page, PageRequest, RunId, StartRun, Timestamp,
+    Trace, TraceId, TraceOptions, TraceStore, TraceType, Tracekeep,
 };
+use tracekeep_evidence::NoteKey;
+use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
 
 /// Does the same on both ledgers, each with a run of its own.
 #[track_caller]
@@ -58,4 +60,26 @@ pub(crate) fn four(tracekeep: &Tracekeep, run: &RunId) -> TraceStore {
         traces.record_with_options(run, trace_type, options).unwrap();
     }
     traces
+}
+
+pub(crate) fn run_id(text: &str) -> RunId {
+    RunId::new(text).unwrap()
+}
+
+/// An export of that kind on Anna's word.
+pub(crate) fn by(kind: BundleKind) -> ExportRequest {
+    ExportRequest { kind, by: Some("anna".into()), ..ExportRequest::default() }
+}
+
+pub(crate) fn export(tracekeep: &Tracekeep, of: &ExportOf, request: &ExportRequest) -> Exported {
+    tracekeep.exporter().export(of, request, &|_, _| ()).unwrap()
+}
+
+/// What is said of a bundle that the ledger's key verifies: that it passes.
+#[track_caller]
+pub(crate) fn verified(tracekeep: &Tracekeep, bundle: &[u8]) -> Report {
+    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
+    let report = verify(bundle, &[key], &Options::default());
+    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
+    report
 }

@@ -1,32 +1,9 @@
 //! How an exported run compares with others of its plan and seed.
 
-use tracekeep::{
-    BundleKind, ExportOf, ExportRequest, Exported, FinalStatus, Json, JsonObject, RecordStep, RunId, StartRun,
-    Tracekeep,
-};
-use tracekeep_evidence::NoteKey;
-use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
+use tracekeep::{BundleKind, ExportOf, ExportRequest, FinalStatus, Json, JsonObject, RecordStep, StartRun, Tracekeep};
 use tracekeep_evidence::comparison::{Comparison, Group};
 
-fn run_id(text: &str) -> RunId {
-    RunId::new(text).unwrap()
-}
-
-fn by(kind: BundleKind) -> ExportRequest {
-    ExportRequest { kind, by: Some("anna".into()), ..ExportRequest::default() }
-}
-
-fn export(tracekeep: &Tracekeep, of: &ExportOf, request: &ExportRequest) -> Exported {
-    tracekeep.exporter().export(of, request, &|_, _| ()).unwrap()
-}
-
-#[track_caller]
-fn verified(tracekeep: &Tracekeep, bundle: &[u8]) -> Report {
-    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
-    let report = verify(bundle, &[key], &Options::default());
-    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
-    report
-}
+use crate::common::{by, export, run_id, verified};
 
 /// A run of one plan and seed with three steps, of which `params` is the second's.
 fn planned(tracekeep: &Tracekeep, run: &str, params: &str, ends: FinalStatus) {

@@ -1,15 +1,11 @@
 //! Exports: gathered from a ledger, and verified by nothing but the key.
 
 use tracekeep::{
-    BundleKind, Cost, ExportBundleStore, ExportOf, ExportRequest, Exported, FinalStatus, IncidentId, Json,
-    OpenIncident, PageRequest, Period, RecordStep, RunId, Severity, StartRun, Timestamp, TraceType, Tracekeep,
+    BundleKind, Cost, ExportBundleStore, ExportOf, ExportRequest, FinalStatus, IncidentId, Json, OpenIncident,
+    PageRequest, Period, RecordStep, Severity, StartRun, Timestamp, TraceType, Tracekeep,
 };
-use tracekeep_evidence::NoteKey;
-use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
 
-fn run_id(text: &str) -> RunId {
-    RunId::new(text).unwrap()
-}
+use crate::common::{by, export, run_id, verified};
 
 fn recorded(tracekeep: &Tracekeep, run: &str) {
     let id = run_id(run);
@@ -42,22 +38,6 @@ fn story() -> (Tracekeep, IncidentId) {
     };
     let id = tracekeep.incidents().open(said).unwrap();
     (tracekeep, id)
-}
-
-fn by(kind: BundleKind) -> ExportRequest {
-    ExportRequest { kind, by: Some("anna".into()), ..ExportRequest::default() }
-}
-
-fn export(tracekeep: &Tracekeep, of: &ExportOf, request: &ExportRequest) -> Exported {
-    tracekeep.exporter().export(of, request, &|_, _| ()).unwrap()
-}
-
-#[track_caller]
-fn verified(tracekeep: &Tracekeep, bundle: &[u8]) -> Report {
-    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
-    let report = verify(bundle, &[key], &Options::default());
-    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
-    report
 }
 
 fn always() -> Period {

@@ -6,8 +6,9 @@ use tracekeep::{
     Batch, BundleKind, EndStatus, EndTrace, ExportOf, ExportRequest, FinalStatus, Json, Op, RecordStep, RecordTrace,
     RunId, StartRun, TraceType, Tracekeep,
 };
-use tracekeep_evidence::NoteKey;
-use tracekeep_evidence::bundle::{Options, Outcome, Report, verify};
+use tracekeep_evidence::bundle::Report;
+
+use crate::common::{export, verified};
 
 const PINS: std::ops::Range<u32> = 0..20;
 
@@ -39,10 +40,8 @@ fn recorded(pin: u32) -> Tracekeep {
 
 fn exported(tracekeep: &Tracekeep, request: ExportRequest) -> (Vec<u8>, Report) {
     let request = ExportRequest { kind: BundleKind::Evidence, by: Some("anna".into()), ..request };
-    let bundle = tracekeep.exporter().export(&ExportOf::Run(id()), &request, &|_, _| ()).unwrap().bundle;
-    let key: NoteKey = tracekeep.signer().declared().unwrap().unwrap().key.parse().unwrap();
-    let report = verify(&bundle, &[key], &Options::default());
-    assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
+    let bundle = export(tracekeep, &ExportOf::Run(id()), &request).bundle;
+    let report = verified(tracekeep, &bundle);
     (bundle, report)
 }
 
