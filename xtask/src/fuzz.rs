@@ -34,7 +34,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     };
     run(&mut cargo("build --quiet --example seeds"))?;
     run(program(out.join("debug/examples/seeds")).arg(out.join("seeds")))?;
-    run(cargo("build --release --bins --target").arg(TRIPLE).env("RUSTFLAGS", FLAGS))?;
+    run(cargo(&format!("build --release --bins --target {TRIPLE}")).env("RUSTFLAGS", FLAGS))?;
     for target in targets {
         let corpus = out.join("corpus").join(&target);
         let made = fs::create_dir_all(&corpus);
