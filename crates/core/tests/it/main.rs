@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod docs;
+mod generated;
 mod json_numbers;
 mod json_parse;
 mod json_properties;

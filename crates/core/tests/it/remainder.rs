@@ -11,7 +11,7 @@ use tracekeep_core::redaction::{Kept, Redaction, Replaced};
 use tracekeep_core::remainder::{NEVER_WITHHELD, Remainder};
 use tracekeep_core::wire::{from_text, to_json};
 
-use crate::roundtrip::recorded_op;
+use crate::generated::recorded_op;
 
 const STEP: &str = r#"{"index":0,"input_hash":"00","op":"record_step","outcome_data":{"hits":3},"output_hash":"11","params":{"q":"secret"},"run_id":"r","skill_name":"s","status":"success"}"#;
 const SPAN: &str = r#"{"id":"t","metadata":{},"op":"record_trace","otel":{"span":{}},"run_id":"r","tags":["a"],"trace_type":{"arguments":{"k":"secret"},"tool_name":"w","type":"ToolCall"}}"#;
