@@ -10,7 +10,7 @@ use tracekeep_core::limits::{BATCH_OPS_MAX, PAGE_ITEMS_DEFAULT};
 use tracekeep_core::model::{ClearAudit, Op, Reconcile};
 use tracekeep_core::wire::{Path, refuse_rest, take_optional, to_json};
 use tracekeep_core::{Invalid, InvalidCode};
-use tracekeep_store::{Batch, Noted, Page, ParkedFact, Recorded};
+use tracekeep_store::{Batch, Noted, Page, PageRequest, ParkedFact, Recorded};
 
 use super::writes::{answer, answer_to_one, commit, one, receipt_of};
 use super::{json as json_of, page, view};
@@ -67,6 +67,15 @@ fn answer_one(noted: &Noted) -> Response {
     let id = noted.facts.first().and_then(|fact| fact.id.as_ref());
     members.extend(id.map(|id| ("id", Json::from(id.as_str()))));
     answer_noted(noted, &object(members))
+}
+
+/// Of which run a page of a list is asked for, and which page.
+fn asked(call: &Call) -> Result<(RunId, PageRequest), Problem> {
+    demand_on(call)?;
+    let mut params = Params::new(call.request.uri().query())?;
+    let wanted = params.page()?;
+    params.finish()?;
+    Ok((run_id(call.part("run_id"))?, wanted))
 }
 
 pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
@@ -155,11 +164,7 @@ fn expectation(item: Value<'_>, run_id: &RunId) -> Result<Op, Invalid> {
 }
 
 pub(crate) async fn list_expectations(call: Call) -> Result<Response, Problem> {
-    demand_on(&call)?;
-    let mut params = Params::new(call.request.uri().query())?;
-    let wanted = params.page()?;
-    params.finish()?;
-    let run_id = run_id(call.part("run_id"))?;
+    let (run_id, wanted) = asked(&call)?;
     moved(&call.app.clone(), &run_id).await?;
     Ok(page(&call.app.read(async move |store| store.expectations(&run_id, &wanted).await).await?))
 }
@@ -177,11 +182,7 @@ pub(crate) async fn ack(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn list_acks(call: Call) -> Result<Response, Problem> {
-    demand_on(&call)?;
-    let mut params = Params::new(call.request.uri().query())?;
-    let wanted = params.page()?;
-    params.finish()?;
-    let run_id = run_id(call.part("run_id"))?;
+    let (run_id, wanted) = asked(&call)?;
     moved(&call.app.clone(), &run_id).await?;
     Ok(page(&call.app.read(async move |store| store.acks(&run_id, &wanted).await).await?))
 }
@@ -204,11 +205,7 @@ pub(crate) async fn audit(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn parked(call: Call) -> Result<Response, Problem> {
-    demand_on(&call)?;
-    let mut params = Params::new(call.request.uri().query())?;
-    let wanted = params.page()?;
-    params.finish()?;
-    let run_id = run_id(call.part("run_id"))?;
+    let (run_id, wanted) = asked(&call)?;
     let known = run_id.clone();
     call.app.read(async move |store| store.audit(&known).await).await?;
     let held = call.app.audit().held.clone();
