@@ -25,7 +25,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -42,6 +42,7 @@ const VARIABLES: [&str; 16] = [
     "TRACEKEEP_WEBHOOK_URL",
     "TRACEKEEP_WEBHOOK_SECRET",
     "TRACEKEEP_WEBHOOK_ALLOW_PRIVATE",
+    "TRACEKEEP_WEBHOOK_CA",
 ];
 
 /// Where the idempotency gate keeps what it knows.
@@ -109,6 +110,7 @@ pub(crate) struct WebhookTable {
     url: Option<String>,
     secret: Option<String>,
     allow_private: Option<bool>,
+    ca: Option<PathBuf>,
 }
 
 impl fmt::Debug for WebhookTable {
@@ -127,6 +129,7 @@ impl WebhookTable {
             url: said("TRACEKEEP_WEBHOOK_URL")?.or(self.url),
             secret: said("TRACEKEEP_WEBHOOK_SECRET")?.or(self.secret),
             allow_private: allow.map(|switch| switch == Switch::On).or(self.allow_private),
+            ca: said("TRACEKEEP_WEBHOOK_CA")?.map(PathBuf::from).or(self.ca),
         })
     }
 
@@ -136,7 +139,12 @@ impl WebhookTable {
         let unsigned = || Failure::Usage("a webhook is signed: set TRACEKEEP_WEBHOOK_SECRET=whsec_BASE64".to_owned());
         let secret = self.secret.as_deref().ok_or_else(unsigned)?;
         let webhook = Webhook::new(url, secret, allow_private || self.allow_private.unwrap_or(false));
-        webhook.map(Some).map_err(|detail| Failure::Usage(format!("webhook: {detail}")))
+        let wrong = |detail| Failure::Usage(format!("webhook: {detail}"));
+        let webhook = webhook.map_err(wrong)?;
+        let Some(path) = &self.ca else { return Ok(Some(webhook)) };
+        let unreadable = |error| Failure::Usage(format!("TRACEKEEP_WEBHOOK_CA: {}: {error}", path.display()));
+        let ca = std::fs::read(path).map_err(unreadable)?;
+        webhook.trusting(&ca).map(Some).map_err(wrong)
     }
 }
 

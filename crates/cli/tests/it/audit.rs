@@ -177,6 +177,16 @@ fn what_is_asked_wrongly_or_of_nothing_says_so() {
         assert!(ended.status.code() == Some(2) && err.contains(said), "{err}");
     }
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    std::fs::write(place.path().join("no.pem"), "no PEM").unwrap();
+    for (url, ca, said) in [
+        ("https://hooks.example/", "absent.pem", "TRACEKEEP_WEBHOOK_CA: absent.pem"),
+        ("https://hooks.example/", "no.pem", "BEGIN CERTIFICATE"),
+    ] {
+        let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--webhook", url]);
+        let ended = serve.env("TRACEKEEP_WEBHOOK_SECRET", secret).env("TRACEKEEP_WEBHOOK_CA", ca).output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(2) && err.contains(said), "{err}");
+    }
     for (url, secret, said) in [
         ("http://hooks.example/token", secret, "begins with https://"),
         ("https://127.0.0.1/token", secret, "not a public one"),

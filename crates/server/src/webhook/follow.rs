@@ -184,7 +184,11 @@ impl Follower {
                 break cause;
             }
             metrics.failed();
-            tracing::debug!(event_id = event.id, cause, tried, "a webhook is tried again");
+            if tried == 1 {
+                tracing::warn!(event_id = event.id, cause, "a webhook is not confirmed: it is tried again");
+            } else {
+                tracing::debug!(event_id = event.id, cause, tried, "a webhook is tried again");
+            }
             if !self.app.rest(wait(tries, tried, clock)).await {
                 return false;
             }

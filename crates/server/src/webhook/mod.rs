@@ -7,6 +7,7 @@ mod metrics;
 mod place;
 mod post;
 mod sign;
+mod trust;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use axum::http::Uri;
 pub(crate) use follow::{begin, watch};
 pub(crate) use metrics::WebhookMetrics;
 use sign::Secret;
+use trust::Trusted;
 
 /// Bytes of an address at most.
 const URL_BYTES_MAX: usize = 2_048;
@@ -28,6 +30,7 @@ pub struct Webhook {
     url: Uri,
     secret: Secret,
     allow_private: bool,
+    trusted: Option<Trusted>,
     place: Option<PathBuf>,
     tries: Tries,
 }
@@ -75,7 +78,19 @@ impl Webhook {
             Some("http") if host == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) => {}
             _ => return Err("the address begins with https://; http:// is for loopback alone"),
         }
-        Ok(Self { url, secret, allow_private, place: None, tries: Tries::default() })
+        Ok(Self { url, secret, allow_private, trusted: None, place: None, tries: Tries::default() })
+    }
+
+    /// The same, checking the receiver's certificate against these CAs (PEM) in place of the public ones.
+    ///
+    /// # Errors
+    /// Where the address is not `https://`, or there is no CA in it.
+    pub fn trusting(mut self, ca: &[u8]) -> Result<Self, &'static str> {
+        if self.url.scheme_str() != Some("https") {
+            return Err("a CA is named, but the address does not begin with https://");
+        }
+        self.trusted = Some(Trusted::read(ca)?);
+        Ok(self)
     }
 
     /// The same, keeping how far was told in a file beside the ledger's: `LEDGER.webhook`.
@@ -123,6 +138,18 @@ mod tests {
         }
         assert!(!is_fine("https://user:secret@hooks.example/", true));
         assert!(!is_fine(&format!("https://hooks.example/{}", "a".repeat(URL_BYTES_MAX)), true));
+    }
+
+    #[test]
+    fn what_is_no_ca_is_refused_before_anything_is_sent() {
+        let refused =
+            |url: &str, ca: &str| Webhook::new(url, SECRET, true).unwrap().trusting(ca.as_bytes()).unwrap_err();
+        let https = "https://hooks.example/";
+        assert!(refused(https, "").contains("no certificate"));
+        assert!(refused(https, "-----BEGIN CERTIFICATE-----\n?\n").contains("no PEM"));
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(refused(https, damaged).contains("cannot be read"));
+        assert!(refused("http://localhost:9/", damaged).contains("https://"));
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use ureq::config::Config;
+use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
+use super::trust::Trusted;
 use super::{Webhook, address};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ impl Poster {
             .max_response_header_size(HEAD_BYTES_MAX)
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(IN_ALL))
+            .tls_config(webhook.trusted.as_ref().map_or_else(TlsConfig::default, Trusted::config))
             .user_agent(concat!("tracekeep/", env!("CARGO_PKG_VERSION")))
             .build();
         let resolver = Checked { inner: DefaultResolver::default(), allow_private: webhook.allow_private };
@@ -77,6 +80,7 @@ impl Poster {
                 status @ 400..=499 => Answer::Refused(status),
                 status => Answer::Again(format!("status {status}")),
             },
+            Err(Error::Io(error)) if is_of_trust(&error) => Answer::Again("its certificate is not trusted".to_owned()),
             // An error may name the address: only its kind is said.
             Err(Error::Io(error)) => Answer::Again(error.kind().to_string()),
             Err(Error::Timeout(_)) => Answer::Again("no answer in time".to_owned()),
@@ -84,6 +88,11 @@ impl Poster {
             Err(_) => Answer::Again("no answer".to_owned()),
         }
     }
+}
+
+fn is_of_trust(error: &io::Error) -> bool {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Looks up as the system does, and gives nothing unless every address may be reached: those that it gives are connected

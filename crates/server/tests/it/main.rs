@@ -15,6 +15,7 @@ mod retention;
 mod signing;
 mod trouble;
 mod webhook;
+mod webhook_tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 //! The webhook, as its receiver sees it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,25 +14,25 @@ use tracekeep_store::{LedgerStore, MemoryLedger};
 
 use crate::Server;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OK: StatusCode = StatusCode::NO_CONTENT;
 
 /// What was received: headers by their names, and the body.
-struct Request {
+pub(crate) struct Request {
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Request {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         &self.headers.iter().find(|(known, _)| known == name).unwrap().1
     }
 
-    fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.header("webhook-id")
     }
 
-    fn member(&self, path: &[&str]) -> String {
+    pub(crate) fn member(&self, path: &[&str]) -> String {
         let json = json::parse(self.body.as_bytes()).unwrap().to_json();
         let mut value = json.value();
         for name in path {
@@ -58,7 +58,7 @@ impl Hook {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let Some(request) = read(&stream) else { continue };
+                let Some(request) = read(&mut stream) else { continue };
                 if received.send(request).is_err() {
                     return;
                 }
@@ -83,7 +83,7 @@ impl Hook {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+pub(crate) fn read(stream: impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
@@ -101,13 +101,13 @@ fn read(stream: &TcpStream) -> Option<Request> {
     Some(Request { headers, body: String::from_utf8(body).unwrap() })
 }
 
-fn server(ledger: &Arc<MemoryLedger>, webhook: Webhook) -> Server {
+pub(crate) fn server(ledger: &Arc<MemoryLedger>, webhook: Webhook) -> Server {
     let audit = AuditOptions { webhook: Some(webhook), ..AuditOptions::default() };
     Server::auditing(Arc::clone(ledger) as Arc<dyn LedgerStore>, audit)
 }
 
 /// Records a verdict to look into: something failed, and nobody made up for it.
-fn fail(server: &Server, run: &str) -> u64 {
+pub(crate) fn fail(server: &Server, run: &str) -> u64 {
     assert_eq!(server.post("/api/v1/runs", &format!(r#"{{"run_id":"{run}"}}"#)).status, 201);
     let post = |path: &str, body: &str| server.post(&format!("/api/v1/runs/{run}/{path}"), body);
     let expected = r#"{"expectations":[{"id":"e","domain":"d","action":"a","deadline_ms":600000}]}"#;
@@ -118,7 +118,7 @@ fn fail(server: &Server, run: &str) -> u64 {
     server.get(&format!("/api/v1/runs/{run}/audit")).member("verdict_log_index").unwrap().parse().unwrap()
 }
 
-fn metric(server: &Server, outcome: &str) -> u64 {
+pub(crate) fn metric(server: &Server, outcome: &str) -> u64 {
     let line = format!(r#"tracekeep_webhooks_total{{outcome="{outcome}"}} "#);
     let text = server.get("/metrics").text();
     text.lines().find_map(|found| found.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
@@ -156,7 +156,7 @@ fn a_verdict_to_look_into_is_told_once_and_signed() {
 }
 
 /// HMAC-SHA256 over what was signed, by other code than the server's.
-fn mac(signed: &str) -> String {
+pub(crate) fn mac(signed: &str) -> String {
     let script = "import hmac, hashlib, base64, sys\n\
         key = base64.b64decode('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')\n\
         mac = hmac.new(key, sys.argv[1].encode(), hashlib.sha256)\n\
