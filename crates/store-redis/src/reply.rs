@@ -87,6 +87,16 @@ impl Reply {
         if matches!(self.text(0)?, "noted" | "older") { Ok(()) } else { Err(strange()) }
     }
 
+    /// When a key was given out of which nothing was kept.
+    pub(crate) fn fresh(&self) -> Result<Option<Timestamp>> {
+        if self.text(0)? != "fresh" {
+            return Ok(None);
+        }
+        let part = |at, per: i64| self.text(at).ok()?.parse::<i64>().ok()?.checked_mul(per);
+        let nanos = part(1, 1_000_000_000).zip(part(2, 1_000)).and_then(|(s, us)| s.checked_add(us));
+        nanos.map(|nanos| Some(Timestamp::from_nanos(nanos))).ok_or_else(strange)
+    }
+
     pub(crate) fn checked(&self, token: &Token) -> Result<IdempotencyResponse> {
         self.told(Some(token))
     }

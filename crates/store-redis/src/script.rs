@@ -11,16 +11,23 @@ pub(crate) struct Operation {
 }
 
 macro_rules! operation {
-    ($name:literal, $is_repeatable:literal) => {
+    ($name:literal, $is_repeatable:literal $(, $before:literal)?) => {
         Operation {
             name: $name,
-            text: concat!(include_str!("lua/common.lua"), "\n", include_str!(concat!("lua/", $name, ".lua"))),
+            text: concat!(
+                include_str!("lua/look.lua"),
+                "\n",
+                $(include_str!(concat!("lua/", $before, ".lua")), "\n",)?
+                include_str!("lua/record.lua"),
+                "\n",
+                include_str!(concat!("lua/", $name, ".lua"))
+            ),
             is_repeatable: $is_repeatable,
         }
     };
 }
 
-pub(crate) const CHECK: Operation = operation!("check", true);
+pub(crate) const CHECK: Operation = operation!("check", true, "new");
 pub(crate) const COMPLETE: Operation = operation!("complete", true);
 pub(crate) const FAIL: Operation = operation!("fail", false);
 pub(crate) const RENEW: Operation = operation!("renew", true);

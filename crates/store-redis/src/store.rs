@@ -9,7 +9,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Phase, Ruling, RulingTime, Terms, Token,
+    Ask, Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, Phase, Ruling,
+    RulingTime, Terms, Token,
 };
 use tracekeep_store::{Error, Recorded, Result, Source};
 
@@ -106,7 +107,7 @@ impl RedisIdempotencyStore {
     /// Remembers what an arbiter decided about a key, unless a later ruling is remembered.
     pub(crate) async fn note(&self, key: &Key, ruling: &Ruling) -> Result<()> {
         let RulingTime { arbiter, at, now } = ruling.time;
-        let mut given = vec![arbiter.to_vec(), text(at.as_nanos() / 1_000)];
+        let mut given = vec![text(format!("{:016x}", u64::from_be_bytes(arbiter))), text(at.as_nanos() / 1_000)];
         match &ruling.record {
             Some(record) => {
                 let from = |time: Timestamp| (time.as_nanos() - now.as_nanos()) / 1_000;
@@ -167,8 +168,27 @@ impl IdempotencyStore for RedisIdempotencyStore {
         terms.check()?;
         let token = Token::random(&self.options.source);
         let run = terms.run_id.as_ref().map_or("", |run| run.as_str());
-        let given = vec![text(request), text(token), text(terms.lease_ms), text(terms.ttl_s), text(run)];
-        self.ask(script::CHECK, key, given).await?.checked(&token)
+        let Terms { lease_ms, ttl_s, .. } = terms;
+        let known_s = self.options.rules.remember.as_secs().saturating_add(*ttl_s);
+        let known_ms = known_s.saturating_mul(1_000).saturating_add(*lease_ms);
+        // Six more members are empty.
+        let record = format!(" in_progress {request} {token} 1 {lease_ms} {ttl_s} {run}      ");
+        let reply = self.ask(script::CHECK, key, vec![text(known_ms), record.into_bytes()]).await?;
+        match reply.fresh()? {
+            Some(at) => Ok(IdempotencyResponse {
+                result: IdempotencyResult::New,
+                stored_hash: *request,
+                stored_trace_id: terms.run_id.clone(),
+                response: None,
+                expired: false,
+                token: Some(token),
+                attempt: 1,
+                lease_until: Some(Timestamp::from_nanos(at.as_nanos() + (lease_ms * 1_000_000).cast_signed())),
+                retry_after_ms: None,
+                error: None,
+            }),
+            None => reply.checked(&token),
+        }
     }
 
     async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {

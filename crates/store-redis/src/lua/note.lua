@@ -1,6 +1,6 @@
 -- note: remembers what an arbiter decided about a key.
 --
--- ARGV[3] the arbiter's name while it is open, ARGV[4] time of the ruling in microseconds of its clock, ARGV[5] phase
+-- ARGV[3] the arbiter's name while it is open, in hex, ARGV[4] time of the ruling in microseconds of its clock, ARGV[5] phase
 -- ('deleted' where nothing is kept any more, 'unknown' where nothing was kept before either), ARGV[6] fingerprint, ARGV[7]
 -- token, ARGV[8] run or '', ARGV[9] attempt, ARGV[10] lease in ms, ARGV[11] ttl in s, ARGV[12] created, ARGV[13] claimed,
 -- ARGV[14] lease_until, ARGV[15] ended or '': microseconds from the ruling on; ARGV[16] error or '', ARGV[17] lease_until by

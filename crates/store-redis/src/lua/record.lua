@@ -1,14 +1,12 @@
--- What every script begins with. KEYS[1] holds what is kept of a key, packed; KEYS[2] its answer, which goes when its ttl is
--- over. Both have one hash tag. Times are microseconds by this server's clock; ARGV[1] (0 but in tests) shifts it, in
--- milliseconds, ARGV[2] is how many seconds a key is remembered beyond its ttl.
---
--- A script reads and decides first and writes last, the record after the answer: a script that was refused has written
--- nothing, and one that ends between the two has left an answer that no record names.
+-- What is kept of a key, read and written: '2 SECONDS MICROSECONDS PHASE FINGERPRINT TOKEN ATTEMPT LEASE_MS TTL_S RUN CLAIMED
+-- LEASE_UNTIL ENDED ARBITER RULED SAID_UNTIL', and where there is an error a line feed and the error. The first two are when the
+-- key was created. What is missing is empty: CLAIMED is then that time, too, and LEASE_UNTIL is LEASE_MS after it.
 
 local shift_us = tonumber(ARGV[1]) * 1000
 local remember_us = tonumber(ARGV[2]) * 1000000
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2]) + shift_us
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+
+local FORM = '^2 (%d+) (%d+)' .. string.rep(' (%S*)', 13) .. '()'
 
 local function expires(record)
     return (record.ended or record.lease_until) + record.ttl_s * 1000000
@@ -16,13 +14,24 @@ end
 
 -- What is kept; nil where nothing is, or it is forgotten.
 local function stored()
-    local packed = redis.call('GET', KEYS[1])
-    if not packed then
+    if not kept then
         return nil
     end
-    local record = cmsgpack.unpack(packed)
-    if record.v ~= 1 then
-        return error('the record has a newer form')
+    local s, us, phase, fingerprint, token, attempt, lease_ms, ttl_s, run, claimed, lease_until, ended, arbiter, ruled,
+        said_until, ends = string.match(kept, FORM)
+    if not s then
+        return error('the record has another form')
+    end
+    local record = {
+        phase = phase, fingerprint = fingerprint, token = token, attempt = tonumber(attempt), lease_ms = tonumber(lease_ms),
+        ttl_s = tonumber(ttl_s), run = run, created = tonumber(s) * 1000000 + tonumber(us), ended = tonumber(ended),
+        ruled = tonumber(ruled), said_until = tonumber(said_until),
+    }
+    record.claimed = tonumber(claimed) or record.created
+    record.lease_until = tonumber(lease_until) or record.claimed + record.lease_ms * 1000
+    record.arbiter = arbiter ~= '' and arbiter or nil
+    if ends <= #kept then
+        record.error = string.sub(kept, ends + 1)
     end
     if now >= expires(record) + remember_us then
         return nil
@@ -41,10 +50,20 @@ local function at_ms(us)
 end
 
 local function keep(record, until_us)
+    local function whole(number)
+        return number and string.format('%.0f', number) or ''
+    end
     record.is_shorter = nil
-    record.v = 1
     local forgotten = until_us or expires(record) + remember_us
-    redis.call('SET', KEYS[1], cmsgpack.pack(record), 'PXAT', at_ms(forgotten))
+    local text = table.concat({
+        '2', whole(math.floor(record.created / 1000000)), whole(record.created % 1000000), record.phase, record.fingerprint,
+        record.token, whole(record.attempt), whole(record.lease_ms), whole(record.ttl_s), record.run, whole(record.claimed),
+        whole(record.lease_until), whole(record.ended), record.arbiter or '', whole(record.ruled), whole(record.said_until),
+    }, ' ')
+    if record.error then
+        text = text .. '\n' .. record.error
+    end
+    redis.call('SET', KEYS[1], text, 'PXAT', at_ms(forgotten))
 end
 
 -- The record that the token's bearer may act on, or the word that says why there is none. What an arbiter decided about is
