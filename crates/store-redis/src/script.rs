@@ -15,7 +15,7 @@ macro_rules! operation {
         Operation {
             name: $name,
             text: concat!(
-                include_str!("lua/look.lua"),
+                include_str!("lua/clock.lua"),
                 "\n",
                 $(include_str!(concat!("lua/", $before, ".lua")), "\n",)?
                 include_str!("lua/record.lua"),

@@ -7,6 +7,9 @@
 -- {lease_until, ms left}; conflict nothing more. {arbitrated} alone where the key is the arbiter's to give out, or the answer is.
 -- The token of a call is its own: a call that is sent again after its answer got lost is given what it was given.
 
+if not kept then
+    return first
+end
 local asked, token, lease_ms, ttl_s, run = string.match(ARGV[4], '^ in_progress (%S+) (%S+) 1 (%d+) (%d+) (%S*) ')
 local record = stored()
 

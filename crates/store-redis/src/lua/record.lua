@@ -5,6 +5,7 @@
 local shift_us = tonumber(ARGV[1]) * 1000
 local remember_us = tonumber(ARGV[2]) * 1000000
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local kept = redis.call('GET', KEYS[1])
 
 local FORM = '^2 (%d+) (%d+)' .. string.rep(' (%S*)', 13) .. '()'
 

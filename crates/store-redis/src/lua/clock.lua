@@ -5,7 +5,6 @@
 -- A script reads and decides first and writes last, the record after the answer: a script that was refused has written
 -- nothing, and one that ends between the two has left an answer that no record names.
 
-local kept = redis.call('GET', KEYS[1])
 local clock = redis.call('TIME')
 if ARGV[1] ~= '0' then
     local us = tonumber(clock[1]) * 1000000 + tonumber(clock[2]) + tonumber(ARGV[1]) * 1000
