@@ -169,7 +169,7 @@ impl RedisAuditStore {
 
     async fn ask(&self, operation: Operation, run_id: &RunId, given: Vec<Vec<u8>>) -> Result<Answer> {
         let tag = format!("tk:{{{}/{}}}", self.namespace, part(run_id.as_str()));
-        let keys = ["expectations", "acks", "statuses", "held", "said", "counts", "parked"];
+        let keys = ["expectations", "acks", "statuses", "held", "said", "parked"];
         let keys = keys.iter().map(|name| format!("{tag}:{name}")).collect();
         let mut arguments = vec![
             text(self.shift_ms.load(Ordering::SeqCst)),
@@ -200,7 +200,7 @@ impl RedisAuditStore {
         given: Vec<Vec<u8>>,
     ) -> Result<Answer> {
         let usual = millis(self.options.look_after);
-        // The index outlives the keys of the run, whose deadline may count from a little later.
+        // The index outlives the keys of the run, whose end may count from a little later and has half a minute to spare.
         let lives_ms = deadlines_ms.map_or(0, |(_, last)| last).saturating_add(millis(self.options.ttl + 4 * GRACE));
         let look_ms = deadlines_ms.map_or(usual, |(first, _)| first.min(usual));
         let begun = Instant::now();

@@ -4,20 +4,20 @@
 -- Gives {'noted', 'recorded' or 'duplicate'}, {'conflict', id, digest as noted}, {'too_many'} or {'full'}.
 
 local member = 'a:' .. ARGV[6]
-local known = before(member, ARGV[7])
+local known, digest = before(member, ARGV[7])
 if known == 'conflict' then
-    return {'conflict', ARGV[6], redis.call('HGET', KEYS[5], member)}
+    return {'conflict', ARGV[6], digest}
 end
 if known then
     return {'noted', known}
 end
-if meta('words') + 1 > tonumber(ARGV[4]) then
+if words + 1 > tonumber(ARGV[4]) then
     return {'too_many'}
 end
-if meta('bytes') + #ARGV[8] > tonumber(ARGV[5]) then
+if bytes + #ARGV[8] > tonumber(ARGV[5]) then
     return {'full'}
 end
 append(KEYS[2], member, ARGV[7], ARGV[8])
-redis.call('HINCRBY', KEYS[6], 'words', 1)
-prolong()
+words = words + 1
+prolong(KEYS[2])
 return {'noted', 'recorded'}

@@ -6,8 +6,8 @@ if ARGV[6] ~= '1' then
     if redis.call('EXISTS', KEYS[4]) == 1 then
         return {'held'}
     end
-    if redis.call('EXISTS', KEYS[7]) == 1 then
+    if redis.call('EXISTS', KEYS[6]) == 1 then
         return {'parked'}
     end
 end
-return {'dropped', redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])}
+return {'dropped', redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])}

@@ -3,7 +3,7 @@
 -- ARGV[6] and on, five for each: id, action as 'x:DOMAIN\0ACTION', digest of the body, body, deadline in milliseconds.
 -- Gives {'noted', 'recorded' or 'duplicate' for each}, {'conflict', id, digest as noted}, {'too_many'} or {'full'}.
 
-local outcomes, fresh, count, bytes, last = {'noted'}, {}, 0, 0, 0
+local outcomes, fresh, count, size, last = {'noted'}, {}, 0, 0, 0
 for at = 6, #ARGV, 5 do
     local member, digest = 'e:' .. ARGV[at], ARGV[at + 2]
     local known = before(member, digest)
@@ -15,17 +15,17 @@ for at = 6, #ARGV, 5 do
     end
     if not known then
         fresh[member] = digest
-        count, bytes = count + 1, bytes + #ARGV[at + 3]
+        count, size = count + 1, size + #ARGV[at + 3]
     end
     outcomes[#outcomes + 1] = known or 'recorded'
 end
 if count == 0 then
     return outcomes
 end
-if meta('expectations') + count > tonumber(ARGV[3]) then
+if expectations + count > tonumber(ARGV[3]) then
     return {'too_many'}
 end
-if meta('bytes') + bytes > tonumber(ARGV[5]) then
+if bytes + size > tonumber(ARGV[5]) then
     return {'full'}
 end
 for at = 6, #ARGV, 5 do
@@ -35,6 +35,6 @@ for at = 6, #ARGV, 5 do
         last = math.max(last, now + tonumber(ARGV[at + 4]) * 1000)
     end
 end
-redis.call('HINCRBY', KEYS[6], 'expectations', count)
-prolong(last)
+expectations = expectations + count
+prolong(KEYS[1], last)
 return outcomes

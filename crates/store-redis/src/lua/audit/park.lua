@@ -6,6 +6,6 @@
 if redis.call('ZREM', KEYS[4], ARGV[6]) == 0 then
     return {'parked', '0'}
 end
-redis.call('HSET', KEYS[7], ARGV[6], ARGV[7])
-prolong()
+redis.call('HSET', KEYS[6], ARGV[6], ARGV[7])
+prolong(KEYS[6])
 return {'parked', '1'}

@@ -4,7 +4,7 @@
 -- what is kept of it}. They are at most as many bytes as may be held of a run.
 
 local names = {}
-for _, member in ipairs(redis.call('HKEYS', KEYS[7])) do
+for _, member in ipairs(redis.call('HKEYS', KEYS[6])) do
     if member > ARGV[7] then
         names[#names + 1] = member
     end
@@ -17,7 +17,7 @@ for place = 1, math.min(#names, tonumber(ARGV[6])) do
     local key = kind == 'e' and KEYS[1] or kind == 'a' and KEYS[2] or KEYS[3]
     local kept = redis.call('HGET', key, string.sub(member, 3))
     found[#found + 1] = member
-    found[#found + 1] = redis.call('HGET', KEYS[7], member)
+    found[#found + 1] = redis.call('HGET', KEYS[6], member)
     found[#found + 1] = kept
 end
 return found

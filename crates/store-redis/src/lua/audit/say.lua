@@ -11,13 +11,13 @@ end
 if ARGV[9] and redis.call('HEXISTS', KEYS[5], ARGV[9]) == 0 then
     return {'unknown'}
 end
-if meta('words') + 1 > tonumber(ARGV[4]) then
+if words + 1 > tonumber(ARGV[4]) then
     return {'too_many'}
 end
-if meta('bytes') + #ARGV[8] > tonumber(ARGV[5]) then
+if bytes + #ARGV[8] > tonumber(ARGV[5]) then
     return {'full'}
 end
 append(KEYS[3], member, '', ARGV[8])
-redis.call('HINCRBY', KEYS[6], 'words', 1)
-prolong()
+words = words + 1
+prolong(KEYS[3])
 return {'noted', 'recorded'}
