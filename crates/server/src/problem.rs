@@ -95,6 +95,12 @@ impl Problem {
         self
     }
 
+    /// The same, its path this one.
+    pub(crate) fn at(mut self, path: String) -> Self {
+        self.error = self.error.at(path);
+        self
+    }
+
     /// The same, with the members of an answer, and with when to ask again.
     pub(crate) fn telling(mut self, told: &Json, retry_after_s: Option<u64>) -> Self {
         (self.told, self.retry_after_s) = (Some(told.clone()), retry_after_s);

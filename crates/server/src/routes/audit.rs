@@ -86,11 +86,18 @@ pub(crate) async fn expect(call: Call) -> Result<Response, Problem> {
     let ops = write.read(move |bytes| expectations(bytes, &run_id, &contracts)).await?;
     if let Some(held) = held(&app, &write) {
         let expected = ops.into_iter().filter_map(|op| if let Op::Expect(op) = op { Some(op) } else { None });
-        let noted = held.add_expectations(expected.collect()).await?;
+        let noted = held.add_expectations(expected.collect()).await.map_err(|error| listed(error.into()))?;
         return Ok(answer_noted(&noted, &to_json(&noted)));
     }
-    let receipt = commit(&app, Batch::of(ops).keyed(write.key), write.admitted).await?;
+    let receipt = commit(&app, Batch::of(ops).keyed(write.key), write.admitted).await.map_err(listed)?;
     Ok(answer(&receipt, &to_json(&receipt)))
+}
+
+/// A refusal of what was listed, in the request's own words: nothing of the batch around it shows.
+fn listed(problem: Problem) -> Problem {
+    let Some(path) = problem.error().path().and_then(|path| path.strip_prefix("/ops/")) else { return problem };
+    let path = if path.ends_with("/run_id") { "/run_id".to_owned() } else { format!("/expectations/{path}") };
+    problem.at(path)
 }
 
 /// What a contract of the configuration, or a usual one, expects of a run.

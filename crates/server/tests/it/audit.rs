@@ -114,6 +114,14 @@ fn what_declares_nothing_is_refused_with_its_place() {
         "missing_member",
         Some("/expectations/0/deadline_ms"),
     );
+    let some = |last: &str| {
+        let first = r#"{"domain":"d","action":"a","deadline_ms":5}"#;
+        post(&format!(r#"{{"expectations":[{first},{{"domain":"d","action":"b",{last}}}]}}"#))
+    };
+    some(r#""deadline_ms":0"#).refused(400, "number_out_of_range", Some("/expectations/1/deadline_ms"));
+    some(r#""deadline_ms":5,"count":0"#).refused(400, "number_out_of_range", Some("/expectations/1/count"));
+    let unknown = server.post("/api/v1/runs/q/expectations", r#"{"contract":"standard"}"#);
+    unknown.refused(404, "run_not_found", Some("/run_id"));
     post(r#"{"expectations":[{"run_id":"s","domain":"d","action":"a","deadline_ms":5}]}"#).refused(
         400,
         "unknown_member",
