@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tracekeep::KeyFolder;
-use tracekeep_client::HttpLedger;
+use tracekeep_client::{HttpAudit, HttpLedger};
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::{
     AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer, StoreDurabilityMode,
@@ -79,10 +79,7 @@ pub(crate) fn fronted(config: &Config, create: bool) -> Result<Fronted<'_>, Fail
     if let Some(url) = &config.server {
         return Ok(there(HttpLedger::connect(url)?));
     }
-    if config.is_volatile() {
-        let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
-        return Err(Failure::Usage(detail.to_owned()));
-    }
+    lasting(config)?;
     let options =
         Options { create, redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
     let path = &config.ledger;
@@ -91,6 +88,15 @@ pub(crate) fn fronted(config: &Config, create: bool) -> Result<Fronted<'_>, Fail
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(there(holder(path, error)?)),
         Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
+}
+
+/// Refuses to write to a ledger that ends with the command.
+fn lasting(config: &Config) -> Result<(), Failure> {
+    if config.is_volatile() {
+        let detail = "a ledger in memory would be gone when this command ends; name a file or a server";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    Ok(())
 }
 
 /// Who signs a ledger, and so makes bundles of it: this process, with the key beside the ledger's file, or the server that
@@ -223,19 +229,23 @@ fn redis_ca(config: &Config) -> Result<Option<Vec<u8>>, Failure> {
     config.redis_ca.as_deref().map(read).transpose()
 }
 
-/// Where facts of audits go: Redis in front of the ledger's file where it is configured so and nobody else has the file;
-/// else the ledger.
+/// Where facts of audits go: where a server puts them that was named or holds the ledger's file, else Redis in front of
+/// that file where it is configured so, else the file.
 pub(crate) fn audit(config: &Config) -> Result<Arc<dyn AuditStore>, Failure> {
     let mode = config.audit_mode()?;
-    if mode == StoreDurabilityMode::Redis && config.server.is_none() {
-        let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
-        match SqliteLedger::open(&config.ledger, options) {
-            Ok(ledger) => return held_audit(config, Arc::new(ledger)),
-            Err(error) if error.code() == Code::LedgerLocked.as_str() => {}
-            Err(error) => return Err(Failure::At(config.ledger.display().to_string(), error)),
-        }
+    let there = |ledger: HttpLedger| Ok(Arc::new(HttpAudit::new(Arc::new(ledger), mode)) as Arc<dyn AuditStore>);
+    if let Some(url) = &config.server {
+        return there(HttpLedger::connect(url)?);
     }
-    Ok(Arc::new(LedgerAudit::new(writing_what_is_there(config)?, mode)))
+    lasting(config)?;
+    let options = Options { create: false, redact: config.redact.clone(), ..Options::default() };
+    let path = &config.ledger;
+    match SqliteLedger::open(path, options) {
+        Ok(ledger) if mode == StoreDurabilityMode::Redis => held_audit(config, Arc::new(ledger)),
+        Ok(ledger) => Ok(Arc::new(LedgerAudit::new(Arc::new(ledger), mode))),
+        Err(error) if error.code() == Code::LedgerLocked.as_str() => there(holder(path, error)?),
+        Err(error) => Err(Failure::At(path.display().to_string(), error)),
+    }
 }
 
 /// Who knows what was set aside in front of a ledger.

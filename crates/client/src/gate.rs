@@ -70,24 +70,24 @@ impl IdempotencyStore for HttpLedger {
             ("ttl_s", Some(Json::from(terms.ttl_s))),
             ("run_id", terms.run_id.as_ref().map(text)),
         ])?;
-        answered(&self.post(&path(key, ""), &body)?)
+        answered(&self.post(&path(key, ""), body.as_str().as_bytes())?)
     }
 
     async fn mark_completed(&self, key: &Key, token: &Token, response: &Json) -> Result<Recorded> {
         let body = body([("token", Some(text(token))), ("response", Some(response.clone()))])?;
-        self.post(&path(key, "/complete"), &body)?.accepted()?.member("outcome")
+        self.post(&path(key, "/complete"), body.as_str().as_bytes())?.accepted()?.member("outcome")
     }
 
     async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
         let retryable = if retryable { Json::parse("true") } else { Json::parse("false") };
         let retryable = retryable.map_err(tracekeep_core::Invalid::from)?;
         let body = body([("token", Some(text(token))), ("error", Some(text(error))), ("retryable", Some(retryable))])?;
-        self.post(&path(key, "/fail"), &body)?.accepted()?.member("outcome")
+        self.post(&path(key, "/fail"), body.as_str().as_bytes())?.accepted()?.member("outcome")
     }
 
     async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {
         let body = body([("token", Some(text(token)))])?;
-        self.post(&path(key, "/renew"), &body)?.accepted()?.member("lease_until")
+        self.post(&path(key, "/renew"), body.as_str().as_bytes())?.accepted()?.member("lease_until")
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {

@@ -8,7 +8,6 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::body::Body;
 use tracekeep_core::compare::{Comparison, Level};
 use tracekeep_core::id::{BaselineName, IncidentId, LedgerId, RunId, TraceId};
-use tracekeep_core::json::Json;
 use tracekeep_core::limits::REQUEST_BYTES_MAX;
 use tracekeep_core::matches::Matches;
 use tracekeep_core::model::Op;
@@ -76,6 +75,11 @@ impl HttpLedger {
         &self.base
     }
 
+    /// Where the ids come from that are made here.
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// What the server signs, as text: `path` is below `/api/v1/log/`, such as `checkpoint?size=7` or `key`.
     ///
     /// # Errors
@@ -100,14 +104,14 @@ impl HttpLedger {
     }
 
     /// Sends a form, whatever its answer. Where none came, it may have been taken.
-    pub(crate) fn post(&self, path: &str, body: &Json) -> Result<Answer> {
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer> {
         self.ask(path, body).map_err(unknown)
     }
 
     /// Sends a form that is a question, whatever its answer: where none came, nothing was written.
-    fn ask(&self, path: &str, body: &Json) -> Result<Answer> {
+    fn ask(&self, path: &str, body: &[u8]) -> Result<Answer> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
-        take(request.send(body.as_str().as_bytes()).map_err(unreachable)?)
+        take(request.send(body).map_err(unreachable)?)
     }
 
     /// Deletes what stands at a path, whatever the answer. Where none came, it may have been deleted.
@@ -224,7 +228,7 @@ fn body(ops: Vec<Op>) -> Result<Vec<u8>> {
             body.push(b',');
         }
         match &op {
-            Op::StartRun(_) => without_source(&op.body(), &mut body),
+            Op::StartRun(_) => without(&["source"], &op.body(), &mut body),
             _ => body.extend_from_slice(op.body().as_str().as_bytes()),
         }
     }
@@ -236,10 +240,10 @@ fn body(ops: Vec<Op>) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// A start without the member that the door says by itself.
-fn without_source(start: &Body, out: &mut Vec<u8>) {
+/// An op without members that the door says by itself.
+pub(crate) fn without(names: &[&str], op: &Body, out: &mut Vec<u8>) {
     out.push(b'{');
-    for (place, (name, value)) in start.members().filter(|(name, _)| name != "source").enumerate() {
+    for (place, (name, value)) in op.members().filter(|(name, _)| !names.contains(&&**name)).enumerate() {
         if place > 0 {
             out.push(b',');
         }
@@ -258,7 +262,7 @@ fn take(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer> {
     Ok(Answer { status, body })
 }
 
-fn run_path(run_id: &RunId, rest: &str) -> String {
+pub(crate) fn run_path(run_id: &RunId, rest: &str) -> String {
     format!("/api/v1/runs/{}{rest}", segment(run_id.as_str()))
 }
 
@@ -496,7 +500,7 @@ impl LedgerStore for HttpLedger {
 
     async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
         let form = to_json(&MultiproofOf { indices: indices.to_vec(), size });
-        self.ask("/api/v1/log/multiproof", &form)?.accepted()?.whole()
+        self.ask("/api/v1/log/multiproof", form.as_str().as_bytes())?.accepted()?.whole()
     }
 
     async fn consistency(&self, from: u64, to: Option<u64>) -> Result<ConsistencyProof> {

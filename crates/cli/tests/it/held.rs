@@ -91,6 +91,28 @@ fn what_redis_holds_is_in_the_seal_the_verdict_and_the_lists() {
     place.run(&["fsck"]).code(0);
 }
 
+/// Named or found by the file's lock, a server says where a fact goes: the command line put it into the log by itself.
+#[test]
+fn beside_a_server_the_command_line_takes_its_hot_path() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    place.run_with(&["record"], "{\"op\":\"start_run\",\"run_id\":\"r\"}\n").code(0);
+    let server = Serving::start(&place, &[]);
+    let expect = ["audit", "expect", "r", "--domain", "d", "--action", "x", "--deadline-ms", "60000", "--id", "e"];
+    assert_eq!(place.run(&expect).code(0).out(), "recorded  e  held in Redis\n");
+    let named = [&expect[..], &["--server", server.url()]].concat();
+    assert_eq!(place.run(&named).code(0).out(), "duplicate  e  held in Redis\n");
+    let ack = ["audit", "ack", "r", "d", "x", "--id", "a", "--server", server.url()];
+    assert_eq!(place.run(&ack).code(0).out(), "recorded  a  held in Redis\n");
+    let long = "x".repeat(300);
+    let refused = place.run(&["audit", "ack", "r", &long, "x", "--server", server.url(), "--json"]);
+    assert!(refused.code(1).talk().contains(r#""path":"/domain""#), "{}", refused.talk());
+    assert_eq!(place.run(&["audit", "reconcile", "r"]).code(0).out(), "COMPLETE\n");
+    assert_eq!(place.run(&ack).code(0).out(), "duplicate  a  held in Redis\n");
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn without_a_server_the_command_line_goes_through_redis_too() {
     let place = Place::new();
