@@ -7,11 +7,11 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Reply, Terms, Token,
+    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Reply, Ruling, Terms, Token,
 };
 use tracekeep_store::{Code, Error, Recorded, Result};
 
-use crate::reply::Recalled;
+use crate::reply::{Noted, Recalled};
 use crate::store::RedisIdempotencyStore;
 
 /// The gate in Redis with an arbiter behind it, the ledger's own gate as a rule: Redis remembers, the arbiter decides.
@@ -30,7 +30,8 @@ use crate::store::RedisIdempotencyStore;
 /// told (its last second, to a promoted replica) may give a deleted key's answer until it is deleted again.
 ///
 /// All processes that share the namespace must have the same arbiter: a ledger has one writer, the server that others ask. A
-/// gate without one refuses (`unsafe_store`) to give out, end or delete what Redis knows to be an arbiter's.
+/// gate without one refuses (`unsafe_store`) to give out, end or delete what Redis knows to be an arbiter's. What Redis alone
+/// decided before it had an arbiter is taken over by it, leases, attempts and answers, when it is first asked about.
 #[derive(Debug)]
 pub struct ArbitratedGate {
     redis: RedisIdempotencyStore,
@@ -51,11 +52,28 @@ impl ArbitratedGate {
     }
 
     /// The arbiter's answer, and whether Redis was told how the key stands: of a refusal, too, so that nobody is told
-    /// later how it stood before. A refusal of what neither knows is not kept.
+    /// later how it stood before. A refusal of what neither knows is not kept. What Redis alone decided is taken over first.
     async fn rule(&self, key: &Key, ask: Ask) -> Result<(Reply, Result<()>)> {
+        let (ruling, told) = self.ruled(key, ask.clone()).await?;
+        if !matches!(told, Ok(Noted::Alone)) {
+            return Ok((ruling.reply?, told.map(drop)));
+        }
+        self.adopt(key).await?;
+        let (ruling, told) = self.ruled(key, ask).await?;
+        Ok((ruling.reply?, told.map(drop)))
+    }
+
+    async fn ruled(&self, key: &Key, ask: Ask) -> Result<(Ruling, Result<Noted>)> {
         let ruling = self.arbiter.rule(key, ask).await?;
         let told = self.redis.note(key, &ruling).await;
-        Ok((ruling.reply?, told))
+        Ok((ruling, told))
+    }
+
+    /// Lets the arbiter keep what Redis alone decided about a key, so that from now on it is the arbiter's to decide.
+    async fn adopt(&self, key: &Key) -> Result<()> {
+        let Some((record, now)) = self.redis.alone(key).await? else { return Ok(()) };
+        let (ruling, _) = self.ruled(key, Ask::Adopt { record: Box::new(record), now }).await?;
+        ruling.reply.map(drop)
     }
 }
 
@@ -70,6 +88,7 @@ impl IdempotencyStore for ArbitratedGate {
                     return Ok(answer);
                 }
             }
+            Recalled::Alone => self.adopt(key).await?,
             Recalled::Nothing => {}
         }
         let token = Token::random(self.redis.source());
@@ -90,7 +109,10 @@ impl IdempotencyStore for ArbitratedGate {
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
-        self.arbiter.get_status(key).await
+        match self.arbiter.get_status(key).await? {
+            None => self.redis.status_alone(key).await,
+            known => Ok(known),
+        }
     }
 
     async fn delete(&self, key: &Key) -> Result<bool> {

@@ -5,7 +5,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, Token, lease_lost, not_known,
+    Fingerprint, GateState, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, Phase, Record, Token,
+    lease_lost, not_known,
 };
 use tracekeep_store::{Code, Error, Recorded, Result};
 
@@ -19,9 +20,28 @@ pub(crate) enum Recalled {
     Answer(Box<IdempotencyResponse>),
     /// It is done or failed, and the arbiter has the answer.
     Ended,
+    /// Redis alone decided: the arbiter is to take it over first.
+    Alone,
     /// The arbiter is to decide.
     Nothing,
 }
+
+/// What became of a ruling that Redis was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It is remembered, or a later one is.
+    Told,
+    /// It was not about what Redis alone decided, which stands.
+    Alone,
+}
+
+/// A phase as the scripts say it.
+pub(crate) const PHASES: [(Phase, &str); 4] = [
+    (Phase::InProgress, "in_progress"),
+    (Phase::Completed, "completed"),
+    (Phase::Failed, "failed"),
+    (Phase::Released, "released"),
+];
 
 /// The items of an answer: a word, and what belongs to it.
 pub(crate) struct Reply {
@@ -78,13 +98,43 @@ impl Reply {
         match self.text(0)? {
             "unknown" => Ok(Recalled::Nothing),
             "ended" => Ok(Recalled::Ended),
+            "alone" => Ok(Recalled::Alone),
             "new" => Err(strange()),
             _ => self.told(None).map(|answer| Recalled::Answer(Box::new(answer))),
         }
     }
 
-    pub(crate) fn noted(&self) -> Result<()> {
-        if matches!(self.text(0)?, "noted" | "older") { Ok(()) } else { Err(strange()) }
+    pub(crate) fn noted(&self) -> Result<Noted> {
+        match self.text(0)? {
+            "noted" | "older" => Ok(Noted::Told),
+            "alone" => Ok(Noted::Alone),
+            _ => Err(strange()),
+        }
+    }
+
+    /// What Redis alone decided about a key, and what its clock says.
+    pub(crate) fn alone(&self) -> Result<Option<(Record, Timestamp)>> {
+        let word = self.text(0)?;
+        if word == "none" {
+            return Ok(None);
+        }
+        let phase = PHASES.iter().find(|(_, said)| *said == word).ok_or_else(strange)?.0;
+        let record = Record {
+            phase,
+            fingerprint: self.fingerprint(1)?,
+            run_id: self.run(2)?,
+            attempt: self.unsigned(3)?,
+            token: self.text(4)?.parse().map_err(|_| strange())?,
+            lease_ms: self.unsigned(5)?,
+            ttl_s: self.unsigned(6)?,
+            created_at: self.time(8)?,
+            claimed_at: self.time(9)?,
+            lease_until: self.time(10)?,
+            ended_at: if phase == Phase::InProgress { None } else { Some(self.time(11)?) },
+            response: self.optional_text(12)?.map(Json::parse).transpose().map_err(|_| strange())?,
+            error: self.optional_text(13)?.map(str::to_owned),
+        };
+        Ok(Some((record, self.time(7)?)))
     }
 
     /// When a key was given out of which nothing was kept.

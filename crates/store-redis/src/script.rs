@@ -38,4 +38,6 @@ pub(crate) const RECALL: Operation = operation!("recall", true);
 /// A ruling is remembered once: sent again, it is older than itself.
 pub(crate) const NOTE: Operation = operation!("note", true);
 
-pub(crate) const ALL: &[Operation] = &[CHECK, COMPLETE, FAIL, RENEW, STATUS, DELETE, RECALL, NOTE];
+pub(crate) const ALONE: Operation = operation!("alone", true);
+
+pub(crate) const ALL: &[Operation] = &[CHECK, COMPLETE, FAIL, RENEW, STATUS, DELETE, RECALL, NOTE, ALONE];

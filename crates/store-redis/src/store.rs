@@ -9,14 +9,14 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Ask, Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, Phase, Ruling,
-    RulingTime, Terms, Token,
+    Ask, Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, Record,
+    Reply as Decided, Ruling, RulingTime, Terms, Token, status,
 };
 use tracekeep_store::{Error, Recorded, Result, Source};
 
 use crate::connection::Connection;
 use crate::options::{Durability, Options};
-use crate::reply::{Recalled, Reply};
+use crate::reply::{Noted, PHASES, Recalled, Reply};
 use crate::script::{self, Operation};
 
 /// All but the characters that RFC 3986 leaves unreserved, so that no part of a key can close its hash tag.
@@ -104,19 +104,24 @@ impl RedisIdempotencyStore {
         self.ask(script::RECALL, key, vec![text(request)]).await?.recalled()
     }
 
+    /// All that is kept of a key that Redis alone decided about, and what its clock says.
+    pub(crate) async fn alone(&self, key: &Key) -> Result<Option<(Record, Timestamp)>> {
+        self.ask(script::ALONE, key, Vec::new()).await?.alone()
+    }
+
+    /// How a key stands that Redis alone decided about.
+    pub(crate) async fn status_alone(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        Ok(self.alone(key).await?.and_then(|(record, now)| status(Some(record), &self.options.rules, now)))
+    }
+
     /// Remembers what an arbiter decided about a key, unless a later ruling is remembered.
-    pub(crate) async fn note(&self, key: &Key, ruling: &Ruling) -> Result<()> {
+    pub(crate) async fn note(&self, key: &Key, ruling: &Ruling) -> Result<Noted> {
         let RulingTime { arbiter, at, now } = ruling.time;
         let mut given = vec![text(format!("{:016x}", u64::from_be_bytes(arbiter))), text(at.as_nanos() / 1_000)];
         match &ruling.record {
             Some(record) => {
                 let from = |time: Timestamp| (time.as_nanos() - now.as_nanos()) / 1_000;
-                let phase = match record.phase {
-                    Phase::InProgress => "in_progress",
-                    Phase::Completed => "completed",
-                    Phase::Failed => "failed",
-                    Phase::Released => "released",
-                };
+                let phase = PHASES.iter().find(|(phase, _)| *phase == record.phase).map_or("", |(_, said)| said);
                 given.extend([text(phase), text(record.fingerprint), text(record.token)]);
                 given.push(text(record.run_id.as_ref().map_or("", |run| run.as_str())));
                 given.extend([text(record.attempt), text(record.lease_ms), text(record.ttl_s)]);
@@ -127,13 +132,17 @@ impl RedisIdempotencyStore {
                     Some(_) => (None, None),
                     None => (record.error.as_deref(), record.response.as_ref()),
                 };
-                given.push(text(error.unwrap_or_default()));
+                given.push(error.map_or_else(Vec::new, |error| text(format!("={error}"))));
                 given.push(text(record.lease_until.as_nanos() / 1_000));
                 given.extend(response.map(text));
             }
             // So that a ruling before it, which comes late, is not remembered any more.
             None => {
-                let kind = if ruling.reply.is_ok() { "deleted" } else { "unknown" };
+                let kind = match ruling.reply {
+                    Ok(Decided::Deleted(true)) => "deleted",
+                    Ok(_) => "absent",
+                    Err(_) => "unknown",
+                };
                 given.extend([[kind, "", "", ""], ["0"; 4]].concat().into_iter().map(text));
                 given.extend(["0", "0", "0", "", "0"].map(text));
             }

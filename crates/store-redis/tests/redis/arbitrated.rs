@@ -9,8 +9,10 @@ use tempfile::TempDir;
 use tracekeep_conformance::{GateHarness, GateInstance, ManualSources};
 use tracekeep_core::json::{Json, parse};
 use tracekeep_core::model::Op;
-use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Terms, Token};
-use tracekeep_store::{Batch, LedgerStore, Outcome, Source, block_on};
+use tracekeep_store::gate::{
+    GateState, IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Terms, Token,
+};
+use tracekeep_store::{Batch, LedgerStore, Outcome, Recorded, Source, block_on};
 use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -28,6 +30,8 @@ faults!("arbitrated":
     a_release_that_redis_was_not_told_of_is_no_conflict,
     without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided,
     what_was_claimed_without_the_arbiter_stands_in_the_way,
+    a_lease_of_redis_alone_that_is_over_is_taken_once,
+    a_redis_without_room_is_told_nothing_and_the_ledger_decides,
     a_refusal_leaves_nothing_in_redis_and_a_deletion_little,
     answers_of_a_run_go_with_it_while_redis_is_away,
     answers_of_a_run_go_when_something_of_it_is_withheld,
@@ -214,13 +218,94 @@ fn without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided() {
     is(&gate, "held", Duplicate);
 }
 
+/// A refusal by the arbiter took away what Redis alone had decided: the next caller was told to go a second time.
 fn what_was_claimed_without_the_arbiter_stands_in_the_way() {
     let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
     let bare = connect(&server.url());
-    claim(&bare, "held");
+    let names = ["held", "completes", "fails", "releases", "renews", "deletes", "disturbed", "seen", "left"];
+    let tokens = names.map(|name| claim(&bare, name));
+    let [held, completes, fails, releases, renews, deletes, disturbed, _, left] = &tokens;
+    complete(&bare, "done", &claim(&bare, "done")).expect("done");
+    block_on(bare.mark_failed(&key("failed"), &claim(&bare, "failed"), "", false)).expect("failed");
+    block_on(bare.mark_failed(&key("released"), &claim(&bare, "released"), "later", true)).expect("released");
     let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    let nobody = Token::from_bytes([7; 16]);
+    for name in ["disturbed", "done", "failed"] {
+        let refused = [
+            complete(&gate, name, &nobody).map(drop),
+            block_on(gate.mark_failed(&key(name), &nobody, "no", true)).map(drop),
+            block_on(gate.renew(&key(name), &nobody)).map(drop),
+        ];
+        for result in refused {
+            assert_eq!(result.expect_err("it holds nothing").code(), "lease_lost", "{name}");
+        }
+        assert_eq!(ask(&gate, name, "b").expect("an answer").result, Conflict, "{name}");
+    }
+    is(&gate, "disturbed", InProgress);
+    complete(&gate, "disturbed", disturbed).expect("its bearer is undisturbed");
+    let done = is(&gate, "done", Duplicate);
+    assert_eq!((done.response, done.attempt), (Some(Json::from("done")), 1));
+    let failed = is(&gate, "failed", IdempotencyResult::Failed);
+    assert_eq!((failed.error.as_deref(), failed.expired), (Some(""), false));
+    assert_eq!(is(&gate, "released", New).attempt, 2, "attempts go on");
     assert_eq!(ask(&gate, "held", "b").expect("an answer").result, Conflict);
     is(&gate, "held", InProgress);
+    complete(&gate, "held", held).expect("its bearer lives");
+    assert_eq!(complete(&gate, "completes", completes).expect("done"), Recorded::Recorded);
+    assert_eq!(complete(&gate, "completes", completes).expect("said before"), Recorded::Duplicate);
+    block_on(gate.mark_failed(&key("fails"), fails, "no", false)).expect("failed");
+    block_on(gate.mark_failed(&key("releases"), releases, "later", true)).expect("released");
+    block_on(gate.renew(&key("renews"), renews)).expect("renewed");
+    assert!(block_on(gate.delete(&key("deletes"))).expect("deleted"), "it was known");
+    let status = |name| block_on(gate.get_status(&key(name))).expect("readable").map(|status| status.state);
+    assert_eq!((status("seen"), status("nobodys")), (Some(GateState::InProgress), None));
+    for lost in [false, true] {
+        if lost {
+            server.admin(&["FLUSHALL"]).expect("flushed");
+        }
+        for name in ["held", "completes", "disturbed", "done"] {
+            is(&gate, name, Duplicate);
+        }
+        is(&gate, "fails", IdempotencyResult::Failed);
+        is(&gate, "renews", InProgress);
+    }
+    assert_eq!((is(&gate, "releases", New).attempt, is(&gate, "deletes", New).attempt), (2, 1));
+    assert_eq!(complete(&gate, "deletes", deletes).expect_err("another holds it").code(), "lease_lost");
+    assert_eq!(complete(&gate, "left", left).expect_err("Redis lost it").code(), "key_not_found");
+}
+
+/// Its last bearer may still end it, until somebody takes it.
+fn a_lease_of_redis_alone_that_is_over_is_taken_once() {
+    let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
+    let bare = connect(&server.url());
+    let [ended, taken] = ["ended", "taken"].map(|name| claim(&bare, name));
+    let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    gate.redis().shift_clock_ms(60_000);
+    complete(&gate, "ended", &ended).expect("nobody took it");
+    is(&gate, "ended", Duplicate);
+    assert_eq!(is(&gate, "taken", New).attempt, 2);
+    assert_eq!(complete(&gate, "taken", &taken).expect_err("somebody took it").code(), "lease_lost");
+}
+
+/// Telling began with a deletion, which no server without room refuses, nor what a script writes after it: it grew further.
+fn a_redis_without_room_is_told_nothing_and_the_ledger_decides() {
+    let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
+    let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    let (held, done) = (claim(&gate, "held"), claim(&gate, "done"));
+    server.admin(&["CONFIG", "SET", "maxmemory", "1"]).expect("set");
+    is(&gate, "new", New);
+    is(&gate, "new", InProgress);
+    complete(&gate, "done", &done).expect("the ledger has it");
+    is(&gate, "done", InProgress);
+    block_on(gate.mark_failed(&key("held"), &held, "later", true)).expect("the ledger has it");
+    let error = block_on(gate.delete(&key("done"))).expect_err("Redis was not told");
+    assert_eq!(error.code(), "commit_unknown");
+    assert_eq!(server.admin(&["DBSIZE"]).expect("an answer"), redis::Value::Int(2), "what was there before");
+    server.admin(&["CONFIG", "SET", "maxmemory", "0"]).expect("set");
+    block_on(gate.delete(&key("done"))).expect("sent again");
+    is(&gate, "done", New);
+    is(&gate, "new", InProgress);
+    assert_eq!(server.admin(&["DBSIZE"]).expect("an answer"), redis::Value::Int(3));
 }
 
 /// Whoever sent made-up keys filled Redis, for a week each.

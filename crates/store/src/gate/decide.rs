@@ -48,6 +48,13 @@ pub enum Ask {
     },
     /// Forget it.
     Delete,
+    /// Keep what another gate decided about it, where nothing is kept yet.
+    Adopt {
+        /// What the other one kept.
+        record: Box<Record>,
+        /// What its clock says: its times are told by it.
+        now: Timestamp,
+    },
 }
 
 impl Ask {
@@ -60,6 +67,10 @@ impl Ask {
             Self::Check { terms, .. } => terms.check(),
             Self::Complete { response, .. } => check_response(response),
             Self::Fail { error, .. } => check_error(error),
+            Self::Adopt { record, .. } => {
+                record.response.as_ref().map_or(Ok(()), check_response)?;
+                record.error.as_deref().map_or(Ok(()), check_error)
+            }
             Self::Renew { .. } | Self::Delete => Ok(()),
         }
     }
@@ -70,6 +81,7 @@ impl Ask {
         match self {
             Self::Complete { response, .. } => response.as_str().len() as u64,
             Self::Fail { error, .. } => error.len() as u64,
+            Self::Adopt { record, .. } => record.bytes(),
             Self::Check { .. } | Self::Renew { .. } | Self::Delete => 0,
         }
     }
@@ -80,7 +92,7 @@ impl Ask {
 pub enum Reply {
     /// To a check.
     Checked(IdempotencyResponse),
-    /// To the end of an effect: whether it was new.
+    /// To the end of an effect, and to what another gate decided: whether it was new.
     Marked(Recorded),
     /// To a renewal: until when the lease lasts.
     Renewed(Timestamp),
@@ -155,6 +167,7 @@ pub fn decide(stored: Option<Record>, ask: &Ask, rules: &Rules, now: Timestamp) 
             let known = stored.is_some_and(|record| record.phase != Phase::Released);
             (if was_there { Next::Gone } else { Next::Same }, Ok(Reply::Deleted(known)))
         }
+        Ask::Adopt { record, now: theirs } => adopt(stored, record, rules, *theirs, now),
         Ask::Complete { token, response } => held(stored, *token, |record| complete(record, response, now)),
         Ask::Fail { token, error, retryable } => held(stored, *token, |record| fail(record, error, *retryable, now)),
         Ask::Renew { token } => held(stored, *token, |record| renew(record, now)),
@@ -274,6 +287,21 @@ fn give(
     answer.token = Some(token);
     answer.lease_until = Some(record.lease_until);
     (Next::Put(Box::new(record)), answer)
+}
+
+/// Takes over what another gate decided, with what is left of its times. What is kept here holds.
+fn adopt(
+    stored: Option<Record>,
+    record: &Record,
+    rules: &Rules,
+    theirs: Timestamp,
+    now: Timestamp,
+) -> (Next, Result<Reply>) {
+    let adopted = record.clone().moved(now.as_nanos().saturating_sub(theirs.as_nanos())).aged(rules, now);
+    match adopted.filter(|_| stored.is_none()) {
+        Some(record) => (Next::Put(Box::new(record)), Ok(Reply::Marked(Recorded::Recorded))),
+        None => (Next::Same, Ok(Reply::Marked(Recorded::Duplicate))),
+    }
 }
 
 fn answer(result: IdempotencyResult, record: &Record) -> IdempotencyResponse {

@@ -93,6 +93,15 @@ impl Record {
         Some(self)
     }
 
+    /// The same, all its times moved by so many nanoseconds.
+    pub(super) fn moved(mut self, nanos: i64) -> Self {
+        for time in [&mut self.created_at, &mut self.claimed_at, &mut self.lease_until] {
+            *time = time.saturating_add(nanos);
+        }
+        self.ended_at = self.ended_at.map(|time| time.saturating_add(nanos));
+        self
+    }
+
     /// Bytes of answer and error: what it weighs beside its key.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -12,6 +12,7 @@ cases!("states":
     what_was_done_is_a_duplicate_with_the_first_answer,
     another_request_is_a_conflict_in_every_state,
     what_failed_for_good_is_failed_to_everybody,
+    a_failure_without_a_reason_is_no_expired_one,
     after_a_retryable_failure_the_key_is_absent_and_attempts_go_on,
     after_the_ttl_the_answer_is_gone_and_the_key_is_known,
     after_the_ttl_a_failure_is_one_without_its_reason,
@@ -101,6 +102,21 @@ fn what_failed_for_good_is_failed_to_everybody(cx: &mut Gate) {
     }
     let status = cx.status("k").expect("known");
     assert_eq!((status.state, status.error.as_deref()), (GateState::Failed, Some("card declined")));
+}
+
+/// A reason that was empty, as it is unless told, was not kept: who asked was told that its ttl was over.
+fn a_failure_without_a_reason_is_no_expired_one(cx: &mut Gate) {
+    let token = cx.claim("k", "a");
+    cx.fail("k", &token, "", false).expect("failed");
+    for reopened in [false, true] {
+        if reopened {
+            cx.reopen();
+        }
+        let answer = cx.is("k", "a", Failed);
+        assert_eq!((answer.error.as_deref(), answer.expired), (Some(""), false));
+        let status = cx.status("k").expect("known");
+        assert_eq!((status.error.as_deref(), status.expired), (Some(""), false));
+    }
 }
 
 fn after_a_retryable_failure_the_key_is_absent_and_attempts_go_on(cx: &mut Gate) {
