@@ -126,11 +126,11 @@ class Http:
 class Server(Http):
     """`tracekeep serve` on a free port. Killed at the end of a `with`, unless it was stopped before."""
 
-    def __init__(self, binary, ledger):
+    def __init__(self, binary, ledger, **more):
         self.ledger = ledger
         self.process = subprocess.Popen(
             [binary, "serve", "--listen", "127.0.0.1:0", "--ledger", str(ledger)],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ledger.parent, env=environment())
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ledger.parent, env=environment(**more))
         self.said = []
         for line in self.process.stderr:
             self.said.append(line)
@@ -221,8 +221,8 @@ class Stage:
         self.names += 1
         return self.folder / f"{self.names}-{name}"
 
-    def serve(self, ledger=None):
-        return Server(self.binary, ledger or self.new("ledger.db"))
+    def serve(self, ledger=None, **more):
+        return Server(self.binary, ledger or self.new("ledger.db"), **more)
 
     def browser(self):
         browser = Browser(self.chromium, self.new("profile"), self.new("browser.log"))

@@ -9,7 +9,8 @@ use crate::rust;
 use crate::sh::{Failed, Outcome, program, root, run};
 
 pub(crate) fn test() -> Outcome {
-    install::ensure(&[Need::Python, Need::PythonVenv, Need::Node, Need::Npm, Need::Chromium, Need::Curl])?;
+    let tools = [Need::Python, Need::PythonVenv, Need::Node, Need::Npm, Need::Chromium, Need::Curl, Need::OpenSsl];
+    install::ensure(&tools)?;
     install::check_node()?;
     let binary = rust::binary()?;
     let out = rust::target()?.join("e2e");

@@ -16,6 +16,7 @@ pub(crate) enum Need {
     Chromium,
     Curl,
     Redis,
+    OpenSsl,
 }
 
 /// The oldest Node.js that the packages of e2e/js run on.
@@ -31,6 +32,7 @@ impl Need {
             Self::Chromium => chromium().is_some(),
             Self::Curl => answers("curl", &["--version"]),
             Self::Redis => answers("redis-server", &["--version"]),
+            Self::OpenSsl => answers("openssl", &["version"]),
         }
     }
 
@@ -43,6 +45,7 @@ impl Need {
             Self::Chromium => &["chromium"],
             Self::Curl => &["curl"],
             Self::Redis => &["redis-server"],
+            Self::OpenSsl => &["openssl"],
         }
     }
 
@@ -57,6 +60,7 @@ impl Need {
             }
             Self::Curl => "curl",
             Self::Redis => "Redis 6.2 or newer as redis-server",
+            Self::OpenSsl => "OpenSSL 3 or newer as openssl",
         }
     }
 }

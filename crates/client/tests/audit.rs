@@ -25,6 +25,9 @@ use tracekeep_store::{
 use tracekeep_store_redis::{AuditOptions as HeldOptions, MovingAudit, RedisAuditStore};
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
+/// A test of its own, by its name.
+type Test = (&'static str, fn(&Http));
+
 fn main() -> ExitCode {
     // Before any server is started: where they cannot be read, the process ends here.
     let arguments = Arguments::from_args();
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
     trials.extend(audit_trials("over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: true }));
     // What a client does that knows of no audit routes: every write is a batch.
     trials.extend(audit_trials("batches_over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: false }));
-    let tests: [(&str, fn(&Http)); 3] = [
+    let tests: [Test; 3] = [
         ("what_takes_the_hot_path_has_no_entry_until_it_is_looked_at", hot_path),
         ("a_batch_is_in_the_log_at_once_beside_what_redis_holds", batches),
         ("a_batch_that_seals_holds_what_redis_held", sealed),
