@@ -1,9 +1,12 @@
-//! What a bundle shows of SOC 2's controls: each status is derived from facts that are in the records, and says which.
+//! What a bundle shows of SOC 2's controls: each status is derived from facts that are in the records, and says which
+//! (docs/format/controls.md).
 
+use tracekeep_core::Timestamp;
 use tracekeep_core::json::Json;
 use tracekeep_core::wire::{object, object_field, to_json, words};
 
-use crate::account::{Account, IncidentAccount};
+use crate::account::{Account, Fact, How, IncidentAccount};
+use crate::bundle::Period;
 
 words! {
     /// What the records show of a control.
@@ -22,7 +25,9 @@ object! {
     pub struct Asked {
         /// What it is.
         required what: String,
-        /// The entries that show it; none where it is not shown.
+        /// What is shown of it: partial where some incidents have it and others do not.
+        required status: ControlStatus,
+        /// The entries that show it, the first 20; none where it is not shown.
         required entries: Vec<u64>,
     }
 }
@@ -44,6 +49,10 @@ object! {
 object! {
     /// `controls.json`.
     pub struct Controls {
+        /// The time that it is about: what was recorded outside of it supports nothing.
+        optional period: Period,
+        /// The incidents that are looked at, by log index: in a period those that were open in it.
+        required incidents: Vec<u64>,
         /// By criterion.
         required controls: Vec<Control>,
     }
@@ -51,105 +60,243 @@ object! {
 
 object_field!(Asked, Control);
 
-fn asked(what: &str, entries: impl IntoIterator<Item = u64>) -> Asked {
-    Asked { what: what.to_owned(), entries: entries.into_iter().collect() }
+/// Entries that are listed for one thing.
+const ENTRIES_MAX: usize = 20;
+
+/// The criteria that well-known types of violation are about, beside those of incidents. Any other name is about none.
+pub const OF_TYPES: [(&str, &str, &[&str]); 4] = [
+    (
+        "CC6.1",
+        "logical access is restricted",
+        &[
+            "access_violation",
+            "credential_exposure",
+            "permission_violation",
+            "privilege_escalation",
+            "unauthorized_access",
+        ],
+    ),
+    (
+        "CC6.7",
+        "transmission and removal of information is restricted",
+        &["data_exfiltration", "data_leak", "pii_exposure", "privacy_violation"],
+    ),
+    (
+        "CC8.1",
+        "changes are authorized",
+        &["unauthorized_change", "unauthorized_config_change", "unauthorized_deployment"],
+    ),
+    (
+        "A1.1",
+        "use of capacity is monitored",
+        &[
+            "budget_exceeded",
+            "capacity_limit",
+            "cost_limit",
+            "quota_exceeded",
+            "rate_limit",
+            "spend_limit",
+            "token_limit",
+        ],
+    ),
+];
+
+fn asked(what: &str, status: ControlStatus, entries: Vec<u64>) -> Asked {
+    let entries = entries.into_iter().take(ENTRIES_MAX).collect();
+    Asked { what: what.to_owned(), status, entries }
+}
+
+/// So many of what was looked at have what is asked for.
+const fn of(shown: usize, all: usize) -> ControlStatus {
+    match shown {
+        0 => ControlStatus::NotDemonstrated,
+        _ if shown == all => ControlStatus::Demonstrated,
+        _ => ControlStatus::Partial,
+    }
 }
 
 fn control(control: &str, title: &str, asked: Vec<Asked>) -> Control {
-    let shown = asked.iter().filter(|asked| !asked.entries.is_empty()).count();
-    let status = match shown {
-        0 => ControlStatus::NotDemonstrated,
-        _ if shown == asked.len() => ControlStatus::Demonstrated,
-        _ => ControlStatus::Partial,
+    let is = |status| asked.iter().all(|asked| asked.status == status);
+    let status = match () {
+        () if is(ControlStatus::Demonstrated) => ControlStatus::Demonstrated,
+        () if is(ControlStatus::NotDemonstrated) => ControlStatus::NotDemonstrated,
+        () => ControlStatus::Partial,
     };
     Control { control: control.to_owned(), title: title.to_owned(), status, asked }
 }
 
-/// The criterion that a type of violation is about, beside those of incidents: by the words in its name.
-fn of_type(violation_type: &str) -> Option<(&'static str, &'static str)> {
-    let name = violation_type.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    match () {
-        () if has(&["access", "permission", "privilege", "auth", "credential"]) => {
-            Some(("CC6.1", "logical access is restricted"))
-        }
-        () if has(&["data", "leak", "exfil", "privacy", "pii"]) => {
-            Some(("CC6.7", "transmission and removal of information is restricted"))
-        }
-        () if has(&["change", "config", "deploy"]) => Some(("CC8.1", "changes are authorized")),
-        () if has(&["cost", "budget", "spend", "rate", "quota", "limit", "capacity"]) => {
-            Some(("A1.1", "use of capacity is monitored"))
-        }
-        () => None,
-    }
-}
-
-/// What the records show of CC7.2, CC7.3, CC7.4, and of the criterion of the incident's type of violation where it has one.
+/// What the records show of CC7.2, CC7.3, CC7.4, and of the criteria that the incidents' types of violation are about. Every
+/// incident of the run counts, or the one alone that is asked about. Of a period those count that were open in it, and
+/// nothing supports a control that was recorded outside of it.
 #[must_use]
-pub fn controls(account: &Account) -> Controls {
-    let incident = account.incident();
-    let at = |is: fn(&IncidentAccount) -> bool| incident.filter(|incident| is(incident)).map(|known| known.log_index);
-    let first =
-        |facts: &[crate::account::Fact]| facts.iter().map(|fact| fact.log_index).take(ENTRIES_MAX).collect::<Vec<_>>();
-    let violation = account.violation().map(|violated| violated.log_index);
+pub fn controls(account: &Account, period: Option<Period>) -> Controls {
+    let seen = Seen { account, period, incidents: Vec::new() };
+    let incidents = account.judged().into_iter().filter(|incident| seen.was_open(incident)).collect();
+    let seen = Seen { incidents, ..seen };
     let mut found = vec![
-        control(
-            "CC7.2",
-            "the system is monitored for anomalies",
-            vec![
-                asked("what should happen was declared", first(&account.expectations)),
-                asked("what happened was compared with it", first(&account.verdicts)),
-                asked("a violation was detected and recorded", violation),
-            ],
-        ),
-        control(
-            "CC7.3",
-            "security events are evaluated",
-            vec![
-                asked("an incident was opened", incident.map(|known| known.log_index)),
-                asked("its severity was assessed", at(|known| known.severity.is_some())),
-                asked("the policy was named", at(|known| known.policy_id.is_some() || known.policy_name.is_some())),
-                asked("it is linked to a run", at(|known| known.run_id.is_some())),
-                asked("it is linked to a step", at(|known| known.step_index.is_some())),
-            ],
-        ),
-        control(
-            "CC7.4",
-            "incidents are responded to",
-            vec![
-                asked("the record is held", account.held_by),
-                asked(
-                    "the incident was resolved",
-                    incident.and_then(|known| known.resolution.as_ref()).map(|end| end.log_index),
-                ),
-                asked("the time to contain it is known", contained(account)),
-            ],
-        ),
+        control("CC7.2", "the system is monitored for anomalies", seen.monitored()),
+        control("CC7.3", "security events are evaluated", seen.evaluated()),
+        control("CC7.4", "incidents are responded to", seen.responded()),
     ];
-    if let Some(incident) = incident
-        && let Some((criterion, title)) = incident.violation_type.as_deref().and_then(of_type)
-    {
-        found.push(control(
-            criterion,
-            title,
-            vec![
-                asked("the violation was typed and recorded", [incident.log_index]),
-                asked("what is allowed was stated", at(|known| known.threshold.is_some())),
-                asked("what was found was stated", at(|known| known.actual.is_some())),
-            ],
-        ));
+    for (criterion, title, names) in OF_TYPES {
+        let is_of =
+            |known: &&IncidentAccount| known.violation_type.as_deref().is_some_and(|name| names.contains(&name));
+        let of_type: Vec<_> = seen.incidents.iter().copied().filter(is_of).collect();
+        if !of_type.is_empty() {
+            found.push(control(criterion, title, Seen { incidents: of_type, ..seen }.violated()));
+        }
     }
-    Controls { controls: found }
+    let incidents = seen.incidents.iter().map(|known| known.log_index).collect();
+    Controls { period, incidents, controls: found }
 }
 
-/// Entries that are listed for one thing.
-const ENTRIES_MAX: usize = 20;
+/// What is looked at.
+struct Seen<'a> {
+    account: &'a Account,
+    period: Option<Period>,
+    incidents: Vec<&'a IncidentAccount>,
+}
 
-/// The entries from which the time to contain follows: the violation's and that of the end.
-fn contained(account: &Account) -> Vec<u64> {
-    let Some((at, end)) = account.contained() else { return Vec::new() };
-    let known = account.since_violation(Some(at)).and(account.violation());
-    known.map(|violated| vec![violated.log_index, end]).unwrap_or_default()
+impl Seen<'_> {
+    /// Whether what was recorded at a time can support anything.
+    fn counts(&self, recorded_at: Timestamp) -> bool {
+        self.period.is_none_or(|period| period.from <= recorded_at && recorded_at < period.to)
+    }
+
+    fn is_before_end(&self, recorded_at: Timestamp) -> bool {
+        self.period.is_none_or(|period| recorded_at < period.to)
+    }
+
+    fn was_open(&self, incident: &IncidentAccount) -> bool {
+        let ended = incident.resolution.as_ref().map(|end| end.recorded_at);
+        let is_over = self.period.zip(ended).is_some_and(|(period, at)| at < period.from);
+        self.is_before_end(incident.recorded_at) && !is_over
+    }
+
+    /// What is asked of each incident: the entries that show it.
+    fn each(&self, what: &str, shows: impl Fn(&IncidentAccount) -> Vec<u64>) -> Asked {
+        let shown: Vec<_> = self.incidents.iter().map(|incident| shows(incident)).filter(|is| !is.is_empty()).collect();
+        asked(what, of(shown.len(), self.incidents.len()), shown.concat())
+    }
+
+    /// What is asked of each incident's own entry.
+    fn says(&self, what: &str, is: impl Fn(&IncidentAccount) -> bool) -> Asked {
+        let entry = |known: &IncidentAccount| known.log_index;
+        self.each(what, |known| {
+            Some(entry(known)).filter(|_| self.counts(known.recorded_at) && is(known)).into_iter().collect()
+        })
+    }
+
+    fn monitored(&self) -> Vec<Asked> {
+        // What was taken back is no expectation, and what was found of it no finding.
+        let seen = |facts: &[Fact]| -> Vec<Fact> {
+            facts.iter().filter(|fact| self.is_before_end(fact.recorded_at)).cloned().collect()
+        };
+        let cleared = seen(&self.account.cleared).last().map(|fact| fact.log_index);
+        let stands = |fact: &Fact| cleared.is_none_or(|cleared| fact.log_index > cleared);
+        let expected: Vec<_> = seen(&self.account.expectations).into_iter().filter(stands).collect();
+        let first = expected.first().map(|fact| fact.log_index);
+        let of_it = |fact: &Fact| first.is_some_and(|first| first < fact.log_index);
+        let verdicts: Vec<_> =
+            seen(&self.account.verdicts).into_iter().filter(|fact| stands(fact) && of_it(fact)).collect();
+        let is_final = |fact: &&Fact| matches!(fact.says.as_str(), "COMPLETE" | "INCOMPLETE" | "STALE");
+        let found = self.entries(&verdicts.iter().filter(is_final).cloned().collect::<Vec<_>>());
+        let is_last_final = verdicts.last().filter(is_final).is_some_and(|last| self.counts(last.recorded_at));
+        let compared = of(found.len(), if is_last_final { found.len() } else { usize::MAX });
+        let expected = self.entries(&expected);
+        let declared = of(expected.len(), expected.len());
+        vec![
+            asked("what should happen was declared, and not taken back", declared, expected),
+            asked("what happened was compared with it, and nothing was left pending", compared, found),
+            self.detected(),
+        ]
+    }
+
+    fn entries(&self, facts: &[Fact]) -> Vec<u64> {
+        facts.iter().filter(|fact| self.counts(fact.recorded_at)).map(|fact| fact.log_index).collect()
+    }
+
+    /// A violation of a step that is not among the records is said to be one, and no more.
+    fn detected(&self) -> Asked {
+        let violations = self.account.violations().into_iter().filter(|violated| self.counts(violated.recorded_at));
+        let violations: Vec<_> = violations.collect();
+        let known =
+            violations.iter().filter(|violated| violated.step_index.is_none() || violated.step.is_some()).count();
+        let status = match known {
+            0 if !violations.is_empty() => ControlStatus::Partial,
+            _ => of(known, violations.len()),
+        };
+        let entries = violations.iter().map(|violated| violated.log_index).collect();
+        asked("a violation was detected and recorded", status, entries)
+    }
+
+    fn evaluated(&self) -> Vec<Asked> {
+        let run = self.account.run_id.as_ref();
+        let is_of_step =
+            |known: &IncidentAccount| self.account.violated(known).is_some_and(|violated| violated.step.is_some());
+        vec![
+            self.says("an incident was opened", |_| true),
+            self.says("its severity was assessed", |known| known.severity.is_some()),
+            self.says("the policy was named", |known| known.policy().is_some()),
+            self.says("it is linked to a run that is shown", |known| {
+                known.run_id.is_some() && known.run_id.as_ref() == run
+            }),
+            self.says("it is linked to a step that is shown", is_of_step),
+        ]
+    }
+
+    fn responded(&self) -> Vec<Asked> {
+        let held = self.account.held_by(self.period.map(|period| period.to));
+        let held: Vec<_> =
+            held.filter(|fact| self.counts(fact.recorded_at)).map(|fact| fact.log_index).into_iter().collect();
+        vec![
+            asked("the record is held", of(held.len(), 1), held),
+            self.resolved("the incident was resolved"),
+            self.each(
+                "how long it went on is known: to its resolution, or to the end of its run after it was opened",
+                |known| self.lasted(known),
+            ),
+        ]
+    }
+
+    fn resolved(&self, what: &str) -> Asked {
+        self.each(what, |known| {
+            let end = known.resolution.as_ref().filter(|end| self.counts(end.recorded_at));
+            end.map(|end| end.log_index).into_iter().collect()
+        })
+    }
+
+    /// The entries from which it follows how long a violation went on. That a run had ended before anybody saw what was wrong
+    /// is no response to it.
+    fn lasted(&self, incident: &IncidentAccount) -> Vec<u64> {
+        let Some(violated) = self.account.violated(incident) else { return Vec::new() };
+        let is_response =
+            |log_index: u64, at: Timestamp| log_index > incident.log_index && at >= incident.detected_at();
+        let over = self.account.over(incident).filter(|over| match over.how {
+            How::Resolved => true,
+            How::RunEnded => is_response(over.log_index, over.at),
+        });
+        let resolved = incident.resolution.as_ref().map(|end| (end.resolved_at, end.log_index, end.recorded_at));
+        let end = over.map(|over| (over.at, over.log_index, over.recorded_at)).or(resolved);
+        let end = end.filter(|(at, _, recorded_at)| {
+            self.account.since(incident, Some(*at)).is_some()
+                && self.counts(*recorded_at)
+                && self.counts(violated.recorded_at)
+        });
+        end.map(|(_, log_index, _)| vec![violated.log_index, log_index]).unwrap_or_default()
+    }
+
+    /// Of a control that was violated: that it was seen, and that something was done, never that the control works.
+    fn violated(&self) -> Vec<Asked> {
+        vec![
+            asked("a violation was kept from happening", ControlStatus::NotDemonstrated, Vec::new()),
+            self.says("it was detected: typed and recorded", |_| true),
+            self.says("what is allowed and what was found were stated", |known| {
+                known.threshold.is_some() && known.actual.is_some()
+            }),
+            self.resolved("it was responded to: the incident was resolved"),
+        ]
+    }
 }
 
 impl Controls {

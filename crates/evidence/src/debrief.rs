@@ -3,36 +3,33 @@
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::json::Json;
-use tracekeep_core::wire::{object, to_json};
+use tracekeep_core::wire::{object, object_field, to_json};
 
-use crate::account::Account;
+use crate::account::{Account, How, IncidentAccount, Violated};
+
+/// Incidents that are told of one by one.
+const TOLD_MAX: usize = 100;
 
 object! {
     /// `debrief.json`. Every time but those that the ledger's own clock gave is as its producer claims.
     pub struct Debrief {
         /// What happened, in sentences.
         required summary: String,
-        /// When the policy was violated.
-        optional violation_at: Timestamp,
-        /// When the incident was opened.
-        optional detected_at: Timestamp,
-        /// When the run had ended, or the incident was resolved, whichever was first.
-        optional contained_at: Timestamp,
-        /// When the incident was resolved.
-        optional resolved_at: Timestamp,
-        /// From the violation to its detection; absent where the claimed times contradict each other.
-        optional time_to_detect_ms: DurationMs,
-        /// From the violation to its containment; likewise.
-        optional time_to_contain_ms: DurationMs,
-        /// What the steps cost that are shown, in cents.
+        /// The incident that it is about, or those of the run, the first 100.
+        required incidents: Vec<IncidentDebrief>,
+        /// Incidents of the run beyond these.
+        required other_incidents: u64,
+        /// What the run's completion states as a violation.
+        optional stated_violation: StatedViolation,
+        /// What the steps cost of which that is shown, in cents.
         required cost_cents: Cost,
+        /// Steps of which it is withheld.
+        required costs_withheld: u64,
         /// Steps that are shown.
         required steps: u64,
         /// Failures among them.
         required failures: u64,
-        /// How bad it is said to be.
-        optional severity: String,
-        /// What that means.
+        /// What all of that means.
         required risk: String,
         /// What was done, and what is still to do.
         required actions: Vec<String>,
@@ -41,42 +38,118 @@ object! {
     }
 }
 
-/// The debrief of an incident, or of a run without one.
-#[must_use]
-pub fn debrief(account: &Account) -> Debrief {
-    let (incident, violated) = (account.incident(), account.violation());
-    let violation_at = violated.as_ref().and_then(|violated| violated.at);
-    let detected_at = incident.and_then(|known| known.created_at.or(Some(known.recorded_at)));
-    let contained_at = account.contained().map(|(at, _)| at);
-    let resolution = incident.and_then(|known| known.resolution.as_ref());
-    let failures = account.steps.iter().filter(|step| step.status.as_deref() == Some("failure")).count() as u64;
-    let severity = incident.and_then(|known| known.severity.clone());
-    let mut entries: Vec<u64> = account.seals.clone();
-    entries.extend(incident.map(|known| known.log_index));
-    entries.extend(resolution.map(|end| end.log_index));
-    let of_step = violated.as_ref().and_then(|violated| violated.step_index);
-    entries.extend(account.steps.iter().filter(|step| Some(step.index) == of_step).map(|step| step.log_index));
-    entries.sort_unstable();
-    entries.dedup();
-    Debrief {
-        summary: summary(account),
-        violation_at,
-        detected_at,
-        contained_at,
-        resolved_at: resolution.map(|end| end.resolved_at),
-        time_to_detect_ms: account.since_violation(detected_at),
-        time_to_contain_ms: account.since_violation(contained_at),
-        cost_cents: account.cost(),
-        steps: account.steps.len() as u64,
-        failures,
-        risk: risk(severity.as_deref(), resolution.is_some()),
-        severity,
-        actions: actions(account),
-        entries,
+object! {
+    /// One incident.
+    pub struct IncidentDebrief {
+        /// Its id.
+        required incident_id: String,
+        /// Its entry.
+        required log_index: u64,
+        /// How bad it is said to be.
+        optional severity: String,
+        /// The policy, by name or id.
+        optional policy: String,
+        /// What kind of violation it is.
+        optional violation_type: String,
+        /// The step that violated it.
+        optional violation_step_index: u32,
+        /// When the policy was violated.
+        optional violation_at: Timestamp,
+        /// When the incident was opened.
+        required detected_at: Timestamp,
+        /// When it was over: its run had ended, or it was resolved, whichever was first.
+        optional contained_at: Timestamp,
+        /// Which of the two: `run_ended`, which nobody need have done, or `resolved`.
+        optional contained_by: String,
+        /// When it was resolved.
+        optional resolved_at: Timestamp,
+        /// From the violation to its detection; absent where the claimed times contradict each other.
+        optional time_to_detect_ms: DurationMs,
+        /// From the violation to its containment; likewise.
+        optional time_to_contain_ms: DurationMs,
     }
 }
 
-fn summary(account: &Account) -> String {
+object! {
+    /// What the run's completion states as a violation. No incident need say the same.
+    pub struct StatedViolation {
+        /// The seal.
+        required log_index: u64,
+        /// The step.
+        optional step_index: u32,
+        /// When, as it says, else when the step occurred.
+        optional at: Timestamp,
+        /// The policy.
+        optional policy_id: String,
+        /// Why.
+        optional reason: String,
+    }
+}
+
+object_field!(IncidentDebrief, StatedViolation);
+
+/// The debrief of an incident, or of a run with all of its incidents, or with none.
+#[must_use]
+pub fn debrief(account: &Account) -> Debrief {
+    let (judged, stated) = (account.judged(), account.stated());
+    let failures = account.steps.iter().filter(|step| step.status.as_deref() == Some("failure")).count() as u64;
+    let (cost_cents, costs_withheld) = account.cost_shown();
+    let mut entries: Vec<u64> = account.seals.clone();
+    for incident in judged.iter().take(TOLD_MAX) {
+        entries.push(incident.log_index);
+        entries.extend(incident.resolution.as_ref().map(|end| end.log_index));
+        entries.extend(account.about_of(incident).step);
+    }
+    entries.extend(stated.as_ref().and_then(|stated| stated.step));
+    entries.sort_unstable();
+    entries.dedup();
+    let incidents: Vec<_> = judged.iter().take(TOLD_MAX).map(|incident| told(account, incident)).collect();
+    Debrief {
+        summary: summary(account, &judged, stated.as_ref()),
+        other_incidents: (account.incidents.len() - incidents.len()) as u64,
+        incidents,
+        cost_cents,
+        costs_withheld,
+        steps: account.steps.len() as u64,
+        failures,
+        risk: risk(account, &judged, stated.is_some()),
+        actions: actions(account, &judged),
+        entries,
+        stated_violation: stated.map(|stated| StatedViolation {
+            log_index: stated.log_index,
+            step_index: stated.step_index,
+            at: stated.at,
+            policy_id: stated.policy_id,
+            reason: stated.reason,
+        }),
+    }
+}
+
+fn told(account: &Account, incident: &IncidentAccount) -> IncidentDebrief {
+    let (violated, over) = (account.violated(incident), account.over(incident));
+    let detected_at = incident.detected_at();
+    let how = |how| match how {
+        How::RunEnded => "run_ended",
+        How::Resolved => "resolved",
+    };
+    IncidentDebrief {
+        incident_id: incident.incident_id.clone(),
+        log_index: incident.log_index,
+        severity: incident.severity.clone(),
+        policy: incident.policy().map(str::to_owned),
+        violation_type: incident.violation_type.clone(),
+        violation_step_index: incident.step_index,
+        violation_at: violated.and_then(|violated| violated.at),
+        detected_at,
+        contained_at: over.map(|over| over.at),
+        contained_by: over.map(|over| how(over.how).to_owned()),
+        resolved_at: incident.resolution.as_ref().map(|end| end.resolved_at),
+        time_to_detect_ms: account.since(incident, Some(detected_at)),
+        time_to_contain_ms: account.since(incident, over.map(|over| over.at)),
+    }
+}
+
+fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Violated>) -> String {
     let mut said = Vec::new();
     if let Some(run_id) = &account.run_id {
         let agent = account.agent_id.as_ref().map(|agent| format!(" of agent {agent}")).unwrap_or_default();
@@ -87,59 +160,102 @@ fn summary(account: &Account) -> String {
         };
         said.push(format!("The run {run_id}{agent}{goal}, took {} steps and {end}.", account.steps.len()));
     }
-    match (account.incident(), account.violation()) {
-        (Some(incident), violated) => {
-            let policy = incident.policy_name.as_ref().or(incident.policy_id.as_ref());
-            let policy = policy.map(|policy| format!(" of the policy {policy}")).unwrap_or_default();
-            let kind = incident.violation_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
-            let step = violated.as_ref().and_then(|violated| violated.step_index);
-            let step = step.map(|index| format!(" at its step {index}")).unwrap_or_default();
-            let what = match &violated {
-                Some(_) => format!("says that there was a violation{policy}{kind}{step}"),
-                None => "was opened; it names no violation".to_owned(),
-            };
-            said.push(format!("The incident {} {what}.", incident.incident_id));
-            if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
-                said.push(format!("Allowed was {}, found was {}.", threshold.as_str(), actual.as_str()));
-            }
-            said.extend(incident.summary.clone());
-        }
-        (None, Some(violated)) => {
-            let policy = violated.policy_id.map(|policy| format!(" of the policy {policy}")).unwrap_or_default();
-            said.push(format!("Its end states a violation{policy}."));
-        }
-        (None, None) => said.push("No violation is recorded.".to_owned()),
+    let of_policy = |policy: Option<&str>| policy.map(|policy| format!(" of the policy {policy}")).unwrap_or_default();
+    let at_step = |index: Option<u32>| index.map(|index| format!(" at its step {index}")).unwrap_or_default();
+    if let Some(stated) = stated {
+        let (policy, step) = (of_policy(stated.policy_id.as_deref()), at_step(stated.step_index));
+        said.push(format!("Its end states a violation{policy}{step}."));
     }
+    for incident in judged.iter().take(TOLD_MAX) {
+        let kind = incident.violation_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
+        let (policy, step) = (of_policy(incident.policy()), at_step(incident.step_index));
+        let what = match account.violated(incident) {
+            Some(_) => format!("says that there was a violation{policy}{kind}{step}"),
+            None => "was opened; it names no violation".to_owned(),
+        };
+        said.push(format!("The incident {} {what}.", incident.incident_id));
+        if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
+            said.push(format!("Allowed was {}, found was {}.", threshold.as_str(), actual.as_str()));
+        }
+        said.extend(incident.summary.clone());
+    }
+    if judged.is_empty() && stated.is_none() {
+        said.push("No violation is recorded.".to_owned());
+    }
+    said.extend(others(account, judged));
     said.join(" ")
 }
 
-fn risk(severity: Option<&str>, is_resolved: bool) -> String {
-    let level = match severity {
-        Some("low") => "It is rated low: worth knowing, no harm is said to follow.",
-        Some("medium") => "It is rated medium: it is to be looked at soon.",
-        Some("high") => "It is rated high: it has to be looked at now.",
-        Some("critical") => "It is rated critical: everybody who answers for it has to know.",
-        _ => "Nobody has rated how bad it is.",
+/// What is not told of, so that nobody takes it for all.
+fn others(account: &Account, judged: &[&IncidentAccount]) -> Option<String> {
+    let told = judged.len().min(TOLD_MAX);
+    let is_told = |incident: &IncidentAccount| judged.iter().take(told).any(|one| one.log_index == incident.log_index);
+    let others: Vec<_> = account.incidents.iter().filter(|incident| !is_told(incident)).collect();
+    let open = others.iter().filter(|incident| incident.resolution.is_none()).count();
+    (!others.is_empty()).then(|| {
+        let plural = if others.len() == 1 { "" } else { "s" };
+        format!(
+            "The run has {} other incident{plural}, of which {open} not resolved: this does not tell of them.",
+            others.len()
+        )
+    })
+}
+
+const LEVELS: [(&str, &str); 4] = [
+    ("critical", "everybody who answers for it has to know"),
+    ("high", "it has to be looked at now"),
+    ("medium", "it is to be looked at soon"),
+    ("low", "worth knowing, no harm is said to follow"),
+];
+
+fn risk(account: &Account, judged: &[&IncidentAccount], is_stated: bool) -> String {
+    if judged.is_empty() {
+        let what =
+            if is_stated { "a violation is stated, and no incident was opened" } else { "no incident was opened" };
+        let run = if account.run_id.is_some() { "Of this run " } else { "" };
+        return format!("{run}{what}: what risk there is, is not known.");
+    }
+    let rated = |level: &str| judged.iter().any(|incident| incident.severity.as_deref() == Some(level));
+    let worst = LEVELS.iter().find(|(level, _)| rated(level));
+    let is_rated =
+        |incident: &&&IncidentAccount| LEVELS.iter().any(|(level, _)| incident.severity.as_deref() == Some(level));
+    let (all, unrated) = (judged.len(), judged.len() - judged.iter().filter(is_rated).count());
+    let open = judged.iter().filter(|incident| incident.resolution.is_none()).count();
+    let level = match worst {
+        None => "Nobody has rated how bad it is.".to_owned(),
+        Some((level, means)) if all == 1 => format!("It is rated {level}: {means}."),
+        Some((level, means)) if unrated == 0 => format!("The worst of {all} incidents is rated {level}: {means}."),
+        Some((level, means)) => {
+            format!("Of {all} incidents {unrated} are not rated, and the worst that is, {level}: {means}.")
+        }
     };
-    let open = if is_resolved { "It is resolved." } else { "It is not resolved: the risk stands." };
+    let open = match open {
+        0 if all == 1 => "It is resolved.".to_owned(),
+        0 => format!("All {all} are resolved."),
+        _ if all == 1 => "It is not resolved: the risk stands.".to_owned(),
+        _ => format!("Of {all} incidents {open} are not resolved: the risk stands."),
+    };
     format!("{level} {open}")
 }
 
-fn actions(account: &Account) -> Vec<String> {
+fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {
     let mut done = Vec::new();
-    if account.held_by.is_some() {
+    if account.held_by(None).is_some() {
         done.push("Done: the record of the run is held, so that nothing of it is erased.".to_owned());
     }
-    match account.incident() {
-        Some(incident) => match &incident.resolution {
+    for incident in judged.iter().take(TOLD_MAX) {
+        let id = &incident.incident_id;
+        done.push(match &incident.resolution {
             Some(end) => {
                 let by = end.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
                 let what = end.resolution.as_deref().unwrap_or("withheld");
-                done.push(format!("Done: the incident was resolved{by}: {what}"));
+                format!("Done: the incident {id} was resolved{by}: {what}")
             }
-            None => done.push("To do: find out why it happened, and resolve the incident.".to_owned()),
-        },
-        None => done.push("To do: open an incident, if there was one.".to_owned()),
+            None => format!("To do: find out why it happened, and resolve the incident {id}."),
+        });
+    }
+    if judged.is_empty() {
+        done.push("To do: open an incident, if there was one.".to_owned());
     }
     if account.run_id.is_some() && account.status.is_none() {
         done.push("To do: end the run, which is still running.".to_owned());

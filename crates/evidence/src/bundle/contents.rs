@@ -151,7 +151,7 @@ impl IncidentClaims {
             incident_id: incident.incident_id.clone(),
             severity: incident.severity.clone(),
             policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
-            violation_at: account.violated(incident).at,
+            violation_at: account.about_of(incident).at,
         })
     }
 }

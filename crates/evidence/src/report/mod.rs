@@ -3,6 +3,7 @@
 //! Recorded text is hostile: everything of it is escaped on its way in.
 
 mod compared;
+mod incidents;
 mod page;
 mod period;
 mod timeline;
@@ -60,15 +61,16 @@ pub fn report(
     page.raw(&timeline::svg(account));
     steps(&mut page, account);
     decisions(&mut page, account);
-    violation(&mut page, account);
+    incidents::write(&mut page, account);
     facts(&mut page, "Expected", &account.expectations);
     facts(&mut page, "Acknowledged", &account.acks);
     facts(&mut page, "Audit verdicts", &account.verdicts);
     comparison.iter().for_each(|comparison| compared::write(&mut page, comparison));
-    facts(&mut page, "Holds", &account.holds);
+    let holds: Vec<_> = account.holds.iter().map(|hold| hold.fact.clone()).collect();
+    facts(&mut page, "Holds", &holds);
     facts(&mut page, "Redactions in the ledger", &account.redactions);
     if let Some(controls) = controls {
-        self::controls(&mut page, controls);
+        incidents::controls(&mut page, controls);
     }
     proofs(&mut page, cover);
     page.finish()
@@ -82,21 +84,18 @@ fn summary(page: &mut Page, cover: &Cover<'_>, account: &Account) {
     }
     page.text(&told.summary);
     page.text(&told.risk);
-    let time = |at: Option<Timestamp>| at.map_or_else(|| "not known".to_owned(), |at| at.to_string());
-    let lasted = |ms: Option<tracekeep_core::amount::DurationMs>| {
-        ms.map_or_else(|| "not known".to_owned(), |ms| format!("{} ms", ms.as_ms()))
-    };
     let not_stated = || "not stated".to_owned();
     let reason = account.termination_reason.clone().unwrap_or_else(not_stated);
     let policy = account.policy_snapshot_id.clone().unwrap_or_else(not_stated);
+    let cost = match told.costs_withheld {
+        0 => format!("{} cents", told.cost_cents),
+        1 => format!("{} cents, and what 1 step withholds", told.cost_cents),
+        more => format!("{} cents, and what {more} steps withhold", told.cost_cents),
+    };
     page.pairs(&[
-        ("violated", time(told.violation_at)),
-        ("detected", time(told.detected_at)),
-        ("contained", time(told.contained_at)),
-        ("resolved", time(told.resolved_at)),
-        ("time to detect", lasted(told.time_to_detect_ms)),
-        ("time to contain", lasted(told.time_to_contain_ms)),
-        ("cost of the steps shown", format!("{} cents", told.cost_cents)),
+        ("incidents told of", told.incidents.len().to_string()),
+        ("other incidents of the run", told.other_incidents.to_string()),
+        ("cost of the steps shown", cost),
         ("steps shown", format!("{}, {} of them failed", told.steps, told.failures)),
         ("why the run ended", reason),
         ("policy in force", policy),
@@ -106,14 +105,15 @@ fn summary(page: &mut Page, cover: &Cover<'_>, account: &Account) {
 
 fn steps(page: &mut Page, account: &Account) {
     page.heading("Steps");
+    let withheld = || "withheld".to_owned();
     let rows = account.steps.iter().take(ROWS_MAX).map(|step| {
         vec![
             step.index.to_string(),
-            step.skill_name.clone().unwrap_or_else(|| "withheld".to_owned()),
+            step.skill_name.clone().unwrap_or_else(withheld),
             step.status.clone().unwrap_or_default(),
             step.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
-            step.cost.to_string(),
-            format!("{}", step.duration.as_ms()),
+            step.cost.map_or_else(withheld, |cost| cost.to_string()),
+            step.duration.map_or_else(withheld, |duration| duration.as_ms().to_string()),
             step.log_index.to_string(),
         ]
     });
@@ -161,29 +161,6 @@ fn decisions(page: &mut Page, account: &Account) {
     beyond(page, account.traces.len());
 }
 
-fn violation(page: &mut Page, account: &Account) {
-    page.heading("The violation");
-    let Some(violated) = account.violation() else {
-        page.text("No violation is recorded.");
-        return;
-    };
-    let none = || "not stated".to_owned();
-    let step = violated.step_index.map_or_else(none, |index| index.to_string());
-    let mut pairs = vec![
-        ("step", step),
-        ("policy", violated.policy_id.unwrap_or_else(none)),
-        ("reason", violated.reason.unwrap_or_else(none)),
-        ("entry", violated.log_index.to_string()),
-    ];
-    if let Some(incident) = account.incident() {
-        pairs.push(("incident", incident.incident_id.clone()));
-        pairs.push(("severity", incident.severity.clone().unwrap_or_else(none)));
-        pairs.push(("allowed", incident.threshold.as_ref().map_or_else(none, |json| json.as_str().to_owned())));
-        pairs.push(("found", incident.actual.as_ref().map_or_else(none, |json| json.as_str().to_owned())));
-    }
-    page.pairs(&pairs);
-}
-
 fn facts(page: &mut Page, heading: &str, facts: &[Fact]) {
     if facts.is_empty() {
         return;
@@ -192,24 +169,6 @@ fn facts(page: &mut Page, heading: &str, facts: &[Fact]) {
     let row = |fact: &Fact| vec![fact.says.clone(), fact.recorded_at.to_string(), fact.log_index.to_string()];
     page.table(&["what", "recorded", "entry"], facts.iter().take(ROWS_MAX).map(row).collect());
     beyond(page, facts.len());
-}
-
-fn controls(page: &mut Page, controls: &Controls) {
-    page.heading("Controls");
-    page.text("Derived from the records alone. It is no attestation: an auditor judges a control.");
-    let rows = controls.controls.iter().flat_map(|control| {
-        control.asked.iter().map(move |asked| {
-            let entries: Vec<_> = asked.entries.iter().map(u64::to_string).collect();
-            let shown = if entries.is_empty() { "not shown".to_owned() } else { entries.join(", ") };
-            vec![
-                format!("{} {}", control.control, control.title),
-                control.status.to_string(),
-                asked.what.clone(),
-                shown,
-            ]
-        })
-    });
-    page.table(&["control", "status", "asks for", "entries"], rows.collect());
 }
 
 fn proofs(page: &mut Page, cover: &Cover<'_>) {
@@ -240,8 +199,9 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
             "What came after the checkpoint.",
             "How other runs came out: where they are compared with this one, that is claimed and signed, and their entries are not \
              in here.",
-            "That a run without seal is whole, or what follows a run's last seal: entries that the log has below the checkpoint \
-             may have been left out there.",
+            "That a run without seal is whole, or what follows a run's last seal: the log may have entries of the run there that \
+             this bundle does not show, such as another incident, or the end of a hold. That every check passes does not say that \
+             there are none.",
             "Nothing at all to whoever takes the key out of the same hands as the bundle.",
         ]
         .map(str::to_owned),

@@ -6,7 +6,7 @@ use tracekeep_core::Timestamp;
 
 use super::page::Page;
 use super::{Cover, ROWS_MAX, beyond, proofs};
-use crate::account::shown;
+use crate::account::{shown, verdict};
 use crate::bundle::{Period, Record};
 
 /// What the records of one run say of it.
@@ -15,11 +15,15 @@ struct Row {
     first: u64,
     recorded_at: Option<Timestamp>,
     status: Option<String>,
+    ended: Option<Timestamp>,
+    verdict: Option<String>,
     is_erased: bool,
     entries: u64,
     steps: u64,
+    /// Of the steps that are shown.
     failures: u64,
     incidents: u64,
+    open: u64,
 }
 
 /// The report on the runs that started in a period; `records` are sorted by log index.
@@ -44,12 +48,24 @@ pub fn period(cover: &Cover<'_>, asked: &Period, records: &[Record]) -> String {
         ("runs that started", runs.len().to_string()),
         ("erased since", sum(|row| u64::from(row.is_erased))),
         ("steps", sum(|row| row.steps)),
-        ("steps that failed", sum(|row| row.failures)),
-        ("incidents", sum(|row| row.incidents)),
+        ("steps that failed, of runs that are not erased", sum(|row| row.failures)),
+        ("incidents of these runs", sum(|row| row.incidents)),
+        ("of these not known to be resolved", sum(|row| row.open)),
     ]);
     page.heading("Runs");
     let rows = runs.iter().take(ROWS_MAX).map(|(run_id, row)| row.cells(run_id));
-    let head = ["run", "start recorded", "status", "entries", "steps", "failed", "incidents", "first entry"];
+    let head = [
+        "run",
+        "start recorded",
+        "ended, as claimed",
+        "status",
+        "audit verdict",
+        "entries",
+        "steps",
+        "failed",
+        "incidents",
+        "first entry",
+    ];
     page.table(&head, rows.collect());
     beyond(&mut page, runs.len());
     proofs(&mut page, cover);
@@ -61,8 +77,18 @@ impl Row {
         self.entries += 1;
         match record.kind.as_str() {
             "run_started" => self.is_erased = record.left.is_none(),
-            "sealed" => self.status = shown(record, "status").or(self.status.take()),
-            "incident" => self.incidents += 1,
+            "sealed" => {
+                self.status = shown(record, "status").or(self.status.take());
+                self.ended = shown(record, "completed_at").or(self.ended);
+                self.verdict = verdict(record).or(self.verdict.take());
+            }
+            "verdict" => self.verdict = verdict(record).or(self.verdict.take()),
+            "audit_cleared" => self.verdict = None,
+            "incident" => {
+                self.incidents += 1;
+                self.open += 1;
+            }
+            "incident_resolved" => self.open = self.open.saturating_sub(1),
             "step" => {
                 self.steps += 1;
                 self.failures += u64::from(shown::<String>(record, "status").as_deref() == Some("failure"));
@@ -71,15 +97,20 @@ impl Row {
         }
     }
 
+    /// Of a run that was erased nobody knows but what its leaves say.
     fn cells(&self, run_id: &str) -> Vec<String> {
+        let known = |text: String| if self.is_erased { "not known".to_owned() } else { text };
         let status = if self.is_erased { Some("erased") } else { self.status.as_deref() };
+        let ended = self.ended.map_or_else(|| "not stated".to_owned(), |at| at.to_string());
         vec![
             run_id.to_owned(),
             self.recorded_at.map(|at| at.to_string()).unwrap_or_default(),
+            known(ended),
             status.unwrap_or("not closed").to_owned(),
+            known(self.verdict.clone().unwrap_or_else(|| "none".to_owned())),
             self.entries.to_string(),
             self.steps.to_string(),
-            self.failures.to_string(),
+            known(self.failures.to_string()),
             self.incidents.to_string(),
             self.first.to_string(),
         ]

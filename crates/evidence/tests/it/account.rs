@@ -13,7 +13,7 @@ use tracekeep_evidence::report::{Cover, report};
 
 const EVIL: &str = r#"</style><script>alert(1)</script><img src=x onerror=\"a\">"#;
 
-fn records(bodies: &[(&str, String)]) -> Vec<Record> {
+pub(crate) fn records(bodies: &[(&str, String)]) -> Vec<Record> {
     let each = bodies.iter().zip(0u64..).map(|((kind, body), log_index)| {
         let body = Body::from_recorded(Json::parse(body).unwrap().as_str()).unwrap();
         let salt = Salt::of_entry(&[1; 32], log_index);
@@ -30,7 +30,7 @@ fn records(bodies: &[(&str, String)]) -> Vec<Record> {
     each.collect()
 }
 
-fn run() -> Vec<(&'static str, String)> {
+pub(crate) fn run() -> Vec<(&'static str, String)> {
     vec![
         ("run_started", format!(r#"{{"op":"start_run","run_id":"r","goal":"{EVIL}","agent_id":"a"}}"#)),
         (
@@ -54,29 +54,33 @@ fn run() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn incident(more: &str) -> (&'static str, String) {
+pub(crate) fn incident(more: &str) -> (&'static str, String) {
     let body = format!(
         r#"{{"op":"open_incident","incident_id":"i","run_id":"r","created_at":"2026-01-01T10:02:00.000000000Z"{more}}}"#
     );
     ("incident", body)
 }
 
-const FULL: &str = r#","severity":"high","policy_id":"p","violation_type":"cost_limit","threshold":1,"actual":2,"violation_step_index":0"#;
+pub(crate) const FULL: &str = r#","severity":"high","policy_id":"p","violation_type":"cost_limit","threshold":1,"actual":2,"violation_step_index":0"#;
 
-fn resolved() -> (&'static str, String) {
+pub(crate) fn resolved() -> (&'static str, String) {
     let body = r#"{"op":"resolve_incident","incident_id":"i","resolution":"a limit","by":"anna",
         "resolved_at":"2026-01-01T11:00:00.000000000Z"}"#;
     ("incident_resolved", body.to_owned())
 }
 
-fn of(more: Vec<(&'static str, String)>) -> Account {
+pub(crate) fn of(more: Vec<(&'static str, String)>) -> Account {
     let mut bodies = run();
     bodies.extend(more);
     Account::of(&records(&bodies), Some("r"), Some("i"))
 }
 
-fn status(account: &Account, criterion: &str) -> Option<ControlStatus> {
-    controls(account).controls.into_iter().find(|control| control.control == criterion).map(|control| control.status)
+pub(crate) fn status(account: &Account, criterion: &str) -> Option<ControlStatus> {
+    controls(account, None)
+        .controls
+        .into_iter()
+        .find(|control| control.control == criterion)
+        .map(|control| control.status)
 }
 
 #[test]
@@ -98,16 +102,16 @@ fn a_control_is_demonstrated_by_facts_alone() {
     let late = |(kind, body): (&'static str, String)| (kind, body.replace("T10:0", "T12:0"));
     let end = ("hold_released", r#"{"op":"release_hold","run_id":"r","reason":"over"}"#.to_owned());
     let asked = |account: &Account, what: &str| {
-        let found = controls(account).controls.into_iter().flat_map(|control| control.asked);
+        let found = controls(account, None).controls.into_iter().flat_map(|control| control.asked);
         found.into_iter().find(|asked| asked.what.contains(what)).unwrap().entries
     };
     let told = of(vec![late(incident(r#","policy_id":"p""#)), end]);
-    assert!(asked(&told, "held").is_empty() && asked(&told, "time to contain").is_empty());
+    assert!(asked(&told, "held").is_empty() && asked(&told, "how long").is_empty());
     assert!(!debrief(&told).actions.iter().any(|action| action.contains("is held")));
     let of_none = (incident(FULL).0, incident(FULL).1.replace(r#""run_id":"r","#, ""));
     assert!(asked(&of(vec![of_none]), "held").is_empty());
-    assert_eq!(asked(&of(vec![incident(FULL)]), "time to contain"), [4, 3]);
-    assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Demonstrated));
+    assert_eq!(asked(&of(vec![incident(FULL), resolved()]), "how long"), [4, 5]);
+    assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"data_leak""#)]), "CC6.7"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"other""#)]), "A1.1"), None);
 }
@@ -115,7 +119,7 @@ fn a_control_is_demonstrated_by_facts_alone() {
 #[test]
 fn every_entry_that_a_control_names_is_one_of_the_records() {
     let account = of(vec![incident(FULL), resolved()]);
-    for control in controls(&account).controls {
+    for control in controls(&account, None).controls {
         for asked in control.asked {
             assert!(asked.entries.iter().all(|log_index| *log_index < 6), "{}", asked.what);
         }
@@ -125,19 +129,20 @@ fn every_entry_that_a_control_names_is_one_of_the_records() {
 #[test]
 fn the_debrief_states_times_cost_risk_and_actions() {
     let told = debrief(&of(vec![incident(FULL), resolved()]));
-    assert_eq!(told.time_to_detect_ms.map(|ms| ms.as_ms()), Some(120_000.0));
-    // The run had ended before anybody resolved the incident.
-    assert_eq!(told.time_to_contain_ms.map(|ms| ms.as_ms()), Some(300_000.0));
+    assert_eq!(told.incidents[0].time_to_detect_ms.map(|ms| ms.as_ms()), Some(120_000.0));
+    // The run had ended before anybody resolved the incident, and that is what is said.
+    assert_eq!(told.incidents[0].contained_by.as_deref(), Some("run_ended"));
+    assert_eq!(told.incidents[0].time_to_contain_ms.map(|ms| ms.as_ms()), Some(300_000.0));
     assert_eq!((told.cost_cents.to_string().as_str(), told.steps, told.failures), ("2.5", 1, 1));
     assert!(told.risk.contains("high") && told.risk.contains("resolved"), "{}", told.risk);
     assert!(told.actions.iter().any(|action| action.contains("a limit")), "{:?}", told.actions);
     assert_eq!(told.entries, [1, 3, 4, 5]);
     let open = debrief(&of(vec![incident("")]));
-    assert!(open.risk.contains("not resolved") && open.severity.is_none(), "{}", open.risk);
+    assert!(open.risk.contains("not resolved") && open.incidents[0].severity.is_none(), "{}", open.risk);
     // Times that contradict each other give no time at all.
     let before = incident(r#","violation_step_index":0"#);
     let before = (before.0, before.1.replace("T10:02", "T09:02"));
-    assert_eq!(debrief(&of(vec![before])).time_to_detect_ms, None);
+    assert_eq!(debrief(&of(vec![before])).incidents[0].time_to_detect_ms, None);
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn the_report_shows_recorded_text_as_text() {
         entries: 6,
         withheld: &withheld,
     };
-    let html = report(&cover, &account, Some(&controls(&account)), None);
+    let html = report(&cover, &account, Some(&controls(&account, None)), None);
     for bad in ["<script", "<img", "onerror=\"", "http:", "https:", "src=", "href="] {
         let shown = html.replace("&lt;img src=x", "");
         assert!(!shown.contains(bad), "{bad}: {html}");

@@ -7,3 +7,4 @@ mod fuzzed;
 mod merkle;
 mod notes;
 mod proofs;
+mod several;

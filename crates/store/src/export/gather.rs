@@ -80,7 +80,12 @@ pub(super) fn contents(
     let created_at = recorded_at(ledger, size - 1)?;
     let kind = kind_of(request.kind);
     let exported_by = request.by.clone().unwrap_or_default();
-    let controls = (kind == Kind::Soc2).then(|| controls(&account));
+    let asked = match of {
+        ExportOf::Period(period) => Some(*period),
+        ExportOf::Incident(_) | ExportOf::Run(_) => request.period,
+    };
+    let asked = asked.map(|period| Period { from: period.from, to: period.to });
+    let controls = (kind == Kind::Soc2).then(|| controls(&account, asked));
     let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
     let subject = run_id.as_deref().map(RunId::new).transpose()?;
     let compared = subject.map(|run_id| comparison(ledger, &run_id, &records, size, progress)).transpose()?;
@@ -97,11 +102,6 @@ pub(super) fn contents(
         entries: records.len() as u64,
         withheld: &withheld,
     };
-    let asked = match of {
-        ExportOf::Period(period) => Some(*period),
-        ExportOf::Incident(_) | ExportOf::Run(_) => request.period,
-    };
-    let asked = asked.map(|period| Period { from: period.from, to: period.to });
     let report = match (&asked, kind) {
         (Some(asked), Kind::Period) => report::period(&cover, asked, &records),
         _ => report::report(&cover, &account, controls.as_ref(), compared.as_ref()),

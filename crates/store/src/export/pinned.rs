@@ -61,12 +61,12 @@ impl ExportBundleStore for PinnedBundles {
         Ok(account.map(|account| RunSnapshot {
             run_id: run_id.clone(),
             tenant_id: self.tenant_id.clone(),
-            total_cost_cents: Some(account.cost()),
+            total_cost_cents: account.cost(),
             agent_id: account.agent_id,
             goal: account.goal,
             policy_snapshot_id: account.policy_snapshot_id,
             started_at: account.started_at,
-            completed_at: account.completed_at,
+            completed_at: account.ended.map(|ended| ended.at),
             termination_reason: account.termination_reason,
         }))
     }

@@ -49,7 +49,7 @@ pub struct RunSnapshot {
     pub completed_at: Option<Timestamp>,
     /// Why it ended.
     pub termination_reason: Option<String>,
-    /// What its steps cost.
+    /// What its steps cost; absent where that of some is withheld.
     pub total_cost_cents: Option<Cost>,
 }
 

@@ -124,7 +124,7 @@ fn told(shown: &Shown) -> Result<bool, Reason> {
     let mut reason = Some(Reason::WrongControls);
     for run in runs {
         let account = Account::of(&shown.told, run, incident_id);
-        if is(&shown.controls, controls(&account).to_json()) {
+        if is(&shown.controls, controls(&account, claims.period).to_json()) {
             reason = reason.and(Some(Reason::WrongDebrief));
             if is(&shown.debrief, debrief(&account).to_json()) {
                 reason = None;

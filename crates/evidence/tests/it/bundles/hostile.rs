@@ -73,7 +73,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     contents.exported_by = words.clone();
     let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
     contents.incident = IncidentClaims::of(&account);
-    contents.controls = Some(controls(&account).to_json());
+    contents.controls = Some(controls(&account, contents.period).to_json());
     contents.debrief = Some(debrief(&account).to_json());
     let checkpoint = ledger.checkpoint(ledger.size());
     let cover = Cover {

@@ -254,7 +254,7 @@ pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
     withheld.consistency = Some(ledger.consistency(4, ledger.size()));
     let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1", "run-2"]));
     soc2.period = Some(Period { from: at(0), to: at(60) });
-    soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None)).to_json());
+    soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None), soc2.period).to_json());
     soc2.comparison = Some(compared(&soc2.records, false));
     let mut debrief = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
     debrief.incident = Some(incident_claims());

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tracekeep_core::json::Json;
+use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Aspect, Contents, Kind, Options, Outcome, Period, Reason, build, verify};
+use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::{Checkpoint, NoteKey};
 
 use super::forge::{Members, Stated, canonical, envelope, forged, lines, text_of, unzip, zip, zip_plain};
@@ -467,7 +469,11 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
         ("missing_run", changed("period", &|contents| contents.records.clear()), Reason::MissingRun),
         (
             "wrong_period",
-            changed("soc2", &|contents| contents.period = Some(Period { from: at(2), to: at(1) })),
+            changed("soc2", &|contents| {
+                contents.period = Some(Period { from: at(2), to: at(1) });
+                let account = Account::of(&contents.records, Some("run-1"), None);
+                contents.controls = Some(controls(&account, contents.period).to_json());
+            }),
             Reason::WrongPeriod,
         ),
         ("unnamed_erasure", erased, Reason::UnnamedErasure),
