@@ -197,13 +197,6 @@ const MISSING: Queries = stretch!(
     "occurred_at",
     "named_by"
 );
-const MISSING_THEN: Queries = stretch!(
-    concat!("SELECT ", slot_columns!(), " FROM slot INDEXED BY slot_filled"),
-    "run_no = ?4 AND filled_by >= ?5 AND",
-    "occurred_at",
-    "named_by"
-);
-
 /// Reads a stretch: what is at the time of the position to start after and beyond it, then what comes after that time.
 fn stretch<T>(
     conn: &Connection,
@@ -550,17 +543,18 @@ impl Snapshot for View<'_> {
         one(self.conn, sql, [place(named_by)], rows::slot)
     }
 
-    fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
+    fn missing(&self, run_no: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
         let wanted = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit };
-        let mut missing = stretch(self.conn, &MISSING, wanted, &[&run_no], rows::slot)?;
-        if as_of >= self.size {
-            return Ok(missing);
-        }
-        // What came since was missing then.
-        missing.extend(stretch(self.conn, &MISSING_THEN, wanted, &[&run_no, &place(as_of)], rows::slot)?);
-        missing.sort_unstable_by_key(|slot| (slot.occurred_at, slot.named_by));
-        missing.truncate(limit as usize);
-        Ok(missing)
+        stretch(self.conn, &MISSING, wanted, &[&run_no], rows::slot)
+    }
+
+    fn filled(&self, run_no: u64, from: u64, limit: u32) -> Result<Vec<SlotRow>> {
+        let sql = concat!(
+            "SELECT ",
+            slot_columns!(),
+            " FROM slot INDEXED BY slot_filled WHERE run_no = ?1 AND filled_by >= ?2 ORDER BY filled_by LIMIT ?3"
+        );
+        many(self.conn, sql, (run_no, place(from), limit), rows::slot)
     }
 
     fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>> {

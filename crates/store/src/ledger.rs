@@ -126,6 +126,10 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     async fn rebuild_indices(&self, run_id: Option<&RunId>) -> Result<Report>;
 
     /// The run's forest, or the tree under one trace, flat in pre-order; `run_not_found`, `trace_not_found`.
+    ///
+    /// All pages of a walk show the forest as it was at the first one. A page passes over at most
+    /// [`SCAN_ROWS_MAX`](tracekeep_core::limits::SCAN_ROWS_MAX) rows that came later, and half as many levels on its way
+    /// up; then it may be short, even empty, with a cursor. [`TreeNode::children`] counts what there is now.
     async fn tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>>;
 
     /// A run's audit in short, as it stands now; `run_not_found`. Costs as much as the run has facts, at most 11,000 rows.

@@ -162,9 +162,10 @@ pub trait Snapshot {
     fn slot(&self, run_no: u64, id: &TraceId) -> Result<Option<SlotRow>>;
     /// A named id, by the log index of the first entry that named it.
     fn slot_at(&self, named_by: u64) -> Result<Option<SlotRow>>;
-    /// Ids that are still missing when the log had `as_of` entries, by (occurred_at, named_by), ascending, after a
-    /// position, at most `limit`. One that was named at or after `as_of` may be among them.
-    fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>>;
+    /// Ids that are still missing, by (occurred_at, named_by), ascending, after a position, at most `limit`.
+    fn missing(&self, run_no: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>>;
+    /// Named ids whose trace came with a log index of at least `from`, by that, at most `limit`.
+    fn filled(&self, run_no: u64, from: u64, limit: u32) -> Result<Vec<SlotRow>>;
 
     /// The log index of a fact of a run's audit, by its id.
     fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>>;

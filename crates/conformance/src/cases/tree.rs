@@ -1,6 +1,6 @@
 //! Trees: pre-order, depth, pages, and what stays stable while the forest grows.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tracekeep_store::{PageRequest, TreeQuery, block_on};
 
 use crate::context::{Context, drawn, walk};
@@ -19,6 +19,10 @@ cases!("tree":
     a_chain_of_10000_on_a_small_stack,
     a_node_with_10000_children,
     random_forests_are_walked_as_they_are,
+    a_page_passes_what_came_later_within_a_budget,
+    a_page_climbs_within_a_budget,
+    a_page_looks_for_roots_within_a_budget_where_many_parents_came_late,
+    late_parents_beyond_what_is_sorted_in_move_nothing,
 );
 
 fn grow(cx: &Context) {
@@ -265,4 +269,93 @@ fn pre_order(
         }
     }
     lines
+}
+
+/// The nodes of each page that follows a first page of one, `meanwhile` done after that; `limit` nodes a page from then
+/// on.
+fn pages(cx: &Context, run: &str, query: TreeQuery, limit: u32, meanwhile: impl FnOnce()) -> Vec<Vec<String>> {
+    let read = |page| {
+        let page = block_on(cx.ledger().tree(&run_id(run), &TreeQuery { page, ..query.clone() })).expect("a page");
+        (drawn(&page.items), page.next_cursor)
+    };
+    let (first, mut cursor) = read(PageRequest::first(1));
+    meanwhile();
+    let mut pages = vec![first];
+    while cursor.is_some() {
+        let (nodes, next) = read(PageRequest { limit, cursor });
+        assert!(pages.len() < 100, "a walk comes to its end");
+        pages.push(nodes);
+        cursor = next;
+    }
+    pages
+}
+
+fn at(value: Value, minute: u32) -> Value {
+    with(value, json!({"occurred_at": format!("2026-01-01T00:{minute:02}:00Z")}))
+}
+
+fn record_all(cx: &Context, ops: Vec<Value>) {
+    for ops in ops.chunks(1_000) {
+        cx.record(ops);
+    }
+}
+
+/// Rows that came after a walk began were passed one by one, all of them before each page.
+fn a_page_passes_what_came_later_within_a_budget(cx: &mut Context) {
+    cx.record(&[start("r"), at(thought("r", "a"), 1), at(child("r", "b", "a"), 9), at(thought("r", "z"), 9)]);
+    let query = TreeQuery::default();
+    let walked = pages(cx, "r", query, 10, || {
+        record_all(cx, (0..5_100).map(|n| at(thought("r", &format!("root{n}")), 2)).collect());
+        record_all(cx, (0..5_100).map(|n| at(child("r", &format!("child{n}"), "a"), 2)).collect());
+    });
+    // 5,100 children before b, 4,900 roots after it, and the rest of them.
+    assert_eq!(walked, [&["0 a 1"][..], &["1 b 0"], &["0 z 0"]]);
+}
+
+/// From a leaf each level up is two look-ups, however deep it lies.
+fn a_page_climbs_within_a_budget(cx: &mut Context) {
+    let chain = (1..=6_050).map(|n| at(child("r", &format!("t{n}"), &format!("t{}", n - 1)), 2));
+    let ends = [at(thought("r", "z"), 9), at(child("r", "y", "t1"), 9)];
+    record_all(cx, [start("r"), at(thought("r", "t0"), 1)].into_iter().chain(chain).chain(ends).collect());
+    let walked = pages(cx, "r", TreeQuery::default(), 1_000, || {});
+    let lengths: Vec<_> = walked.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [1, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 50, 2], "the page with the leaf is short");
+    assert_eq!(walked[8], ["2 y 0", "0 z 0"]);
+}
+
+/// As of a size, a parent that came later is missing: all that came since were sorted for each page.
+fn a_page_looks_for_roots_within_a_budget_where_many_parents_came_late(cx: &mut Context) {
+    cx.record(&[ensure_otlp("o"), at(span("o", "a", None), 1)]);
+    record_all(cx, (0..10_000).map(|n| at(span("o", &format!("a{n}"), Some("a")), 2)).collect());
+    record_all(cx, (0..1_001).map(|n| at(span("o", &format!("x{n}"), Some(&format!("m{n}"))), 3)).collect());
+    let roots = TreeQuery { depth: Some(0), ..TreeQuery::default() };
+    let walked = pages(cx, "o", roots, 1_000, || {
+        record_all(cx, (0..1_001).map(|n| at(span("o", &format!("m{n}"), None), 4)).collect());
+    });
+    let lengths: Vec<_> = walked.iter().map(Vec::len).collect();
+    assert_eq!((&walked[0][0], &lengths[..2]), (&"0 a 10000".to_owned(), &[1, 0][..]), "an empty page");
+    let missing: Vec<_> = walked[1..].concat();
+    assert_eq!(missing, (0..1_001).map(|n| format!("0 ?m{n} 1")).collect::<Vec<_>>());
+}
+
+/// The same where whole trees hang on what is missing, so that each page ends inside of one.
+fn late_parents_beyond_what_is_sorted_in_move_nothing(cx: &mut Context) {
+    cx.record(&[ensure_otlp("o"), at(span("o", "first", None), 1), at(span("o", "last", None), 9)]);
+    record_all(cx, (0..1_001).map(|n| at(span("o", &format!("x{n}"), Some(&format!("m{n}"))), 3)).collect());
+    let named = at(span("o", "y", Some("x7")), 2);
+    cx.record(&[named, at(span("o", "mid", None), 3)]);
+    for limit in [1_000, 50] {
+        let query = TreeQuery { depth: Some(9 + limit), ..TreeQuery::default() };
+        let named = |nodes: Vec<String>| -> Vec<String> {
+            nodes.iter().map(|node| node.rsplit_once(' ').expect("a count").0.to_owned()).collect()
+        };
+        let before = named(drawn(&cx.tree("o", &query, 1_000)));
+        let walked = pages(cx, "o", query, limit, || {
+            let late = |n| at(span("o", &format!("m{n}"), (n % 2 == 1).then_some("last")), 4);
+            if limit == 1_000 {
+                record_all(cx, (0..1_001).map(late).collect());
+            }
+        });
+        assert_eq!(named(walked.concat()), before, "pages of {limit}");
+    }
 }

@@ -90,7 +90,10 @@ pub(super) struct Index {
     counts: BTreeMap<(u64, Counter), u64>,
     slot_ids: HashMap<(u64, TraceId), u64>,
     slots: HashMap<u64, SlotRow>,
-    slot_order: BTreeSet<(u64, Position)>,
+    /// By run and position.
+    missing: BTreeSet<(u64, Position)>,
+    /// By run: the trace that came, and the entry that named it.
+    filled: BTreeSet<(u64, u64, u64)>,
     holds: HashMap<HoldPlace, HoldRow>,
     hold_order: BTreeMap<u64, HoldPlace>,
     baselines: HashMap<BaselineName, BaselineRow>,
@@ -133,7 +136,8 @@ impl Index {
             counts: BTreeMap::new(),
             slot_ids: HashMap::new(),
             slots: HashMap::new(),
-            slot_order: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            filled: BTreeSet::new(),
             holds: HashMap::new(),
             hold_order: BTreeMap::new(),
             baselines: HashMap::new(),
@@ -193,7 +197,10 @@ impl Index {
             ("trace_count", self.counts == other.counts),
             (
                 "slot",
-                self.slot_ids == other.slot_ids && self.slots == other.slots && self.slot_order == other.slot_order,
+                self.slot_ids == other.slot_ids
+                    && self.slots == other.slots
+                    && self.missing == other.missing
+                    && self.filled == other.filled,
             ),
             ("baseline", self.baselines == other.baselines),
             ("hold", self.holds == other.holds && self.hold_order == other.hold_order),
@@ -234,7 +241,14 @@ impl Index {
             }
             Change::Trace { before, after } => self.put_trace(before.as_deref(), *after),
             Change::SlotNamed(row) | Change::SlotFilled(row) => {
-                self.slot_order.insert((row.run_no, (row.occurred_at, row.named_by)));
+                let at = (row.run_no, (row.occurred_at, row.named_by));
+                match row.filled_by {
+                    Some(filled_by) => {
+                        self.missing.remove(&at);
+                        self.filled.insert((row.run_no, filled_by, row.named_by));
+                    }
+                    None => drop(self.missing.insert(at)),
+                }
                 self.slot_ids.insert((row.run_no, row.id.clone()), row.named_by);
                 self.slots.insert(row.named_by, row);
             }
@@ -310,7 +324,8 @@ impl Index {
         self.counts.retain(|(own, _), _| *own != run_no);
         self.slot_ids.retain(|(own, _), _| *own != run_no);
         self.slots.retain(|_, row| row.run_no != run_no);
-        self.slot_order.retain(|(own, _)| *own != run_no);
+        self.missing.retain(|(own, _)| *own != run_no);
+        self.filled.retain(|(own, ..)| *own != run_no);
         self.fact_ids.retain(|(own, _, _), _| *own != run_no);
         self.facts.retain(|(own, _, _), _| *own != run_no);
         self.actions.retain(|(own, _, _), _| *own != run_no);
@@ -694,12 +709,15 @@ impl Snapshot for Index {
         Ok(self.slots.get(&named_by).cloned())
     }
 
-    fn missing(&self, run_no: u64, as_of: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
+    fn missing(&self, run_no: u64, after: Option<Position>, limit: u32) -> Result<Vec<SlotRow>> {
         let from = after.map_or(Bound::Included((run_no, FIRST)), |after| Bound::Excluded((run_no, after)));
-        let slots = self.slot_order.range((from, Bound::Included((run_no, LAST))));
-        let rows = slots.filter_map(|(_, (_, named_by))| self.slots.get(named_by));
-        let missing = rows.filter(|row| row.filled_by.is_none_or(|filled_by| filled_by >= as_of));
-        Ok(missing.take(limit as usize).cloned().collect())
+        let slots = self.missing.range((from, Bound::Included((run_no, LAST)))).take(limit as usize);
+        Ok(slots.filter_map(|(_, (_, named_by))| self.slots.get(named_by)).cloned().collect())
+    }
+
+    fn filled(&self, run_no: u64, from: u64, limit: u32) -> Result<Vec<SlotRow>> {
+        let slots = self.filled.range((run_no, from, 0)..=(run_no, u64::MAX, u64::MAX)).take(limit as usize);
+        Ok(slots.filter_map(|(.., named_by)| self.slots.get(named_by)).cloned().collect())
     }
 
     fn fact(&self, run_no: u64, kind: FactKind, id: &str) -> Result<Option<u64>> {

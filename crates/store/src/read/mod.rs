@@ -10,6 +10,7 @@ mod matches;
 mod proofs;
 mod run_entries;
 mod runs;
+mod siblings;
 mod signing;
 mod steps;
 mod traces;

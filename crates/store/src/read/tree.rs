@@ -1,31 +1,35 @@
 //! Walking a run's forest: flat, in pre-order, a page at a time.
 //!
-//! The cursor holds the node shown last, its depth and the size of the first page, never the path: the way up is found
-//! by the places that traces hang at. As of a size, a parent that came later is still missing.
-
-use std::cell::RefCell;
-use std::collections::VecDeque;
+//! The cursor holds a node, its depth and the size of the first page, never the path: the way up is found by the places
+//! that traces hang at. As of a size, a parent that came later is still missing. What a page passes over (rows that came
+//! later, levels on the way up) is within the budget that lists have; where it ends, the cursor holds the row that was
+//! passed last.
 
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::RunId;
+use tracekeep_core::limits::{PAGE_ITEMS_MAX, SCAN_ROWS_MAX};
 use tracekeep_core::view::TreeNode;
 
+use super::siblings::{Row, Siblings, Sought, first};
 use super::{Meter, known, traces};
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
 use crate::query::{Cursor, Order, Page, TreeQuery};
-use crate::rows::{Slot, SlotRow, TraceRow};
+use crate::rows::{RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceIndex};
+
+/// Late parents that one page sorts in: where more came since the walk began, the roots are found among all traces.
+const LATE_MAX: u32 = PAGE_ITEMS_MAX;
 
 /// A node of the walk: a trace, or an id whose trace is missing.
 #[derive(Clone)]
-enum Node {
+pub(super) enum Node {
     Trace(TraceRow),
     Missing(SlotRow),
 }
 
 impl Node {
-    const fn position(&self) -> Position {
+    pub(super) const fn position(&self) -> Position {
         match self {
             Self::Trace(row) => (row.occurred_at, row.log_index),
             Self::Missing(slot) => (slot.occurred_at, slot.named_by),
@@ -39,11 +43,41 @@ impl Node {
         }
     }
 
+    /// Where it hangs.
+    const fn place(&self) -> Slot {
+        match self {
+            Self::Trace(row) => row.parent,
+            Self::Missing(_) => Slot::Root,
+        }
+    }
+
     /// The key that a cursor holds: positive a trace, negative a missing id.
     fn key(&self) -> i64 {
         match self {
             Self::Trace(row) => Slot::Under(row.log_index).to_key(),
             Self::Missing(slot) => Slot::Named(slot.named_by).to_key(),
+        }
+    }
+}
+
+/// In a cursor, what of its node is to come: what hangs on it and what follows it, or only what follows.
+const SHOWN: i64 = 0;
+const PASSED: i64 = 1;
+
+/// Where a walk comes to.
+enum Next {
+    Node(Node, u32),
+    End,
+    /// The page's budget ended: what follows this node is to come.
+    Spent(Node, u32),
+}
+
+impl Next {
+    fn at(depth: u32, sought: Sought) -> Option<Self> {
+        match sought {
+            Sought::Node(node) => Some(Self::Node(node, depth)),
+            Sought::Spent(node) => Some(Self::Spent(node, depth)),
+            Sought::Nothing => None,
         }
     }
 }
@@ -58,83 +92,120 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     let fingerprint = query.fingerprint(run_id.as_str());
     let cursor = query.page.cursor.as_deref().map(|text| Cursor::read(text, &fingerprint)).transpose()?;
     let as_of = cursor.map_or(snapshot.size(), |cursor| cursor.as_of);
+    let depth_max = query.depth.unwrap_or(u32::MAX);
     let mut walk = Walk {
         snapshot,
         run_no: run.run_no,
         as_of,
         of_one_tree: query.root.is_some(),
+        depth_max,
         limit: query.page.limit,
+        budget: SCAN_ROWS_MAX,
         meter: Meter::default(),
         way: Vec::new(),
-        ahead: RefCell::default(),
+        roots: None,
     };
-    let depth_max = query.depth.unwrap_or(u32::MAX);
-    let mut items = Vec::new();
-    let mut at = match cursor {
-        Some(cursor) => {
-            let node = walk.node(cursor.at.0)?;
-            walk.next(&node, cursor.depth, cursor.depth < depth_max)?
+    let mut at = match (cursor, &query.root) {
+        (Some(cursor), _) => walk.go_on(&run, cursor)?,
+        (None, Some(id)) => {
+            let missing = || Error::new(Code::TraceNotFound, format!("no trace {id} is recorded in the run"));
+            Next::Node(Node::Trace(snapshot.trace(run.run_no, id)?.ok_or_else(missing)?), 0)
         }
-        None => match &query.root {
-            Some(id) => {
-                let missing = || Error::new(Code::TraceNotFound, format!("no trace {id} is recorded in the run"));
-                let row = snapshot.trace(run.run_no, id)?.ok_or_else(missing)?;
-                Some((Node::Trace(row), 0))
+        (None, None) => Next::at(0, walk.first(0, None)?).unwrap_or(Next::End),
+    };
+    let (mut items, mut last) = (Vec::new(), None);
+    let (at, depth) = loop {
+        match at {
+            Next::End => return Ok(Page::of(items, None)),
+            Next::Spent(node, depth) => break ((node.key(), PASSED), depth),
+            Next::Node(node, depth) => {
+                if let Some(last) = last.filter(|_| items.len() == query.page.limit as usize || walk.meter.is_full()) {
+                    break last;
+                }
+                items.push(walk.show(&node, depth)?);
+                last = Some(((node.key(), SHOWN), depth));
+                at = walk.after(node, depth)?;
             }
-            None => walk.first(Slot::Root, None)?.map(|node| (node, 0)),
-        },
-    };
-    let mut last: Option<(i64, u32)> = None;
-    while let Some((node, depth)) = at {
-        if let Some((key, depth)) = last.filter(|_| items.len() == query.page.limit as usize || walk.meter.is_full()) {
-            let cursor = Cursor { as_of, at: (key, 0), depth };
-            return Ok(Page::of(items, Some(cursor.write(&fingerprint))));
         }
-        let shown = walk.show(&node, depth)?;
-        let down = shown.children > 0 && depth < depth_max;
-        items.push(shown);
-        last = Some((node.key(), depth));
-        at = walk.next(&node, depth, down)?;
-    }
-    Ok(Page::of(items, None))
+    };
+    Ok(Page::of(items, Some(Cursor { as_of, at, depth }.write(&fingerprint))))
 }
 
 struct Walk<'a, S> {
     snapshot: &'a S,
     run_no: u64,
-    /// What came later is passed over: a read costs what it returns and what was added there since the first page.
+    /// What came later is passed over.
     as_of: u64,
     /// It ends with the tree of its root: nothing stands beside that.
     of_one_tree: bool,
+    depth_max: u32,
     /// Nodes of the page at most.
     limit: u32,
+    /// Rows that may still be passed over.
+    budget: u32,
     meter: Meter,
-    /// The way down to the node that was shown last, as far as this page showed it.
-    way: Vec<Passed>,
-    ahead: RefCell<Ahead>,
+    /// The way down to the node that the walk is at, as far as this page knows it: each hangs on the one before.
+    way: Vec<Above>,
+    roots: Option<Vec<(Place, Siblings)>>,
 }
 
 /// A node on the way.
-struct Passed {
+struct Above {
     node: Node,
     depth: u32,
     /// Children that were not walked yet, at most.
     left: u64,
+    children: [(Place, Siblings); 1],
+}
+
+impl Above {
+    fn new(node: Node, depth: u32, left: u64) -> Self {
+        let children = [(Place::At(node.children()), Siblings::ahead(1))];
+        Self { node, depth, left, children }
+    }
+}
+
+/// An order of siblings.
+#[derive(Clone, Copy)]
+enum Place {
+    At(Slot),
+    /// Ids whose trace is missing now.
+    Missing,
+    /// Roots and missing ids, among all traces.
+    Among,
 }
 
 impl<S: Snapshot> Walk<'_, S> {
-    fn node(&self, key: i64) -> Result<Node> {
+    /// Where the page before ended.
+    fn go_on(&mut self, run: &RunRow, Cursor { at: (key, state), depth, .. }: Cursor) -> Result<Next> {
         let refuse = || Error::new(Code::InvalidCursor, "the cursor names a node that is not there").at("cursor");
-        match Slot::from_key(key) {
-            Slot::Root => Err(refuse()),
-            Slot::Under(log_index) => Ok(Node::Trace(self.snapshot.trace_at(log_index)?.ok_or_else(refuse)?)),
-            Slot::Named(named_by) => Ok(Node::Missing(self.snapshot.slot_at(named_by)?.ok_or_else(refuse)?)),
+        let (own, node) = match Slot::from_key(key) {
+            Slot::Root => return Err(refuse()),
+            Slot::Under(log_index) => {
+                let row = self.snapshot.trace_at(log_index)?.ok_or_else(refuse)?;
+                (row.run_no, Node::Trace(row))
+            }
+            Slot::Named(named_by) => {
+                let slot = self.snapshot.slot_at(named_by)?.ok_or_else(refuse)?;
+                (slot.run_no, Node::Missing(slot))
+            }
+        };
+        if own != run.run_no || u64::from(depth) > run.traces {
+            return Err(refuse());
+        }
+        match state {
+            SHOWN => {
+                self.way.push(Above::new(node.clone(), depth, u64::MAX));
+                self.after(node, depth)
+            }
+            PASSED => self.beside(node, depth),
+            _ => Err(refuse()),
         }
     }
 
     fn show(&mut self, node: &Node, depth: u32) -> Result<TreeNode> {
         let children = self.snapshot.children(self.run_no, node.children())?;
-        self.way.push(Passed { node: node.clone(), depth, left: children });
+        self.way.push(Above::new(node.clone(), depth, children));
         Ok(match node {
             Node::Trace(row) => {
                 TreeNode { trace: Some(traces::view(self.snapshot, row, &self.meter)?), missing: None, depth, children }
@@ -143,50 +214,41 @@ impl<S: Snapshot> Walk<'_, S> {
         })
     }
 
-    /// The node after `node` in pre-order: its first child, else the next sibling of it or of its nearest ancestor that
-    /// has one.
-    fn next(&mut self, node: &Node, depth: u32, down: bool) -> Result<Option<(Node, u32)>> {
-        if down && let Some(child) = self.first(node.children(), None)? {
-            self.step_into(depth);
-            return Ok(Some((child, depth + 1)));
+    /// What comes after the node at the end of the way: its first child, else what follows it.
+    fn after(&mut self, node: Node, depth: u32) -> Result<Next> {
+        if depth < self.depth_max {
+            let below = self.first(depth + 1, None)?;
+            if let Some(next) = Next::at(depth + 1, below) {
+                return Ok(next);
+            }
         }
-        let (mut node, mut depth) = (node.clone(), depth);
+        self.beside(node, depth)
+    }
+
+    /// The next sibling of a node or of its nearest ancestor that has one.
+    fn beside(&mut self, mut node: Node, mut depth: u32) -> Result<Next> {
         loop {
-            while self.way.last().is_some_and(|passed| passed.depth >= depth) {
+            while self.way.last().is_some_and(|above| above.depth >= depth) {
                 self.way.pop();
             }
             if depth == 0 && self.of_one_tree {
-                return Ok(None);
+                return Ok(Next::End);
             }
-            let place = match &node {
-                Node::Missing(_) => Slot::Root,
-                Node::Trace(row) => row.parent,
-            };
-            let was_last = self.way.last().is_some_and(|above| above.left == 0);
-            if !was_last && let Some(sibling) = self.first(place, Some(node.position()))? {
-                if let Some(above) = depth.checked_sub(1) {
-                    self.step_into(above);
-                }
-                return Ok(Some((sibling, depth)));
+            if depth > 0 && self.way.is_empty() {
+                let Some(above) = self.up(node.place())? else { return Ok(Next::End) };
+                // It is looked up, and what else hangs on it.
+                self.budget = self.budget.saturating_sub(2);
+                self.way.push(Above::new(above, depth - 1, u64::MAX));
             }
-            if depth == 0 {
-                return Ok(None);
+            let sibling = self.first(depth, Some(node.position()))?;
+            if let Some(next) = Next::at(depth, sibling) {
+                return Ok(next);
             }
-            node = match self.way.last() {
-                Some(above) => above.node.clone(),
-                None => match self.up(place)? {
-                    Some(parent) => parent,
-                    None => return Ok(None),
-                },
-            };
-            depth -= 1;
-        }
-    }
-
-    /// Notes that a child of the node at `depth` of the way is walked.
-    fn step_into(&mut self, depth: u32) {
-        if let Some(above) = self.way.last_mut().filter(|above| above.depth == depth) {
-            above.left = above.left.saturating_sub(1);
+            let Some(above) = self.way.last() else { return Ok(Next::End) };
+            (node, depth) = (above.node.clone(), above.depth);
+            if self.budget == 0 {
+                return Ok(Next::Spent(node, depth));
+            }
         }
     }
 
@@ -208,57 +270,120 @@ impl<S: Snapshot> Walk<'_, S> {
         }
     }
 
-    /// The first node at a place after a position.
-    fn first(&self, place: Slot, after: Option<Position>) -> Result<Option<Node>> {
-        let mut from = after;
-        let trace = loop {
-            let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after: from, limit: 1 };
-            let row = self.snapshot.traces(self.run_no, TraceIndex::At(place), stretch)?.pop();
-            match row {
-                Some(row) if row.log_index < self.as_of => break Some(row),
-                Some(row) => from = Some((row.occurred_at, row.log_index)),
-                None => break None,
-            }
-        };
-        let missing = if place == Slot::Root { self.first_missing(after)? } else { None };
-        Ok(match (trace, missing) {
-            (Some(row), Some(slot)) if (slot.occurred_at, slot.named_by) < (row.occurred_at, row.log_index) => {
-                Some(Node::Missing(slot))
-            }
-            (Some(row), _) => Some(Node::Trace(row)),
-            (None, missing) => missing.map(Node::Missing),
-        })
-    }
-
-    /// The first missing id after a position. They are read ahead: as of an earlier size each reading looks at every place
-    /// that was filled since.
-    fn first_missing(&self, after: Option<Position>) -> Result<Option<SlotRow>> {
-        let mut ahead = self.ahead.borrow_mut();
-        let position = |slot: &SlotRow| (slot.occurred_at, slot.named_by);
-        loop {
-            while ahead.rows.front().is_some_and(|slot| after.is_some_and(|after| position(slot) <= after)) {
-                ahead.rows.pop_front();
-            }
-            while ahead.rows.front().is_some_and(|slot| slot.named_by >= self.as_of) {
-                ahead.rows.pop_front();
-            }
-            if !ahead.rows.is_empty() || ahead.to_the_end {
-                return Ok(ahead.rows.front().cloned());
-            }
-            let from = ahead.read_to.max(after);
-            let rows = self.snapshot.missing(self.run_no, self.as_of, from, self.limit)?;
-            ahead.to_the_end = rows.len() < self.limit as usize;
-            ahead.read_to = rows.last().map(position).or(from);
-            ahead.rows = rows.into();
+    /// The first node after a position among the roots, or among what hangs on the end of the way.
+    fn first(&mut self, depth: u32, after: Option<Position>) -> Result<Sought> {
+        let rows = Rows { snapshot: self.snapshot, run_no: self.run_no, as_of: self.as_of };
+        let read = |place: Place, from: Option<Position>, limit: u32| rows.read(place, from, limit);
+        if depth > 0 {
+            let Some(above) = self.way.last_mut().filter(|above| above.left > 0) else { return Ok(Sought::Nothing) };
+            let sought = first(&mut above.children, after, &mut self.budget, read)?;
+            above.left -= u64::from(matches!(sought, Sought::Node(_)));
+            return Ok(sought);
         }
+        let roots = match &mut self.roots {
+            Some(roots) => roots,
+            None => self.roots.insert(rows.roots(self.limit, &mut self.budget)?),
+        };
+        first(roots, after, &mut self.budget, read)
     }
 }
 
-/// Missing ids that were read and are yet to be walked: a walk comes to the roots in ascending order.
-#[derive(Default)]
-struct Ahead {
-    rows: VecDeque<SlotRow>,
-    /// The position of the last one that was read.
-    read_to: Option<Position>,
-    to_the_end: bool,
+/// The rows of a run's forest, as of a size.
+struct Rows<'a, S> {
+    snapshot: &'a S,
+    run_no: u64,
+    as_of: u64,
+}
+
+impl<S: Snapshot> Rows<'_, S> {
+    /// The orders that make up the roots.
+    fn roots(&self, limit: u32, budget: &mut u32) -> Result<Vec<(Place, Siblings)>> {
+        let late = match self.as_of < self.snapshot.size() {
+            true => self.snapshot.filled(self.run_no, self.as_of, LATE_MAX + 1)?,
+            false => Vec::new(),
+        };
+        *budget = budget.saturating_sub(u32::try_from(late.len()).unwrap_or(u32::MAX));
+        if late.len() > LATE_MAX as usize {
+            return Ok(vec![(Place::Among, Siblings::ahead(limit))]);
+        }
+        let mut late: Vec<_> = late.into_iter().map(|slot| self.missing(slot)).collect();
+        late.sort_unstable_by_key(|row| row.node.position());
+        Ok(vec![
+            (Place::At(Slot::Root), Siblings::ahead(1)),
+            (Place::Missing, Siblings::ahead(limit)),
+            (Place::Missing, Siblings::of(late.into())),
+        ])
+    }
+
+    fn read(&self, place: Place, after: Option<Position>, limit: u32) -> Result<Vec<Row>> {
+        let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit };
+        let traces = |index| self.snapshot.traces(self.run_no, index, stretch);
+        match place {
+            Place::At(slot) => Ok(traces(TraceIndex::At(slot))?.into_iter().map(|row| self.trace(row)).collect()),
+            Place::Missing => {
+                let missing = self.snapshot.missing(self.run_no, after, limit)?;
+                Ok(missing.into_iter().map(|slot| self.missing(slot)).collect())
+            }
+            Place::Among => traces(TraceIndex::All)?.into_iter().map(|row| self.among(row)).collect(),
+        }
+    }
+
+    fn trace(&self, row: TraceRow) -> Row {
+        Row { shown: row.log_index < self.as_of, node: Node::Trace(row) }
+    }
+
+    fn missing(&self, slot: SlotRow) -> Row {
+        Row { shown: slot.named_by < self.as_of, node: Node::Missing(slot) }
+    }
+
+    /// A root, or the trace that first named an id which was missing then: it occurred where the id stands.
+    fn among(&self, row: TraceRow) -> Result<Row> {
+        if row.parent == Slot::Named(row.log_index) {
+            let slot = self.snapshot.slot_at(row.log_index)?.ok_or_else(|| nowhere(row.log_index))?;
+            if slot.filled_by.is_none_or(|filled_by| filled_by >= self.as_of) {
+                return Ok(self.missing(slot));
+            }
+        }
+        let is_root = row.parent == Slot::Root;
+        let row = self.trace(row);
+        Ok(Row { shown: row.shown && is_root, ..row })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracekeep_core::id::RunId;
+    use tracekeep_core::model::{Op, RecordTrace, StartRun, TraceType};
+
+    use super::{PASSED, SHOWN};
+    use crate::query::{Cursor, PageRequest, TreeQuery};
+    use crate::{Batch, LedgerStore, MemoryLedger, block_on};
+
+    /// A cursor is bound to its query, but whoever knows how can make one.
+    #[test]
+    fn a_cursor_that_no_walk_gave_is_refused() {
+        let ledger = MemoryLedger::default();
+        let run_id = |name: &str| RunId::new(name).expect("an id");
+        for run in ["r", "s"] {
+            let start = StartRun { run_id: Some(run_id(run)), ..StartRun::default() };
+            let thought = TraceType::Thought { content: String::new(), confidence: None };
+            let ops = vec![Op::StartRun(start), Op::RecordTrace(RecordTrace::new(run_id(run), thought))];
+            ledger.commit_blocking(vec![Batch::of(ops)]).remove(0).expect("recorded");
+        }
+        let go_on = |key: i64, state: i64, depth: u32| {
+            let query = TreeQuery::default();
+            let cursor = Cursor { as_of: 4, at: (key, state), depth }.write(&query.fingerprint("r"));
+            let page = PageRequest { limit: 1, cursor: Some(cursor) };
+            let page = block_on(ledger.tree(&run_id("r"), &TreeQuery { page, ..query }));
+            page.map(|page| page.items.len()).map_err(|error| (error.code(), error.path().map(str::to_owned)))
+        };
+        let refused = Err(("invalid_cursor", Some("cursor".to_owned())));
+        assert_eq!((go_on(1, SHOWN, 0), go_on(1, PASSED, 0)), (Ok(0), Ok(0)));
+        assert_eq!((go_on(1, SHOWN, u32::MAX), go_on(1, PASSED, 2)), (refused.clone(), refused.clone()), "too deep");
+        assert_eq!((go_on(3, SHOWN, 0), go_on(3, PASSED, 1)), (refused.clone(), refused.clone()), "of another run");
+        assert_eq!((go_on(9, SHOWN, 0), go_on(-1, SHOWN, 0), go_on(0, SHOWN, 0)), {
+            (refused.clone(), refused.clone(), refused.clone())
+        });
+        assert_eq!((go_on(1, 2, 0), go_on(1, -1, 0)), (refused.clone(), refused));
+    }
 }
