@@ -1,5 +1,7 @@
 //! How bodies are stored. The number beside a body says which way, so that others can be added.
 
+use std::borrow::Cow;
+
 use tracekeep_core::body::Body;
 use tracekeep_store::Result;
 
@@ -36,13 +38,17 @@ pub(crate) fn encode<'a>(body: &'a Body, packed: Option<&'a [u8]>) -> (i64, &'a 
 
 /// The body of the entry at `log_index`, from what was stored.
 pub(crate) fn decode(log_index: u64, codec: i64, bytes: &[u8]) -> Result<Body> {
+    Ok(Body::stored(&*text(log_index, codec, bytes)?))
+}
+
+/// The text of that body; borrowed where it was stored as it is.
+pub(crate) fn text(log_index: u64, codec: i64, bytes: &[u8]) -> Result<Cow<'_, str>> {
     let wrong = |what: &str| corrupt(format!("log index {log_index}: {what}"));
-    let not_text = |_| wrong("the body is not UTF-8");
     match codec {
-        PLAIN => Ok(Body::stored(std::str::from_utf8(bytes).map_err(not_text)?)),
+        PLAIN => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| wrong("the body is not UTF-8")),
         ZSTD => {
             let text = frame::decompress(bytes).map_err(wrong)?;
-            Ok(Body::stored(std::str::from_utf8(&text).map_err(not_text)?))
+            String::from_utf8(text).map(Cow::Owned).map_err(|_| wrong("the body is not UTF-8"))
         }
         _ => Err(wrong("the body is stored in an unknown way")),
     }

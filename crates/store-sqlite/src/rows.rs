@@ -8,12 +8,12 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::{CorrelationId, RunId, TraceId};
 use tracekeep_core::merkle::Frontier;
-use tracekeep_core::model::{IncidentStatus, Severity};
+use tracekeep_core::model::{IncidentStatus, Kind, Severity};
 use tracekeep_core::seal::{Fold, StepLeaves, Totals};
 use tracekeep_store::Result;
 use tracekeep_store::rows::{
-    AuditState, BaselineRow, Entry, HoldPlace, HoldRow, IncidentRow, IncidentState, OwnedId, RunRow, SealedTotals,
-    Slot, SlotRow, StepRow, TraceRow,
+    Amended, AuditState, BaselineRow, Entry, HoldPlace, HoldRow, IncidentRow, IncidentState, OwnedId, RunRow,
+    SealedTotals, Slot, SlotRow, StepRow, TraceEntry, TraceRow,
 };
 
 use crate::codec;
@@ -47,13 +47,20 @@ macro_rules! trace_columns {
          t.status, t.ended_at, t.ended_by, t.flags"
     };
 }
+/// The columns that [`trace_entry`] reads.
+macro_rules! trace_entry_columns {
+    () => {
+        "t.log_index, t.occurred_at, e.kind, e.seq, e.recorded_at, e.codec, e.body, e.salt, \
+         x.children, x.status, x.ended_at, x.ended_by, x.flags"
+    };
+}
 /// The columns that [`slot`] reads.
 macro_rules! slot_columns {
     () => {
         "named_by, run_no, id, occurred_at, filled_by"
     };
 }
-pub(crate) use {entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns};
+pub(crate) use {entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns, trace_entry_columns};
 
 /// A time as it is stored.
 pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
@@ -216,6 +223,9 @@ pub(crate) fn step(row: &Row<'_>) -> Result<StepRow> {
     })
 }
 
+/// Bytes of a salt.
+const SALT_BYTES: usize = 32;
+
 const LATE: i64 = 1;
 const ORPHAN: i64 = 2;
 
@@ -241,6 +251,46 @@ pub(crate) fn trace(conn: &Connection, names: &TypeNames, row: &Row<'_>) -> Resu
         ended_by: row.get(9).said()?,
         late: flags & LATE != 0,
         orphan: flags & ORPHAN != 0,
+    })
+}
+
+/// Hands a trace and its entry to `take`, its body as SQLite holds it: [`trace_entry_columns`].
+pub(crate) fn trace_entry(row: &Row<'_>, take: &mut dyn FnMut(TraceEntry<'_>) -> Result<bool>) -> Result<bool> {
+    let log_index: u64 = row.get(0).said()?;
+    let kind: Option<i64> = row.get(2).said()?;
+    if kind.and_then(Kind::of) != Some(Kind::Trace) {
+        return Err(corrupt(format!("an index points to log index {log_index}, which does not hold it")));
+    }
+    let amended = match row.get(8).said()? {
+        None => None,
+        Some(children) => {
+            let flags: i64 = row.get(12).said()?;
+            Some(Amended {
+                children: Slot::from_key(children),
+                status: word(row, 9)?,
+                ended_at: maybe_time(row, 10)?,
+                ended_by: row.get(11).said()?,
+                late: flags & LATE != 0,
+                orphan: flags & ORPHAN != 0,
+            })
+        }
+    };
+    let unpacked;
+    let body = match (row.get_ref(6).said()?, row.get_ref(7).said()?) {
+        (ValueRef::Null, ValueRef::Null) => None,
+        (ValueRef::Blob(bytes), ValueRef::Blob(salt)) if salt.len() == SALT_BYTES => {
+            unpacked = codec::text(log_index, row.get(5).said()?, bytes)?;
+            Some(&*unpacked)
+        }
+        _ => return Err(corrupt(format!("log index {log_index}: body and salt go together"))),
+    };
+    take(TraceEntry {
+        log_index,
+        occurred_at: time(row, 1)?,
+        seq: row.get(3).said()?,
+        recorded_at: time(row, 4)?,
+        body,
+        amended,
     })
 }
 

@@ -15,7 +15,7 @@ use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
     ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
-    StepRow, TraceRow,
+    StepRow, TraceEntry, TraceRow,
 };
 use tracekeep_store::words::Words;
 use tracekeep_store::{IncidentIndex, Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -25,7 +25,7 @@ use crate::error::{Said, corrupt};
 use crate::index::{self, Index};
 use crate::rows::{
     self, RunNames, TypeNames, entry_columns, entry_header_columns, incident_columns, run_columns, slot_columns,
-    trace_columns,
+    trace_columns, trace_entry_columns,
 };
 use crate::statement::{Kept, many, one, value};
 use crate::text;
@@ -164,6 +164,26 @@ const RUNS_BY_TAG: Queries = stretch!(
 
 const RUNS_WAITING: Queries = runs!("run_waiting", "r.waits = 1 AND");
 
+/// Traces with their entries. Most say all that is known of them: only of the others a row of `trace` is looked up.
+macro_rules! trace_entries {
+    ($from:literal, $where:literal) => {
+        stretch!(
+            concat!(
+                "SELECT ",
+                trace_entry_columns!(),
+                " FROM ",
+                $from,
+                " LEFT JOIN entry e ON e.log_index = t.log_index LEFT JOIN trace x INDEXED BY trace_amended \
+                 ON x.log_index = t.log_index \
+                 AND (x.ended_by IS NOT NULL OR x.flags <> 0 OR x.children <> x.log_index)"
+            ),
+            $where,
+            "t.occurred_at",
+            "t.log_index"
+        )
+    };
+}
+
 const TRACES: Queries = traces!("trace_by_time", "t.run_no = ?4 AND");
 const TRACES_AT: Queries = traces!("trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
 const TRACES_BY_TYPE: Queries = traces!("trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
@@ -174,6 +194,14 @@ const TRACES_BY_TAG: Queries = stretch!(
     "g.occurred_at",
     "g.log_index"
 );
+
+const ENTRIES: Queries = trace_entries!("trace t INDEXED BY trace_by_time", "t.run_no = ?4 AND");
+const ENTRIES_AT: Queries = trace_entries!("trace t INDEXED BY trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
+const ENTRIES_BY_TYPE: Queries =
+    trace_entries!("trace t INDEXED BY trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
+const ENTRIES_BY_STATUS: Queries =
+    trace_entries!("trace t INDEXED BY trace_by_status", "t.run_no = ?4 AND t.status = ?5 AND");
+const ENTRIES_BY_TAG: Queries = trace_entries!("trace_tag t", "t.run_no = ?4 AND t.tag = ?5 AND");
 
 macro_rules! incidents {
     ($index:literal, $where:literal) => {
@@ -200,37 +228,62 @@ const MISSING: Queries = stretch!(
 /// Reads a stretch: what is at the time of the position to start after and beyond it, then what comes after that time.
 fn stretch<T>(
     conn: &Connection,
-    Queries { range, tied }: &Queries,
-    Stretch { order, range: times, after, limit }: Stretch,
+    queries: &Queries,
+    wanted: Stretch,
     attributes: &[&dyn ToSql],
     mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    each(conn, queries, wanted, attributes, |row| {
+        found.push(read(row)?);
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
+/// The same, row by row until one is answered with `false`.
+fn each(
+    conn: &Connection,
+    Queries { range, tied }: &Queries,
+    Stretch { order, range: times, after, limit }: Stretch,
+    attributes: &[&dyn ToSql],
+    mut take: impl FnMut(&Row<'_>) -> Result<bool>,
+) -> Result<()> {
     let way = usize::from(order == Order::Newest);
     let (mut first, mut last) = (times.first().as_nanos(), times.last().as_nanos());
-    let mut rows = |sql: &str, place: [i64; 2], limit: u32| {
+    // How many are left to read, 0 where no more are wanted.
+    let mut rows = |sql: &str, place: [i64; 2], limit: u32| -> Result<u32> {
         let place: [&dyn ToSql; 3] = [&place[0], &place[1], &limit];
-        many(conn, sql, params_from_iter(place.iter().chain(attributes)), &mut read)
+        let mut statement = conn.prepare_cached(sql).said()?;
+        let mut rows = statement.query(params_from_iter(place.iter().chain(attributes))).said()?;
+        let mut left = limit;
+        while let Some(row) = rows.next().said()? {
+            left = left.saturating_sub(1);
+            if !take(row)? {
+                return Ok(0);
+            }
+        }
+        Ok(left)
     };
-    let mut found = Vec::new();
+    let mut left = limit;
     // A position outside of the range lies before all of it, or beyond.
     if let Some((time, log_index)) = after {
         let at = time.as_nanos();
         if (first..=last).contains(&at) {
-            found = rows(tied[way], [at, place(log_index)], limit)?;
+            left = rows(tied[way], [at, place(log_index)], left)?;
         }
         let beyond = match order {
             Order::Oldest => at.checked_add(1).map(|next| first = first.max(next)),
             Order::Newest => at.checked_sub(1).map(|next| last = last.min(next)),
         };
         if beyond.is_none() {
-            return Ok(found);
+            return Ok(());
         }
     }
-    let left = limit - u32::try_from(found.len()).unwrap_or(limit);
     if left > 0 && first <= last {
-        found.extend(rows(range[way], [first, last], left)?);
+        rows(range[way], [first, last], left)?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A position as SQL compares it. No row has a log index beyond i64.
@@ -485,6 +538,28 @@ impl Snapshot for View<'_> {
             TraceIndex::Type(name) => named(TRACES_BY_TYPE, name),
             TraceIndex::Tag(tag) => named(TRACES_BY_TAG, tag),
             TraceIndex::Status(status) => read(TRACES_BY_STATUS, &[&run_no, &status.number()]),
+        }
+    }
+
+    fn trace_entries(
+        &self,
+        run_no: u64,
+        by: TraceIndex<'_>,
+        wanted: Stretch,
+        take: &mut dyn FnMut(TraceEntry<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let mut read = |queries: &Queries, attributes: &[&dyn ToSql]| {
+            each(self.conn, queries, wanted, attributes, |row| rows::trace_entry(row, &mut *take))
+        };
+        match by {
+            TraceIndex::All => read(&ENTRIES, &[&run_no]),
+            TraceIndex::At(slot) => read(&ENTRIES_AT, &[&run_no, &slot.to_key()]),
+            TraceIndex::Status(status) => read(&ENTRIES_BY_STATUS, &[&run_no, &status.number()]),
+            TraceIndex::Type(name) | TraceIndex::Tag(name) => {
+                let Some(number) = self.name(name)? else { return Ok(()) };
+                let is_type = matches!(by, TraceIndex::Type(_));
+                read(if is_type { &ENTRIES_BY_TYPE } else { &ENTRIES_BY_TAG }, &[&run_no, &number])
+            }
         }
     }
 

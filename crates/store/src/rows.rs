@@ -436,6 +436,56 @@ pub struct TraceRow {
     pub orphan: bool,
 }
 
+/// A trace as its entry says it, and what is known beyond that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceEntry<'a> {
+    /// The entry.
+    pub log_index: u64,
+    /// When the trace began.
+    pub occurred_at: Timestamp,
+    /// The entry's place among the run's.
+    pub seq: u64,
+    /// The ledger's clock.
+    pub recorded_at: Timestamp,
+    /// The recorded body; `None` where a redaction took it.
+    pub body: Option<&'a str>,
+    /// What the entry does not say; `None` where there is no such thing.
+    pub amended: Option<Amended>,
+}
+
+/// What is known of a trace beyond its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amended {
+    /// Where its children hang.
+    pub children: Slot,
+    /// How it stands.
+    pub status: TraceStatus,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The entry that ended it.
+    pub ended_by: Option<u64>,
+    /// Recorded after the run was sealed.
+    pub late: bool,
+    /// Stands among the roots although it names a parent.
+    pub orphan: bool,
+}
+
+impl<'a> TraceEntry<'a> {
+    /// Out of what is kept of a trace, and its entry.
+    #[must_use]
+    pub fn of(row: &TraceRow, entry: &'a Entry) -> Self {
+        let TraceRow { children, status, ended_at, ended_by, late, orphan, .. } = *row;
+        Self {
+            log_index: row.log_index,
+            occurred_at: row.occurred_at,
+            seq: entry.seq,
+            recorded_at: entry.recorded_at,
+            body: entry.body().map(|body| &**body),
+            amended: Some(Amended { children, status, ended_at, ended_by, late, orphan }),
+        }
+    }
+}
+
 /// An id that was named as a parent before its trace came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotRow {

@@ -6,14 +6,15 @@ use tracekeep_core::TimeRange;
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{BaselineName, ExportId, IncidentId, Key, LedgerId, RunId, TraceId};
-use tracekeep_core::model::{RunStatus, TraceStatus};
+use tracekeep_core::model::{Kind, RunStatus, TraceStatus};
 use tracekeep_core::view::NameCount;
 
 use crate::error::Result;
+use crate::plan::nowhere;
 use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
     ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
-    StepRow, TraceRow,
+    StepRow, TraceEntry, TraceRow,
 };
 use crate::words::Words;
 
@@ -142,6 +143,23 @@ pub trait Snapshot {
     fn trace_at(&self, log_index: u64) -> Result<Option<TraceRow>>;
     /// Traces of one attribute by (occurred_at, log index).
     fn traces(&self, run_no: u64, index: TraceIndex<'_>, stretch: Stretch) -> Result<Vec<TraceRow>>;
+    /// The same, each with its entry, handed to `take` one after the other until it says `false`: what is not taken is
+    /// not read.
+    fn trace_entries(
+        &self,
+        run_no: u64,
+        index: TraceIndex<'_>,
+        stretch: Stretch,
+        take: &mut dyn FnMut(TraceEntry<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        for row in self.traces(run_no, index, stretch)? {
+            let entry = self.entry(row.log_index)?.filter(|entry| entry.kind == Kind::Trace);
+            if !take(TraceEntry::of(&row, &entry.ok_or_else(|| nowhere(row.log_index))?))? {
+                break;
+            }
+        }
+        Ok(())
+    }
     /// Whether the trace at a position has a tag.
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool>;
     /// How many traces hang at a place.

@@ -1,7 +1,7 @@
 //! Canonical text read in place: how a recorded body comes back.
 //!
 //! What was recorded is canonical already. So its members are taken out as they stand, and free JSON is handed out as
-//! slices that share the body, where the strict reader would build a tree and write it anew.
+//! slices that share the body, or copied out of one that is only lent, where the strict reader would build a tree and write it anew.
 //!
 //! Invariants:
 //!
@@ -26,17 +26,25 @@ const STRING_BYTES: usize = 1_024;
 /// A place in canonical text, and the reading of what stands there.
 #[derive(Debug)]
 pub struct Recorded<'a> {
-    text: &'a Arc<str>,
+    text: &'a str,
+    /// The text's owner, where free JSON is to share it.
+    shared: Option<&'a Arc<str>>,
     at: usize,
     /// Containers that are open here.
     depth: u32,
 }
 
 impl<'a> Recorded<'a> {
-    /// The start of a text.
+    /// The start of a text that free JSON is to share.
     #[must_use]
-    pub const fn new(text: &'a Arc<str>) -> Self {
-        Self { text, at: 0, depth: 0 }
+    pub fn new(text: &'a Arc<str>) -> Self {
+        Self { text, shared: Some(text), at: 0, depth: 0 }
+    }
+
+    /// The start of a text that is only lent: free JSON is copied out of it.
+    #[must_use]
+    pub const fn lent(text: &'a str) -> Self {
+        Self { text, shared: None, at: 0, depth: 0 }
     }
 
     /// Whether all of the text was read.
@@ -52,14 +60,17 @@ impl<'a> Recorded<'a> {
         Some(&self.text[from..self.at])
     }
 
-    /// Reads a value and shares it.
+    /// Reads a value: shares it, or copies it out of a text that is lent.
     pub fn json(&mut self) -> Option<Json> {
         let from = self.at;
         self.pass()?;
-        Some(Json::slice(self.text, from..self.at))
+        Some(match self.shared {
+            Some(text) => Json::slice(text, from..self.at),
+            None => Json::copy(&self.text[from..self.at]),
+        })
     }
 
-    /// Reads an object and shares it.
+    /// Reads an object: likewise.
     pub fn json_object(&mut self) -> Option<Json> {
         if self.peek() == Some(b'{') { self.json() } else { None }
     }
@@ -69,7 +80,7 @@ impl<'a> Recorded<'a> {
         if !self.eats(b'"') {
             return None;
         }
-        let (text, bytes, mut from) = (&**self.text, self.bytes(), self.at);
+        let (text, bytes, mut from) = (self.text, self.bytes(), self.at);
         let mut end = plain_end(bytes, from);
         if bytes.get(end) == Some(&b'"') {
             self.at = end + 1;

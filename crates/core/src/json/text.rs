@@ -47,6 +47,11 @@ impl Json {
         Self { text: Arc::clone(text), from: part.start, to: part.end }
     }
 
+    /// The same of a text that is not shared.
+    pub(super) fn copy(text: &str) -> Self {
+        Self::whole(text)
+    }
+
     fn whole(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         Self { from: 0, to: text.len(), text }

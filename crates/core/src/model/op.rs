@@ -362,6 +362,21 @@ impl Op {
         in_place.map_or_else(|| Self::from_body(body), Ok)
     }
 
+    /// The trace that the body of an entry of kind `trace` records: as [`Op::recorded`], but nothing of it keeps the body in
+    /// memory. `None` where the body is of another op.
+    ///
+    /// # Errors
+    /// As [`Op::from_body`].
+    pub fn recorded_trace(body: &str) -> Result<Option<RecordTrace>, Invalid> {
+        if let Some(trace) = read_in_place(Recorded::lent(body), "record_trace") {
+            return Ok(Some(trace));
+        }
+        match Self::from_body(body)? {
+            Self::RecordTrace(trace) => Ok(Some(trace)),
+            _ => Ok(None),
+        }
+    }
+
     /// The recorded body: the op in its batch form, as canonical JSON. [`Op::check`] comes first: it brings the op into
     /// the form that is recorded.
     ///
@@ -529,7 +544,11 @@ impl Op {
 
 /// The op `name` that a body holds, if it is that one and in canonical form.
 fn in_place<T: Fields>(body: &Arc<str>, name: &str) -> Option<T> {
-    let (mut text, mut is_named) = (Recorded::new(body), false);
+    read_in_place(Recorded::new(body), name)
+}
+
+fn read_in_place<T: Fields>(mut text: Recorded<'_>, name: &str) -> Option<T> {
+    let mut is_named = false;
     let op = T::recorded(&mut text, |text, member| {
         is_named = member == "op" && text.string()? == name;
         is_named.then_some(())

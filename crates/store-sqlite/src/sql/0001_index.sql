@@ -111,6 +111,9 @@ CREATE INDEX trace_by_time ON trace (run_no, occurred_at);
 CREATE INDEX trace_by_parent ON trace (run_no, parent, occurred_at);
 CREATE INDEX trace_by_type ON trace (run_no, type, occurred_at);
 CREATE INDEX trace_by_status ON trace (run_no, status, occurred_at);
+-- The traces of which more is known than their entries say: of all others a reader takes the entry alone.
+CREATE INDEX trace_amended ON trace (log_index)
+WHERE ended_by IS NOT NULL OR flags <> 0 OR children <> log_index;
 
 CREATE TABLE trace_tag (
     run_no INTEGER NOT NULL,

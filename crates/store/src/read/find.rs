@@ -41,6 +41,8 @@ pub(super) struct Finder<'a, S> {
     place: Option<Slot>,
     text: Text,
     source: Source<'a>,
+    /// Whether the filter asks for nothing but what is walked.
+    only: bool,
 }
 
 impl<'a, S: Snapshot> Finder<'a, S> {
@@ -58,7 +60,20 @@ impl<'a, S: Snapshot> Finder<'a, S> {
         // What hangs on a trace is no root, and nothing hangs on nobody.
         let nothing_fits = filter.parent.is_some() && (filter.roots || place.is_none()) || filter.time.is_empty();
         let source = if nothing_fits { nothing } else { rarest(snapshot, run, filter, place, &text)? };
-        Ok(Self { snapshot, run_no, filter, place, text, source })
+        let asked = usize::from(filter.type_name.is_some())
+            + usize::from(filter.status.is_some())
+            + usize::from(place.is_some())
+            + filter.tags.len();
+        let is_more = !filter.ids.is_empty() || !filter.any_tags.is_empty() || filter.text.is_some();
+        Ok(Self { snapshot, run_no, filter, place, text, source, only: asked <= 1 && !is_more })
+    }
+
+    /// The index that is walked, where all that it gives fits.
+    pub(super) fn only(&self) -> Option<TraceIndex<'a>> {
+        match self.source {
+            Source::Index(index) if self.only => Some(index),
+            _ => None,
+        }
     }
 
     /// Rows that are visited for each that a scan gives: its own, those of the tags that are merged, and one for each tag

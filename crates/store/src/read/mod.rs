@@ -118,6 +118,11 @@ impl Meter {
         Ok((entry, recalled))
     }
 
+    /// A body that was read elsewhere.
+    fn body(&self, body: &str) {
+        self.0.set(self.0.get() + body.len() as u64);
+    }
+
     /// Facts that were looked at weigh as much of a page as rows of a scan do.
     fn facts(&self, count: usize) {
         self.0.set(self.0.get() + count as u64 * u64::from(PAGE_BYTES_MAX / SCAN_ROWS_MAX));
@@ -146,47 +151,101 @@ struct Walk<'a> {
 ///
 /// `scan` reads a stretch, `position` tells a row's place, `fits` filters, `view` makes the item.
 fn page<R, T>(
-    Walk { request, order, range, query, size, width, partial }: Walk<'_>,
+    walk: Walk<'_>,
     mut scan: impl FnMut(Stretch) -> Result<Vec<R>>,
     position: impl Fn(&R) -> Position,
     mut fits: impl FnMut(&R, &Meter) -> Result<bool>,
     mut view: impl FnMut(R, &Meter) -> Result<T>,
 ) -> Result<Page<T>> {
-    let meter = Meter::default();
+    pick(walk, |stretch, picked| {
+        for row in scan(stretch)? {
+            if !picked.takes(
+                position(&row),
+                |meter| {
+                    if fits(&row, meter)? { view(row, meter).map(Some) } else { Ok(None) }
+                },
+            )? {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The same where rows are handed out one by one: `scan` offers each of a stretch to [`Picked::takes`] until that says
+/// no.
+fn pick<T>(
+    Walk { request, order, range, query, size, width, partial }: Walk<'_>,
+    mut scan: impl FnMut(Stretch, &mut Picked<T>) -> Result<()>,
+) -> Result<Page<T>> {
     let start = start_of(request, query)?;
     // A walk that began over a part of the log goes on over that part; a text index that was emptied sees less than it did.
     let (as_of, partial) = start
         .map_or((size, partial), |cursor| (cursor.as_of, cursor.depth == PARTIAL || (partial && size < cursor.as_of)));
-    let done = |items, next: Option<Option<Position>>| {
-        let next_cursor = next.map(|after| go_on(as_of, after, partial, query));
-        Ok(Page { items, next_cursor, complete: !partial })
+    let (mut budget, mut stride) = (SCAN_ROWS_MAX / width, 0);
+    let mut picked = Picked {
+        meter: Meter::default(),
+        as_of,
+        limit: request.limit as usize,
+        items: Vec::new(),
+        after: start.map(|cursor| from_words(cursor.at)),
+        seen: 0,
+        is_full: false,
     };
-    let mut after = start.map(|cursor| from_words(cursor.at));
-    let (mut items, mut budget, mut stride) = (Vec::new(), SCAN_ROWS_MAX / width, 0);
-    loop {
-        let room = request.limit - u32::try_from(items.len()).unwrap_or(request.limit);
+    let next = loop {
+        let room = request.limit - u32::try_from(picked.items.len()).unwrap_or(request.limit);
         // What few rows fit is looked for in ever longer strides.
         let limit = (room + 1).max(stride).min(budget);
         stride = (limit * 2).min(PAGE_ITEMS_MAX);
-        let rows = scan(Stretch { order, range, after, limit })?;
-        let exhausted = rows.len() < limit as usize;
-        for row in rows {
-            if items.len() == request.limit as usize || meter.is_full() {
-                return done(items, Some(after));
+        picked.seen = 0;
+        scan(Stretch { order, range, after: picked.after, limit }, &mut picked)?;
+        budget = budget.saturating_sub(picked.seen);
+        if !picked.is_full && picked.seen < limit {
+            break None;
+        }
+        if picked.is_full || budget == 0 {
+            break Some(go_on(as_of, picked.after, partial, query));
+        }
+    };
+    Ok(Page { items: picked.items, next_cursor: next, complete: !partial })
+}
+
+/// Items that a page has room for once it has one.
+const ROOM: usize = 64;
+
+/// A page that fills.
+struct Picked<T> {
+    meter: Meter,
+    /// Rows at or beyond this log index are passed over.
+    as_of: u64,
+    limit: usize,
+    items: Vec<T>,
+    /// The place of the row that was looked at last.
+    after: Option<Position>,
+    /// Rows of the stretch that were looked at.
+    seen: u32,
+    is_full: bool,
+}
+
+impl<T> Picked<T> {
+    /// Looks at the row at a place, and keeps what `view` makes of it, if anything; says no where the page has no room for
+    /// it.
+    fn takes(&mut self, at: Position, view: impl FnOnce(&Meter) -> Result<Option<T>>) -> Result<bool> {
+        self.is_full = self.items.len() == self.limit || self.meter.is_full();
+        if self.is_full {
+            return Ok(false);
+        }
+        self.seen += 1;
+        if at.1 < self.as_of
+            && let Some(item) = view(&self.meter)?
+        {
+            if self.items.is_empty() {
+                self.items.reserve_exact(self.limit.min(ROOM));
             }
-            budget -= 1;
-            let at = position(&row);
-            if at.1 < as_of && fits(&row, &meter)? {
-                items.push(view(row, &meter)?);
-            }
-            after = Some(at);
+            self.items.push(item);
         }
-        if exhausted {
-            return done(items, None);
-        }
-        if budget == 0 {
-            return done(items, Some(after));
-        }
+        self.after = Some(at);
+        Ok(true)
     }
 }
 

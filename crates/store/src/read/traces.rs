@@ -6,11 +6,11 @@ use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
-use super::{Meter, Walk, known, page, there, withheld};
+use super::{Meter, Walk, known, page, pick, there, withheld};
 use crate::error::Result;
 use crate::plan::{in_a_trace, nowhere, recorded_trace};
 use crate::query::{CountsQuery, Page, TraceQuery};
-use crate::rows::{Entry, TraceRow};
+use crate::rows::{Entry, TraceEntry, TraceRow};
 use crate::snapshot::{Snapshot, TraceCounter};
 
 /// One trace; `None` where run or trace is unknown.
@@ -68,13 +68,70 @@ pub fn traces(snapshot: &impl Snapshot, run_id: &RunId, query: &TraceQuery) -> R
         Some(_) => (size.min(snapshot.text_size()?), snapshot.text_size()? < size),
         None => (size, false),
     };
+    let walk = Walk { request: &query.page, order, range, query: &fingerprint, size, width, partial };
+    if let Some(index) = finder.only() {
+        return pick(walk, |stretch, picked| {
+            snapshot.trace_entries(run.run_no, index, stretch, &mut |entry| {
+                let at = (entry.occurred_at, entry.log_index);
+                picked.takes(at, |meter| entered(snapshot, run_id, &entry, meter).map(Some))
+            })
+        });
+    }
     page(
-        Walk { request: &query.page, order, range, query: &fingerprint, size, width, partial },
+        walk,
         |stretch| finder.scan(stretch),
         |row| (row.occurred_at, row.log_index),
         |row, _| finder.fits(row),
         |row, meter| view(snapshot, &row, meter),
     )
+}
+
+/// The trace of an entry, with its end.
+pub(super) fn entered(
+    snapshot: &impl Snapshot,
+    run_id: &RunId,
+    entry: &TraceEntry<'_>,
+    meter: &Meter,
+) -> Result<Trace> {
+    let wrong = || nowhere(entry.log_index);
+    let Some(body) = entry.body else {
+        // What is left of it stands elsewhere.
+        return view(snapshot, &snapshot.trace_at(entry.log_index)?.ok_or_else(wrong)?, meter);
+    };
+    meter.body(body);
+    let mut recorded = Op::recorded_trace(body).map_err(|_| wrong())?.ok_or_else(wrong)?;
+    let (mut status, mut ended_at, mut error, mut of_end) = (recorded.status_now(), recorded.ended_at, None, None);
+    if let Some(amended) = entry.amended {
+        (status, ended_at) = (amended.status, amended.ended_at);
+        if let Some(ended_by) = amended.ended_by {
+            let (end, recalled) = meter.recall(snapshot, ended_by)?;
+            (recorded, error) = with_end(recorded, &end)?;
+            of_end = recalled;
+        }
+    }
+    let (withheld, redacted_by) = withheld(&[of_end], in_a_trace);
+    Ok(Trace {
+        run_id: run_id.clone(),
+        id: recorded.id.ok_or_else(wrong)?,
+        parent_id: recorded.parent_id,
+        trace_type: recorded.trace_type,
+        occurred_at: entry.occurred_at,
+        ended_at,
+        status,
+        error,
+        tags: recorded.tags,
+        metadata: recorded.metadata,
+        otel: recorded.otel,
+        redacted: recorded.redacted,
+        withheld,
+        redacted_by,
+        late: entry.amended.is_some_and(|amended| amended.late),
+        orphan: entry.amended.is_some_and(|amended| amended.orphan),
+        log_index: entry.log_index,
+        seq: entry.seq,
+        recorded_at: entry.recorded_at,
+        ended_log_index: entry.amended.and_then(|amended| amended.ended_by),
+    })
 }
 
 /// The trace with its end.
