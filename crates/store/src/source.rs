@@ -1,5 +1,6 @@
 //! Where times, ids and random bytes come from: injected, so that tests are exact and `plan` is pure.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,8 +30,49 @@ impl Sources for SystemSources {
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("invariant: the operating system gives randomness");
+        let is_drawn = bytes.len() <= DRAWN_BYTES_MAX
+            && POOL.try_with(|pool| pool.try_borrow_mut().map(|mut pool| pool.draw(bytes)).is_ok()).unwrap_or(false);
+        if !is_drawn {
+            ask_for_randomness(bytes);
+        }
     }
+}
+
+/// Randomness that a thread has in store.
+const POOL_BYTES: usize = 512;
+/// What is taken from it; more is asked for by itself.
+const DRAWN_BYTES_MAX: usize = 32;
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], left: 0, process: 0 }) };
+}
+
+/// A thread asks the operating system once for many tokens. No byte is given out twice: what was taken is overwritten, and a
+/// process that was forked begins anew.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    /// How many from the beginning on were not given out.
+    left: usize,
+    process: u32,
+}
+
+impl Pool {
+    fn draw(&mut self, bytes: &mut [u8]) {
+        let process = std::process::id();
+        if self.left < bytes.len() || self.process != process {
+            ask_for_randomness(&mut self.bytes);
+            (self.left, self.process) = (POOL_BYTES, process);
+        }
+        let rest = self.left - bytes.len();
+        let drawn = &mut self.bytes[rest..self.left];
+        bytes.copy_from_slice(drawn);
+        drawn.fill(0);
+        self.left = rest;
+    }
+}
+
+fn ask_for_randomness(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("invariant: the operating system gives randomness");
 }
 
 /// A shared source, with what is made from it.
@@ -122,5 +164,34 @@ impl Source {
     fn uuid_v7(&self) -> uuid::Uuid {
         let millis = u64::try_from(self.now().as_nanos() / 1_000_000).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_randomness_is_given_out_twice() {
+        let mut drawn = HashSet::new();
+        for _ in 0..1_000 {
+            assert!(drawn.insert(Source::default().bytes::<16>()));
+            assert!(drawn.insert(Source::default().bytes::<24>()[..16].try_into().expect("16 bytes")));
+        }
+        let mut more = [0; POOL_BYTES];
+        SystemSources.random(&mut more);
+        assert_ne!(more, [0; POOL_BYTES]);
+    }
+
+    #[test]
+    fn a_process_that_was_forked_begins_anew() {
+        let mut pool = Pool { bytes: [7; POOL_BYTES], left: POOL_BYTES, process: std::process::id().wrapping_add(1) };
+        let mut bytes = [0; 16];
+        pool.draw(&mut bytes);
+        assert_ne!(bytes, [7; 16]);
+        assert_eq!((pool.left, pool.process), (POOL_BYTES - 16, std::process::id()));
+        assert_eq!(pool.bytes[pool.left..], [0; 16]);
     }
 }

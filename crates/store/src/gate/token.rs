@@ -10,6 +10,8 @@ use tracekeep_core::{Invalid, InvalidCode};
 
 use crate::source::Source;
 
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
 /// Proves that its bearer holds a lease: 16 random bytes, written as 32 lower-case hex digits. Not printed by `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token([u8; 16]);
@@ -42,7 +44,11 @@ impl fmt::Debug for Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
