@@ -120,6 +120,9 @@ pub(crate) fn failed(error: RedisError, ran: bool) -> Error {
             (Code::InvalidParameter, "the address of Redis cannot be read".to_owned())
         }
         _ if let Some(why) = distrust(&error) => (Code::UnsafeStore, why),
+        (_, ErrorKind::ClusterConnectionNotFound) if let Some(why) = error.detail() => {
+            (Code::Unreachable, format!("Redis cannot be reached: {why}"))
+        }
         _ => (Code::Unreachable, format!("Redis cannot be reached: {}", error.category())),
     };
     Error::new(code, detail).because(error)

@@ -18,7 +18,7 @@ mod nodes;
 mod options;
 mod reply;
 mod script;
-mod sentinel;
+mod server;
 mod store;
 
 pub use arbitrated::ArbitratedGate;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::SingleNodeRoutingInfo;
@@ -14,7 +14,7 @@ use crate::error::{is_about_slots, is_broken_connection, is_refusal, may_have_ru
 use crate::nodes::examine_all;
 use crate::options::{Durability, demand};
 use crate::script::Operation;
-use crate::sentinel::Watched;
+use crate::server::{Promised, Server};
 
 /// How often a call that may be repeated is sent where connections break.
 const TRIES: u32 = 3;
@@ -24,26 +24,16 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub(crate) enum Link {
-    One(ConnectionManager),
+    Server(Server),
     Cluster(ClusterConnection),
-    Watched(Watched),
 }
 
 impl Link {
-    /// The connection, and what outlives the end of any server behind it. Refused is one that may forget what it was told.
-    pub(crate) async fn open(address: &Address, timeout: Duration) -> RedisResult<(Self, Durability)> {
+    /// A connection of the runtime that asks. One server is connected to when something is sent, and then asked what it keeps;
+    /// a cluster now, each node of which is asked where `promised` is not known yet.
+    pub(crate) async fn make(address: &Address, promised: &Promised, timeout: Duration) -> RedisResult<Self> {
         match &address.form {
-            Form::One(info) => {
-                let config = ConnectionManagerConfig::new()
-                    .set_response_timeout(Some(timeout))
-                    .set_connection_timeout(Some(timeout))
-                    .set_number_of_retries(2)
-                    .set_max_delay(Duration::from_millis(100));
-                let client = address.client(info.clone())?;
-                let mut link = ConnectionManager::new_with_config(client, config).await?;
-                let durability = examine(&mut link).await?;
-                Ok((Self::One(link), durability))
-            }
+            Form::One(info) => Ok(Self::Server(Server::itself(address.client(info.clone())?, promised, timeout))),
             Form::Cluster(nodes) => {
                 // What it would send again by itself may have run: whether that may be, it does not know.
                 let mut client = ClusterClient::builder(nodes.clone())
@@ -54,39 +44,56 @@ impl Link {
                     client = client.certs(tls.clone());
                 }
                 let mut link = client.build()?.get_async_connection().await?;
-                let durability = examine_all(&mut link, nodes, address, timeout).await?;
-                Ok((Self::Cluster(link), durability))
+                if promised.get().is_none() {
+                    let durability = examine_all(&mut link, nodes, address, timeout).await?;
+                    promised.get_or_init(|| durability);
+                }
+                Ok(Self::Cluster(link))
             }
             Form::Watched { sentinels, name, primary } => {
-                let (link, durability) =
-                    Watched::open(sentinels, name, primary.clone(), address.tls.as_ref(), timeout).await?;
-                Ok((Self::Watched(link), durability))
+                let tls = address.tls.as_ref();
+                Ok(Self::Server(Server::by_sentinels(sentinels, name, primary, tls, promised, timeout)?))
             }
+        }
+    }
+
+    /// Connects, where it is not. Refused is what may forget what it was told.
+    pub(crate) async fn reached(&self) -> RedisResult<()> {
+        match self {
+            Self::Server(server) => server.reached().await,
+            Self::Cluster(_) => Ok(()),
         }
     }
 
     async fn send(&mut self, command: &Cmd, deadline: Instant) -> RedisResult<Value> {
         match self {
-            Self::One(link) => within(deadline, command.query_async(link)).await,
+            Self::Server(server) => server.send(command, deadline).await,
             Self::Cluster(link) => within(deadline, command.query_async(link)).await,
-            Self::Watched(link) => link.send(command, deadline).await,
         }
     }
 
-    /// Runs a script, for `timeout` altogether. The flag beside an error says whether it may have run, now or in an earlier
+    /// Whether another node may be the one to ask by now.
+    fn moves(&self) -> bool {
+        match self {
+            Self::Server(server) => server.fails_over(),
+            Self::Cluster(_) => true,
+        }
+    }
+
+    /// Runs a script, until then altogether. The flag beside an error says whether it may have run, now or in an earlier
     /// try.
     ///
     /// What may have run is sent again only where it may run twice. In a cluster, and behind sentinels, where another
     /// node may be the one to ask by now, that is done for as long as an answer may take; else at once, a few times.
-    pub(crate) async fn run(&mut self, call: &Call, timeout: Duration) -> Result<Value, (RedisError, bool)> {
-        let (deadline, mut ran, mut tries, mut pause) = (Instant::now() + timeout, false, 1, PAUSE_MIN);
+    pub(crate) async fn run(&mut self, call: &Call, deadline: Instant) -> Result<Value, (RedisError, bool)> {
+        let (mut ran, mut tries, mut pause) = (false, 1, PAUSE_MIN);
         loop {
             let error = match self.once(call, deadline).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             ran |= may_have_run(&error);
-            let (moves, may_again) = (!matches!(self, Self::One(_)), call.operation.is_repeatable || !ran);
+            let (moves, may_again) = (self.moves(), call.operation.is_repeatable || !ran);
             let again = Instant::now() < deadline && may_again && !is_refusal(&error);
             let again = if moves {
                 again && (is_about_slots(&error) || is_broken_connection(&error))
@@ -131,9 +138,12 @@ pub(crate) async fn examine(server: &mut impl ConnectionLike) -> RedisResult<Dur
     for section in ["server", "memory", "persistence"] {
         info.push(redis::cmd("INFO").arg(section).query_async(server).await?);
     }
-    // Where it may not be asked, it is not known to be more than the least.
-    let sync = redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(server).await;
-    demand(&Value::Array(info), &sync.unwrap_or(Value::Nil)).map_err(refused)
+    let sync = match redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(server).await {
+        // Where it may not be asked, it is not known to be more than the least.
+        Err(error) if error.code().is_some() => Value::Nil,
+        answer => answer?,
+    };
+    demand(&Value::Array(info), &sync).map_err(refused)
 }
 
 /// The node that has a key of a slot that is on its way to it.

@@ -28,7 +28,11 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// replica that is promoted may lack what its primary acknowledged, and would then give a key out again: where that must not
 /// be, put an arbiter behind it ([`ArbitratedGate`](crate::ArbitratedGate)), or use the ledger's own gate. The clock is the server's, which may be set back.
 ///
-/// Calls work from any thread and any runtime; the connection lives on a thread of its own.
+/// Calls work from any thread and any runtime. Each tokio runtime that asks has a connection of its own, and needs its I/O and
+/// its time enabled; threads that wait (`check_blocking`, [`block_on`](tracekeep_store::block_on)) share one, which they drive
+/// themselves. A connection that breaks is made anew, and its server is asked what it keeps before anything is sent: one that
+/// keeps less than [`durability`](Self::durability) says, or would forget keys, is refused (`unsafe_store`). The nodes of a
+/// cluster are asked when it is opened.
 ///
 /// ```no_run
 /// use tracekeep_store::gate::{Fingerprint, IdempotencyStore, Terms};
@@ -84,7 +88,7 @@ impl RedisIdempotencyStore {
     /// Whether another server may take the place of one that is gone: a cluster, or behind sentinels. It may lack what was
     /// acknowledged last, however durable each of them is.
     #[must_use]
-    pub const fn fails_over(&self) -> bool {
+    pub fn fails_over(&self) -> bool {
         self.connection.fails_over()
     }
 

@@ -44,7 +44,7 @@ pub mod words;
 
 pub use audit::{AuditStore, DurabilityError, LedgerAudit, Noted, NotedFact, StoreDurabilityMode};
 pub use batch::{Batch, Prepared};
-pub use block_on::block_on;
+pub use block_on::{block_on, is_blocked_on};
 pub use error::{Code, Digests, Error, ErrorKind, Outcome, Result, SERVER_CODES};
 pub use export::{
     ExportBundleStore, ExportOf, ExportRequest, Exported, Exporter, IncidentSnapshot, PinnedBundles, RunSnapshot,

@@ -264,7 +264,7 @@ impl RedisAuditStore {
     }
 
     /// Whether another server may take the place of one that is gone.
-    pub(crate) const fn fails_over(&self) -> bool {
+    pub(crate) fn fails_over(&self) -> bool {
         self.connection.fails_over()
     }
 

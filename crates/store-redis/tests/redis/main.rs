@@ -5,6 +5,7 @@ mod calls;
 mod arbitrated;
 mod audits;
 mod authority;
+mod callers;
 mod cluster;
 mod clustered;
 mod faults;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     trials.extend(tracekeep_conformance::gate_trials("arbitrated", arbitrated::Arbitrated::over(server.url())));
     trials.extend(arbitrated::trials());
     trials.extend(faults::trials());
+    trials.extend(callers::trials());
     trials.extend(clustered::trials());
     trials.extend(stopped::trials());
     trials.extend(tls::trials());

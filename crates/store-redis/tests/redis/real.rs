@@ -113,6 +113,13 @@ impl Server {
         self.child = Some(child);
     }
 
+    /// kill -9, and starts it again with other settings.
+    pub(crate) fn restart(&mut self, settings: &[&str]) {
+        self.kill();
+        self.settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        self.begin();
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
