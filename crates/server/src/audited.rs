@@ -106,6 +106,9 @@ impl AuditMetrics {
                 self.kept.get_or_create(&Refusal { code: (*code).to_owned() }).inc();
                 tracing::warn!(%run_id, code, "what Redis holds of a run's audit could not be moved");
             }
+            HeldWord::Left { run_id, code } => {
+                tracing::warn!(%run_id, code, "a run was erased, and what Redis keeps of its audit is left to its ttl");
+            }
             _ => {}
         }
     }

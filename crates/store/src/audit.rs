@@ -171,6 +171,11 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Drops whatever is kept outside the ledger of a run that was erased there, what was set aside too.
+    async fn forget(&self, _: &RunId) -> Result<()> {
+        Ok(())
+    }
+
     /// Which of these runs something may be held of in front of the ledger; asked once for all of them.
     async fn holding(&self, _: &[RunId]) -> Result<Vec<RunId>> {
         Ok(Vec::new())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::BATCH_OPS_MAX;
-use tracekeep_core::model::Op;
+use tracekeep_core::limits::{BATCH_OPS_MAX, PAGE_ITEMS_MAX};
+use tracekeep_core::model::{Kind, Op};
 use tracekeep_core::wire::{object, object_field};
 
 use crate::audit::AuditStore;
@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::error::{Code, Error, Outcome, Result};
 use crate::ledger::LedgerStore;
 use crate::receipt::{OpReceipt, Receipt, Recorded};
+use crate::retention::{GcReport, GcRequest};
 
 object! {
     /// A fact that the ledger refuses for good, as it is kept in front of it.
@@ -51,6 +52,14 @@ pub enum HeldWord<'a> {
         /// The fact's name among the run's.
         member: &'a str,
         /// The code of the refusal.
+        code: &'a str,
+    },
+    /// A run was erased, and what is kept of it in front of the ledger could not be dropped: it ends with its ttl, or where
+    /// the run is erased once more.
+    Left {
+        /// The run.
+        run_id: &'a RunId,
+        /// The code of the failure.
         code: &'a str,
     },
     /// What is held of a run could not be moved this time, for a reason that is the run's own.
@@ -90,12 +99,71 @@ impl fmt::Debug for HeldListener {
 ///
 /// Of all runs that are looked at it is asked once whether anything is held. Where that cannot be had, a batch is refused
 /// with that error and nothing of it applied, unless it only seals telemetry of which the ledger knows no audit: that is
-/// sealed again by what comes later, and a run that its own end seals is not.
+/// sealed again by what comes later, and a run that its own end seals is not. Of a run that a batch erased, whatever is held
+/// or set aside is dropped; where that fails, the run is erased all the same, and `audit` is [told](HeldWord::Left).
 pub async fn commit_with_held(
     ledger: &dyn LedgerStore,
     audit: &dyn AuditStore,
     batches: Vec<Batch>,
 ) -> Vec<Result<Receipt>> {
+    let erased: Vec<Vec<RunId>> = batches.iter().map(|batch| erases(batch).cloned().collect()).collect();
+    let answers = commit_looking(ledger, audit, batches).await;
+    let gone = erased.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+    forget(audit, gone.flat_map(|(runs, _)| runs).collect()).await;
+    answers
+}
+
+/// Erases as [`LedgerStore::gc`] does, over a ledger that `audit` holds facts in front of: those of what was erased are
+/// dropped, as [`commit_with_held`] drops them.
+///
+/// # Errors
+/// As [`LedgerStore::gc`].
+pub async fn gc_with_held(ledger: &dyn LedgerStore, audit: &dyn AuditStore, request: &GcRequest) -> Result<GcReport> {
+    let begun = if request.dry_run { None } else { Some(ledger.head().await?.tree_size) };
+    let report = ledger.gc(request).await;
+    // What was erased before an error came is erased.
+    let Some(mut from) = begun.filter(|_| report.as_ref().is_ok_and(|report| report.erased > 0) || report.is_err())
+    else {
+        return report;
+    };
+    let (mut known, mut gone) = (HashSet::new(), Vec::new());
+    while let Ok(events) = ledger.events(from, PAGE_ITEMS_MAX).await {
+        let Some(last) = events.last() else { break };
+        from = last.log_index + 1;
+        for event in events.into_iter().filter(|event| event.kind == Kind::Redaction.as_str()) {
+            let Ok(run_id) = RunId::new(event.run) else { continue };
+            if known.insert(run_id.clone()) && is_erased(ledger, &run_id).await {
+                gone.push(run_id);
+            }
+        }
+    }
+    forget(audit, gone).await;
+    report
+}
+
+async fn is_erased(ledger: &dyn LedgerStore, run_id: &RunId) -> bool {
+    ledger.run(run_id).await.is_err_and(|error| error.code() == Code::RunErased.as_str())
+}
+
+/// Drops what is kept of runs that were erased. Whatever is not there for the first is not waited for by the rest.
+async fn forget(audit: &dyn AuditStore, runs: Vec<RunId>) {
+    let mut lost: Option<Error> = None;
+    for run_id in &runs {
+        if lost.is_none() {
+            lost = audit.forget(run_id).await.err();
+        }
+        if let Some(error) = &lost {
+            audit.tell(&HeldWord::Left { run_id, code: error.code() });
+        }
+    }
+}
+
+/// The runs that a batch erases.
+fn erases(batch: &Batch) -> impl Iterator<Item = &RunId> {
+    batch.ops.iter().filter_map(|op| if let Op::EraseRun(op) = op { Some(&op.run_id) } else { None })
+}
+
+async fn commit_looking(ledger: &dyn LedgerStore, audit: &dyn AuditStore, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
     let looked: HashSet<_> = batches.iter().flat_map(looked_at).cloned().collect();
     if looked.is_empty() {
         return ledger.commit(batches).await;
@@ -147,10 +215,10 @@ async fn is_sealed_again(ledger: &dyn LedgerStore, batch: &Batch) -> bool {
     true
 }
 
-/// Whether a batch looks at what is held: it seals a run, clears its audit, sets a status, or asks for a verdict.
+/// Whether a batch looks at what is held: it seals a run, clears its audit, sets a status, asks for a verdict, or erases.
 #[must_use]
 pub fn needs_held(batch: &Batch) -> bool {
-    looked_at(batch).next().is_some()
+    looked_at(batch).next().is_some() || erases(batch).next().is_some()
 }
 
 /// The runs whose facts a batch looks at.

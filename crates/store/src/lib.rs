@@ -53,7 +53,7 @@ pub use export::{
 pub use gate::{
     Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, MemoryIdempotencyStore,
 };
-pub use held::{HeldListener, HeldWord, ParkedFact, commit_with_held, needs_held};
+pub use held::{HeldListener, HeldWord, ParkedFact, commit_with_held, gc_with_held, needs_held};
 pub use ledger::LedgerStore;
 pub use memory::MemoryLedger;
 pub use query::{

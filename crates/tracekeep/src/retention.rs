@@ -4,9 +4,9 @@ use tracekeep_core::age::Age;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::model::{EraseRun, Hold, HoldOn, Op, Redact, ReleaseHold};
 use tracekeep_core::view::Held;
-use tracekeep_store::{Batch, GcReport, GcRequest, Page, PageRequest, Receipt, Result, block_on};
+use tracekeep_store::{Batch, GcReport, GcRequest, Page, PageRequest, Receipt, Result, block_on, gc_with_held};
 
-use crate::open::commit;
+use crate::open::{commit, no_answer};
 use crate::runs::RunStore;
 
 fn redacting(run_id: &RunId, members: &[&str], reason: &str) -> Redact {
@@ -44,7 +44,8 @@ impl RunStore {
     #[doc(alias = "delete_trace")]
     pub fn delete_run(&self, run_id: &RunId, reason: &str) -> Result<Receipt> {
         let op = EraseRun { run_id: run_id.clone(), reason: reason.to_owned(), by: None, redacted: None };
-        commit(&self.ledger, Batch::one(Op::EraseRun(op)))
+        let answer = self.commit_all(vec![Batch::one(Op::EraseRun(op))]).pop();
+        answer.unwrap_or_else(|| Err(no_answer()))
     }
 
     /// Withholds members of one step of a run, such as `params`: what they say goes for good, and with it what would give it
@@ -105,7 +106,10 @@ impl RunStore {
         let mut request = request.clone();
         let mut whole: Option<GcReport> = None;
         loop {
-            let part = block_on(self.ledger.gc(&request))?;
+            let part = match &self.audit {
+                None => block_on(self.ledger.gc(&request))?,
+                Some(audit) => block_on(gc_with_held(&*self.ledger, &**audit, &request))?,
+            };
             request.cursor.clone_from(&part.next_cursor);
             whole = Some(match whole {
                 None => part,

@@ -115,7 +115,7 @@ impl RunStore {
     }
 
     /// Commits, with what is held in front of the ledger.
-    fn commit_all(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
+    pub(crate) fn commit_all(&self, batches: Vec<Batch>) -> Vec<Result<Receipt>> {
         match &self.audit {
             None => self.ledger.commit_blocking(batches),
             Some(audit) => block_on(commit_with_held(&*self.ledger, &**audit, batches)),

@@ -174,19 +174,18 @@ pub(crate) fn complete(config: &Config, args: Complete) -> Outcome {
         let read = Json::parse(&metadata).map_err(Invalid::from).and_then(JsonObject::new);
         end.metadata = read.map_err(|invalid| Failure::Usage(format!("--metadata: {invalid}")))?;
     }
-    let sealed = ledger.commit(vec![Batch::one(Op::CompleteRun(end))])?.pop();
-    let sealed = sealed.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
-    show(config, &sealed.map_err(|error| error.strip(ALONE))?)?;
-    Ok(Done::Yes)
+    commit_one(config, &ledger, Op::CompleteRun(end))
 }
 
 /// Commits one op, and says what became of it.
 pub(crate) fn one(config: &Config, op: Op) -> Outcome {
-    commit_one(config, &*open::writing_what_is_there(config)?, op)
+    commit_one(config, &open::fronted(config, false)?, op)
 }
 
-pub(crate) fn commit_one(config: &Config, ledger: &dyn LedgerStore, op: Op) -> Outcome {
-    show(config, &receipt(ledger, Batch::one(op))?)?;
+pub(crate) fn commit_one(config: &Config, ledger: &open::Fronted<'_>, op: Op) -> Outcome {
+    let receipt = ledger.commit(vec![Batch::one(op)])?.pop();
+    let receipt = receipt.ok_or_else(|| Failure::Other("the ledger gave no answer".to_owned()))?;
+    show(config, &receipt.map_err(|error| error.strip(ALONE))?)?;
     Ok(Done::Yes)
 }
 

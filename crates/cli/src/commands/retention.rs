@@ -1,8 +1,10 @@
 //! `tracekeep hold`, `tracekeep redact` and `tracekeep gc`.
 
+use std::sync::Arc;
+
 use tracekeep_core::model::{EraseRun, HoldOn, Op, ReleaseHold};
 use tracekeep_core::wire::to_json;
-use tracekeep_store::{GcReport, GcRequest, PageRequest, block_on};
+use tracekeep_store::{GcReport, GcRequest, PageRequest, block_on, gc_with_held};
 
 use super::record;
 use crate::args::{Gc, Hold, Redact};
@@ -67,7 +69,12 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
         let reason = args.reason.ok_or_else(|| Failure::Usage("say why with --reason".to_owned()))?;
         return erase(config, EraseRun { run_id, reason, by, redacted: None });
     }
-    let ledger = if args.dry_run { open::reading(config)? } else { open::writing_what_is_there(config)? };
+    let (ledger, held) = if args.dry_run {
+        (open::reading(config)?, None)
+    } else {
+        let fronted = open::fronted(config, false)?;
+        (Arc::clone(&fronted.ledger), fronted.held()?)
+    };
     let mut request = GcRequest {
         older_than: args.older_than,
         dry_run: args.dry_run,
@@ -77,7 +84,10 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
     };
     let mut whole: Option<GcReport> = None;
     loop {
-        let part = block_on(ledger.gc(&request))?;
+        let part = match &held {
+            Some(held) => block_on(gc_with_held(&*ledger, &**held, &request))?,
+            None => block_on(ledger.gc(&request))?,
+        };
         request.cursor.clone_from(&part.next_cursor);
         let sum = match whole.take() {
             None => part,
@@ -95,7 +105,8 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
 
 /// Erases one run, and says whose baseline it was: a walk passes such a run over, but here it was named.
 fn erase(config: &Config, op: EraseRun) -> Outcome {
-    let ledger = open::writing_what_is_there(config)?;
+    let fronted = open::fronted(config, false)?;
+    let ledger = &fronted.ledger;
     let (mut request, mut names) = (PageRequest::first(1_000), Vec::new());
     loop {
         let page = block_on(ledger.baselines(&request))?;
@@ -105,7 +116,7 @@ fn erase(config: &Config, op: EraseRun) -> Outcome {
             break;
         }
     }
-    let done = record::commit_one(config, &*ledger, Op::EraseRun(op))?;
+    let done = record::commit_one(config, &fronted, Op::EraseRun(op))?;
     for name in names {
         talk(&format!("baseline {name} stands for the run: a check against it is unverifiable until another is set"));
     }

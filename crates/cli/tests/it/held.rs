@@ -148,6 +148,43 @@ fn without_a_server_a_seal_holds_what_redis_held_and_a_look_finds_it() {
     }
 }
 
+/// The digests of what was said, and the names of actions, outlived the erasure by their ttl.
+#[test]
+fn an_erased_run_leaves_nothing_in_redis_whoever_erases_it() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    let keys = |run: &str| {
+        let address = redis.url.strip_prefix("redis://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(format!("KEYS *{run}*\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.matches("tk:").count()
+    };
+    let said = |run: &str| {
+        let start = format!("{{\"op\":\"start_run\",\"run_id\":\"{run}\"}}\n");
+        place.run_with(&["record"], &start).code(0);
+        place.run(&["audit", "ack", run, "d", "personal-data"]).code(0);
+        place.run(&["complete", run]).code(0);
+        assert!(keys(run) > 0, "the digest of what was said stays, so that it is a duplicate");
+    };
+    said("by-command");
+    place.run(&["gc", "--run", "by-command", "--reason", "asked for"]).code(0);
+    assert_eq!(keys("by-command"), 0);
+    said("by-age");
+    place.run(&["gc", "--older-than", "0s"]).code(0);
+    assert_eq!(keys("by-age"), 0);
+    let server = Serving::start(&place, &[]);
+    said("by-route");
+    assert_eq!(ask(&server, "DELETE", "/api/v1/runs/by-route?reason=asked", "").0, 201);
+    assert_eq!(keys("by-route"), 0);
+    said("by-sweep");
+    assert_eq!(ask(&server, "POST", "/api/v1/gc", r#"{"older_than":"0s"}"#).0, 200);
+    assert_eq!(keys("by-sweep"), 0);
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn modes_demand_what_survives() {
     let place = Place::new();

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tracekeep_core::model::{EraseRun, Op, ReleaseHold};
 use tracekeep_core::wire::{from_text, to_json};
-use tracekeep_store::{Code, Error, GcRequest};
+use tracekeep_store::{Code, Error, GcRequest, gc_with_held};
 
 use super::{json, page, writes};
 use crate::body::{self, run_id};
@@ -63,7 +63,12 @@ pub(crate) async fn gc(call: Call) -> Result<Response, Problem> {
     let mut write = body::write(&app, call.request).await?;
     let request: GcRequest = write.read(|bytes| Ok(from_text(bytes)?)).await?;
     drop(write);
-    let report = app.read(async move |store| store.gc(&request).await).await;
+    let held = app.audit().held.clone();
+    let report = app.read(async move |store| match held {
+        Some(held) => gc_with_held(store, &*held, &request).await,
+        None => store.gc(&request).await,
+    });
+    let report = report.await;
     app.look_again().await;
     Ok(json(StatusCode::OK, &to_json(&report?)))
 }

@@ -294,6 +294,10 @@ impl AuditStore for MovingAudit {
         self.hot.let_go(run_id, members.iter().map(String::as_str)).await
     }
 
+    async fn forget(&self, run_id: &RunId) -> Result<()> {
+        self.hot.forget(run_id, true).await.map(drop)
+    }
+
     async fn move_held(&self, before: Option<Timestamp>) -> Result<usize> {
         let due = self.hot.to_look_at(before, PAGE_ITEMS_MAX).await?;
         let (begun, mut looked) = (Instant::now(), 0);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use tracekeep_core::json::Json;
 use tracekeep_core::model::{
-    Ack, AckStatus, AuditStatus, CompleteRun, Expect, FinalStatus, JsonObject, Op, SetExpectationStatus, StartRun,
+    Ack, AckStatus, AuditStatus, CompleteRun, EraseRun, Expect, FinalStatus, JsonObject, Op, SetExpectationStatus,
+    StartRun,
 };
 use tracekeep_store::{
-    AuditStore, Batch, HeldListener, HeldWord, LedgerStore, MemoryLedger, PageRequest, Receipt, Recorded, Redaction,
-    RedactionRules, Result, block_on, commit_with_held,
+    AuditStore, Batch, GcRequest, HeldListener, HeldWord, LedgerStore, MemoryLedger, PageRequest, Receipt, Recorded,
+    Redaction, RedactionRules, Result, block_on, commit_with_held, gc_with_held,
 };
 use tracekeep_store_redis::{AuditOptions, MovingAudit, RedisAuditStore};
 
@@ -18,9 +19,10 @@ use crate::cluster;
 use crate::real::Server;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("what_is_set_aside_is_told_and_listed", set_aside),
         ("what_is_moved_is_told_with_a_seal_too", told_of_a_seal),
+        ("what_is_erased_in_the_ledger_is_dropped_in_redis", erased),
         ("facts_of_a_run_that_nobody_knows_are_told_of", unknown_run),
         ("a_status_in_a_batch_is_set_after_what_redis_held", status_in_a_batch),
         ("acks_of_a_batch_and_of_redis_both_count", both_ways),
@@ -136,6 +138,54 @@ fn set_aside() {
     let refused =
         block_on(fronted.audit.get_parked(&id("r"), &page(Some("held-1".to_owned())))).expect_err("another's");
     assert_eq!(refused.code(), "invalid_cursor");
+}
+
+/// What was set aside, and the digest of all that was ever said, outlived the run's erasure by the ttl.
+fn erased() {
+    for by_gc in [false, true] {
+        let mut fronted = Fronted::start(Redaction::none());
+        let full: Vec<_> = (0..1_000).map(|n| Op::Expect(expect(&format!("e{n}"), "x"))).collect();
+        fronted.commit(full).expect("as many as a run may have");
+        for run in ["other", "left"] {
+            let start = StartRun { run_id: Some(id(run)), ..StartRun::default() };
+            fronted.commit(vec![Op::StartRun(start)]).expect("a run");
+        }
+        fronted.hold(&[expect("set-aside", "x")], &[ack("moved", "x")]);
+        fronted.commit(vec![complete("r")]).expect("sealed");
+        fronted.hold(&[], &[ack("held", "x"), Ack { run_id: id("other"), ..ack("a", "x") }]);
+        let keys =
+            |fronted: &Fronted, run: &str| match fronted.server.admin(&["KEYS", &format!("tk:{{fronted/{run}}}:*")]) {
+                Ok(redis::Value::Array(keys)) => keys.len(),
+                other => panic!("{other:?}"),
+            };
+        assert!(keys(&fronted, "r") > 3 && keys(&fronted, "other") > 2);
+        let erase = |run: &str| {
+            let (run_id, reason) = (id(run), "asked for".to_owned());
+            Op::EraseRun(EraseRun { run_id, reason, by: None, redacted: None })
+        };
+        let gc = GcRequest { before: Some(tracekeep_core::Timestamp::MAX), ..GcRequest::default() };
+        if by_gc {
+            let report = block_on(gc_with_held(&*fronted.ledger, &fronted.audit, &gc)).expect("erased");
+            assert_eq!(report.erased, 1);
+        } else {
+            fronted.commit(vec![erase("r")]).expect("erased");
+        }
+        assert_eq!((keys(&fronted, "r"), keys(&fronted, "other") > 2), (0, true));
+        // Said by a worker that knows of no erasure, it goes with the next look.
+        block_on(fronted.hot.add_ack(ack("after", "x"))).expect("noted");
+        block_on(fronted.audit.move_held(Some(tracekeep_core::Timestamp::MAX))).expect("looked");
+        assert_eq!(keys(&fronted, "r"), 0);
+        fronted.said();
+        fronted.commit(vec![complete("left")]).expect("sealed");
+        fronted.server.kill();
+        if by_gc {
+            let report = block_on(gc_with_held(&*fronted.ledger, &fronted.audit, &gc)).expect("erased all the same");
+            assert_eq!(report.erased, 1);
+        } else {
+            fronted.commit(vec![erase("left")]).expect("erased all the same");
+        }
+        assert_eq!(fronted.said(), [r#"Left { run_id: "left", code: "commit_unknown" }"#]);
+    }
 }
 
 fn told_of_a_seal() {
