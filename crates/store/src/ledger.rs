@@ -40,7 +40,8 @@ use crate::verification::RunReport;
 ///
 /// **Reads.** Each call answers from one consistent state that holds every batch acknowledged before the call began, and
 /// no half of any batch. Lists are bounded (50 items unless told, 1,000 at most), in a total order, and paged by cursors:
-/// a walk returns, once each, the items below the log size of its first page that match throughout the walk.
+/// a walk returns, once each, the items below the log size of its first page that match throughout the walk. What is
+/// read of a run that was erased is `run_erased`, which carries the redaction; its proofs and indices are still checked.
 ///
 /// **Concurrency.** Everything may be called from any thread at any time. Two calls that write the same identity are
 /// ordered by the log: the first wins.

@@ -25,7 +25,8 @@
 //! ```
 //!
 //! Several things at once, all or nothing: [`Tracekeep::batch`]. From async code, await [`BatchBuilder::commit_async`].
-//! Reads take microseconds and may be called from anywhere.
+//! Reads may be called from anywhere and cost what they return, mostly microseconds; a search alone may first have to
+//! catch up with the log, seconds for 50,000 entries that it has not seen ([`TraceStore::search`]).
 
 mod audit;
 mod batch;

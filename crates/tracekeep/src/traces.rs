@@ -54,18 +54,20 @@ impl TraceStore {
     /// Records a root trace and gives its id.
     ///
     /// What one trace costs, in rows: one log entry; one trace row with five index entries (id, time, parent, type,
-    /// status); the counters of its type and status and the run's own row, which change in place. For each tag one row of
-    /// the tag index, and that tag's counter. Under a parent the parent's child counter, a row with its first child.
+    /// status); the counters of its type, its status and the place where it hangs (a parent, or the roots) and the run's own
+    /// row, all of which change in place; each counter is a row with the first trace that it counts. For each tag one row
+    /// of the tag index, and that tag's counter. A type or tag that no run had before takes a row with its name, and in
+    /// each run an index entry beside its counter, by which the name is let go of.
     ///
     /// In bytes of a SQLite file: a thought of 100 bytes takes 650, of which the entry with body, salt and commitment takes
-    /// 410, the trace row and its indices 207, the hashes of the log 36. Each tag adds 30 to 35, of which its index row
+    /// 410, the trace row and its indices 207, the hashes of the log 36. Each tag adds 29 to 33, of which its index row
     /// takes 22. A parent adds 73, nearly all of it the id in the body, and 16 more where each trace has a parent of its
     /// own. What is larger is compressed (docs/design/0004-compressed-bodies.md). Text costs nothing until the first
     /// search. (`cargo xtask bench --only cost`: 10,000 thoughts in one run, one batch each, generated ids, tags of six
     /// bytes, whole pages counted after the ledger was closed.)
     ///
     /// # Errors
-    /// Refused input; `run_not_found`; `sealed`.
+    /// Refused input; `run_not_found`, `run_erased`; `sealed`.
     pub fn record(&self, run_id: &RunId, trace_type: TraceType) -> Result<TraceId> {
         self.record_with_options(run_id, trace_type, TraceOptions::default())
     }
@@ -108,7 +110,7 @@ impl TraceStore {
     /// A trace; `None` where run or trace is unknown.
     ///
     /// # Errors
-    /// Failures of the storage.
+    /// `run_erased`; failures of the storage.
     pub fn get(&self, run_id: &RunId, id: &TraceId) -> Result<Option<Trace>> {
         block_on(self.ledger.trace(run_id, id))
     }
@@ -117,7 +119,7 @@ impl TraceStore {
     /// one snapshot.
     ///
     /// # Errors
-    /// `run_not_found`.
+    /// `run_not_found`, `run_erased`.
     pub fn get_many(&self, run_id: &RunId, ids: &[TraceId]) -> Result<Vec<Option<Trace>>> {
         let mut found = HashMap::new();
         for ids in ids.chunks(TRACE_IDS_MAX as usize) {
@@ -139,7 +141,7 @@ impl TraceStore {
     /// A page of traces, oldest first unless told.
     ///
     /// # Errors
-    /// `run_not_found`, `invalid_parameter`, `invalid_cursor`.
+    /// `run_not_found`, `run_erased`, `invalid_parameter`, `invalid_cursor`.
     pub fn list(&self, run_id: &RunId, query: &TraceQuery) -> Result<Page<Trace>> {
         block_on(self.ledger.traces(run_id, query))
     }
@@ -207,10 +209,11 @@ impl TraceStore {
         self.list(run_id, &TraceQuery { filter, page, ..TraceQuery::default() })
     }
 
-    /// A page of a run's forest, or of one tree: flat, in pre-order.
+    /// A page of a run's forest, or of one tree: flat, in pre-order. It may be short, even empty, and have a cursor, where
+    /// much came since the walk began or lies between a deep leaf and what follows it.
     ///
     /// # Errors
-    /// `run_not_found`, `trace_not_found`, `invalid_parameter`, `invalid_cursor`.
+    /// `run_not_found`, `run_erased`, `trace_not_found`, `invalid_parameter`, `invalid_cursor`.
     pub fn get_tree(&self, run_id: &RunId, query: &TreeQuery) -> Result<Page<TreeNode>> {
         block_on(self.ledger.tree(run_id, query))
     }
@@ -220,7 +223,7 @@ impl TraceStore {
     /// All of it is held in memory: [`TraceStore::get_tree`] is for trees of any size.
     ///
     /// # Errors
-    /// Failures of the storage.
+    /// `run_erased`; failures of the storage.
     pub fn get_nested_tree(&self, run_id: &RunId, root: &TraceId, depth: Option<u32>) -> Result<Option<TraceTree>> {
         let page = PageRequest::first(PAGE_ITEMS_MAX);
         let (mut query, mut nodes) = (TreeQuery { root: Some(root.clone()), depth, page }, Vec::new());
@@ -257,7 +260,7 @@ impl TraceStore {
     /// How many traces a run has, from kept counters: this and [`TraceStore::counts`] cost the same however many.
     ///
     /// # Errors
-    /// `run_not_found`.
+    /// `run_not_found`, `run_erased`.
     pub fn count(&self, run_id: &RunId) -> Result<u64> {
         // The counter of a type that no trace can have: the total alone.
         let nothing = CountsQuery { type_name: Some(String::new()), ..CountsQuery::default() };
@@ -267,7 +270,7 @@ impl TraceStore {
     /// How many traces a run has of each type, with each tag and in each status; or of the one that is named.
     ///
     /// # Errors
-    /// `run_not_found`.
+    /// `run_not_found`, `run_erased`.
     pub fn counts(&self, run_id: &RunId, query: &CountsQuery) -> Result<TraceCounts> {
         block_on(self.ledger.trace_counts(run_id, query))
     }
