@@ -235,7 +235,7 @@ impl TraceStore {
             nodes.extend(page.items);
             match page.next_cursor {
                 Some(cursor) => query.page.cursor = Some(cursor),
-                None => return Ok(TraceTree::nest(nodes)),
+                None => return Ok(TraceTree::nest(nodes).into_iter().next()),
             }
         }
     }

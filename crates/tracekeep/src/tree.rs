@@ -16,26 +16,23 @@ pub struct TraceTree {
 }
 
 impl TraceTree {
-    /// The first tree of a walk: flat nodes in pre-order, as a page of a tree gives them. Ids whose trace is yet to come
-    /// have no tree.
+    /// Nests a walk: flat nodes in pre-order, as pages of a tree or of a forest give them.
+    ///
+    /// A node whose parent is not among them begins a tree of its own, in its place: so do the children of an id whose
+    /// trace is yet to come, which itself has no tree, and what a page that is not the first one begins with.
     #[must_use]
-    pub fn nest(nodes: impl IntoIterator<Item = TreeNode>) -> Option<Self> {
-        let flat = nodes.into_iter().filter_map(|node| Some((node.depth as usize, node.trace?)));
-        Self::from_flat(flat)
+    pub fn nest(nodes: impl IntoIterator<Item = TreeNode>) -> Vec<Self> {
+        Self::from_flat(nodes.into_iter().map(|node| (node.depth as usize, node.trace)))
     }
 
-    fn from_flat(nodes: impl Iterator<Item = (usize, Trace)>) -> Option<Self> {
-        // The way from the root to the node that was taken last.
-        let mut way: Vec<Self> = Vec::new();
+    fn from_flat(nodes: impl Iterator<Item = (usize, Option<Trace>)>) -> Vec<Self> {
+        let (mut trees, mut way) = (Vec::new(), Vec::new());
         for (depth, trace) in nodes {
-            if depth == 0 && !way.is_empty() {
-                break;
-            }
-            close(&mut way, depth.max(1));
-            way.push(Self { trace, children: Vec::new() });
+            close(&mut way, depth, &mut trees);
+            way.extend(trace.map(|trace| (depth, Self { trace, children: Vec::new() })));
         }
-        close(&mut way, 1);
-        way.pop()
+        close(&mut way, 0, &mut trees);
+        trees
     }
 
     /// Every trace of the tree with its depth, in pre-order.
@@ -49,12 +46,12 @@ impl TraceTree {
     }
 }
 
-/// Hangs the end of the way on what is above it until `depth` trees are left.
-fn close(way: &mut Vec<TraceTree>, depth: usize) {
-    while way.len() > depth {
-        let done = way.pop();
-        if let Some(above) = way.last_mut() {
-            above.children.extend(done);
+/// Hangs what is done with, at `depth` or below, on its parent where that is the one above it, else among the trees.
+fn close(way: &mut Vec<(usize, TraceTree)>, depth: usize, trees: &mut Vec<TraceTree>) {
+    while let Some((own, done)) = way.pop_if(|(own, _)| *own >= depth) {
+        match way.last_mut() {
+            Some((above, parent)) if above.checked_add(1) == Some(own) => parent.children.push(done),
+            _ => trees.push(done),
         }
     }
 }
@@ -70,8 +67,8 @@ impl Drop for TraceTree {
 
 impl Clone for TraceTree {
     fn clone(&self) -> Self {
-        let nodes = self.walk().map(|(depth, trace)| (depth, trace.clone()));
-        Self::from_flat(nodes).expect("invariant: a tree has a root")
+        let nodes = self.walk().map(|(depth, trace)| (depth, Some(trace.clone())));
+        Self::from_flat(nodes).pop().expect("invariant: a tree has a root")
     }
 }
 

@@ -11,4 +11,5 @@ mod replay;
 mod retention;
 mod runs;
 mod traces;
+mod trees;
 mod withheld;
