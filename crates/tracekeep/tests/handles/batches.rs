@@ -1,12 +1,13 @@
 //! Batches: their run, their key, their ids, and async code.
 
 use tracekeep::{
-    BatchBuilder, CompleteRun, EndStatus, EndTrace, ErrorKind, FinalStatus, GenerateId, Json, RecordStep, RecordTrace,
-    Recorded, RunId, RunStatus, Trace, TraceStatus, TraceStoreExt, Tracekeep,
+    Ack, AckStatus, BatchBuilder, CompleteRun, CountsQuery, EndStatus, EndTrace, ErrorKind, FinalStatus, GenerateId,
+    Json, Op, Outcome, Page, RecordStep, RecordTrace, Recorded, RunId, RunStatus, Timestamp, Trace, TraceId,
+    TraceStatus, TraceStoreExt, Tracekeep,
 };
 use tracekeep_store::block_on;
 
-use crate::common::{at, id, on_both, thought};
+use crate::common::{all, at, id, object, on_both, thought};
 
 /// A step, a trace that it came from, its end and the run's, all for a run that the ops did not name.
 fn filled(tracekeep: &Tracekeep, run: &RunId) -> BatchBuilder {
@@ -76,5 +77,75 @@ fn metadata_of_a_named_trace_is_an_object() {
         assert_eq!(batch.trace_record_child(&id("a"), "plan", number()).unwrap_err().kind(), ErrorKind::Invalid);
         batch.trace_record("plan", Json::empty_object()).unwrap();
         assert_eq!(batch.commit().unwrap().ops.len(), 1, "what was refused is not in the batch");
+    });
+}
+
+#[test]
+fn named_traces_stand_in_every_index() {
+    on_both(|tracekeep, run| {
+        let mut batch = tracekeep.batch(run);
+        let plan = batch.trace_record("plan", object(r#"{"n":1}"#).into()).unwrap();
+        let part = batch.trace_record_child(&plan, "part", Json::empty_object()).unwrap();
+        let other = batch.trace_record_child(&plan, "part", object(r#"{"word":"needle"}"#).into()).unwrap();
+        batch.commit().unwrap();
+        let traces = tracekeep.traces();
+        let ids = |page: Page<Trace>| page.items.into_iter().map(|trace| trace.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(traces.query_by_type(run, "plan", all()).unwrap()), [plan.as_str()]);
+        assert_eq!(ids(traces.query_by_type(run, "part", all()).unwrap()), [part.as_str(), other.as_str()]);
+        assert_eq!(ids(traces.get_roots(run, all()).unwrap()), [plan.as_str()]);
+        assert_eq!(ids(traces.get_children(run, &plan, all()).unwrap()), [part.as_str(), other.as_str()]);
+        assert_eq!(ids(traces.search(run, "needle", all()).unwrap()), [other.as_str()]);
+        for id in [&plan, &part, &other] {
+            let time = traces.get(run, id).unwrap().unwrap().occurred_at;
+            let next = Timestamp::from_nanos(time.as_nanos() + 1);
+            assert!(ids(traces.query_by_time(run, time, next, all()).unwrap()).contains(&id.to_string()));
+            assert!(!ids(traces.query_by_time(run, Timestamp::MIN, time, all()).unwrap()).contains(&id.to_string()));
+            assert!(!ids(traces.query_by_time(run, next, Timestamp::MAX, all()).unwrap()).contains(&id.to_string()));
+        }
+        let count = |name: &str| {
+            let query = CountsQuery { type_name: Some(name.to_owned()), ..CountsQuery::default() };
+            let counts = traces.counts(run, &query).unwrap();
+            (counts.total, counts.types.iter().map(|one| one.count).sum::<u64>())
+        };
+        assert_eq!((count("plan"), count("part"), count("Custom")), ((3, 1), (3, 2), (3, 0)));
+        let read = traces.get(run, &plan).unwrap().unwrap();
+        assert_eq!((read.metadata, read.trace_type.type_name()), (object(r#"{"n":1}"#), "plan"));
+        assert!(traces.verify_indices(run).unwrap().is_clean());
+    });
+}
+
+/// Traces, a child of one of them, a step that came from it and an acknowledgement, under a key.
+fn of_every_kind(tracekeep: &Tracekeep, run: &RunId) -> (BatchBuilder, [TraceId; 2]) {
+    let mut batch = tracekeep.batch(run).under("key-2".parse().unwrap());
+    let root = batch.trace(RecordTrace { id: Some(id("root")), ..RecordTrace::new(run.clone(), thought("hm")) });
+    let child = batch.trace_record_child(&root, "part", Json::empty_object()).unwrap();
+    let mut step = RecordStep::new(run.clone(), 0, "act", Json::empty_object());
+    step.trace_id = Some(child.clone());
+    batch.step(step).op(Op::Ack(Ack::new(run.clone(), "mail", "send", AckStatus::Success)));
+    (batch, [root, child])
+}
+
+#[test]
+fn a_batch_of_every_kind_is_in_the_log_whole_or_not_at_all() {
+    on_both(|tracekeep, run| {
+        let entries = || block_on(tracekeep.ledger().head()).unwrap().tree_size;
+        let (mut refused, _) = of_every_kind(tracekeep, run);
+        refused.trace_record_child(&id("lost"), "part", Json::empty_object()).unwrap();
+        let error = refused.commit().unwrap_err();
+        assert_eq!(
+            (error.code(), error.path(), error.outcome()),
+            ("parent_not_found", Some("/ops/4/parent_id"), Outcome::NotApplied)
+        );
+        assert_eq!((entries(), tracekeep.traces().count(run).unwrap()), (1, 0), "nothing of it is there");
+        assert_eq!(tracekeep.runs().get_run(run).unwrap().unwrap().steps, 0);
+        let (batch, known) = of_every_kind(tracekeep, run);
+        let receipt = batch.commit().unwrap();
+        assert_eq!((entries(), receipt.tree_size), (6, 6), "the run's start, four ops and the key");
+        let named: Vec<_> = receipt.ops.iter().take(2).map(|op| op.id.clone().unwrap().to_string()).collect();
+        assert_eq!(named, known.each_ref().map(ToString::to_string), "as they were known before");
+        let read = tracekeep.traces().get(run, &known[1]).unwrap().unwrap();
+        assert_eq!(read.parent_id.as_ref(), Some(&known[0]));
+        assert_eq!(tracekeep.runs().get_step(run, 0).unwrap().unwrap().trace_id.as_ref(), Some(&known[1]));
+        assert_eq!(block_on(tracekeep.ledger().acks(run, &all())).unwrap().items.len(), 1);
     });
 }
