@@ -184,8 +184,10 @@ fn few_hits_among_many_come_within_a_budget(cx: &mut Context) {
     let all: Vec<_> = (0..10_400)
         .map(|n| {
             let tags = match n {
-                10_390 => json!(["all", "half", "rare"]),
-                n if n % 2 == 0 => json!(["all", "half"]),
+                10_390 => json!(["all", "half", "wide", "rare"]),
+                n if n % 2 == 0 && n < 5_000 => json!(["all", "half"]),
+                n if n % 2 == 0 => json!(["all", "half", "wide"]),
+                n if n > 5_300 => json!(["all", "other", "wide"]),
                 _ => json!(["all", "other"]),
             };
             let content = if n == 10_391 { "a needle" } else { "plain hay" };
@@ -205,14 +207,15 @@ fn few_hits_among_many_come_within_a_budget(cx: &mut Context) {
     let nothing = page_of(cx, none.clone(), 1);
     assert!(nothing.items.is_empty() && nothing.next_cursor.is_some());
     assert_eq!(cx.fitting("r", none), [""; 0], "and the next one comes to the end");
-    // So are 10,400 rows of three merged tags.
-    let any = TraceFilter { any_tags: tags(&["half", "other", "none"]), roots: true, ..f() };
-    let far = page_of(cx, TraceFilter { status: Some(TraceStatus::Open), ..any.clone() }, 1);
-    assert!(far.items.is_empty(), "no trace is open");
-    let merged = TraceFilter { any_tags: tags(&["half", "other", "none"]), type_name: Some("Thought".into()), ..f() };
-    let page = page_of(cx, merged, 1_000);
-    assert!(page.next_cursor.is_some() && page.items.first().is_some_and(|id| id == "t0"));
-    let late = TraceFilter { text: Some("needle".into()), ..any };
+    // So are 5,200 rows of three merged tags, each of which visits all three and is asked for a fourth: 2,500 of them are
+    // passed, up to t4998, before the first that fits. The fourth alone holds more, 5,250, and begins with that one.
+    let any = TraceFilter { any_tags: tags(&["half", "none", "nobody"]), ..f() };
+    let wide = TraceFilter { tags: tags(&["wide"]), ..any.clone() };
+    let page = page_of(cx, wide.clone(), 1);
+    assert!(page.items.is_empty() && page.next_cursor.is_some(), "the merge ends at its budget: {:?}", page.items);
+    let found = cx.fitting("r", wide);
+    assert_eq!((found.len(), found[0].as_str(), found[2_699].as_str()), (2_700, "t5000", "t10398"));
+    let late = TraceFilter { text: Some("needle".into()), roots: true, any_tags: tags(&["half", "other"]), ..f() };
     assert_eq!(cx.fitting("r", late), ["t10391"]);
     let roots = TraceFilter { roots: true, any_tags: tags(&["rare"]), ..f() };
     assert_eq!(cx.fitting("r", roots), ["t10390"]);
