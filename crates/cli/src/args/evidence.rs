@@ -7,7 +7,9 @@ pub(super) const LOG_HELP: &str = "Checkpoints and proofs are texts in the forma
 the public key (tracekeep keys public) checks them without the ledger. The first one makes the key.";
 
 pub(super) const KEYS_HELP: &str = "The private key lies in LEDGER.keys/ beside the ledger, never in it. rotate and adopt need \
-the ledger for themselves: stop its server first.";
+the ledger for themselves: stop its server first. A key that was replaced is kept in LEDGER.keys/retired/, and signs sizes of \
+its time again (export --at, log checkpoint --size). One that was exposed: rotate, delete its file there, and tell whoever holds \
+its public half not to trust it; sizes of its time are then not signed again.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
@@ -27,7 +29,7 @@ pub(crate) enum Log {
     },
     /// Prove an entry (a receipt's log_index) as a .tlog-proof; or a run's seal, step or trace as JSON
     Proof {
-        #[arg(required_unless_present = "run", conflicts_with = "run")]
+        #[arg(conflicts_with = "run")]
         log_index: Option<u64>,
         #[arg(long)]
         run: Option<RunId>,
@@ -52,7 +54,7 @@ pub(crate) enum Keys {
     Public,
     /// List the keys that signed, and from where on
     Show,
-    /// Put a new key in the place of the one that signs, and destroy that
+    /// Put a new key in the place of the one that signs, and keep that one aside in LEDGER.keys/retired/
     Rotate {
         /// Why
         #[arg(long)]

@@ -31,7 +31,8 @@ pub(crate) fn log(config: &Config, command: Log) -> Outcome {
             Signing::There(server) => server.signed(&format!("proof/{log_index}?format=tlog-proof"))?,
         },
         Log::Proof { run, step, trace, .. } => {
-            let run = run.ok_or_else(|| Failure::Usage("a log index or a run is needed".to_owned()))?;
+            let run =
+                run.ok_or_else(|| Failure::Usage("name the log index of an entry, or a run with --run".to_owned()))?;
             let proof = match (open::signing(config)?, step, &trace) {
                 (Signing::There(server), step, trace) => server.run_proof(&run, step, trace.as_ref())?,
                 (Signing::Here { signer, .. }, Some(step), _) => signer.prove_step(&run, step)?,
@@ -71,7 +72,12 @@ pub(crate) fn keys(config: &Config, command: Keys) -> Outcome {
             data(key.trim_end())?;
         }
         Keys::Show => show(config)?,
-        Keys::Rotate { why, by } => told(config, &alone(config)?.rotate(Declaring { why, by })?)?,
+        Keys::Rotate { why, by } => {
+            told(config, &alone(config)?.rotate(Declaring { why, by })?)?;
+            talk(
+                "the key before it is kept in the folder retired/ of the keys, and still signs: delete it there if it was exposed",
+            );
+        }
         Keys::Adopt { why, by } => told(config, &alone(config)?.adopt(Declaring { why: Some(why), by })?)?,
     }
     Ok(Done::Yes)
