@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use tracekeep_core::id::{IncidentId, RunId};
+use tracekeep_core::id::{IncidentId, RunId, TraceId};
 use tracekeep_core::model::{BundleKind, IncidentStatus, Severity};
 
 use crate::commands::Span;
@@ -13,7 +13,8 @@ use crate::when::When;
 pub(crate) const EXPORT_HELP: &str = "\
 The target is an incident of that id, else a run. `tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The \
 log states who exported what and when, above the size that the bundle is of: the same with --at SIZE and the same --by gives \
-the same bytes, unless something was erased since.
+the same bytes, unless something was erased since. --only-steps and --only-traces leave the rest of the run as it is: its start with goal and \
+plan, its end, its audit, holds and incidents.
 
 With --json: one line {\"file\", \"kind\", \"tree_size\", \"bytes\", \"sha256\"}.";
 
@@ -34,10 +35,13 @@ pub(crate) struct Export {
     /// Who exports: it stands in the bundle [default: the user]
     #[arg(long)]
     pub(crate) by: Option<String>,
-    /// Show these steps alone; of the others it is proven that they were there
+    /// Show of steps and traces these steps alone, and of related runs nothing; it is proven that the others were there
     #[arg(long, value_name = "INDEX", value_delimiter = ',')]
     pub(crate) only_steps: Vec<u32>,
-    /// Withhold a member: step/3/params, trace/ID/trace_type/arguments
+    /// Show of steps and traces these traces alone, or beside those of --only-steps
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(crate) only_traces: Vec<TraceId>,
+    /// Withhold a member, of related runs too: step/3/params, trace/ID/trace_type/arguments
     #[arg(long, value_name = "MEMBER")]
     pub(crate) redact: Vec<String>,
     /// Export the runs with the same correlation id, too

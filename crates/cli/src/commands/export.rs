@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracekeep_core::hash::sha256;
@@ -23,15 +23,18 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
     let of = what(signing.ledger(), &args)?;
     let request = ExportRequest {
         kind: args.kind.unwrap_or(if args.target.is_none() { BundleKind::Period } else { BundleKind::Evidence }),
-        by: args.by.or_else(user).or_else(|| Some("unknown".to_owned())),
+        by: Some(args.by.or_else(user).ok_or_else(unnamed)?),
         at: args.at,
         since: args.since,
         only_steps: (!args.only_steps.is_empty()).then_some(args.only_steps),
+        only_traces: (!args.only_traces.is_empty()).then_some(args.only_traces),
         redact: (!args.redact.is_empty()).then_some(args.redact),
         related: args.related,
         force: args.force,
         period: args.period.map(|period| period.0),
     };
+    // Before anything is stated in the log: what cannot be put anywhere is not handed out.
+    let output = Output::open(&args.output)?;
     let bar = Bar::new();
     let made = match &signing {
         Signing::Here { ledger, signer } => {
@@ -46,7 +49,7 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
     };
     bar.clear();
     let (bundle, size) = made?;
-    put(&args.output, &bundle)?;
+    output.put(&bundle)?;
     let digest = sha256(&[&bundle]).to_string();
     let (file, bytes) = (args.output.display().to_string(), bundle.len() as u64);
     if config.json {
@@ -93,14 +96,41 @@ impl std::str::FromStr for Span {
     }
 }
 
-/// Puts a file where nobody sees half of it.
-fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let mut file = File::create(&beside).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)
+/// The user has no name here: a bundle states who asked for it, so somebody has to say.
+fn unnamed() -> Failure {
+    Failure::Usage("it is not known who exports: say it with --by NAME".to_owned())
+}
+
+/// A file that nobody sees half of: it is written beside its place, and gone unless it is put there.
+struct Output<'a> {
+    path: &'a Path,
+    beside: PathBuf,
+    file: File,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let failed = |detail: String| Failure::Usage(format!("{}: {detail}", path.display()));
+        if path.is_dir() {
+            return Err(failed("is a directory".to_owned()));
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        let file = File::create(&beside).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { path, beside: beside.into(), file })
+    }
+
+    fn put(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
+        let put = written.and_then(|()| fs::rename(&self.beside, self.path));
+        put.map_err(|error| Failure::Usage(format!("{}: {error}", self.path.display())))
+    }
+}
+
+impl Drop for Output<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.beside);
+    }
 }
 
 /// What is being done, on stderr, where somebody watches it.

@@ -156,5 +156,16 @@ pub(crate) fn redact(config: &Config, args: Redact) -> Outcome {
 /// Who asks, as the system names them.
 pub(super) fn user() -> Option<String> {
     let named = |name: &str| std::env::var(name).ok().filter(|user| (1..=256).contains(&user.len()));
-    named("USER").or_else(|| named("LOGNAME"))
+    named("USER").or_else(|| named("LOGNAME")).or_else(of_uid)
+}
+
+/// The name of the process's user, where the machine's own list has it.
+fn of_uid() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid && (1..=256).contains(&name.len())).then(|| name.to_owned())
+    })
 }

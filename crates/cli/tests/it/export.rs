@@ -20,10 +20,13 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     let made = place.run(&["export", "inc-1", "-o", "b.zip", "--by", "anna", "--json"]).code(0).out();
     assert!(made.contains(r#""kind":"evidence""#) && made.contains(r#""tree_size":5"#), "{made}");
     place.run(&["verify", "b.zip"]).code(3);
+    // Without a name in the environment it is the user's of the machine.
+    place.run(&["export", "r-1", "-o", "u.zip", "--at", "5"]).code(0);
+    assert!(!place.run(&["verify", "u.zip"]).code(3).talk().contains("exported by unknown"));
     let again = place.run(&["export", "inc-1", "-o", "c.zip", "--by", "anna", "--at", "5", "--json"]).code(0).out();
     let digest = |line: &str| line.split(r#""sha256":""#).nth(1).map(|rest| rest[..64].to_owned());
     assert_eq!(digest(&made), digest(&again));
-    assert!(place.run(&["export", "r-1", "-o", "d.zip"]).code(0).out().contains("evidence at tree size 7"));
+    assert!(place.run(&["export", "r-1", "-o", "d.zip"]).code(0).out().contains("evidence at tree size 8"));
     assert!(place.run(&["export", "nobody", "-o", "e.zip"]).code(1).talk().contains("run_not_found"));
     let refused = place.run(&["export", "r-1", "--kind", "soc2", "-o", "e.zip"]);
     assert!(refused.code(1).talk().contains("bundle_incomplete"), "{}", refused.talk());
@@ -33,7 +36,27 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     let all = place.run(&["export", "--period", period, "-o", "g.zip"]).code(0).out();
     assert!(all.contains("g.zip  period"), "{all}");
     place.run(&["export", "--period", "soon", "-o", "g.zip"]).code(2);
+    let refused = place.run(&["export", "r-1", "-o", "h.zip", "--since", "99999"]);
+    assert!(refused.code(2).talk().contains("99999 is above the size"), "{}", refused.talk());
+    assert!(place.run(&["export", "r-1", "-o", "h.zip", "--at", "0"]).code(2).talk().contains("at least 1"));
+    let refused = place.run(&["export", "r-1", "-o", "h.zip", "--redact", "step/0/index"]);
+    assert!(refused.code(1).talk().contains("index of step"), "{}", refused.talk());
+    assert!(place.run(&["log", "proof"]).code(2).talk().contains("--run"));
     place.run(&["fsck"]).code(0);
+}
+
+/// The log must not say that somebody was handed what was put nowhere.
+#[test]
+fn what_cannot_be_put_anywhere_is_not_handed_out() {
+    let place = Place::new();
+    place.run_with(&["record"], RUN).code(0);
+    let size = || place.run(&["log", "checkpoint"]).code(0).out().lines().nth(1).map(str::to_owned);
+    let before = size();
+    place.run(&["export", "r-1", "-o", "nowhere/b.zip"]).code(2);
+    std::fs::create_dir(place.path().join("folder")).unwrap();
+    place.run(&["export", "r-1", "-o", "folder"]).code(2);
+    assert_eq!(size(), before);
+    assert!(!place.path().join("folder.part").exists());
 }
 
 #[test]
@@ -88,6 +111,9 @@ fn every_way(place: &Place, through: &[&str]) {
     assert!(again == first, "the same size by the same name");
     let (only, _) = made("c.zip", &["r-1", "--only-steps", "3,7"]);
     assert!(has(&only, "word-three") && has(&only, "word-seven") && !has(&only, "word-five"));
+    assert!(!has(&only, r#"{"colour":"mauve"}"#));
+    let (only, _) = made("k.zip", &["r-1", "--only-traces", "t-1"]);
+    assert!(!has(&only, "word-three") && has(&only, r#"{"colour":"mauve"}"#));
     let redact = ["--redact", "step/3/params", "--redact", "trace/t-1/trace_type/arguments"];
     let (some, _) = made("d.zip", &[&["inc-1"], &redact[..]].concat());
     assert!(!has(&some, "word-three") && has(&some, "word-five") && !has(&some, r#"{"colour":"mauve"}"#));

@@ -75,6 +75,10 @@ impl Exporter {
             Some(size) => size,
             None => self.signer.checkpoint()?.checkpoint.size,
         };
+        if let Some(since) = request.since.filter(|since| *since > size) {
+            let detail = format!("{since} is above the size that is exported, {size}");
+            return Err(Error::new(Code::InvalidParameter, detail).at("since"));
+        }
         let signed = self.signer.checkpoint_at(size)?;
         let contents = gather::contents(&*self.ledger, of, request, &self.tenant_id, signed, progress)?;
         progress("signing", contents.records.len() as u64);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{Code, Error, Result};
-use tracekeep_core::id::{IncidentId, RunId};
+use tracekeep_core::id::{IncidentId, RunId, TraceId};
 use tracekeep_core::json::Json;
 use tracekeep_core::limits::NAME_BYTES_MAX;
 use tracekeep_core::model::{BundleKind, JsonObject, Period};
@@ -31,9 +31,12 @@ object! {
         optional at: u64,
         /// The size of an earlier checkpoint: the bundle proves that the log extends it.
         optional since: u64,
-        /// Steps that are shown; of the others it is proven that they were there. At most 1,000.
+        /// Steps that are shown. Of the run's other steps, of its traces, and of all that related runs hold it is proven that
+        /// they were there; what else the run has is shown. At most 1,000.
         optional only_steps: Vec<u32>,
-        /// Members that are withheld: `step/INDEX/MEMBER` or `trace/ID/MEMBER`. At most 1,000.
+        /// Traces that are shown, likewise: with it or `only_steps`, no step or trace that neither names. At most 1,000.
+        optional only_traces: Vec<TraceId>,
+        /// Members that are withheld, of each run that is exported: `step/INDEX/MEMBER` or `trace/ID/MEMBER`. At most 1,000.
         optional redact: Vec<String>,
         /// Whether the runs with the same correlation id are exported, too.
         default related: bool = false,
@@ -55,6 +58,7 @@ impl Default for ExportRequest {
             at: None,
             since: None,
             only_steps: None,
+            only_traces: None,
             redact: None,
             related: false,
             force: false,
@@ -71,6 +75,9 @@ impl ExportRequest {
             Some(by) if by.len() > NAME_BYTES_MAX as usize => return refuse("by", "has at most 256 bytes"),
             Some(_) => {}
         }
+        if self.at == Some(0) {
+            return refuse("at", "is at least 1: of no entries nothing is exported");
+        }
         if matches!(of, ExportOf::Period(_)) != (self.kind == BundleKind::Period) {
             return refuse("kind", "is period where a period is exported, and only there");
         }
@@ -80,10 +87,14 @@ impl ExportRequest {
         if self.only_steps.as_ref().is_some_and(|steps| steps.len() > NAMED_MAX) {
             return refuse("only_steps", "are at most 1,000");
         }
+        if self.only_traces.as_ref().is_some_and(|traces| traces.len() > NAMED_MAX) {
+            return refuse("only_traces", "are at most 1,000");
+        }
         if self.redact.as_ref().is_some_and(|members| members.len() > NAMED_MAX) {
             return refuse("redact", "names at most 1,000 members");
         }
-        if matches!(of, ExportOf::Period(_)) && (self.only_steps.is_some() || self.redact.is_some() || self.related) {
+        let is_partial = self.only_steps.is_some() || self.only_traces.is_some() || self.redact.is_some();
+        if matches!(of, ExportOf::Period(_)) && (is_partial || self.related) {
             return refuse("kind", "a period is exported whole");
         }
         Ok(())

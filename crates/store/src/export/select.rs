@@ -14,31 +14,31 @@ use crate::plan::{in_a_trace, in_an_end};
 /// What was left out, by the log index of its entry.
 type Gone = BTreeMap<u64, BTreeSet<String>>;
 
-/// Withholds what a request names, from the entries of its run, and what would give it away.
+/// Members that entries of a run are not shown without, beside those that none is: what the run's seals are held to.
+fn is_kept(record: &Record, name: &str) -> bool {
+    let of_kind: &[&str] = match record.kind.as_str() {
+        "sealed" => &["entries", "n", "run_root", "steps", "traces"],
+        "incident" | "incident_resolved" => &["incident_id"],
+        "redaction" => &["by", "entries", "reason", "remainders", "replaces", "steps", "traces"],
+        _ => &[],
+    };
+    NEVER_WITHHELD.contains(&name) || of_kind.contains(&name)
+}
+
+/// Withholds what a request names from the entries of the run and of those that are related to it, or all but what it names,
+/// and what would give it away.
 ///
 /// # Errors
 /// `invalid_parameter` for a name of another form; `step_not_found`, `trace_not_found`; `invalid_member` for a member that is
 /// never withheld or is not there.
 pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportRequest) -> Result<()> {
-    let own = |record: &&mut Record| record.run == run_id;
     let mut gone = Gone::new();
-    if let Some(steps) = &request.only_steps {
-        let mut missing: BTreeSet<u32> = steps.iter().copied().collect();
-        for record in records.iter_mut().filter(own).filter(|record| record.kind == "step") {
-            let Some(index) = shown::<u32>(record, "index") else { continue };
-            if !steps.contains(&index) {
-                let names = withholdable(record);
-                leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>(), &mut gone)?;
-            }
-            missing.remove(&index);
-        }
-        if let Some(index) = missing.first() {
-            return Err(Error::new(Code::StepNotFound, format!("the run has no step {index}")).at("only_steps"));
-        }
+    if request.only_steps.is_some() || request.only_traces.is_some() {
+        all_but(records, run_id, request, &mut gone)?;
     }
     for (of, names) in named(request)? {
         let (mut is_known, mut missing) = (false, names.clone());
-        for record in records.iter_mut().filter(own).filter(|record| of.names(record)) {
+        for record in records.iter_mut().filter(|record| of.names(record)) {
             is_known = true;
             // A trace and its end are two entries: each is asked for what it has, as it stands there.
             let there: Vec<(&str, &str)> =
@@ -61,12 +61,45 @@ pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportReq
             }
         }
     }
-    seals(records, run_id, &mut gone)?;
-    redactions(records, run_id, &mut gone)
+    seals(records, &mut gone)?;
+    redactions(records, &mut gone)
 }
 
-/// A seal's hashes and totals are over the steps: with one of them, what a withheld member held could be tried out.
-fn seals(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
+/// Shows of the run's steps and traces those that are named, and of related runs that they are there.
+fn all_but(records: &mut [Record], run_id: &str, request: &ExportRequest, gone: &mut Gone) -> Result<()> {
+    let mut steps: BTreeSet<u32> = request.only_steps.iter().flatten().copied().collect();
+    let mut traces: BTreeSet<&str> = request.only_traces.iter().flatten().map(|id| id.as_str()).collect();
+    let (asked_steps, asked_traces) = (steps.clone(), traces.clone());
+    for record in records.iter_mut().filter(|record| !record.run.is_empty()) {
+        let is_shown = match record.kind.as_str() {
+            _ if record.run != run_id => false,
+            "step" => shown::<u32>(record, "index").is_some_and(|index| {
+                steps.remove(&index);
+                asked_steps.contains(&index)
+            }),
+            "trace" | "trace_ended" => shown::<String>(record, "id").is_some_and(|id| {
+                traces.remove(id.as_str());
+                asked_traces.contains(id.as_str())
+            }),
+            _ => true,
+        };
+        if !is_shown {
+            let names = withholdable(record);
+            leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>(), gone)?;
+        }
+    }
+    if let Some(index) = steps.first() {
+        return Err(Error::new(Code::StepNotFound, format!("the run has no step {index}")).at("only_steps"));
+    }
+    if let Some(id) = traces.first() {
+        return Err(Error::new(Code::TraceNotFound, format!("the run has no trace {id}")).at("only_traces"));
+    }
+    Ok(())
+}
+
+/// A seal's hashes and totals are over the steps: with one of them, what a withheld member held could be tried out. So could
+/// what a related run's did, with the seal of a run that came out the same.
+fn seals(records: &mut [Record], gone: &mut Gone) -> Result<()> {
     let steps: BTreeSet<u64> =
         records.iter().filter(|record| record.kind == "step").map(|step| step.log_index).collect();
     let left_out = |of: &[&str]| {
@@ -80,7 +113,7 @@ fn seals(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
     if left_out(&SUMMED) {
         going.push("totals");
     }
-    for seal in records.iter_mut().filter(|record| record.run == run_id && record.kind == "sealed") {
+    for seal in records.iter_mut().filter(|record| record.kind == "sealed") {
         let there: Vec<_> = going.iter().copied().filter(|name| has(seal, name)).collect();
         leave_out(seal, &there, gone)?;
     }
@@ -88,8 +121,8 @@ fn seals(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
 }
 
 /// An earlier redaction in the ledger carries all that was left of the entries that it names.
-fn redactions(records: &mut [Record], run_id: &str, gone: &mut Gone) -> Result<()> {
-    for record in records.iter_mut().filter(|record| record.run == run_id && record.kind == "redaction") {
+fn redactions(records: &mut [Record], gone: &mut Gone) -> Result<()> {
+    for record in records.iter_mut().filter(|record| record.kind == "redaction") {
         let carried: Vec<Remainder> = shown(record, "remainders").unwrap_or_default();
         if carried.iter().any(|left| gone.contains_key(&left.log_index)) {
             leave_out(record, &["remainders"], gone)?;
@@ -162,11 +195,15 @@ fn has(record: &Record, name: &str) -> bool {
 
 fn withholdable(record: &Record) -> Vec<String> {
     let members = record.left.iter().flat_map(|left| &left.members);
-    members.map(|left| left.name().to_owned()).filter(|name| !NEVER_WITHHELD.contains(&name.as_str())).collect()
+    members.map(|left| left.name().to_owned()).filter(|name| !is_kept(record, name)).collect()
 }
 
 fn leave_out(record: &mut Record, names: &[&str], gone: &mut Gone) -> Result<()> {
     let Some(left) = record.left.as_ref().filter(|_| !names.is_empty()) else { return Ok(()) };
+    if let Some(name) = names.iter().find(|name| NEVER_WITHHELD.contains(name)) {
+        let detail = format!("{name} of {} {} is never withheld", record.kind, record.log_index);
+        return Err(Error::from(Invalid::new(InvalidCode::InvalidMember, "", detail)).at("redact"));
+    }
     let after = left.without(names).map_err(|invalid| Error::from(invalid).at("redact"))?;
     let new: BTreeSet<_> = after.withheld().filter(|name| !left.withholds(name)).map(str::to_owned).collect();
     if !new.is_empty() {

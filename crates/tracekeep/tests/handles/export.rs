@@ -103,6 +103,41 @@ fn what_is_withheld_is_proven_to_have_been_there_and_is_nowhere_in_the_bundle() 
     assert_eq!(refused("run/goal"), "invalid_parameter");
 }
 
+/// The steps alone that are asked for once came with every trace, which holds what they did, and with related runs whole.
+#[test]
+fn of_steps_traces_and_related_runs_nothing_is_shown_but_what_is_named() {
+    let (tracekeep, id) = story();
+    let of = ExportOf::Incident(id);
+    let count = |bundle: &[u8], text: &str| bundle.windows(text.len()).filter(|part| *part == text.as_bytes()).count();
+    let made = |request: ExportRequest| {
+        let made = export(&tracekeep, &of, &request).bundle;
+        verified(&tracekeep, &made);
+        made
+    };
+    let both = ExportRequest { related: true, ..by(BundleKind::Evidence) };
+    let whole = made(both.clone());
+    assert_eq!((count(&whole, r#"{"secret":3}"#), count(&whole, r#"{"card":"none"}"#)), (2, 2));
+    let goals = count(&whole, "book a flight");
+    let steps = made(ExportRequest { only_steps: Some(vec![3]), ..both.clone() });
+    let shown = ["{\"secret\":3}", "{\"secret\":2}", "{\"card\":\"none\"}"].map(|text| count(&steps, text));
+    assert_eq!(shown, [1, 0, 0]);
+    assert!(count(&steps, "book a flight") == goals - 1 && count(&steps, "spend") > 0);
+    let traces = tracekeep.traces().list(&run_id("r-1"), &tracekeep::TraceQuery::default()).unwrap();
+    let own = traces.items[0].id.clone();
+    let traces = made(ExportRequest { only_traces: Some(vec![own.clone()]), ..both.clone() });
+    assert_eq!((count(&traces, r#"{"secret":"#), count(&traces, r#"{"card":"none"}"#)), (0, 1));
+    let named = ExportRequest { only_traces: Some(vec![own]), only_steps: Some(vec![1]), ..both.clone() };
+    let named = made(named);
+    assert_eq!((count(&named, r#"{"secret":1}"#), count(&named, r#"{"card":"none"}"#)), (1, 1));
+    // What is withheld of a step is withheld of related runs' steps, too, and no seal tells it.
+    let redacted = made(ExportRequest { redact: Some(vec!["step/3/params".to_owned()]), ..both });
+    assert_eq!((count(&redacted, r#"{"secret":3}"#), count(&redacted, r#"{"secret":2}"#)), (0, 2));
+    assert_eq!(count(&redacted, r#"["root_hash","#), 2);
+    let nobody = ExportRequest { only_traces: Some(vec!["nobody".parse().unwrap()]), ..by(BundleKind::Evidence) };
+    let refused = tracekeep.exporter().export(&of, &nobody, &|_, _| ()).expect_err("refused");
+    assert_eq!(refused.code(), "trace_not_found");
+}
+
 #[test]
 fn what_is_incomplete_is_refused_unless_forced_and_then_says_so() {
     let (tracekeep, id) = story();
