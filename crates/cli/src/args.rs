@@ -503,7 +503,16 @@ pub(crate) enum Idem {
     Status { key: Key },
     /// Forget a key: the same request is new again
     Rm { key: Key },
+    /// Let the ledger's own gate decide again where it was in Redis alone: keys known there may be given out again
+    #[command(after_help = IDEM_TAKE_BACK_HELP)]
+    TakeBack,
 }
+
+/// What stands below the options of `idem take-back`.
+const IDEM_TAKE_BACK_HELP: &str = "\
+A gate in Redis alone (TRACEKEEP_IDEMPOTENCY_ARBITER=none) is noted in the ledger's file, whose own gate then refuses to \
+answer: it would not know what Redis decided. To keep those keys, set the ledger as arbiter instead, which takes each over \
+when it is asked about. Nobody else may have the ledger open.";
 
 #[derive(Debug, Args)]
 pub(crate) struct IdemCheck {

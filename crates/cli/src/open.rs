@@ -166,9 +166,7 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
     }
     let path = &config.ledger;
     if config.gate == GateStore::Redis && config.arbiter == Arbiter::None {
-        let options = Options { create: false, read_only: true, ..Options::default() };
-        let ledger = SqliteLedger::open(path, options).map_err(Failure::at(path.display()))?;
-        return in_redis(config, Arc::new(ledger));
+        return in_redis_alone(config);
     }
     match SqliteLedger::open(path, Options::default()) {
         Ok(ledger) if config.gate == GateStore::Redis => in_redis(config, Arc::new(ledger)),
@@ -176,6 +174,34 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
         Err(error) => Err(Failure::At(path.display().to_string(), error)),
     }
+}
+
+/// The gate in Redis alone, beside whoever writes to the ledger: the ledger's file is to know of it first.
+fn in_redis_alone(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure> {
+    let path = &config.ledger;
+    let open = |options| SqliteLedger::open(path, options).map_err(Failure::at(path.display()));
+    let options = Options { create: false, ..Options::default() };
+    let ledger = open(Options { read_only: true, ..options.clone() })?;
+    if ledger.gate_is_elsewhere()? {
+        return in_redis(config, Arc::new(ledger));
+    }
+    drop(ledger);
+    in_redis(config, Arc::new(open(options)?))
+}
+
+/// Refuses a gate of this machine's own where the ledger says that its gate is in Redis alone.
+pub(crate) fn demand_own_gate(ledger: &SqliteLedger) -> Result<(), Failure> {
+    ledger.demand_gate_here().map_err(|error| Failure::Usage(error.detail().to_owned()))
+}
+
+/// The ledger's file, so that its own gate decides again; whether it did not.
+pub(crate) fn take_gate_back(config: &Config) -> Result<bool, Failure> {
+    if config.server.is_some() || config.is_volatile() {
+        return Err(Failure::Usage("idem take-back works on a ledger's file: name it with --ledger".to_owned()));
+    }
+    let options = Options { create: false, ..Options::default() };
+    let ledger = SqliteLedger::open(&config.ledger, options).map_err(Failure::at(config.ledger.display()))?;
+    Ok(ledger.take_gate_back()?)
 }
 
 /// The gate in Redis of a ledger that is open: with it as arbiter, unless the deployment says otherwise.
@@ -188,7 +214,12 @@ pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc
                           set TRACEKEEP_IDEMPOTENCY_ARBITER=ledger until they are forgotten";
             return Err(Failure::Usage(detail.to_owned()));
         }
-        Arbiter::None => Arc::new(redis),
+        Arbiter::None => {
+            if !ledger.gate_is_elsewhere()? {
+                ledger.leave_gate_to_redis()?;
+            }
+            Arc::new(redis)
+        }
     })
 }
 

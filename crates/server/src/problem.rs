@@ -210,6 +210,7 @@ pages!(
     "expectation_not_found",
     "forbidden_host",
     "foreign_key",
+    "gate_elsewhere",
     "gate_full",
     "hash_mismatch",
     "held",

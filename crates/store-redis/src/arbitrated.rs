@@ -109,7 +109,7 @@ impl IdempotencyStore for ArbitratedGate {
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
-        match self.arbiter.get_status(key).await? {
+        match self.arbiter.stands(key).await? {
             None => self.redis.status_alone(key).await,
             known => Ok(known),
         }

@@ -6,7 +6,7 @@ use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{Key, RunId};
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{Ask, Fingerprint, Next, Phase, Record, Rules, Ruling, RulingTimes, Token, decide, full};
-use tracekeep_store::{Code, Result, Source};
+use tracekeep_store::{Code, Error, Result, Source};
 
 use crate::error::{Said, corrupt};
 use crate::statement::{many, one, run, value};
@@ -138,6 +138,28 @@ fn is_erased(conn: &Connection, record: &Record) -> Result<bool> {
 pub(crate) fn knows_any(conn: &Connection, since: Timestamp) -> Result<bool> {
     let sql = "SELECT 1 FROM gate INDEXED BY gate_by_due WHERE due_at > ?1 LIMIT 1";
     Ok(one(conn, sql, [since.as_nanos()], |_| Ok(()))?.is_some())
+}
+
+/// Whether the gate is in Redis alone, so that the rows here are not all that was decided.
+pub(crate) fn is_elsewhere(conn: &Connection) -> Result<bool> {
+    Ok(one(conn, "SELECT 1 FROM meta WHERE key = 'gate_elsewhere'", [], |_| Ok(()))?.is_some())
+}
+
+/// Notes whether the gate is in Redis alone; tells whether that was noted before.
+pub(crate) fn set_elsewhere(conn: &Connection, to: bool) -> Result<bool> {
+    let sql = match to {
+        true => "INSERT OR IGNORE INTO meta (key, value) VALUES ('gate_elsewhere', x'')",
+        false => "DELETE FROM meta WHERE key = 'gate_elsewhere'",
+    };
+    Ok((run(conn, sql, [])? == 0) == to)
+}
+
+/// The refusal of a gate that would not know what was decided elsewhere.
+pub(crate) fn elsewhere() -> Error {
+    let detail = "the gate of this ledger is in Redis alone, which knows keys that the ledger does not: set \
+                  TRACEKEEP_IDEMPOTENCY_STORE=redis, TRACEKEEP_IDEMPOTENCY_ARBITER and TRACEKEEP_REDIS_URL as they were, or \
+                  give those keys up with tracekeep idem take-back";
+    Error::new(Code::GateElsewhere, detail)
 }
 
 /// What is kept of a key.

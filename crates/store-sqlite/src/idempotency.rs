@@ -8,7 +8,7 @@ use tracekeep_store::gate::{
     Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, look,
     status,
 };
-use tracekeep_store::{Recorded, Result};
+use tracekeep_store::{Code, Error, Recorded, Result};
 
 use crate::gate;
 use crate::ledger::SqliteLedger;
@@ -36,6 +36,50 @@ impl SqliteLedger {
         let since = self.source().now().saturating_add(remember.saturating_neg());
         self.readers().read(|view| gate::knows_any(view.conn, since))
     }
+
+    /// Notes in the file that the gate is in Redis alone, under the ledger's id as its namespace: the ledger's own gate then
+    /// refuses every call (`gate_elsewhere`) until [`take_gate_back`](Self::take_gate_back), in this process and in every later
+    /// one. As an arbiter it decides all the same. Durable when it returns.
+    ///
+    /// # Errors
+    /// `unsafe_store` where the ledger's gate knows keys; `read_only`; failures of the storage.
+    pub fn leave_gate_to_redis(&self) -> Result<()> {
+        if self.gate_knows_keys()? {
+            let detail = "the ledger's own gate knows keys that Redis alone may give out again";
+            return Err(Error::new(Code::UnsafeStore, detail));
+        }
+        self.set_gate_elsewhere(true).map(drop)
+    }
+
+    /// Lets the ledger's own gate decide again where it was in Redis alone, and tells whether it was: keys that Redis alone
+    /// decided about, and that no arbiter took over, may be given out again. Durable when it returns.
+    ///
+    /// # Errors
+    /// `read_only`; failures of the storage.
+    pub fn take_gate_back(&self) -> Result<bool> {
+        self.set_gate_elsewhere(false)
+    }
+
+    /// Whether the gate is in Redis alone.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn gate_is_elsewhere(&self) -> Result<bool> {
+        self.readers().read(|view| gate::is_elsewhere(view.conn))
+    }
+
+    /// Refuses where the gate is in Redis alone: no other one knows what it decided.
+    ///
+    /// # Errors
+    /// `gate_elsewhere`; where it cannot be read.
+    pub fn demand_gate_here(&self) -> Result<()> {
+        if self.gate_is_elsewhere()? { Err(gate::elsewhere()) } else { Ok(()) }
+    }
+
+    fn stored_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        let stored = self.readers().read(|view| gate::get(view.conn, key))?;
+        Ok(status(stored, self.rules(), self.source().now()))
+    }
 }
 
 #[async_trait]
@@ -58,8 +102,8 @@ impl IdempotencyStore for SqliteLedger {
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
-        let stored = self.readers().read(|view| gate::get(view.conn, key))?;
-        Ok(status(stored, self.rules(), self.source().now()))
+        self.demand_gate_here()?;
+        self.stored_status(key)
     }
 
     async fn delete(&self, key: &Key) -> Result<bool> {
@@ -92,5 +136,9 @@ impl Arbiter for SqliteLedger {
     async fn look(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>> {
         let stored = self.readers().read(|view| gate::get(view.conn, key))?;
         Ok(look(stored, *request, self.rules(), self.source().now()))
+    }
+
+    async fn stands(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        self.stored_status(key)
     }
 }

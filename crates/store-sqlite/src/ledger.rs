@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
@@ -26,7 +27,7 @@ use tracekeep_store::{
 use crate::error::io;
 use crate::faults::{Fault, Faults};
 use crate::fsck;
-use crate::gate::Question;
+use crate::gate::{self, Question};
 use crate::group::Group;
 use crate::job::{Batches, Done, Job, Receipts};
 use crate::lock::{self, Holder, Lock};
@@ -64,6 +65,8 @@ pub struct SqliteLedger {
     readers: Pool,
     faults: Arc<Faults>,
     rules: Rules,
+    /// Whether the gate is in Redis alone, as the file says. Where this handle writes, nobody else can change it.
+    gate_is_elsewhere: AtomicBool,
     /// `None` where the ledger is read only.
     group: Option<Arc<Group>>,
     held: Mutex<Option<Held>>,
@@ -109,6 +112,7 @@ impl SqliteLedger {
         let writer = Writer::open(path.clone(), options.clone(), holds, Arc::clone(&faults))?;
         let ledger = writer.ledger();
         let first = open::reader(&path, Mode::Reader)?;
+        let gate_is_elsewhere = AtomicBool::new(gate::is_elsewhere(&first)?);
         let readers = Pool::new(path.clone(), Mode::Reader, ledger, options.readers, first)?;
         let group = Group::new(writer, options.queue_ops, options.queue_bytes);
         let thread = group.start().map_err(|error| io("the writer's thread cannot be started", error))?;
@@ -122,6 +126,7 @@ impl SqliteLedger {
             readers,
             faults,
             rules,
+            gate_is_elsewhere,
             group: Some(group),
             held,
             checking: Mutex::default(),
@@ -147,6 +152,7 @@ impl SqliteLedger {
             readers,
             faults: Arc::default(),
             rules: options.gate.clone(),
+            gate_is_elsewhere: AtomicBool::new(false),
             group: None,
             held: Mutex::default(),
             checking: Mutex::default(),
@@ -255,7 +261,18 @@ impl SqliteLedger {
     fn question(&self, key: &Key, ask: Ask, is_for_another: bool) -> Result<(Job, &Group)> {
         ask.check()?;
         let group = self.group.as_ref().ok_or_else(read_only)?;
+        if !is_for_another && self.gate_is_elsewhere.load(Ordering::Acquire) {
+            return Err(gate::elsewhere());
+        }
         Ok((Job::Gate(Box::new(Question { key: key.clone(), ask, is_for_another })), group))
+    }
+
+    /// Notes in the file whether the gate is in Redis alone; tells whether that was noted before.
+    pub(crate) fn set_gate_elsewhere(&self, to: bool) -> Result<bool> {
+        let group = self.group.as_ref().ok_or_else(read_only)?;
+        let was = group.with_writer(|writer| writer.set_gate_elsewhere(to))?;
+        self.gate_is_elsewhere.store(to, Ordering::Release);
+        Ok(was)
     }
 
     /// Asks the gate, by the writer's thread.

@@ -186,6 +186,14 @@ impl Writer {
         }
     }
 
+    /// Notes whether the gate is in Redis alone, in a transaction of its own; tells whether that was noted before.
+    pub(crate) fn set_gate_elsewhere(&mut self, to: bool) -> Result<bool> {
+        if self.stale {
+            self.reload()?;
+        }
+        gate::set_elsewhere(&self.conn, to)
+    }
+
     /// The indices are other than they were; log and tree are the same.
     pub(crate) fn forget_indices(&mut self) {
         self.index.forget();

@@ -151,6 +151,8 @@ codes! {
     NotALedger = "not_a_ledger", Storage;
     /// A store cannot be relied on as it is configured.
     UnsafeStore = "unsafe_store", Storage;
+    /// The gate of this ledger is kept elsewhere.
+    GateElsewhere = "gate_elsewhere", Storage;
     /// The file was written by a newer version.
     NewerFormat = "newer_format", Storage;
     /// The log does not extend what was signed last.

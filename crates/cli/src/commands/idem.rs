@@ -34,6 +34,16 @@ pub(crate) fn idem(config: &Config, command: Idem) -> Outcome {
             Ok(Done::Yes)
         }
         Idem::Status { key } => status(config, &key),
+        Idem::TakeBack => {
+            let was_away = open::take_gate_back(config)?;
+            let told = if was_away { "taken back" } else { "the ledger's own gate decides already" };
+            if config.json {
+                data(&format!("{{\"taken_back\":{was_away}}}"))?;
+            } else {
+                data(told)?;
+            }
+            Ok(Done::Yes)
+        }
         Idem::Rm { key } => {
             let known = block_on(open::gate(config)?.delete(&key))?;
             let word = if known { "deleted" } else { "unknown" };

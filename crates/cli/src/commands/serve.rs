@@ -102,6 +102,9 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
     let ledger = SqliteLedger::open(&config.ledger, options);
     let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
     ledger.set_address(Some(bound.address().to_string()))?;
+    if config.gate != GateStore::Redis {
+        open::demand_own_gate(&ledger)?;
+    }
     let gate: Arc<dyn IdempotencyStore> = match config.gate {
         GateStore::Memory => in_memory(),
         GateStore::Sqlite => Arc::clone(&ledger) as Arc<dyn IdempotencyStore>,

@@ -171,7 +171,6 @@ fn a_gate_in_redis_alone_is_shared_and_prod_demands_that_it_is_durable() {
     assert!(ask(&durable.1, "prod").code(0).out().starts_with("new\n"));
     assert!(ask(&durable.1, "prod").code(1).out().starts_with("in_progress\n"));
     assert!(ask(&volatile.1, "local").code(0).out().starts_with("new\n"), "another Redis is another gate");
-    assert!(check(&place, REQUEST).code(0).out().starts_with("new\n"), "and so is the ledger's file");
     drop(durable);
     let gone = ask("redis://127.0.0.1:1", "local");
     assert_eq!(gone.code(3).out(), "");
@@ -248,6 +247,61 @@ fn redis_alone_does_not_take_over_keys_that_the_ledger_decided() {
     // The mark of the deletion is the arbiter's, too.
     assert!(std::process::Command::new("redis-cli").args(["-p", port, "flushall"]).output().unwrap().status.success());
     assert!(ask("none", &check).code(0).out().starts_with("new\n"), "the ledger knows no key any more");
+}
+
+/// A shell without the environment of the server was told *new* of a key that was held in Redis.
+#[test]
+fn the_ledgers_own_gate_knows_that_redis_alone_decides() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    let step = r#"{"op":"record_step","run_id":"r","index":0,"skill_name":"pay","params":{},"status":"success"}"#;
+    place.run_with(&["record", "-"], &format!("{{\"op\":\"start_run\",\"run_id\":\"r\"}}\n{step}\n")).code(0);
+    let with = |arbiter: &str, words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", arbiter);
+        command.env("TRACEKEEP_REDIS_URL", &redis.1);
+        command
+    };
+    let ask = |arbiter: &str, words: &[&str]| Ended(with(arbiter, &[&["idem"], words].concat()).output().unwrap());
+    let pay = ["check", "pay-7", "--request", REQUEST];
+    let token = line(&ask("none", &pay).code(0).out(), "token");
+    let complete = ["idem", "complete", "pay-7", "--token", &token];
+    let claim = ["replay", "claim", "r", "0", "--session", "s"];
+    let (status, rm) = (["idem", "status", "pay-7"], ["idem", "rm", "pay-7"]);
+    for words in [&[&["idem"], &pay[..]].concat()[..], &status, &rm, &complete, &claim] {
+        let refused = place.run(words);
+        let talk = refused.code(3).talk();
+        assert_eq!(refused.out(), "", "{words:?}");
+        assert!(talk.contains("TRACEKEEP_IDEMPOTENCY_STORE=redis") && talk.contains("take-back"), "{talk}");
+    }
+    for store in ["sqlite", "memory"] {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let ended = Ended(command.env("TRACEKEEP_IDEMPOTENCY_STORE", store).output().unwrap());
+        assert!(ended.code(2).talk().contains("TRACEKEEP_IDEMPOTENCY_STORE=redis"), "{}", ended.talk());
+    }
+    let serving = Serving::of(&mut with("none", &["serve", "--listen", "127.0.0.1:0"]));
+    assert!(check(&place, REQUEST).code(1).out().starts_with("in_progress\n"), "the server knows where to ask");
+    place.run(&["idem", "take-back"]).code(3);
+    serving.stop();
+    assert!(ask("ledger", &pay).code(1).out().starts_with("in_progress\n"), "the ledger takes it over");
+    check(&place, REQUEST).code(3);
+    assert_eq!(place.run(&["idem", "take-back"]).code(0).out(), "taken back\n");
+    assert_eq!(place.run(&["idem", "take-back", "--json"]).code(0).out(), "{\"taken_back\":false}\n");
+    assert!(check(&place, REQUEST).code(1).out().starts_with("in_progress\n"));
+    place.run(&["idem", "check", "pay-8", "--request", REQUEST]).code(0);
+}
+
+/// The gate that a server has, and one in Redis beside it, would both give a key out.
+#[test]
+fn redis_alone_is_not_asked_beside_a_server_with_a_gate_of_its_own() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    let serving = Serving::start(&place, &[]);
+    let mut command = place.command(&["idem", "check", "pay-7", "--request", REQUEST]);
+    command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", "none");
+    let refused = Ended(command.env("TRACEKEEP_REDIS_URL", &redis.1).output().unwrap());
+    assert_eq!(refused.code(3).out(), "");
+    serving.stop();
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The gate in the ledger's file: durable before it is answered, and nothing that the log knows of.
 
+use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
-use tracekeep_store::gate::{Fingerprint, IdempotencyResult, IdempotencyStore, Terms};
+use tracekeep_store::gate::{Arbiter, Fingerprint, IdempotencyResult, IdempotencyStore, Terms};
 use tracekeep_store::{LedgerStore, Outcome, Recorded, block_on};
 use tracekeep_store_sqlite::{Fault, Options, SqliteLedger};
 
@@ -50,6 +51,40 @@ fn a_commit_that_failed_and_was_done_is_unknown_and_then_in_progress() {
 #[test]
 fn a_writer_that_panics_is_unknown_and_hangs_nobody() {
     at(Fault::Panic, Outcome::Unknown, New);
+}
+
+#[test]
+fn a_gate_that_is_in_redis_alone_refuses_here_until_it_is_taken_back() {
+    let place = place();
+    let ledger = open(&place.path);
+    let key: Key = "k".parse().unwrap();
+    let token = check(&ledger, "k").token.unwrap();
+    assert_eq!(ledger.leave_gate_to_redis().unwrap_err().code(), "unsafe_store", "it knows a key");
+    assert!(block_on(ledger.delete(&key)).unwrap());
+    ledger.leave_gate_to_redis().unwrap();
+    let refuses = |ledger: &SqliteLedger| {
+        let refused = [
+            ledger.check_blocking(&key, &request(), &Terms::default()).map(drop),
+            block_on(ledger.check(&key, &request(), &Terms::default())).map(drop),
+            ledger.mark_completed_blocking(&key, &token, &Json::null()).map(drop),
+            block_on(ledger.renew(&key, &token)).map(drop),
+            block_on(ledger.get_status(&key)).map(drop),
+            block_on(ledger.delete(&key)).map(drop),
+        ];
+        for result in refused {
+            let error = result.unwrap_err();
+            assert_eq!((error.code(), error.outcome()), ("gate_elsewhere", Outcome::NotApplied));
+        }
+    };
+    refuses(&ledger);
+    drop(ledger);
+    SqliteLedger::rebuild(&place.path, None).unwrap();
+    assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, []);
+    let ledger = open(&place.path);
+    refuses(&ledger);
+    assert_eq!(block_on(ledger.stands(&key)).unwrap(), None, "as an arbiter, it decides");
+    assert_eq!((ledger.take_gate_back().unwrap(), ledger.take_gate_back().unwrap()), (true, false));
+    assert_eq!(check(&ledger, "k").result, New);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 
-use super::answer::IdempotencyResponse;
+use super::answer::{IdempotencyResponse, IdempotencyStatus};
 use super::decide::{Ask, Reply};
 use super::fingerprint::Fingerprint;
 use super::record::Record;
@@ -52,6 +52,12 @@ pub trait Arbiter: IdempotencyStore {
     /// # Errors
     /// Where it cannot be read.
     async fn look(&self, key: &Key, request: &Fingerprint) -> Result<Option<IdempotencyResponse>>;
+
+    /// How a key stands that it decided about.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    async fn stands(&self, key: &Key) -> Result<Option<IdempotencyStatus>>;
 }
 
 /// The times of an arbiter's rulings.

@@ -213,4 +213,8 @@ impl Arbiter for MemoryIdempotencyStore {
         let now = kept.now(&self.source);
         Ok(look(kept.records.get(key).cloned(), *request, &self.rules, now))
     }
+
+    async fn stands(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
+        self.get_status(key).await
+    }
 }
