@@ -128,7 +128,8 @@ impl Write {
     }
 }
 
-/// The header `Idempotency-Key`, quoted as a structured field or bare.
+/// The header `Idempotency-Key`: an item of structured fields (RFC 8941, 3.3) that is a string, as
+/// draft-ietf-httpapi-idempotency-key-header has it, whose parameters mean nothing here; or the key bare.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let mut values = headers.get_all(crate::routes::KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -137,27 +138,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Proble
         return Err(invalid("is given twice"));
     }
     let text = value.to_str().map_err(|_| invalid("has visible ASCII characters only"))?.trim();
-    let bare = match text.strip_prefix('"') {
-        Some(rest) => unquote(rest).ok_or_else(|| invalid("is not a string of structured fields (RFC 8941)"))?,
-        None => text.to_owned(),
+    let bare = if text.starts_with('"') {
+        let item = sfv::Parser::new(text).with_version(sfv::Version::Rfc8941).parse::<sfv::Item>().ok();
+        let quoted = item.and_then(|item| Some(item.bare_item.as_string()?.as_str().to_owned()));
+        quoted.ok_or_else(|| invalid("is not a string of structured fields (RFC 8941)"))?
+    } else {
+        text.to_owned()
     };
     Key::new(bare).map(Some).map_err(|error| invalid(error.detail()))
-}
-
-/// The rest of a structured-field string after its opening quote.
-fn unquote(rest: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut characters = rest.chars();
-    loop {
-        match characters.next()? {
-            '"' => return characters.next().is_none().then_some(out),
-            '\\' => match characters.next()? {
-                escaped @ ('"' | '\\') => out.push(escaped),
-                _ => return None,
-            },
-            character => out.push(character),
-        }
-    }
 }
 
 /// Reads the body of a route that takes one op: its members, without `op` and what the path says.

@@ -18,7 +18,7 @@ fn a_key_names_a_write_quoted_or_bare() {
     let server = Server::start();
     let first = post(&server, "k-1", r#"{"goal":"x"}"#);
     assert_eq!((first.status, first.header("idempotency-replayed")), (201, None));
-    for key in ["k-1", "\"k-1\""] {
+    for key in ["k-1", "\"k-1\"", "\"k-1\"; a=1", "\"k-1\";a;b=\"x\\\"y\";*c=?0;d=:aGk=:; e=-1.5;f=t/*", " \"k-1\" "] {
         let again = post(&server, key, r#"{"goal":"x"}"#);
         assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
         for member in ["run_id", "log_index", "leaf_hash", "tree_size", "root"] {
@@ -85,7 +85,10 @@ fn every_write_takes_a_key_and_a_server_may_demand_it() {
 #[test]
 fn keys_outside_their_grammar_are_refused() {
     let server = Server::start();
-    for key in ["", "a b", "\"open", "\"a\"b", "\"a\\x\"", &"x".repeat(256)] {
+    let long = "x".repeat(256);
+    let parameters =
+        ["\"a\";", "\"a\"; ", "\"a\";A=1", "\"a\" ;a", "\"a\";a=", "\"a\";a=\"", "\"a\", \"b\"", "\"a b\";c"];
+    for key in ["", "a b", "\"open", "\"a\"b", "\"a\\x\"", &long].into_iter().chain(parameters) {
         post(&server, key, "{}").refused(400, "invalid_id", Some("Idempotency-Key"));
     }
     let twice = [JSON, ("idempotency-key", "a"), ("idempotency-key", "b")];
