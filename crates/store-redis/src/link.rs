@@ -172,8 +172,11 @@ pub(crate) struct Call {
 
 impl Call {
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys[..]).arg(&self.arguments[..]);
+        let count = 3 + self.keys.len() + self.arguments.len();
+        let keys: usize = self.keys.iter().map(String::len).sum();
+        let bytes = name.len() + script.len() + keys + self.arguments.iter().map(Vec::len).sum::<usize>();
+        let mut command = Cmd::with_capacity(count, bytes + 4);
+        command.arg(name).arg(script).arg(self.keys.len()).arg(&self.keys[..]).arg(&self.arguments[..]);
         command
     }
 

@@ -1,6 +1,6 @@
 //! The gate over the scripts.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
@@ -99,8 +99,14 @@ impl RedisIdempotencyStore {
     }
 
     fn keys(&self, key: &Key) -> [String; 2] {
-        let tag = format!("tk:{{{}/{}}}", self.namespace, part(key.as_str()));
-        [format!("{tag}:idem"), format!("{tag}:answer")]
+        // Most keys are as long as they are encoded.
+        let mut name = String::with_capacity(self.namespace.len() + key.as_str().len() + 16);
+        name.extend(["tk:{", &*self.namespace, "/"]);
+        name.extend(utf8_percent_encode(key.as_str(), PART));
+        name.push_str("}:");
+        let answer = [&*name, "answer"].concat();
+        name.push_str("idem");
+        [name, answer]
     }
 
     /// What is remembered of a key that an arbiter decided about; `None` where the arbiter is to be asked.
@@ -159,9 +165,9 @@ impl RedisIdempotencyStore {
     }
 
     async fn ask(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<Reply> {
-        let shift_ms = self.shift_ms.load(Ordering::SeqCst);
-        let mut arguments =
-            vec![shift_ms.to_string().into_bytes(), self.options.rules.remember.as_secs().to_string().into_bytes()];
+        let mut arguments = Vec::with_capacity(2 + given.len());
+        arguments.push(text(self.shift_ms.load(Ordering::SeqCst)));
+        arguments.push(text(self.options.rules.remember.as_secs()));
         arguments.extend(given);
         Reply::read(self.connection.run(operation, self.keys(key).to_vec(), arguments).await?)
     }
@@ -185,7 +191,8 @@ impl IdempotencyStore for RedisIdempotencyStore {
         let known_s = self.options.rules.remember.as_secs().saturating_add(*ttl_s);
         let known_ms = known_s.saturating_mul(1_000).saturating_add(*lease_ms);
         // Six more members are empty.
-        let record = format!(" in_progress {request} {token} 1 {lease_ms} {ttl_s} {run}      ");
+        let mut record = String::with_capacity(160 + run.len());
+        let _ = write!(record, " in_progress {request} {token} 1 {lease_ms} {ttl_s} {run}      ");
         let reply = self.ask(script::CHECK, key, vec![text(known_ms), record.into_bytes()]).await?;
         match reply.fresh()? {
             Some(at) => Ok(IdempotencyResponse {
