@@ -175,8 +175,17 @@ impl Seen<'_> {
 
     /// What is asked of each incident: the entries that show it.
     fn each(&self, what: &str, shows: impl Fn(&IncidentAccount) -> Vec<u64>) -> Asked {
+        self.each_and(0, what, shows)
+    }
+
+    /// Violations that have no incident, and so nothing that is asked of one.
+    fn untold(&self) -> usize {
+        usize::from(self.account.untold().is_some_and(|stated| self.counts(stated.recorded_at)))
+    }
+
+    fn each_and(&self, others: usize, what: &str, shows: impl Fn(&IncidentAccount) -> Vec<u64>) -> Asked {
         let shown: Vec<_> = self.incidents.iter().map(|incident| shows(incident)).filter(|is| !is.is_empty()).collect();
-        asked(what, of(shown.len(), self.incidents.len()), shown.concat())
+        asked(what, of(shown.len(), self.incidents.len() + others), shown.concat())
     }
 
     /// What is asked of each incident's own entry.
@@ -235,7 +244,9 @@ impl Seen<'_> {
         let is_of_step =
             |known: &IncidentAccount| self.account.violated(known).is_some_and(|violated| violated.step.is_some());
         vec![
-            self.says("an incident was opened", |_| true),
+            self.each_and(self.untold(), "an incident was opened", |known| {
+                if self.counts(known.recorded_at) { vec![known.log_index] } else { Vec::new() }
+            }),
             self.says("its severity was assessed", |known| known.severity.is_some()),
             self.says("the policy was named", |known| known.policy().is_some()),
             self.says("it is linked to a run that is shown", |known| {
@@ -251,7 +262,7 @@ impl Seen<'_> {
             held.filter(|fact| self.counts(fact.recorded_at)).map(|fact| fact.log_index).into_iter().collect();
         vec![
             asked("the record is held", of(held.len(), 1), held),
-            self.resolved("the incident was resolved"),
+            self.resolved(self.untold(), "the incident was resolved"),
             self.each(
                 "how long it went on is known: to its resolution, or to the end of its run after it was opened",
                 |known| self.lasted(known),
@@ -259,8 +270,8 @@ impl Seen<'_> {
         ]
     }
 
-    fn resolved(&self, what: &str) -> Asked {
-        self.each(what, |known| {
+    fn resolved(&self, others: usize, what: &str) -> Asked {
+        self.each_and(others, what, |known| {
             let end = known.resolution.as_ref().filter(|end| self.counts(end.recorded_at));
             end.map(|end| end.log_index).into_iter().collect()
         })
@@ -294,7 +305,7 @@ impl Seen<'_> {
             self.says("what is allowed and what was found were stated", |known| {
                 known.threshold.is_some() && known.actual.is_some()
             }),
-            self.resolved("it was responded to: the incident was resolved"),
+            self.resolved(0, "it was responded to: the incident was resolved"),
         ]
     }
 }

@@ -112,7 +112,7 @@ pub fn debrief(account: &Account) -> Debrief {
         costs_withheld,
         steps: account.steps.len() as u64,
         failures,
-        risk: risk(account, &judged, stated.is_some()),
+        risk: risk(account, &judged),
         actions: actions(account, &judged),
         entries,
         stated_violation: stated.map(|stated| StatedViolation {
@@ -208,10 +208,13 @@ const LEVELS: [(&str, &str); 4] = [
     ("low", "worth knowing, no harm is said to follow"),
 ];
 
-fn risk(account: &Account, judged: &[&IncidentAccount], is_stated: bool) -> String {
+fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
     if judged.is_empty() {
-        let what =
-            if is_stated { "a violation is stated, and no incident was opened" } else { "no incident was opened" };
+        let what = if account.stated().is_some() {
+            "a violation is stated, and no incident was opened"
+        } else {
+            "no incident was opened"
+        };
         let run = if account.run_id.is_some() { "Of this run " } else { "" };
         return format!("{run}{what}: what risk there is, is not known.");
     }
@@ -235,7 +238,11 @@ fn risk(account: &Account, judged: &[&IncidentAccount], is_stated: bool) -> Stri
         _ if all == 1 => "It is not resolved: the risk stands.".to_owned(),
         _ => format!("Of {all} incidents {open} are not resolved: the risk stands."),
     };
-    format!("{level} {open}")
+    let untold = match account.untold() {
+        Some(_) => " Of the violation that the end of the run states, no incident tells: how bad it is, is not known.",
+        None => "",
+    };
+    format!("{level} {open}{untold}")
 }
 
 fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {

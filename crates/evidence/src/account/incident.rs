@@ -138,6 +138,18 @@ impl Account {
         Some(stated)
     }
 
+    /// What the run's completion states as a violation and no incident tells of, be it resolved or not: none names the same
+    /// policy and the same step.
+    #[must_use]
+    pub fn untold(&self) -> Option<Violated> {
+        let stated = self.stated().filter(|_| self.about.is_none())?;
+        let is_same = |known: &&IncidentAccount| {
+            let is_one = known.policy_id.is_some() || known.step_index.is_some();
+            is_one && known.policy_id == stated.policy_id && known.step_index == stated.step_index
+        };
+        if self.incidents.iter().any(|known| is_same(&known)) { None } else { Some(stated) }
+    }
+
     /// All that is said to have been violated: by the run's completion, unless one incident is asked about, and by each
     /// incident that is told of and names a type, a policy or a step.
     #[must_use]

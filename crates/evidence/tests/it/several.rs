@@ -160,6 +160,24 @@ fn what_a_seal_states_is_told_apart_from_what_an_incident_says() {
 }
 
 #[test]
+fn an_incident_of_something_else_does_not_speak_for_what_the_end_of_the_run_states() {
+    let stated = |more: &str| {
+        let mut bodies = run();
+        let op = r#""op":"complete_run","violation":{"step_index":0,"policy_id":"p"}"#;
+        bodies[3].1 = bodies[3].1.replace(r#""op":"complete_run""#, op);
+        bodies.extend([incident(more), resolved()]);
+        Account::of(&records(&bodies), Some("r"), None)
+    };
+    let (same, other) = (stated(FULL), stated(&FULL.replace(r#""policy_id":"p""#, r#""policy_id":"q""#)));
+    for (account, is_told) in [(same, true), (other, false)] {
+        let wanted = if is_told { Demonstrated } else { Partial };
+        assert_eq!(["CC7.3", "CC7.4"].map(|criterion| status(&account, criterion)), [Some(wanted); 2]);
+        let risk = debrief(&account).risk;
+        assert_eq!(risk.contains("the end of the run states"), !is_told, "{risk}");
+    }
+}
+
+#[test]
 fn a_run_that_ended_before_anybody_saw_it_was_not_contained_by_anybody() {
     // The run ended at 10:05 and the incident was opened at 10:30: nothing was done about it.
     let late = |more: &str| (incident(more).0, incident(more).1.replace("T10:02", "T10:30"));
