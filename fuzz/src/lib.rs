@@ -24,16 +24,7 @@ type Members = BTreeMap<String, Vec<u8>>;
 
 const LEDGER: &str = "000102030405060708090a0b0c0d0e0f";
 /// Members that prove themselves: with anything else in their place a bundle does not pass, whoever signs its manifest.
-const PROVEN: [&str; 8] = [
-    "checkpoint",
-    "proof.json",
-    "records/audit.jsonl",
-    "records/incidents.jsonl",
-    "records/other.jsonl",
-    "records/run.jsonl",
-    "records/steps.jsonl",
-    "records/traces.jsonl",
-];
+const PROVEN: [&str; 3] = ["checkpoint", "proof.json", "records.jsonl"];
 
 static BUNDLE: &[u8] = include_bytes!("../../vectors/bundles/withheld.zip");
 static MEMBERS: LazyLock<Members> = LazyLock::new(|| unzip(BUNDLE));
@@ -115,11 +106,10 @@ fn forged(name: &str, bytes: &[u8]) -> Vec<u8> {
     let old: Value = serde_json::from_slice(&members["manifest.json"]).expect("a manifest is JSON");
     let payload = STANDARD.decode(old["payload"].as_str().unwrap_or_default()).expect("a payload is base64");
     let mut statement: Value = serde_json::from_slice(&payload).expect("a statement is JSON");
-    let (digest, length) = (sha256(&[bytes]).to_string(), bytes.len());
+    let digest = sha256(&[bytes]).to_string();
     if let Some(place) = statement["subject"].as_array().and_then(|all| all.iter().position(|row| row["name"] == name))
     {
         statement["subject"][place]["digest"]["sha256"] = json!(digest);
-        statement["predicate"]["files"][place]["length"] = json!(length);
         members.insert("manifest.json".to_owned(), canonical(&envelope(&canonical(&statement))));
     }
     members.insert(name.to_owned(), bytes.to_vec());
@@ -130,7 +120,8 @@ fn envelope(payload: &[u8]) -> Value {
     let kind = "application/vnd.in-toto+json";
     let signed = [format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes(), payload].concat();
     let signature = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).sign(&signed).to_bytes();
-    let signatures = json!([{"keyid": KEY.public().to_string(), "sig": STANDARD.encode(signature)}]);
+    let keyid = format!("{}+{:08x}", KEY.public().name(), KEY.public().id());
+    let signatures = json!([{"keyid": keyid, "sig": STANDARD.encode(signature)}]);
     json!({"payload": STANDARD.encode(payload), "payloadType": kind, "signatures": signatures})
 }
 

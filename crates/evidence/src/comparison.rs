@@ -4,16 +4,12 @@
 //! says of other runs is claimed, and held to their entries where these are in the bundle, too; else each run is named with its seal, so that whoever doubts it can ask for the proof of that. Their
 //! hashes are not in it: with all else known, what a member of theirs holds could be tried out.
 
-mod held;
-
-pub(crate) use held::Places;
-
 use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::Hash;
 use tracekeep_core::wire::{object, object_field};
 
 use crate::account::shown;
-use crate::bundle::{Record, read_canonical};
+use crate::bundle::Record;
 
 /// What can differ in a step, by name, sorted: what its leaf is over (docs/format/determinism.md).
 pub const STEP_FIELDS: [&str; 9] = [
@@ -150,14 +146,6 @@ impl Own {
         let hashes = |own: &Self| (Some(own.behaviour_hash), Some(own.root_hash));
         let is_matching = (self.plan_hash, self.seed) == (other.plan_hash, other.seed);
         is_matching.then(|| Verdict::of(hashes(self), hashes(other)))
-    }
-}
-
-impl Comparison {
-    /// Reads `comparison.json`; `None` where it is not in this form. What it says is held to nothing yet.
-    #[must_use]
-    pub fn read(text: &[u8]) -> Option<Self> {
-        read_canonical(text)
     }
 }
 

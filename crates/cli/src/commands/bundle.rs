@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use tracekeep_evidence::bundle::{self, BUNDLE_BYTES_MAX, Options, Outcome as Verdict, Predicate, Report};
+use tracekeep_evidence::bundle::{self, BUNDLE_BYTES_MAX, Counts, Options, Outcome as Verdict, Predicate, Report};
 use tracekeep_evidence::{NOTE_BYTES_MAX, NoteKey};
 
 use crate::exit::{Done, Failure, Outcome};
@@ -22,7 +22,7 @@ pub(crate) fn verify(path: &Path, keys: &[String], checkpoint: Option<&Path>, is
         json(&report.to_json())?;
     } else {
         data(&text(&report))?;
-        report.claims.iter().for_each(|claims| talk(&claimed(claims)));
+        report.claims.iter().for_each(|claims| talk(&claimed(claims, report.shown.as_ref())));
     }
     Ok(match report.outcome() {
         _ if report.is_unreadable() => Done::Unreadable,
@@ -73,17 +73,17 @@ fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// What the bundle says it is, in one line of talk.
-fn claimed(claims: &Predicate) -> String {
-    let Predicate { kind, ledger, created_at, exported_by, checkpoint, counts, runs, .. } = claims;
-    let line = format!(
-        "claims: {kind} of ledger {ledger} at {created_at} ({} entries), exported by {exported_by}: {} runs, {} entries, {} \
-         members withheld, {} entries erased",
-        checkpoint.size,
-        runs.len(),
-        counts.entries,
-        counts.withheld,
-        counts.erased,
-    );
+/// What the bundle says it is and what it shows, in one line of talk.
+fn claimed(claims: &Predicate, shown: Option<&Counts>) -> String {
+    let Predicate { kind, created_at, exported_by, .. } = claims;
+    let mut line = format!("claims: {kind} at {created_at}, exported by {exported_by}");
+    if !claims.missing.is_empty() {
+        line += &format!(", forced without {}", claims.missing.join(", "));
+    }
+    if let Some(Counts { origin, size, runs, entries, withheld, erased }) = shown {
+        line += &format!(
+            "; shows {entries} of {size} entries of {origin}: {runs} runs, {withheld} members withheld, {erased} entries erased"
+        );
+    }
     plain(&line)
 }

@@ -118,7 +118,7 @@ fn every_way(place: &Place, through: &[&str]) {
     let (some, _) = made("d.zip", &[&["inc-1"], &redact[..]].concat());
     assert!(!has(&some, "word-three") && has(&some, "word-five") && !has(&some, r#"{"colour":"mauve"}"#));
     let (since, _) = made("e.zip", &["r-1", "--since", &size]);
-    assert!(has(&since, "consistency.json"));
+    assert!(has(&since, r#"{"consistency":{"from":"#));
     let period = "2020-01-01T00:00:00Z..2100-01-01T00:00:00Z";
     let (all, at) = made("f.zip", &["--period", period]);
     assert!(has(&all, "leaves.jsonl"));

@@ -1,41 +1,33 @@
 //! The zip around a bundle: written in one form, read in any that holds the same members.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::bufread::DeflateDecoder;
-use rawzip::{CompressionMethod, ZipArchive};
 
 use super::verify::Reason;
 
-/// Members that a bundle may have, the directory `records/` among them.
+/// Entries that the zip of a bundle may have.
 pub const MEMBERS_MAX: usize = 32;
 /// Bytes of all members of a bundle (1 GiB).
 pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 
 /// Of an entry's flags: its CRC and lengths stand behind it, in a descriptor, and not in front.
-const WITH_DESCRIPTOR: u16 = 1 << 3;
-/// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other member has room there.
-const DESCRIPTOR_BYTES_MAX: u64 = 24;
-/// The one directory that another tool may have added.
-const DIRECTORY: &[u8] = b"records/";
+const WITH_DESCRIPTOR: u8 = 1 << 3;
+/// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other has room there.
+const DESCRIPTOR_BYTES_MAX: usize = 24;
 /// Every name that a member of a bundle can have.
-pub(crate) const NAMES: [&str; 16] = [
+pub(crate) const NAMES: [&str; 10] = [
     "README.txt",
     "checkpoint",
     "comparison.json",
-    "consistency.json",
     "controls.json",
     "debrief.json",
     "leaves.jsonl",
     "manifest.json",
     "proof.json",
-    "records/audit.jsonl",
-    "records/incidents.jsonl",
-    "records/other.jsonl",
-    "records/run.jsonl",
-    "records/steps.jsonl",
-    "records/traces.jsonl",
+    "records.jsonl",
     "report.html",
 ];
 
@@ -89,197 +81,116 @@ pub(crate) fn write(members: &BTreeMap<&'static str, Vec<u8>>) -> Vec<u8> {
     out
 }
 
-/// A zip whose list of members was found sound. What they hold was not looked at.
-pub(crate) struct Archive<'a> {
-    zip: rawzip::ZipSliceArchive<&'a [u8]>,
-    members: BTreeMap<&'static str, Member>,
-}
+/// The members of a bundle, by name.
+pub(crate) type Members<'a> = BTreeMap<&'static str, Cow<'a, [u8]>>;
 
-#[derive(Clone, Copy)]
-struct Member {
-    place: rawzip::ZipArchiveEntryWayfinder,
-    method: CompressionMethod,
-}
-
-impl<'a> Archive<'a> {
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Reason> {
-        let zip = ZipArchive::from_slice(bytes).map_err(|_| Reason::NotAZip)?;
-        if zip.entries_hint() > MEMBERS_MAX as u64 {
+/// Reads a zip: entry after entry, the directory in the same order, its end, and not a byte besides, so that whoever reads
+/// it as a stream finds the same members. What is unpacked has as many bytes as the directory states.
+pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
+    let end = end_of(bytes).ok_or(Reason::NotAZip)?;
+    let (length, stated) = (long(bytes, end + 12), long(bytes, end + 16));
+    let start = end.checked_sub(length).filter(|start| *start >= stated).ok_or(Reason::NotAZip)?;
+    // What stands in front of the zip is no part of it, and is found where the first entry begins behind it.
+    let front = start - stated;
+    let (mut entries, mut at) = (Vec::new(), start);
+    while at < end {
+        let entry = Entry::at(bytes, at, front).filter(|entry| entry.next <= end).ok_or(Reason::NotAZip)?;
+        at = entry.next;
+        entries.push(entry);
+        if entries.len() > MEMBERS_MAX {
             return Err(Reason::TooManyMembers);
         }
-        let (mut members, mut entries, mut count) = (BTreeMap::new(), zip.entries(), 0);
-        let mut has_folder = false;
-        let mut covered = Covered::new(bytes, &zip);
-        while let Some(entry) = entries.next_entry().map_err(|_| Reason::NotAZip)? {
-            count += 1;
-            if count > MEMBERS_MAX {
-                return Err(Reason::TooManyMembers);
-            }
-            covered.add(&entry);
-            let file_path = entry.file_path();
-            let name: &[u8] = file_path.as_ref();
-            if !is_safe(name) {
-                return Err(Reason::UnsafeName);
-            }
-            // The type of a Unix file; a directory's is told by its name.
-            let kind = entry.external_attributes() >> 28;
-            let bytes = (entry.compressed_size_hint(), entry.uncompressed_size_hint());
-            let is_folder = name == DIRECTORY && bytes == (0, 0);
-            if !is_folder && (name.ends_with(b"/") || !matches!(kind, 0 | 8)) {
-                return Err(Reason::NotAFile);
-            }
-            if entry.flags().is_encrypted() {
-                return Err(Reason::EncryptedMember);
-            }
-            let method = entry.compression_method();
-            if ![CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(&method) {
-                return Err(Reason::UnsupportedCompression);
-            }
-            if is_folder {
-                if std::mem::replace(&mut has_folder, true) {
-                    return Err(Reason::DuplicateMember);
-                }
-                continue;
-            }
-            let Some(known) = NAMES.into_iter().find(|known| known.as_bytes() == name) else {
-                return Err(Reason::UnknownMember);
-            };
-            if members.insert(known, Member { place: entry.wayfinder(), method }).is_some() {
-                return Err(Reason::DuplicateMember);
-            }
-        }
-        covered.check(&zip)?;
-        Ok(Self { zip, members })
     }
-
-    /// The names, sorted.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.members.keys().copied()
-    }
-
-    /// All of a member that has `bytes_max` bytes at most.
-    pub(crate) fn read(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Reason> {
-        let member = self.members.get(name).ok_or(Reason::MissingMember)?;
-        if member.place.uncompressed_size_hint() > bytes_max {
-            return Err(Reason::TooLarge);
-        }
-        let entry = self.zip.get_entry(member.place).map_err(|_| Reason::DamagedMember)?;
-        let stated = member.place.uncompressed_size_hint();
-        let mut bytes = Vec::new();
-        // One byte more than there should be, so that what is longer is seen, and no more of it is unpacked.
-        let is_all_read = if member.method == CompressionMethod::STORE {
-            entry.data().take(stated + 1).read_to_end(&mut bytes).is_ok()
-        } else {
-            let mut packed = DeflateDecoder::new(entry.data());
-            let read = packed.by_ref().take(stated + 1).read_to_end(&mut bytes);
-            // Behind the end of what is packed could stand whole other members.
-            read.is_ok() && packed.total_in() == entry.data().len() as u64
+    let (mut members, mut stop, mut slack, mut room) = (Members::new(), 0, 0, BUNDLE_BYTES_MAX as usize);
+    for entry in &entries {
+        let known = NAMES.into_iter().find(|known| known.as_bytes() == entry.name);
+        let Some(name) = known.filter(|name| entry.is_plain && !members.contains_key(name)) else {
+            return Err(Reason::UnexpectedMember);
         };
-        if !is_all_read || bytes.len() as u64 != stated || rawzip::crc32(&bytes) != entry.claim_verifier().crc {
-            return Err(Reason::DamagedMember);
+        if !(stop..=stop + slack).contains(&entry.begin) {
+            return Err(Reason::StrayBytes);
         }
-        Ok(bytes)
+        room = room.checked_sub(entry.size).ok_or(Reason::TooLarge)?;
+        let (data, is_streamed) = entry.data(bytes).ok_or(Reason::DamagedMember)?;
+        (stop, slack) = (data.end, if is_streamed { DESCRIPTOR_BYTES_MAX } else { 0 });
+        members.insert(name, entry.unpacked(&bytes[data]).ok_or(Reason::DamagedMember)?);
     }
+    let is_end = end + 22 == bytes.len() && bytes.ends_with(&[0, 0]);
+    if (stop..=stop + slack).contains(&start) && is_end { Ok(members) } else { Err(Reason::StrayBytes) }
 }
 
-/// What the directory says of an entry, and the header in front of the entry has to say, too: whoever reads a zip as a
-/// stream knows nothing else.
-struct Local<'a> {
-    method: u16,
-    /// Compressed and not.
-    sizes: (u64, u64),
+/// An entry, as the directory states it.
+struct Entry<'a> {
     name: &'a [u8],
+    /// A plain file, stored or deflated, and not encrypted.
+    is_plain: bool,
+    /// Whether it is deflated: the method as it stands there.
+    method: usize,
+    /// Bytes of it in the zip, and unpacked.
+    packed: usize,
+    size: usize,
+    /// Where its own header begins.
+    begin: usize,
+    /// Where the next record of the directory begins.
+    next: usize,
 }
 
-impl Local<'_> {
-    fn is_stated_by(&self, header: &[u8]) -> bool {
-        let long = |at| u64::from(short(header, at)) | u64::from(short(header, at + 2)) << 16;
-        let name = header.get(30..30 + usize::from(short(header, 26)));
-        let is_length_behind = short(header, 6) & WITH_DESCRIPTOR != 0;
-        name == Some(self.name)
-            && short(header, 8) == self.method
-            && (is_length_behind || (long(18), long(22)) == self.sizes)
+impl<'a> Entry<'a> {
+    fn at(bytes: &'a [u8], at: usize, front: usize) -> Option<Self> {
+        let record = bytes.get(at..at + 46).filter(|record| record.starts_with(b"PK\x01\x02"))?;
+        let (method, named) = (short(record, 10), short(record, 28));
+        Some(Self {
+            name: bytes.get(at + 46..at + 46 + named)?,
+            // The type of a Unix file is in the highest bits.
+            is_plain: matches!(record[41] >> 4, 0 | 8) && matches!(method, 0 | 8) && record[8] & 1 == 0,
+            method,
+            packed: long(record, 20),
+            size: long(record, 24),
+            begin: long(record, 42) + front,
+            next: at + 46 + named + short(record, 30) + short(record, 32),
+        })
     }
+
+    /// Where its bytes stand, and whether its lengths stand behind them: the header in front of them has to say what the
+    /// directory says.
+    fn data(&self, bytes: &[u8]) -> Option<(std::ops::Range<usize>, bool)> {
+        let header = bytes.get(self.begin..self.begin + 30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
+        let named = self.begin + 30..self.begin + 30 + short(header, 26);
+        let is_streamed = header[6] & WITH_DESCRIPTOR != 0;
+        let is_stated = is_streamed || (long(header, 18), long(header, 22)) == (self.packed, self.size);
+        if !is_stated || short(header, 8) != self.method || bytes.get(named.clone())? != self.name {
+            return None;
+        }
+        let from = named.end + short(header, 28);
+        let data = from..from + self.packed;
+        bytes.get(data.clone()).map(|_| (data, is_streamed))
+    }
+
+    fn unpacked(&self, data: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if self.method == 0 {
+            return (data.len() == self.size).then_some(Cow::Borrowed(data));
+        }
+        let (mut packed, mut bytes) = (DeflateDecoder::new(data), Vec::new());
+        // One byte more than there should be, so that what is longer is seen, and no more of it is unpacked.
+        packed.by_ref().take(self.size as u64 + 1).read_to_end(&mut bytes).ok()?;
+        // Behind the end of what is packed could stand whole other members.
+        (bytes.len() == self.size && packed.total_in() == data.len() as u64).then_some(Cow::Owned(bytes))
+    }
+}
+
+/// Where the end of a zip begins: 22 bytes, and maybe a comment.
+fn end_of(bytes: &[u8]) -> Option<usize> {
+    let last = bytes.len().checked_sub(22)?;
+    let first = last.saturating_sub(usize::from(u16::MAX));
+    (first..=last).rev().find(|at| bytes[*at..].starts_with(b"PK\x05\x06"))
 }
 
 /// Two bytes as a number; 0 behind the end.
-fn short(bytes: &[u8], at: usize) -> u16 {
-    bytes.get(at..at + 2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]))
+fn short(bytes: &[u8], at: usize) -> usize {
+    bytes.get(at..at + 2).map_or(0, |two| usize::from(u16::from_le_bytes([two[0], two[1]])))
 }
 
-/// The parts of a zip that its directory accounts for: of other bytes another reader could make other members.
-struct Covered<'a> {
-    bytes: &'a [u8],
-    /// Where each entry begins, where its data are, and what its own header has to say.
-    entries: Vec<(u64, rawzip::ZipArchiveEntryWayfinder, Local<'a>)>,
-    /// Where the directory's records end.
-    directory_end: u64,
-}
-
-impl<'a> Covered<'a> {
-    fn new(bytes: &'a [u8], zip: &rawzip::ZipSliceArchive<&[u8]>) -> Self {
-        Self { bytes, entries: Vec::new(), directory_end: zip.directory_offset() }
-    }
-
-    fn add(&mut self, entry: &rawzip::ZipFileHeaderRecord<'_>) {
-        let record = self.from(entry.central_directory_offset());
-        let local = Local {
-            method: short(record, 10),
-            sizes: (entry.compressed_size_hint(), entry.uncompressed_size_hint()),
-            name: record.get(46..46 + usize::from(short(record, 28))).unwrap_or_default(),
-        };
-        self.entries.push((entry.local_header_offset(), entry.wayfinder(), local));
-        // A record's fixed part, and how long its name, extra fields and comment are.
-        let long = |at| u64::from(short(record, at));
-        self.directory_end = entry.central_directory_offset() + 46 + long(28) + long(30) + long(32);
-    }
-
-    fn from(&self, offset: u64) -> &'a [u8] {
-        usize::try_from(offset).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default()
-    }
-
-    /// Entries, each maybe with a data descriptor, then the directory, then the end of the zip: nothing else.
-    fn check(mut self, zip: &rawzip::ZipSliceArchive<&[u8]>) -> Result<(), Reason> {
-        self.entries.sort_by_key(|(from, ..)| *from);
-        let (mut end, mut room) = (0, 0);
-        for (from, place, local) in &self.entries {
-            if !(end..=end + room).contains(from) {
-                return Err(Reason::StrayBytes);
-            }
-            let entry = zip.get_entry(*place).map_err(|_| Reason::DamagedMember)?;
-            let header = self.from(*from);
-            if !local.is_stated_by(header) {
-                return Err(Reason::DamagedMember);
-            }
-            let has_descriptor = short(header, 6) & WITH_DESCRIPTOR != 0;
-            (end, room) = (entry.compressed_data_range().1, if has_descriptor { DESCRIPTOR_BYTES_MAX } else { 0 });
-        }
-        let is_covered = (end..=end + room).contains(&zip.directory_offset())
-            && self.is_end_64(self.directory_end, zip.eocd_offset())
-            && zip.end_offset() == self.bytes.len() as u64;
-        if is_covered { Ok(()) } else { Err(Reason::StrayBytes) }
-    }
-
-    fn between(&self, from: u64, to: u64) -> Option<&'a [u8]> {
-        self.bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
-    }
-
-    /// Nothing, or the two records of a zip64, which have a fixed length.
-    fn is_end_64(&self, from: u64, to: u64) -> bool {
-        let is_64 =
-            |bytes: &[u8]| bytes.len() == 76 && bytes.starts_with(b"PK\x06\x06") && &bytes[56..60] == b"PK\x06\x07";
-        self.between(from, to).is_some_and(|bytes| bytes.is_empty() || is_64(bytes))
-    }
-}
-
-/// Whether a name could be unpacked below a directory and nowhere else.
-fn is_safe(name: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b':');
-    !name.is_empty()
-        && name.iter().all(is_plain)
-        && name
-            .strip_suffix(b"/")
-            .unwrap_or(name)
-            .split(|byte| *byte == b'/')
-            .all(|part| !matches!(part, b"" | b"." | b".."))
+/// Four bytes as a number.
+fn long(bytes: &[u8], at: usize) -> usize {
+    short(bytes, at) | short(bytes, at + 2) << 16
 }

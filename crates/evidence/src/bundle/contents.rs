@@ -9,7 +9,6 @@ use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::{Left, Remainder};
 use tracekeep_core::wire::{object, object_field, words};
 
-use crate::account::Account;
 use crate::comparison::Comparison;
 use crate::note::Note;
 
@@ -39,7 +38,7 @@ pub struct Contents {
     /// Who exported it; "" is missing.
     pub exported_by: String,
     /// The incident that it is about.
-    pub incident: Option<IncidentClaims>,
+    pub incident_id: Option<String>,
     /// What was asked for, as it was asked: selection, withheld members, related runs. It goes into the manifest as it is.
     pub options: JsonObject,
     /// Whether it is built although something that its kind requires is missing.
@@ -105,14 +104,20 @@ impl Record {
 }
 
 object! {
-    /// That the log at the checkpoint extends itself at an earlier size (RFC 9162 §2.1.4): `consistency.json`.
+    /// That the log at the checkpoint extends itself at an earlier size (RFC 9162 §2.1.4).
     pub struct Consistency {
         /// The earlier size.
         required from: u64,
         /// The hashes.
         required hashes: Vec<Hash>,
-        /// The checkpoint's size.
-        required to: u64,
+    }
+}
+
+object! {
+    /// `proof.json`.
+    pub(crate) struct ProofFile {
+        optional consistency: Consistency,
+        required nodes: Vec<Hash>,
     }
 }
 
@@ -127,32 +132,11 @@ object! {
     }
 }
 
-object! {
-    /// What is claimed of the incident: what its entry says, and nothing else.
-    pub struct IncidentClaims {
-        /// Its id.
-        required incident_id: String,
-        /// Its severity.
-        optional severity: String,
-        /// The policy that was violated, by id or name.
-        optional policy: String,
-        /// When it was violated.
-        optional violation_at: Timestamp,
-    }
-}
-
-impl IncidentClaims {
-    /// What its entry says of the incident that an account is about: the policy by its id, else by its name, and when the
-    /// step that violated it occurred, else when the incident was opened.
+impl Period {
+    /// Whether a time is in it.
     #[must_use]
-    pub fn of(account: &Account) -> Option<Self> {
-        let incident = account.incidents.get(account.about?)?;
-        Some(Self {
-            incident_id: incident.incident_id.clone(),
-            severity: incident.severity.clone(),
-            policy: incident.policy_id.clone().or_else(|| incident.policy_name.clone()),
-            violation_at: account.about_of(incident).at,
-        })
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
     }
 }
 
@@ -170,7 +154,7 @@ object! {
 }
 
 object! {
-    /// One line of `records/*.jsonl`; without `members` one of `leaves.jsonl`, or of an entry that was erased.
+    /// One line of `records.jsonl`; without `members` one of `leaves.jsonl`, or of an entry that was erased.
     pub(crate) struct Line {
         required leaf: LeafLine,
         required log_index: u64,
@@ -178,4 +162,4 @@ object! {
     }
 }
 
-object_field!(Period, IncidentClaims, LeafLine);
+object_field!(Consistency, Period, LeafLine);

@@ -3,94 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracekeep_core::Timestamp;
-use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
+use tracekeep_core::json::{Json, Number, Value};
 use tracekeep_core::merkle;
 use tracekeep_core::remainder::Remainder;
-use tracekeep_core::seal::Totals;
 use tracekeep_core::wire::{Field, Path, object, object_field};
 
-use super::contents::Period;
-use super::form;
-
-/// The files of records, in the order that they stand in a bundle.
-pub(crate) const FILES: [&str; 6] = [
-    "records/audit.jsonl",
-    "records/incidents.jsonl",
-    "records/other.jsonl",
-    "records/run.jsonl",
-    "records/steps.jsonl",
-    "records/traces.jsonl",
-];
-
-/// The file that entries of a kind stand in.
-pub(crate) fn file_of(kind: &str) -> &'static str {
-    match kind {
-        "expectation" | "ack" | "status" | "verdict" | "audit_cleared" => FILES[0],
-        "incident" | "incident_resolved" => FILES[1],
-        "run_started" | "run_described" | "sealed" => FILES[3],
-        "step" => FILES[4],
-        "trace" | "trace_ended" => FILES[5],
-        _ => FILES[2],
-    }
-}
-
-object! {
-    /// How many entries a bundle shows.
-    #[derive(Copy, Default)]
-    pub struct Counts {
-        /// All of them.
-        required entries: u64,
-        /// In records/audit.jsonl.
-        required audit: u64,
-        /// In records/incidents.jsonl.
-        required incidents: u64,
-        /// In records/other.jsonl.
-        required other: u64,
-        /// In records/run.jsonl.
-        required run: u64,
-        /// In records/steps.jsonl.
-        required steps: u64,
-        /// In records/traces.jsonl.
-        required traces: u64,
-        /// Those that were erased: nothing of them is shown.
-        required erased: u64,
-        /// Members that are withheld.
-        required withheld: u64,
-    }
-}
-
-object! {
-    /// What a bundle says of one run. Its entries have the numbers 0 to `entries` − 1.
-    pub struct RunClaim {
-        /// The run.
-        required run_id: String,
-        /// Its entries.
-        required entries: u64,
-        /// Steps among them.
-        required steps: u64,
-        /// Traces among them.
-        required traces: u64,
-        /// Those that were erased.
-        required erased: u64,
-        /// Seals: 0 where the run was not closed.
-        required seals: u64,
-        /// Entries after the latest seal, which no seal counts; all of them where there is none.
-        required unsealed: u64,
-    }
-}
-
-object! {
-    /// Members of one entry that are withheld, and on what ground.
-    pub struct Withheld {
-        /// The entry.
-        required log_index: u64,
-        /// Names of members, sorted.
-        required members: Vec<String>,
-        /// The log index of the redaction in the ledger; absent where the export left them out.
-        optional redaction: u64,
-    }
-}
+use super::contents::{Kind, Period};
+use super::manifest::Predicate;
 
 object! {
     /// An earlier redaction that another took the place of.
@@ -101,7 +21,7 @@ object! {
     }
 }
 
-object_field!(Counts, RunClaim, Withheld, Replaced);
+object_field!(Replaced);
 
 /// What is taken from one record, so that the rest of it need not be kept.
 #[derive(Clone, Debug)]
@@ -113,51 +33,44 @@ pub(crate) struct Facts {
     pub(crate) recorded_at: Timestamp,
     pub(crate) leaf_hash: Hash,
     pub(crate) is_erased: bool,
-    pub(crate) withheld: Vec<String>,
-    /// Of an entry that declares who signs the log: the key.
-    pub(crate) declared: Option<String>,
-    /// Of an entry that opens an incident: which one.
-    pub(crate) incident: Option<String>,
-    step: Option<StepFacts>,
-    pub(crate) seal: Option<SealFacts>,
-    redaction: Option<RedactionFacts>,
+    /// Members that are withheld.
+    pub(crate) withheld: u64,
+    pub(crate) says: Says,
 }
 
-/// What a redaction says that it took.
+/// What something is computed with, by the kind of the entry.
 #[derive(Clone, Debug)]
-struct RedactionFacts {
-    /// All that its run had before.
-    is_erasure: bool,
-    /// Of other entries, the members that it withheld.
-    remainders: Vec<(u64, Vec<String>)>,
-    /// Earlier redactions that it took the place of.
-    replaces: Vec<u64>,
+pub(crate) enum Says {
+    /// Nothing is, or the entry was erased.
+    Nothing,
+    Step(StepFacts),
+    /// How many entries of its run a seal is over, and their root, where it shows both.
+    Seal(Option<(u64, Hash)>),
+    /// Who signs the log from then on.
+    Key(Option<String>),
+    /// Which incident is opened, and whose members of [`TOLD`] are shown.
+    Incident(Option<String>, Vec<&'static str>),
+    /// Whether all of the run in front of it was erased, and else which redactions it took the place of.
+    Redaction(bool, Vec<u64>),
 }
 
-#[derive(Clone, Debug)]
-struct StepFacts {
-    status: Option<String>,
-    cost: Option<Cost>,
-    duration: Option<DurationMs>,
-    /// `None`: withheld. `Some(None)`: the step states none.
-    tokens: Option<Option<u64>>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StepFacts {
+    is_failure: bool,
+    micro_cents: u128,
+    nanoseconds: u128,
+    tokens: u64,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct SealFacts {
-    pub(crate) entries: Option<u64>,
-    pub(crate) run_root: Option<Hash>,
-    pub(crate) steps: Option<u64>,
-    pub(crate) traces: Option<u64>,
-    pub(crate) totals: Option<Totals>,
-}
+/// Members of an incident that a debrief requires, and by which name.
+const TOLD: [(&str, &str); 4] =
+    [("created_at", "violation_at"), ("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
 
 /// A member that is there and shown is not what its entry's kind has there.
 pub(crate) struct Malformed;
 
-/// A member that is shown, read; `None` where it is withheld or absent. It stands there as the ledger writes it, or not at
-/// all: 1.50 cents are 1.5.
-pub(super) fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
+/// A member that is shown, read; `None` where it is withheld or absent.
+fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
     let Some(value) = left.get(name).and_then(|left| left.value()) else { return Ok(None) };
     let read = T::read(value.value(), &Path::ROOT).map_err(|_| Malformed)?;
     let mut text = Vec::new();
@@ -167,18 +80,26 @@ pub(super) fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>,
 
 impl Facts {
     pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
-        let left = record.left.as_ref();
-        left.map_or(Ok(()), |left| form::check(&record.kind, &record.run, left))?;
-        let (mut step, mut seal, mut incident, mut redaction, mut declared) = (None, None, None, None, None);
-        match (record.kind.as_str(), left) {
-            ("run_started", Some(left)) => drop(shown::<i64>(left, "seed")?),
-            ("step", Some(left)) => step = Some(StepFacts::of(left)?),
-            ("sealed", Some(left)) => seal = Some(SealFacts::of(left)?),
-            ("redaction", Some(left)) => redaction = Some(RedactionFacts::of(left)?),
-            ("incident", Some(left)) => incident = incident_of(left)?,
-            ("signing_key", Some(left)) => declared = shown(left, "key")?,
-            _ => {}
-        }
+        let says = match (record.kind.as_str(), &record.left) {
+            ("step", Some(left)) => Says::Step(StepFacts::of(left)?),
+            ("sealed", Some(left)) => {
+                let entries = shown(left, "entries").ok().flatten();
+                Says::Seal(entries.zip(shown(left, "run_root").ok().flatten()))
+            }
+            ("signing_key", Some(left)) => Says::Key(shown(left, "key")?),
+            ("incident", Some(left)) => {
+                let is_shown = |name: &str| left.get(name).is_some_and(|member| member.value().is_some());
+                let told = TOLD.iter().filter(|(name, _)| is_shown(name)).map(|(_, told)| *told).collect();
+                Says::Incident(shown(left, "incident_id").ok().flatten(), told)
+            }
+            ("redaction", Some(left)) => {
+                let op: Option<String> = shown(left, "op")?;
+                let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
+                let replaces = replaces.into_iter().map(|replaced| replaced.log_index).collect();
+                Says::Redaction(op.as_deref() == Some("erase_run"), replaces)
+            }
+            _ => Says::Nothing,
+        };
         Ok(Self {
             log_index: record.log_index,
             run: record.run.clone(),
@@ -186,150 +107,67 @@ impl Facts {
             kind: record.kind.clone(),
             recorded_at: record.recorded_at,
             leaf_hash,
-            is_erased: left.is_none(),
-            withheld: left.map(|left| left.withheld().map(str::to_owned).collect()).unwrap_or_default(),
-            declared,
-            incident,
-            step,
-            seal,
-            redaction,
+            is_erased: record.left.is_none(),
+            withheld: record.left.iter().flat_map(Remainder::withheld).count() as u64,
+            says,
         })
     }
-}
-
-/// The id of an incident, of which all that is told of it is of its type.
-fn incident_of(left: &Remainder) -> Result<Option<String>, Malformed> {
-    for name in ["policy_id", "policy_name", "severity", "summary", "title", "violation_type"] {
-        shown::<String>(left, name)?;
-    }
-    shown::<Timestamp>(left, "created_at")?;
-    shown::<u32>(left, "violation_step_index")?;
-    shown(left, "incident_id")
 }
 
 impl StepFacts {
     fn of(left: &Remainder) -> Result<Self, Malformed> {
-        shown::<u32>(left, "index")?;
-        shown::<Timestamp>(left, "occurred_at")?;
-        let is_withheld = |name: &str| left.get(name).is_some_and(|left| left.value().is_none());
+        let cost: Option<String> = shown(left, "cost_cents")?;
+        let duration = left.get("duration_ms").and_then(|left| left.value());
         Ok(Self {
-            status: shown(left, "status")?,
-            cost: shown(left, "cost_cents")?,
-            duration: shown(left, "duration_ms")?,
-            tokens: if is_withheld("tokens") { None } else { Some(shown(left, "tokens")?) },
-        })
-    }
-
-    fn is_whole(&self) -> bool {
-        self.status.is_some() && self.cost.is_some() && self.duration.is_some() && self.tokens.is_some()
-    }
-}
-
-impl SealFacts {
-    fn of(left: &Remainder) -> Result<Self, Malformed> {
-        for name in ["behaviour_hash", "plan_hash", "root_hash"] {
-            shown::<Hash>(left, name)?;
-        }
-        shown::<String>(left, "status")?;
-        Ok(Self {
-            entries: shown(left, "entries")?,
-            run_root: shown(left, "run_root")?,
-            steps: shown(left, "steps")?,
-            traces: shown(left, "traces")?,
-            totals: shown(left, "totals")?,
+            is_failure: shown::<String>(left, "status")?.as_deref() == Some("failure"),
+            micro_cents: cost.map_or(Some(0), |cost| micro_cents(&cost)).ok_or(Malformed)?,
+            nanoseconds: duration.map_or(Some(0), |json| nanoseconds(&json.value())).ok_or(Malformed)?,
+            tokens: shown(left, "tokens")?.unwrap_or_default(),
         })
     }
 }
 
-impl RedactionFacts {
-    fn of(left: &Remainder) -> Result<Self, Malformed> {
-        let op: Option<String> = shown(left, "op")?;
-        let remainders: Vec<Remainder> = shown(left, "remainders")?.unwrap_or_default();
-        let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
-        let withheld = |left: Remainder| (left.log_index, left.withheld().map(str::to_owned).collect());
-        Ok(Self {
-            is_erasure: op.as_deref() == Some("erase_run"),
-            remainders: remainders.into_iter().map(withheld).collect(),
-            replaces: replaces.into_iter().map(|replaced| replaced.log_index).collect(),
-        })
+/// A cost in cents, of 13 digits and 6 decimals at most, in millionths of a cent.
+fn micro_cents(text: &str) -> Option<u128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_whole = (1..=13).contains(&whole.len()) && is_digits(whole) && (whole == "0" || !whole.starts_with('0'));
+    let is_part = part.len() <= 6 && is_digits(part) && !part.ends_with('0') && part.is_empty() != text.contains('.');
+    let digits = if is_whole && is_part { format!("{whole}{part:0<6}") } else { return None };
+    digits.parse().ok()
+}
+
+/// A duration in milliseconds, of less than 292 years, to the nearest nanosecond, of two the even one.
+fn nanoseconds(value: &Value<'_>) -> Option<u128> {
+    let Value::Number(number) = value else { return None };
+    let ms = Number::as_f64(number);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is positive, and far below u128::MAX"
+    )]
+    (0.0..9_223_372_036_854.775).contains(&ms).then(|| (ms * 1e6).round_ties_even() as u128)
+}
+
+/// What the steps add up to, as far as they are shown.
+pub(crate) fn totals(facts: &[Facts]) -> Json {
+    let (mut steps, mut failures, mut sums) = (0u64, 0u64, [0u128; 3]);
+    for fact in facts.iter().filter(|fact| fact.kind == "step") {
+        steps += 1;
+        let Says::Step(step) = &fact.says else { continue };
+        failures += u64::from(step.is_failure);
+        let of = [step.micro_cents, step.nanoseconds, u128::from(step.tokens)];
+        sums.iter_mut().zip(of).for_each(|(sum, more)| *sum += more);
     }
-}
-
-/// Sums that may not overflow: what would is stated as the largest that can be.
-#[derive(Default)]
-struct Sums {
-    successes: u64,
-    failures: u64,
-    cost: i64,
-    duration: i64,
-    tokens: Option<u64>,
-}
-
-impl Sums {
-    fn add(&mut self, step: &StepFacts) {
-        self.successes += u64::from(step.status.as_deref() == Some("success"));
-        self.failures += u64::from(step.status.as_deref() == Some("failure"));
-        self.cost = self.cost.saturating_add(step.cost.unwrap_or_default().as_micro_cents());
-        self.duration = self.duration.saturating_add(step.duration.unwrap_or_default().as_nanos());
-        if let Some(Some(tokens)) = step.tokens {
-            self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens));
-        }
-    }
-
-    fn totals(&self) -> Totals {
-        Totals {
-            successes: self.successes,
-            failures: self.failures,
-            cost_micro_cents: self.cost,
-            duration_ns: self.duration,
-            tokens: self.tokens,
-        }
-    }
-}
-
-/// A fault of a run's entries or of its seals; of several the first of these is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RunFault {
-    /// Two entries of one number, or a number without entry.
-    Gap,
-    /// The seal's root or count is not that of the entries before it.
-    Root,
-    /// The seal's steps, traces or totals are not those of the entries before it.
-    Totals,
-}
-
-/// Everything that is claimed of the records.
-#[derive(Clone, Debug)]
-pub(crate) struct Summary {
-    pub(crate) counts: Counts,
-    pub(crate) totals: Totals,
-    pub(crate) runs: Vec<RunClaim>,
-    pub(crate) withheld: Vec<Withheld>,
-}
-
-impl Summary {
-    /// `facts` are sorted by log index.
-    pub(crate) fn of(facts: &[Facts]) -> Self {
-        let mut counts = Counts::default();
-        let mut sums = Sums::default();
-        for fact in facts {
-            counts.entries += 1;
-            counts.erased += u64::from(fact.is_erased);
-            counts.withheld += fact.withheld.len() as u64;
-            let file = match file_of(&fact.kind) {
-                file if file == FILES[0] => &mut counts.audit,
-                file if file == FILES[1] => &mut counts.incidents,
-                file if file == FILES[2] => &mut counts.other,
-                file if file == FILES[3] => &mut counts.run,
-                file if file == FILES[4] => &mut counts.steps,
-                _ => &mut counts.traces,
-            };
-            *file += 1;
-            fact.step.iter().for_each(|step| sums.add(step));
-        }
-        let runs = by_run(facts).into_iter().map(|(run_id, entries)| claim(run_id, &entries)).collect();
-        Self { counts, totals: sums.totals(), runs, withheld: withheld(facts) }
-    }
+    let number = |number: u128| Json::from_canonical(number.to_string());
+    Json::object([
+        ("failures", number(failures.into())),
+        ("micro_cents", number(sums[0])),
+        ("nanoseconds", number(sums[1])),
+        ("steps", number(steps.into())),
+        ("tokens", number(sums[2])),
+    ])
+    .expect("invariant: totals nest one deep")
 }
 
 /// The entries of each run by log index; those of no run are in none.
@@ -341,98 +179,65 @@ pub(crate) fn by_run(facts: &[Facts]) -> BTreeMap<&str, Vec<&Facts>> {
     runs
 }
 
-/// Whether anything of the runs was recorded in a period, or they went on over it.
-pub(crate) fn touches(period: &Period, facts: &[Facts]) -> bool {
-    let mut times = facts.iter().filter(|fact| !fact.run.is_empty()).map(|fact| fact.recorded_at);
-    times.clone().any(|at| period.from <= at) && times.any(|at| at < period.to)
-}
-
-fn claim(run_id: &str, entries: &[&Facts]) -> RunClaim {
-    let count = |is: &dyn Fn(&&&Facts) -> bool| entries.iter().filter(is).count() as u64;
-    let last_seal = entries.iter().rposition(|fact| fact.kind == "sealed");
-    RunClaim {
-        run_id: run_id.to_owned(),
-        entries: entries.len() as u64,
-        steps: count(&|fact| fact.kind == "step"),
-        traces: count(&|fact| fact.kind == "trace"),
-        erased: count(&|fact| fact.is_erased),
-        seals: count(&|fact| fact.kind == "sealed"),
-        unsealed: (entries.len() - last_seal.map_or(0, |place| place + 1)) as u64,
-    }
-}
-
-fn withheld(facts: &[Facts]) -> Vec<Withheld> {
-    let mut redacted: BTreeMap<(u64, &str), u64> = BTreeMap::new();
-    for fact in facts {
-        for (log_index, names) in fact.redaction.iter().flat_map(|redaction| &redaction.remainders) {
-            for name in names {
-                redacted.entry((*log_index, name)).or_insert(fact.log_index);
-            }
+/// What a bundle of its kind requires and has not, by name, sorted. Time, steps and totals are required too, and always
+/// there: none is a count of 0.
+pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static str>, facts: &[Facts]) -> Vec<String> {
+    let mut there: BTreeSet<&str> = files.filter_map(|name| name.split('.').next()).collect();
+    let mut add = |is: bool, name| there.extend(is.then_some(name));
+    add(!claims.tenant_id.is_empty(), "tenant_id");
+    add(!claims.exported_by.is_empty(), "exported_by");
+    add(facts.iter().any(|fact| !fact.run.is_empty()), "run");
+    add(claims.period.is_some_and(|period| claims.kind == Kind::Period || touches(&period, facts)), "period");
+    add(claims.incident_id.is_some(), "incident");
+    incident(claims, facts).into_iter().flatten().for_each(|told| add(true, told));
+    let required: &[&str] = match claims.kind {
+        Kind::Evidence => &["exported_by", "run", "tenant_id"],
+        Kind::Soc2 => &["controls", "exported_by", "period", "run", "tenant_id"],
+        Kind::ExecutiveDebrief => {
+            &["debrief", "exported_by", "incident", "policy", "severity", "tenant_id", "violation_at"]
         }
-    }
-    let mut rows = Vec::new();
-    for fact in facts {
-        let mut grounds: BTreeMap<Option<u64>, Vec<String>> = BTreeMap::new();
-        for name in &fact.withheld {
-            let ground = redacted.get(&(fact.log_index, name.as_str())).copied();
-            grounds.entry(ground).or_default().push(name.clone());
-        }
-        let row = |(redaction, members)| Withheld { log_index: fact.log_index, members, redaction };
-        rows.extend(grounds.into_iter().map(row));
-    }
-    rows
+        Kind::Period => &["exported_by", "period", "tenant_id"],
+    };
+    required.iter().filter(|name| !there.contains(**name)).map(|name| (*name).to_owned()).collect()
 }
 
-/// Holds a run's entries, by log index, to each other and to its seals.
-pub(crate) fn check_run(entries: &[&Facts]) -> Result<(), RunFault> {
-    if entries.iter().zip(0u64..).any(|(fact, seq)| fact.seq != seq) {
-        return Err(RunFault::Gap);
-    }
+/// What the entry tells that opened the claimed incident; `None` where none is claimed, or none did.
+pub(crate) fn incident<'a>(claims: &Predicate, facts: &'a [Facts]) -> Option<impl Iterator<Item = &'static str> + 'a> {
+    let opened = facts.iter().find_map(|fact| match &fact.says {
+        Says::Incident(id, told) if id.is_some() && *id == claims.incident_id => Some(told),
+        _ => None,
+    });
+    opened.map(|told| told.iter().copied())
+}
+
+/// Whether anything of the runs was recorded in a period.
+fn touches(period: &Period, facts: &[Facts]) -> bool {
+    facts.iter().any(|fact| !fact.run.is_empty() && period.contains(fact.recorded_at))
+}
+
+/// Whether each seal of a run, whose entries these are by log index, is over all entries in front of it.
+pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
     let mut tree = merkle::Frontier::new();
-    let (mut sums, mut steps, mut traces, mut is_whole) = (Sums::default(), 0, 0, true);
-    let mut found = Ok(());
-    for fact in entries {
-        if let Some(seal) = &fact.seal {
-            if seal.entries.is_some_and(|entries| entries != fact.seq)
-                || seal.run_root.is_some_and(|root| root != tree.root())
-            {
-                return Err(RunFault::Root);
-            }
-            if seal.steps.is_some_and(|stated| stated != steps)
-                || seal.traces.is_some_and(|stated| stated != traces)
-                || (is_whole && seal.totals.is_some_and(|stated| stated_text(&stated) != stated_text(&sums.totals())))
-            {
-                found = Err(RunFault::Totals);
-            }
-        }
-        steps += u64::from(fact.kind == "step");
-        traces += u64::from(fact.kind == "trace");
-        is_whole &= fact.kind != "step" || fact.step.as_ref().is_some_and(StepFacts::is_whole);
-        fact.step.iter().for_each(|step| sums.add(step));
+    entries.iter().all(|fact| {
+        let is_held = match &fact.says {
+            Says::Seal(said) => *said == Some((fact.seq, tree.root())),
+            _ => true,
+        };
         tree.push(fact.leaf_hash);
-    }
-    found
+        is_held
+    })
 }
 
-/// Totals are compared as they are written: nanoseconds beyond 2^53 have several sums of one text.
-fn stated_text(totals: &Totals) -> Vec<u8> {
-    let mut out = Vec::new();
-    totals.write(&mut out);
-    out
-}
-
-/// Whether of each entry of a run that has no content a later redaction of the run says why.
-pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
-    let (mut named, mut is_all_erased) = (BTreeSet::new(), false);
-    for fact in entries.iter().rev() {
-        if fact.is_erased && !is_all_erased && !named.contains(&fact.log_index) {
-            return false;
+/// Whether of each entry that has no content a later redaction of its run says why.
+pub(crate) fn erasures_are_named(facts: &[Facts]) -> bool {
+    let (mut named, mut erased) = (BTreeSet::new(), BTreeSet::new());
+    facts.iter().rev().all(|fact| {
+        let run = fact.run.as_str();
+        let is_named = !fact.is_erased || erased.contains(run) || named.contains(&(run, fact.log_index));
+        if let Says::Redaction(is_erasure, replaces) = &fact.says {
+            named.extend(replaces.iter().map(|replaced| (run, *replaced)));
+            erased.extend(is_erasure.then_some(run));
         }
-        if let Some(redaction) = &fact.redaction {
-            is_all_erased |= redaction.is_erasure;
-            named.extend(redaction.replaces.iter().copied());
-            named.extend(redaction.remainders.iter().map(|(entry, _)| *entry));
-        }
-    }
-    true
+        is_named
+    })
 }

@@ -4,92 +4,41 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::{Hash, sha256};
 use tracekeep_core::json::{Json, JsonError, Object, Value, parse};
 use tracekeep_core::model::JsonObject;
-use tracekeep_core::seal::Totals;
 use tracekeep_core::wire::{Fields, Path, object, object_field, read_whole, take_required, to_json};
 
-use super::contents::{IncidentClaims, Kind, Period};
-use super::facts::{Counts, RunClaim, Withheld};
+use super::contents::{Kind, Period};
 use super::verify::Reason;
 use crate::base64;
 use crate::key::{NoteKey, SigningKey};
-use crate::note::SIGNATURES_MAX;
 
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// What the predicate is: the version of the format.
 pub const PREDICATE_TYPE: &str = "https://tracekeep.dev/bundle/v1";
-/// Bytes of `manifest.json` (64 MiB): it names each withheld member.
-pub(crate) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of `manifest.json` (64 MiB), which is read before anybody is known to have signed it.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 20;
 
 object! {
     /// Everything that a bundle claims. Computed from its records, or signed with them.
     pub struct Predicate {
         /// What it is made for.
         required kind: Kind,
-        /// The ledger's id.
-        required ledger: String,
         /// Whose ledger it is.
         required tenant_id: String,
         /// Who exported it.
         required exported_by: String,
         /// `recorded_at` of the last entry below the checkpoint's size.
         required created_at: Timestamp,
-        /// The checkpoint's text, taken apart.
-        required checkpoint: CheckpointClaim,
         /// What was asked for.
         required options: JsonObject,
-        /// The incident.
-        optional incident: IncidentClaims,
+        /// The incident that it is about.
+        optional incident_id: String,
         /// The time that it is about.
         optional period: Period,
-        /// How long each file is.
-        required files: Vec<FileClaim>,
-        /// How many entries there are.
-        required counts: Counts,
-        /// What the steps add up to, as far as they are shown.
-        required totals: Totals,
-        /// Every run that has an entry here, by id.
-        required runs: Vec<RunClaim>,
-        /// Every member that is withheld, by log index.
-        required withheld: Vec<Withheld>,
-        /// The files that say more than the records bear out: signed, and no more.
-        required unproven: Vec<String>,
-        /// What its kind requires, and what of that is missing.
-        required completeness: Completeness,
-    }
-}
-
-object! {
-    /// A checkpoint.
-    pub struct CheckpointClaim {
-        /// The log.
-        required origin: String,
-        /// Its entries.
-        required size: u64,
-        /// Their root.
-        required root: Hash,
-    }
-}
-
-object! {
-    /// A file.
-    pub struct FileClaim {
-        /// Its name.
-        required name: String,
-        /// Its bytes.
-        required length: u64,
-    }
-}
-
-object! {
-    /// What a bundle of its kind requires.
-    pub struct Completeness {
-        /// By name.
-        required required: Vec<String>,
-        /// Those that are not there.
+        /// What the steps add up to, as far as they are shown: {failures, micro_cents, nanoseconds, steps, tokens}.
+        required totals: JsonObject,
+        /// What its kind requires and is not there, by name: of a bundle that was forced.
         required missing: Vec<String>,
-        /// Whether it was made although something is missing.
-        required forced: bool,
     }
 }
 
@@ -113,7 +62,7 @@ object! {
     }
 }
 
-object_field!(CheckpointClaim, FileClaim, Completeness, Predicate, EnvelopeSignature, Subject, Digest);
+object_field!(Predicate, EnvelopeSignature, Subject, Digest);
 
 /// A file and its digest.
 pub(crate) type Digested = (String, Hash);
@@ -124,8 +73,13 @@ pub(crate) fn write(files: &[Digested], predicate: &Predicate, key: &SigningKey)
         statement(files, predicate).expect("invariant: options are checked to nest less than a document may");
     let payload = statement.as_str().as_bytes();
     let signature = key.sign(&pae(payload));
-    let signature = EnvelopeSignature { keyid: key.public().to_string(), sig: base64::write(&signature) };
+    let signature = EnvelopeSignature { keyid: keyid(key.public()), sig: base64::write(&signature) };
     envelope(base64::write(payload), &[signature]).as_str().as_bytes().to_vec()
+}
+
+/// By what a signature names its key: the name and the id, as a note does.
+fn keyid(key: &NoteKey) -> String {
+    format!("{}+{:08x}", key.name(), key.id())
 }
 
 fn envelope(payload: String, signatures: &[EnvelopeSignature]) -> Json {
@@ -165,18 +119,20 @@ pub(crate) struct Opened {
 /// Opens the envelope. With keys, one of them must have signed it; a wrong signature by any of them refuses it.
 pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
     let malformed = Reason::MalformedManifest;
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        return Err(malformed);
+    }
     let Ok(Value::Object(mut object)) = parse(bytes) else { return Err(malformed) };
     let text: String = take(&mut object, "payload")?;
     let signatures: Vec<EnvelopeSignature> = take(&mut object, "signatures")?;
     let payload = base64::read(&text).ok_or(malformed)?;
-    let is_many = (1..=SIGNATURES_MAX).contains(&signatures.len());
-    if !is_many || envelope(text, &signatures).as_str().as_bytes() != bytes {
+    if envelope(text, &signatures).as_str().as_bytes() != bytes {
         return Err(malformed);
     }
     let (signed, mut signers) = (pae(&payload), Vec::new());
     for signature in &signatures {
         let bytes = base64::read(&signature.sig).ok_or(malformed)?;
-        for key in keys.iter().filter(|key| key.to_string() == signature.keyid) {
+        for key in keys.iter().filter(|key| keyid(key) == signature.keyid) {
             if !key.has_signed(&signed, &bytes) {
                 return Err(Reason::BadSignature);
             }
@@ -199,11 +155,10 @@ impl Opened {
         let subjects: Vec<Subject> = take(&mut object, "subject")?;
         let predicate: Predicate = take(&mut object, "predicate")?;
         let files: Vec<Digested> = subjects.into_iter().map(|subject| (subject.name, subject.digest.sha256)).collect();
-        let names = predicate.files.iter().map(|file| &file.name);
+        let times = [Some(predicate.created_at), predicate.period.map(|it| it.from), predicate.period.map(|it| it.to)];
         let is_sound = object.is_empty()
             && statement_type == STATEMENT_TYPE
-            && files.is_sorted_by(|a, b| a.0 < b.0)
-            && names.eq(files.iter().map(|(name, _)| name))
+            && times.into_iter().flatten().all(is_of_the_time)
             && statement(&files, &predicate).is_ok_and(|text| text.as_str().as_bytes() == self.payload);
         if is_sound { Ok((files, predicate)) } else { Err(Reason::MalformedManifest) }
     }
@@ -217,6 +172,11 @@ fn take<T: tracekeep_core::wire::Field>(object: &mut Object<'_>, name: &str) -> 
 pub(crate) fn read_canonical<T: Fields>(text: &[u8]) -> Option<T> {
     let read = read_whole(parse(text).ok()?, &Path::ROOT).ok()?;
     (to_json(&read).as_str().as_bytes() == text).then_some(read)
+}
+
+/// Whether a time is one that stands in bundles: of the years 1700 to 2199.
+pub(crate) fn is_of_the_time(at: Timestamp) -> bool {
+    (-8_520_336_000..7_258_118_400).contains(&at.as_nanos().div_euclid(1_000_000_000))
 }
 
 /// The SHA-256 of a file.

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //!
-//! - What a manifest says of its records is computed by one function, `facts::Summary`, when the bundle is built and again
+//! - What a manifest says of its records is computed by the same functions, in `facts`, when the bundle is built and again
 //!   when it is verified: nothing is claimed that is not recomputed, or named as a claim.
 //! - Nothing of a bundle is unpacked to a file, and nothing is read beyond the length that it states.
 
@@ -13,14 +13,11 @@ mod archive;
 mod build;
 mod contents;
 mod facts;
-mod form;
 mod manifest;
 mod verify;
 
 pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
 pub use build::{BuildError, build};
-pub use contents::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
-pub use facts::{Counts, RunClaim, Withheld};
-pub(crate) use manifest::read_canonical;
-pub use manifest::{CheckpointClaim, Completeness, FileClaim, PREDICATE_TYPE, Predicate};
-pub use verify::{Aspect, Options, Outcome, Reason, Remark, Report, Verdict, verify};
+pub use contents::{Consistency, Contents, Kind, Period, Record};
+pub use manifest::{PREDICATE_TYPE, Predicate};
+pub use verify::{Aspect, Counts, Options, Outcome, Reason, Remark, Report, Verdict, verify};

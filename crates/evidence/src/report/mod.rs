@@ -123,7 +123,7 @@ fn steps(page: &mut Page, account: &Account) {
 
 fn beyond(page: &mut Page, count: usize) {
     if count > ROWS_MAX {
-        page.text(&format!("and {} more, which stand in records/", count - ROWS_MAX));
+        page.text(&format!("and {} more, which stand in records.jsonl", count - ROWS_MAX));
     }
 }
 
@@ -187,7 +187,7 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
         page.text("Withheld, and proven to have been there:");
         page.list(&cover.withheld[..cover.withheld.len().min(ROWS_MAX)]);
         if cover.withheld.len() > ROWS_MAX {
-            page.text(&format!("and of {} entries more, which manifest.json names", cover.withheld.len() - ROWS_MAX));
+            page.text(&format!("and of {} entries more, which records.jsonl shows", cover.withheld.len() - ROWS_MAX));
         }
     }
     page.heading("What is not proven");

@@ -8,7 +8,7 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
 use tracekeep_core::model::BundleKind;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::bundle::{Consistency, Contents, Kind, Period, Record};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::debrief::debrief;
 use tracekeep_evidence::report::{self, Cover};
@@ -68,7 +68,7 @@ pub(super) fn contents(
     let consistency = match request.since {
         Some(from) => {
             let proof = block_on(ledger.consistency(from, Some(size)))?;
-            Some(Consistency { from, hashes: proof.hashes, to: size })
+            Some(Consistency { from, hashes: proof.hashes })
         }
         None => None,
     };
@@ -111,7 +111,7 @@ pub(super) fn contents(
         ledger: ledger.ledger(),
         tenant_id: tenant_id.to_owned(),
         exported_by,
-        incident: IncidentClaims::of(&account),
+        incident_id: account.about.and(incident_id).map(str::to_owned),
         options: request.stated(absent(&account), &redacted_since),
         forced: request.force,
         checkpoint: signed.note,

@@ -1,14 +1,15 @@
 //! What the records are held to once they are known to be in the log.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use tracekeep_core::json::Json;
 
 use super::read::Shown;
 use super::{Reason, Remark};
 use crate::account::Account;
-use crate::bundle::build::{required, unproven};
-use crate::bundle::contents::{IncidentClaims, Kind, Period};
-use crate::bundle::facts::{RunFault, Summary, by_run, check_run, erasures_are_named, touches};
-use crate::comparison::{Comparison, Places};
+use crate::bundle::contents::{Kind, Period};
+use crate::bundle::facts::{Facts, Says, by_run, erasures_are_named, incident, missing, seals_hold, totals};
 use crate::controls::controls;
 use crate::debrief::debrief;
 
@@ -18,115 +19,89 @@ const TOLD_MAX: usize = 16;
 type Held = Result<Vec<Remark>, Reason>;
 
 /// Signatures, origin and ledger are seen to by now.
-pub(super) fn identity(shown: &Shown, has_keys: bool) -> Held {
-    let Some(latest) = shown.records.iter().rev().find(|fact| fact.kind == "signing_key") else {
-        return Ok(vec![Remark::KeyNotDeclared]);
-    };
-    let is_signer = latest.declared.as_ref().is_some_and(|key| shown.signers.contains(key));
+pub(super) fn identity(shown: &Shown<'_>, has_keys: bool) -> Held {
+    let declared = shown.records.iter().rev().find(|fact| fact.kind == "signing_key");
+    let Some(latest) = declared else { return Ok(vec![Remark::KeyNotDeclared]) };
+    let is_signer = matches!(&latest.says, Says::Key(Some(key)) if shown.signers.contains(key));
     // Without a key nobody is known to have signed.
     if is_signer || !has_keys { Ok(Vec::new()) } else { Err(Reason::SupersededKey) }
 }
 
-pub(super) fn time(shown: &Shown) -> Held {
-    let mut entries: Vec<_> =
-        shown.records.iter().chain(&shown.leaves).map(|fact| (fact.log_index, fact.recorded_at)).collect();
-    entries.sort_unstable();
-    if !entries.is_sorted_by_key(|(_, recorded_at)| recorded_at) {
+/// The entry in front of the checkpoint's size was recorded at `created_at`, and none before an earlier one.
+pub(super) fn time(shown: &Shown<'_>) -> Held {
+    let last = (shown.checkpoint.size.checked_sub(1), shown.claims.created_at);
+    let entries = shown.records.iter().chain(&shown.leaves);
+    let mut times: Vec<_> = entries.map(|fact| (Some(fact.log_index), fact.recorded_at)).collect();
+    let is_shown = times.iter().any(|(log_index, _)| *log_index == last.0);
+    times.push(last);
+    times.sort_unstable();
+    times.dedup();
+    if !times.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1) {
         return Err(Reason::TimeRunsBack);
     }
-    let created_at = shown.claims.created_at;
-    match entries.last() {
-        Some((last, recorded_at)) if last + 1 == shown.claims.checkpoint.size => {
-            if *recorded_at == created_at {
-                Ok(Vec::new())
-            } else {
-                Err(Reason::WrongCreatedAt)
-            }
-        }
-        Some((_, recorded_at)) if *recorded_at > created_at => Err(Reason::WrongCreatedAt),
-        _ => Ok(vec![Remark::CreatedAtNotShown]),
-    }
+    Ok(if is_shown { Vec::new() } else { vec![Remark::CreatedAtNotShown] })
 }
 
-pub(super) fn completeness(shown: &Shown) -> Held {
-    let claims = &shown.claims;
-    let summary = Summary::of(&shown.records);
-    let faults = by_run(&shown.records).into_values().filter_map(|entries| check_run(&entries).err());
-    match faults.min() {
-        Some(RunFault::Gap) => return Err(Reason::MissingEntry),
-        Some(RunFault::Root) => return Err(Reason::WrongRunRoot),
-        Some(RunFault::Totals) => return Err(Reason::WrongTotals),
-        None => {}
+pub(super) fn completeness(shown: &Shown<'_>) -> Held {
+    let (claims, records) = (&shown.claims, &shown.records);
+    let runs = by_run(records);
+    if runs.values().any(|run| run.iter().zip(0u64..).any(|(fact, seq)| fact.seq != seq)) {
+        return Err(Reason::MissingEntry);
     }
-    if summary.counts != claims.counts {
-        return Err(Reason::WrongCounts);
+    if !runs.values().all(|run| seals_hold(run)) {
+        return Err(Reason::WrongRunRoot);
     }
-    if written(&summary.totals) != written(&claims.totals) {
+    if *claims.totals.json() != totals(records) {
         return Err(Reason::WrongTotals);
     }
-    if summary.runs != claims.runs {
-        return Err(Reason::WrongRuns);
-    }
-    let is_touched = claims.period.is_some_and(|period| touches(&period, &shown.records));
-    let (required, missing) = required(claims, is_touched);
-    if (&required, &missing) != (&claims.completeness.required, &claims.completeness.missing)
-        || claims.unproven != unproven(claims)
-    {
-        return Err(Reason::WrongCompleteness);
-    }
-    if !missing.is_empty() && !claims.completeness.forced {
-        return Err(Reason::Incomplete);
-    }
-    if claims.incident.as_ref().is_some_and(|claimed| incident(shown, claimed).as_ref() != Some(claimed)) {
+    if claims.incident_id.is_some() && incident(claims, records).is_none() {
         return Err(Reason::WrongIncident);
     }
-    let is_told = told(shown)?;
-    let compared = shown.comparison.as_ref().map(|text| Comparison::read(text));
-    let entries = shown.records.iter().chain(&shown.leaves);
-    let places: Places<'_> = entries.map(|fact| (fact.log_index, (fact.run.as_str(), fact.kind.as_str()))).collect();
-    let fits = |said: &Comparison| said.fits(&shown.told, &places, claims.checkpoint.size);
-    if !compared.iter().all(|read| read.as_ref().is_some_and(fits)) {
-        return Err(Reason::WrongComparison);
+    if claims.missing != missing(claims, shown.members.keys().copied(), records) {
+        return Err(Reason::Incomplete);
     }
-    if let Some(period) = &claims.period {
+    let is_told = told(shown)?;
+    if let (Kind::Period, Some(period)) = (claims.kind, &claims.period) {
         check_period(shown, period)?;
     }
     let mut remarks = Vec::new();
     let mut remark = |is: bool, what| remarks.extend(is.then_some(what));
-    remark(claims.runs.iter().any(|run| run.seals == 0), Remark::RunNotSealed);
-    remark(claims.runs.iter().any(|run| run.seals > 0 && run.unsealed > 0), Remark::EntriesAfterSeal);
-    remark(!missing.is_empty(), Remark::Forced);
-    remark(compared.is_some(), Remark::ComparisonNotProven);
+    let is_open = |run: &Vec<&Facts>| run.last().is_some_and(|last| last.kind != "sealed");
+    remark(runs.values().any(is_open), Remark::RunNotSealed);
+    remark(!claims.missing.is_empty(), Remark::Forced);
+    remark(shown.members.contains_key("comparison.json"), Remark::ComparisonNotProven);
     remark(!is_told, Remark::NotRecomputed);
     Ok(remarks)
 }
 
 /// Holds controls and debrief to the records that they are made of; whether that could be done.
-fn told(shown: &Shown) -> Result<bool, Reason> {
-    let claims = &shown.claims;
-    if shown.controls.is_none() && shown.debrief.is_none() {
+fn told(shown: &Shown<'_>) -> Result<bool, Reason> {
+    let (controls_of, debrief_of) = (shown.members.get("controls.json"), shown.members.get("debrief.json"));
+    if controls_of.is_none() && debrief_of.is_none() {
         return Ok(true);
     }
-    let incident_id = claims.incident.as_ref().map(|incident| incident.incident_id.as_str());
-    let of_incident =
-        shown.records.iter().find(|fact| incident_id.is_some() && fact.incident.as_deref() == incident_id);
+    let incident_id = shown.claims.incident_id.as_deref();
+    let is_it = |fact: &Facts| matches!(&fact.says, Says::Incident(id, _) if id.as_deref() == incident_id);
+    let of_incident = shown.records.iter().find(|fact| incident_id.is_some() && is_it(fact));
     // Of a run that is exported with those that belong to it nothing says which it is.
+    let runs = by_run(&shown.records);
     let runs: Vec<Option<&str>> = match of_incident {
         Some(entry) => vec![Some(entry.run.as_str()).filter(|run| !run.is_empty())],
-        None if claims.runs.is_empty() => vec![None],
-        None => claims.runs.iter().map(|run| Some(run.run_id.as_str())).collect(),
+        None if runs.is_empty() => vec![None],
+        None => runs.into_keys().map(Some).collect(),
     };
     if runs.len() > TOLD_MAX {
         return Ok(false);
     }
-    let is =
-        |stated: &Option<Vec<u8>>, made: Json| stated.as_ref().is_none_or(|stated| stated == made.as_str().as_bytes());
     let mut reason = Some(Reason::WrongControls);
     for run in runs {
         let account = Account::of(&shown.told, run, incident_id);
-        if is(&shown.controls, controls(&account, claims.period).to_json()) {
+        let is = |stated: Option<&Cow<'_, [u8]>>, made: Json| {
+            stated.is_none_or(|stated| **stated == *made.as_str().as_bytes())
+        };
+        if is(controls_of, controls(&account, shown.claims.period).to_json()) {
             reason = reason.and(Some(Reason::WrongDebrief));
-            if is(&shown.debrief, debrief(&account).to_json()) {
+            if is(debrief_of, debrief(&account).to_json()) {
                 reason = None;
             }
         }
@@ -134,29 +109,9 @@ fn told(shown: &Shown) -> Result<bool, Reason> {
     reason.map_or(Ok(true), Err)
 }
 
-/// What the records say of the incident that is claimed.
-fn incident(shown: &Shown, claimed: &IncidentClaims) -> Option<IncidentClaims> {
-    let entry = shown.records.iter().find(|fact| fact.incident.as_ref() == Some(&claimed.incident_id))?;
-    let run_id = Some(entry.run.as_str()).filter(|run| !run.is_empty());
-    IncidentClaims::of(&Account::of(&shown.told, run_id, Some(&claimed.incident_id)))
-}
-
-/// Totals are compared as they are written.
-fn written(totals: &tracekeep_core::seal::Totals) -> Vec<u8> {
-    let mut out = Vec::new();
-    tracekeep_core::wire::Field::write(totals, &mut out);
-    out
-}
-
-fn check_period(shown: &Shown, period: &Period) -> Result<(), Reason> {
-    if period.from > period.to {
-        return Err(Reason::WrongPeriod);
-    }
-    if shown.claims.kind != Kind::Period {
-        return Ok(());
-    }
-    let leaves = &shown.leaves;
-    let size = shown.claims.checkpoint.size;
+/// The leaves reach over the period, and no entry among them is left out of a run that is shown or started in it.
+fn check_period(shown: &Shown<'_>, period: &Period) -> Result<(), Reason> {
+    let (leaves, size) = (&shown.leaves, shown.checkpoint.size);
     let ends = match (leaves.first(), leaves.last()) {
         (Some(first), Some(last)) => {
             (first.log_index == 0 || first.recorded_at < period.from)
@@ -167,32 +122,23 @@ fn check_period(shown: &Shown, period: &Period) -> Result<(), Reason> {
     if !ends || leaves.windows(2).any(|pair| pair[0].log_index + 1 != pair[1].log_index) {
         return Err(Reason::MissingLeaf);
     }
-    let runs = by_run(&shown.records);
-    let starts = leaves.iter().filter(|leaf| {
-        leaf.kind == "run_started" && leaf.seq == 0 && period.from <= leaf.recorded_at && leaf.recorded_at < period.to
-    });
-    for start in starts {
-        if !runs.contains_key(start.run.as_str()) {
-            return Err(Reason::MissingRun);
-        }
-    }
+    let started = leaves.iter().filter(|leaf| leaf.kind == "run_started" && period.contains(leaf.recorded_at));
+    let mut runs: BTreeSet<&str> = started.map(|leaf| leaf.run.as_str()).collect();
+    runs.extend(by_run(&shown.records).keys());
     let is_shown = |log_index: u64| shown.records.binary_search_by_key(&log_index, |fact| fact.log_index).is_ok();
-    if leaves.iter().any(|leaf| runs.contains_key(leaf.run.as_str()) && !is_shown(leaf.log_index)) {
+    if leaves.iter().any(|leaf| runs.contains(leaf.run.as_str()) && !is_shown(leaf.log_index)) {
         return Err(Reason::MissingEntry);
     }
     Ok(())
 }
 
-pub(super) fn redaction(shown: &Shown) -> Held {
-    let summary = Summary::of(&shown.records);
-    if summary.withheld != shown.claims.withheld {
-        return Err(Reason::WrongWithheld);
-    }
-    if !by_run(&shown.records).values().all(|entries| erasures_are_named(entries)) {
+pub(super) fn redaction(shown: &Shown<'_>) -> Held {
+    if !erasures_are_named(&shown.records) {
         return Err(Reason::UnnamedErasure);
     }
     let mut remarks = Vec::new();
-    remarks.extend((summary.counts.withheld > 0).then_some(Remark::MembersWithheld));
-    remarks.extend((summary.counts.erased > 0).then_some(Remark::EntriesErased));
+    let has = |is: fn(&Facts) -> bool| shown.records.iter().any(is);
+    remarks.extend(has(|fact| fact.withheld > 0).then_some(Remark::MembersWithheld));
+    remarks.extend(has(|fact| fact.is_erased).then_some(Remark::EntriesErased));
     Ok(remarks)
 }

@@ -4,7 +4,7 @@ mod held;
 mod read;
 mod report;
 
-pub use report::{Aspect, Outcome, Reason, Remark, Report, Verdict};
+pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, Verdict};
 
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;
@@ -20,14 +20,15 @@ pub struct Options<'a> {
 
 /// Verifies a bundle. Without keys nothing is trusted: what does not fail is then unconfirmed.
 ///
-/// Takes time in proportion to the bytes, and memory for one file of the bundle and the places of its records, where it
-/// claims an incident, controls, a debrief or a comparison for the records, too; whatever the
-/// bytes are, it neither panics nor reads more than 1 GiB of members.
+/// Takes time in proportion to the bytes, and memory for what is deflated and the places of the records, where there are
+/// controls or a debrief for the records, too; whatever the bytes are, it neither panics nor reads more than 1 GiB of
+/// members.
 #[must_use]
 pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
     let mut report = Report::blank();
     match read::read(bytes, keys, &mut report.claims) {
         Ok(shown) => {
+            report.shown = Some(shown.counts());
             report.conclude(Aspect::Integrity, extends(&shown, keys, options).map(|()| Vec::new()));
             report.conclude(Aspect::Identity, held::identity(&shown, !keys.is_empty()));
             report.conclude(Aspect::Time, held::time(&shown));
@@ -47,10 +48,13 @@ pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
 }
 
 /// Whether the log extends the checkpoint that the verifier has from before.
-fn extends(shown: &Shown, keys: &[NoteKey], options: &Options<'_>) -> Result<(), Reason> {
+fn extends(shown: &Shown<'_>, keys: &[NoteKey], options: &Options<'_>) -> Result<(), Reason> {
     let Some(old) = options.old_checkpoint else { return Ok(()) };
-    let now = &shown.claims.checkpoint;
+    let now = &shown.checkpoint;
     let old = Checkpoint::open(old, &now.origin, keys).map_err(|_| Reason::UnknownOldCheckpoint)?;
+    if old.size == 0 {
+        return Err(Reason::UnknownOldCheckpoint);
+    }
     if old.size > now.size {
         return Err(Reason::OlderThanKnown);
     }

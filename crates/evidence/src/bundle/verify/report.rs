@@ -1,7 +1,7 @@
 //! What verifying a bundle comes to.
 
 use tracekeep_core::json::Json;
-use tracekeep_core::wire::{to_json, words};
+use tracekeep_core::wire::{object, to_json, words};
 
 use crate::bundle::manifest::Predicate;
 
@@ -41,18 +41,8 @@ words! {
         NotAZip = "not_a_zip",
         /// More than 32 members.
         TooManyMembers = "too_many_members",
-        /// A name that could be unpacked elsewhere, or is no plain text.
-        UnsafeName = "unsafe_name",
-        /// A member that is a link, a device or a directory.
-        NotAFile = "not_a_file",
-        /// An encrypted member.
-        EncryptedMember = "encrypted_member",
-        /// A member compressed by something else than deflate.
-        UnsupportedCompression = "unsupported_compression",
-        /// A member that no bundle has, or that the manifest does not name.
-        UnknownMember = "unknown_member",
-        /// Two members of one name.
-        DuplicateMember = "duplicate_member",
+        /// An entry that is no plain file, stored or deflated, of a name that a bundle has, or one of a name more.
+        UnexpectedMember = "unexpected_member",
         /// Bytes of the zip that its directory does not account for.
         StrayBytes = "stray_bytes",
         /// A member that is not there.
@@ -69,26 +59,14 @@ words! {
         BadSignature = "bad_signature",
         /// No brought key has signed it.
         UnknownSigner = "unknown_signer",
-        /// A file is longer or shorter than the manifest says.
-        WrongLength = "wrong_length",
-        /// A file is not the one that the manifest names.
-        WrongDigest = "wrong_digest",
-        /// The checkpoint is no signed note.
-        MalformedNote = "malformed_note",
-        /// The signed note is no checkpoint.
+        /// The members are not those that the manifest names, with these digests.
+        WrongMembers = "wrong_members",
+        /// The checkpoint is no signed note, or the note is no checkpoint.
         MalformedCheckpoint = "malformed_checkpoint",
-        /// The checkpoint is of another log than the manifest's ledger.
-        WrongOrigin = "wrong_origin",
-        /// The manifest claims another checkpoint.
-        WrongCheckpoint = "wrong_checkpoint",
         /// A line is not a record in canonical form.
         MalformedRecord = "malformed_record",
-        /// A record stands in the file of another kind.
-        Misfiled = "misfiled",
-        /// Records are not in the order of the log, or stand there twice.
+        /// Log indices do not rise from line to line, or reach the checkpoint's size.
         Misordered = "misordered",
-        /// A record is of an entry that the checkpoint does not cover.
-        BeyondCheckpoint = "beyond_checkpoint",
         /// The key that signed it is not the one that the log had declared by then.
         SupersededKey = "superseded_key",
         /// A record is of another ledger.
@@ -107,40 +85,24 @@ words! {
         NoConsistencyProof = "no_consistency_proof",
         /// The checkpoint that was brought is not one of this log under a brought key.
         UnknownOldCheckpoint = "unknown_old_checkpoint",
-        /// An entry was recorded before one in front of it.
+        /// An entry was recorded before one in front of it, or the last one at another time than the bundle's.
         TimeRunsBack = "time_runs_back",
-        /// The bundle's time is not that of its checkpoint's last entry.
-        WrongCreatedAt = "wrong_created_at",
         /// An entry of a run is missing: a number among its entries, or one that the leaves of the period show.
         MissingEntry = "missing_entry",
-        /// A seal is not over the entries in front of it.
+        /// A seal is not over all entries of its run in front of it.
         WrongRunRoot = "wrong_run_root",
-        /// Totals are not what the records add up to.
+        /// Totals are not what the steps add up to.
         WrongTotals = "wrong_totals",
-        /// Counts are not those of the records.
-        WrongCounts = "wrong_counts",
-        /// What is claimed of a run is not what its records say.
-        WrongRuns = "wrong_runs",
-        /// What is claimed of completeness is not so.
-        WrongCompleteness = "wrong_completeness",
-        /// Something that its kind requires is missing, and it was not forced.
+        /// Something that its kind requires is missing and not said to be, or the other way round.
         Incomplete = "incomplete",
-        /// The incident that it claims to be about is not in it, or its entry says something else.
+        /// No entry in it opens the incident that it claims to be about.
         WrongIncident = "wrong_incident",
         /// What it shows of controls is not what its records show.
         WrongControls = "wrong_controls",
         /// Its debrief is not what its records say.
         WrongDebrief = "wrong_debrief",
-        /// How its run compares with others is not in its form, or not what its records say of the runs that they are of.
-        WrongComparison = "wrong_comparison",
         /// The leaves of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
-        /// A run that started in the period is not shown.
-        MissingRun = "missing_run",
-        /// The period ends before it begins.
-        WrongPeriod = "wrong_period",
-        /// Other members are withheld than the manifest says, or on another ground.
-        WrongWithheld = "wrong_withheld",
         /// An entry was erased, and no redaction of its run says so.
         UnnamedErasure = "unnamed_erasure",
         /// No key was brought.
@@ -157,10 +119,8 @@ words! {
         KeyNotDeclared = "key_not_declared",
         /// The entry that gives the bundle its time is not in it.
         CreatedAtNotShown = "created_at_not_shown",
-        /// A run is not sealed: later entries of it, below the checkpoint too, may have been left out.
+        /// The last entry of a run is no seal: later ones, below the checkpoint too, may have been left out.
         RunNotSealed = "run_not_sealed",
-        /// A run has entries after its latest seal: their number is claimed, and more may have been left out.
-        EntriesAfterSeal = "entries_after_seal",
         /// It was made although something that its kind requires is missing.
         Forced = "forced",
         /// Controls or debrief are of one of many runs, and were not made again.
@@ -213,6 +173,26 @@ pub struct Report {
     pub verdicts: [Verdict; 5],
     /// What the bundle claims, where its manifest could be read; believed only as far as the verdicts say.
     pub claims: Option<Predicate>,
+    /// What it shows, where all of that could be read.
+    pub shown: Option<Counts>,
+}
+
+object! {
+    /// What a bundle shows, as counted by who verifies it.
+    pub struct Counts {
+        /// The log that its records are of.
+        required origin: String,
+        /// Entries of the log at its checkpoint.
+        required size: u64,
+        /// Runs that have records in it.
+        required runs: u64,
+        /// Its records.
+        required entries: u64,
+        /// Members of them that are withheld.
+        required withheld: u64,
+        /// Those that were erased.
+        required erased: u64,
+    }
 }
 
 impl Report {
@@ -224,7 +204,7 @@ impl Report {
             remarks: Vec::new(),
         };
         let verdicts: Vec<_> = Aspect::ALL.iter().map(blank).collect();
-        Self { verdicts: verdicts.try_into().expect("invariant: there are five aspects"), claims: None }
+        Self { verdicts: verdicts.try_into().expect("invariant: there are five aspects"), claims: None, shown: None }
     }
 
     /// One verdict.
@@ -263,7 +243,7 @@ impl Report {
         self.verdicts[0].reason == Some(Reason::NotAZip)
     }
 
-    /// {claims?, outcome, verdicts: [{aspect, does_not_prove, outcome, reason?, remarks}]}.
+    /// {claims?, outcome, shown?, verdicts: [{aspect, does_not_prove, outcome, reason?, remarks}]}.
     #[must_use]
     pub fn to_json(&self) -> Json {
         let verdict = |verdict: &Verdict| {
@@ -281,6 +261,7 @@ impl Report {
             ("verdicts", Json::array(self.verdicts.iter().map(verdict))),
         ];
         members.extend(self.claims.as_ref().map(|claims| ("claims", to_json(claims))));
+        members.extend(self.shown.as_ref().map(|shown| ("shown", to_json(shown))));
         Json::object(members).expect("invariant: what was read from a document nests less than one may")
     }
 }
@@ -297,9 +278,7 @@ impl From<crate::Code> for Reason {
         match code {
             crate::Code::UnknownSigner => Self::UnknownSigner,
             crate::Code::BadSignature => Self::BadSignature,
-            crate::Code::MalformedCheckpoint => Self::MalformedCheckpoint,
-            crate::Code::WrongOrigin => Self::WrongOrigin,
-            _ => Self::MalformedNote,
+            _ => Self::MalformedCheckpoint,
         }
     }
 }

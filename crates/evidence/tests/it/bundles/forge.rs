@@ -7,10 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer;
 use rawzip::ZipArchive;
 use serde_json::{Value, json};
-use tracekeep_core::hash::{member_commitment, sha256};
+use tracekeep_core::hash::sha256;
 use tracekeep_core::json::canonical_json;
-use tracekeep_core::wire::to_json;
-use tracekeep_evidence::bundle::{Kind, build};
 
 use super::ledger::Ledger;
 
@@ -106,7 +104,9 @@ pub(crate) fn envelope(ledger: &Ledger, payload: &[u8]) -> Value {
     let kind = "application/vnd.in-toto+json";
     let signed = [format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes(), payload].concat();
     let signature = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).sign(&signed).to_bytes();
-    let signatures = json!([{"keyid": ledger.key.public().to_string(), "sig": STANDARD.encode(signature)}]);
+    let key = ledger.key.public();
+    let keyid = format!("{}+{:08x}", key.name(), key.id());
+    let signatures = json!([{"keyid": keyid, "sig": STANDARD.encode(signature)}]);
     json!({"payload": STANDARD.encode(payload), "payloadType": kind, "signatures": signatures})
 }
 
@@ -124,33 +124,9 @@ pub(crate) fn forged(
     let subject =
         |(name, bytes): (&String, &Vec<u8>)| json!({"digest": {"sha256": sha256(&[bytes]).to_string()}, "name": name});
     statement["subject"] = members.iter().map(subject).collect();
-    let file = |(name, bytes): (&String, &Vec<u8>)| json!({"length": bytes.len(), "name": name});
-    statement["predicate"]["files"] = members.iter().map(file).collect();
     claim(&mut statement);
     members.insert("manifest.json".to_owned(), canonical(&envelope(ledger, &canonical(&statement))));
     zip_plain(&members)
-}
-
-/// A bundle that shows one more record, the last of the ledger, which nobody but a forger would write.
-pub(crate) fn with_last(ledger: &Ledger, file: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let (last, others) = ledger.entries.split_last().unwrap();
-    let mut contents = ledger.contents(Kind::Evidence, ledger.entries.clone());
-    contents.records = others.to_vec();
-    let bundle = build(&contents, &ledger.key).unwrap();
-    let leaf: Value = serde_json::from_str(&last.leaf(ledger.id).text()).unwrap();
-    let left: Value = serde_json::from_str(to_json(last.left.as_ref().unwrap()).as_str()).unwrap();
-    let mut line = json!({"leaf": leaf, "log_index": last.log_index, "members": left["members"]});
-    change(&mut line);
-    forged(ledger, &bundle, |members| lines(members, file, |lines| lines.push(line)), |_| {})
-}
-
-/// Withholds a member of a line, whichever it is.
-pub(crate) fn withhold(line: &mut Value, name: &str) {
-    let members = line["members"].as_array_mut().unwrap();
-    let member = members.iter_mut().find(|member| member[0] == name).unwrap();
-    let salt = member[2].as_str().unwrap().parse().unwrap();
-    let commitment = member_commitment(&salt, name, &canonical(&member[1]));
-    *member = json!([name, commitment.to_string()]);
 }
 
 /// Changes the lines of a file of records, each as JSON.

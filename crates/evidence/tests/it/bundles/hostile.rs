@@ -4,7 +4,7 @@ use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Contents, IncidentClaims, Kind};
+use tracekeep_evidence::bundle::{Contents, Kind};
 use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::debrief::debrief;
@@ -43,9 +43,11 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     );
     ledger.push("incident", RUN, &body("open_incident", &incident));
     let seal = format!(
-        r#""behaviour_hash":"{0}","plan_hash":"{0}","root_hash":"{0}","completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
+        r#""behaviour_hash":"{0}","entries":{1},"run_root":"{2}","plan_hash":"{0}","root_hash":"{0}","completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
         "violation":{{"policy_id":"{HOSTILE}","reason":"{HOSTILE}","step_index":0}}"#,
-        Hash::ZERO
+        Hash::ZERO,
+        ledger.size(),
+        ledger.run_root(RUN)
     );
     ledger.push("sealed", RUN, &body("complete_run", &seal));
     ledger.start("other");
@@ -72,7 +74,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     contents.tenant_id = words.clone();
     contents.exported_by = words.clone();
     let account = Account::of(&contents.records, Some(RUN), Some("inc-1"));
-    contents.incident = IncidentClaims::of(&account);
+    contents.incident_id = Some("inc-1".to_owned());
     contents.controls = Some(controls(&account, contents.period).to_json());
     contents.debrief = Some(debrief(&account).to_json());
     let checkpoint = ledger.checkpoint(ledger.size());

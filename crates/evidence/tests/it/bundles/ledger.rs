@@ -12,7 +12,7 @@ use tracekeep_core::merkle::{MemoryTiles, consistency_proof, multiproof, root_at
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Consistency, Contents, IncidentClaims, Kind, Period, Record};
+use tracekeep_evidence::bundle::{Consistency, Contents, Kind, Period, Record};
 use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey};
@@ -136,9 +136,14 @@ impl Ledger {
         self.push("sealed", run, &body)
     }
 
+    /// The root over the entries that a run has.
+    pub(crate) fn run_root(&self, run: &str) -> Hash {
+        root_of(&self.runs[run])
+    }
+
     pub(crate) fn incident(&mut self, run: &str) -> u64 {
         let body = format!(
-            r#"{{"incident_id":"inc-1","op":"open_incident","policy_id":"budget","run_id":"{run}","severity":"high","violation_step_index":1}}"#
+            r#"{{"created_at":"2026-11-20T10:00:04.000000000Z","incident_id":"inc-1","op":"open_incident","policy_id":"budget","run_id":"{run}","severity":"high","violation_step_index":1}}"#
         );
         self.push("incident", run, &body)
     }
@@ -154,7 +159,7 @@ impl Ledger {
     }
 
     pub(crate) fn consistency(&self, from: u64, to: u64) -> Consistency {
-        Consistency { from, hashes: consistency_proof(&self.tiles, from, to).unwrap(), to }
+        Consistency { from, hashes: consistency_proof(&self.tiles, from, to).unwrap() }
     }
 
     /// The contents of a bundle of these records, at the log's size.
@@ -164,7 +169,7 @@ impl Ledger {
             ledger: self.id,
             tenant_id: "acme".to_owned(),
             exported_by: "auditor".to_owned(),
-            incident: None,
+            incident_id: None,
             options: JsonObject::new(Json::parse(r#"{"subject":"run-1"}"#).unwrap()).unwrap(),
             forced: false,
             checkpoint: self.checkpoint(self.size()).sign(&self.key).unwrap(),
@@ -209,15 +214,6 @@ pub(crate) fn story() -> Ledger {
     ledger
 }
 
-pub(crate) fn incident_claims() -> IncidentClaims {
-    IncidentClaims {
-        incident_id: "inc-1".to_owned(),
-        severity: Some("high".to_owned()),
-        policy: Some("budget".to_owned()),
-        violation_at: Some(at(1)),
-    }
-}
-
 /// Of run-1: that run-2 came out the same, and maybe that many others, which are in no bundle, did not.
 pub(crate) fn compared(records: &[Record], has_others: bool) -> Comparison {
     let example = |run_id: &str, seal| Example { run_id: run_id.to_owned(), seal };
@@ -241,7 +237,7 @@ pub(crate) fn compared(records: &[Record], has_others: bool) -> Comparison {
 /// A bundle's contents of each kind, by name.
 pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
     let mut evidence = ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"]));
-    evidence.incident = Some(incident_claims());
+    evidence.incident_id = Some("inc-1".to_owned());
     evidence.comparison = Some(compared(&evidence.records, true));
     let mut withheld = evidence.clone();
     let of_kind: [(&str, &[&str]); 2] = [("step", &["params"]), ("sealed", &["behaviour_hash", "root_hash"])];
@@ -257,7 +253,7 @@ pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
     soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None), soc2.period).to_json());
     soc2.comparison = Some(compared(&soc2.records, false));
     let mut debrief = ledger.contents(Kind::ExecutiveDebrief, ledger.of_runs(&["run-1"]));
-    debrief.incident = Some(incident_claims());
+    debrief.incident_id = Some("inc-1".to_owned());
     let account = Account::of(&debrief.records, Some("run-1"), Some("inc-1"));
     debrief.debrief = Some(tracekeep_evidence::debrief::debrief(&account).to_json());
     let mut period = ledger.contents(Kind::Period, ledger.of_runs(&["run-2"]));

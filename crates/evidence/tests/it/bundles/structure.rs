@@ -1,84 +1,42 @@
-//! What an entry says of itself that its leaf does not, what it may not withhold, and keys that were replaced.
+//! Members that something is computed with, and keys that were replaced.
 
-use tracekeep_evidence::bundle::{Kind, Reason, build};
+use tracekeep_evidence::bundle::{BuildError, Kind, Reason, build};
 
-use super::forge::{forged, with_last, withhold};
+use super::forge::forged;
 use super::ledger::{Ledger, key_of};
 use super::negative::Made;
 
-/// A run with one entry of a kind at its end.
-fn ending(kind: &str, run: &str, body: &str) -> Ledger {
-    let mut ledger = Ledger::new();
-    ledger.start("run-1");
-    ledger.push(kind, run, body);
-    ledger
-}
-
-fn sealed() -> Ledger {
-    let mut ledger = Ledger::new();
-    ledger.start("run-1");
-    ledger.seal("run-1", 0, 0, 0);
-    ledger
-}
-
-fn stepped() -> Ledger {
-    let mut ledger = Ledger::new();
-    ledger.start("run-1");
-    ledger.step("run-1", 0, "success", "1");
-    ledger
-}
-
+/// Entries whose members are none of their kind: nobody but a forger who has the log's key would record them.
 pub(crate) fn made() -> Vec<Made> {
-    let malformed = |name, ledger: &Ledger, file: &str, withheld: Option<&str>| {
-        let change = |line: &mut serde_json::Value| withheld.into_iter().for_each(|name| withhold(line, name));
-        (name, with_last(ledger, file, change), Reason::MalformedRecord)
+    let malformed = |name, kind: &str, body: &str| {
+        let mut ledger = Ledger::new();
+        ledger.start("run-1");
+        ledger.push(kind, "run-1", body);
+        let bundle = build(&ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"])), &ledger.key);
+        assert!(matches!(bundle, Err(BuildError::Record { log_index: 1, .. })), "{name}");
+        // Built as of a kind that nothing is computed with, and called what it is not.
+        let mut ledger = Ledger::new();
+        ledger.start("run-1");
+        ledger.push("other", "run-1", body);
+        let bundle = build(&ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"])), &ledger.key).unwrap();
+        let called = |members: &mut super::forge::Members| {
+            super::forge::lines(members, "records.jsonl", |lines| lines[1]["leaf"]["kind"] = kind.into());
+        };
+        (name, forged(&ledger, &bundle, called, |_| {}), Reason::MalformedRecord)
     };
-    let (run, steps, other) = ("records/run.jsonl", "records/steps.jsonl", "records/other.jsonl");
-    let incident = r#"{"incident_id":"inc-1","op":"open_incident","run_id":"run-1"}"#;
-    let incident = ending("incident", "run-1", incident);
-    let key = key_of(incident.id, 8).public().to_string();
-    let key = format!(r#"{{"key":"{key}","op":"declare_key","reason":"first"}}"#);
-    let hold = r#"{"op":"hold","reason":"a claim","tag":"vip"}"#;
-    let other_run = r#"{"id":"t","op":"record_trace","run_id":"run-2"}"#;
-    let other_op = r#"{"index":0,"op":"record_trace","run_id":"run-1","status":"success"}"#;
-    let no_op = r#"{"index":0,"run_id":"run-1","status":"success"}"#;
-    let no_run = r#"{"index":0,"op":"record_step","status":"success"}"#;
-    let costing =
-        |member: &str| format!(r#"{{"index":0,"op":"record_step","run_id":"run-1","status":"success",{member}}}"#);
-    let costing = |member: &str| ending("step", "run-1", &costing(member));
-    let sealed_of = |ms: &str| {
-        let totals = format!(r#"{{"cost_cents":"0","duration_ms":{ms},"failures":0,"successes":0}}"#);
-        ending("sealed", "run-1", &format!(r#"{{"op":"seal_run","run_id":"run-1","totals":{totals}}}"#))
-    };
-    let carrying = r#"{"op":"redact","remainders":[{"log_index":0,"members":[["goal"]]}],"run_id":"run-1"}"#;
-    let about = |member: &str| {
-        let body = format!(r#"{{"incident_id":"inc-1","op":"open_incident","run_id":"run-1",{member}}}"#);
-        ending("incident", "run-1", &body)
-    };
-    let incidents = "records/incidents.jsonl";
+    let step = |name, member: &str| malformed(name, "step", &format!(r#"{{"index":0,"op":"record_step",{member}}}"#));
     vec![
-        malformed("incident_of_severity_5", &about(r#""severity":5"#), incidents, None),
-        malformed("incident_of_policy_5", &about(r#""policy_id":5"#), incidents, None),
-        malformed("incident_of_no_time", &about(r#""created_at":"soon""#), incidents, None),
-        malformed("incident_of_step_minus_1", &about(r#""violation_step_index":-1"#), incidents, None),
-        malformed("step_of_no_time", &costing(r#""occurred_at":"soon""#), steps, None),
-        malformed("cost_of_too_much", &costing(r#""cost_cents":"9223372036854.775808""#), steps, None),
-        malformed("cost_of_other_text", &costing(r#""cost_cents":"1.50""#), steps, None),
-        malformed("duration_of_too_much", &costing(r#""duration_ms":9223372036855"#), steps, None),
-        malformed("totals_of_no_nanosecond", &sealed_of("1e-7"), run, None),
-        malformed("remainder_of_one_part", &ending("redaction", "run-1", carrying), other, None),
-        malformed("withheld_op", &stepped(), steps, Some("op")),
-        malformed("withheld_run_id", &stepped(), steps, Some("run_id")),
-        malformed("withheld_status", &stepped(), steps, Some("status")),
-        malformed("withheld_run_root", &sealed(), run, Some("run_root")),
-        malformed("withheld_seal_entries", &sealed(), run, Some("entries")),
-        malformed("withheld_incident_id", &incident, "records/incidents.jsonl", Some("incident_id")),
-        malformed("withheld_signing_key", &ending("signing_key", "", &key), other, Some("key")),
-        malformed("record_of_other_run", &ending("trace", "run-1", other_run), "records/traces.jsonl", None),
-        malformed("record_of_other_op", &ending("step", "run-1", other_op), steps, None),
-        malformed("record_of_no_op", &ending("step", "run-1", no_op), steps, None),
-        malformed("record_of_no_run", &ending("step", "run-1", no_run), steps, None),
-        malformed("hold_of_tag_in_run", &ending("hold", "run-1", hold), other, None),
+        step("step_of_status_5", r#""status":5"#),
+        step("cost_of_14_digits", r#""cost_cents":"10000000000000""#),
+        step("cost_of_other_text", r#""cost_cents":"1.50""#),
+        step("cost_of_7_decimals", r#""cost_cents":"0.0000001""#),
+        step("duration_below_zero", r#""duration_ms":-1"#),
+        step("duration_of_too_much", r#""duration_ms":9223372036855"#),
+        step("duration_of_text", r#""duration_ms":"1""#),
+        step("tokens_below_zero", r#""tokens":-1"#),
+        malformed("redaction_of_op_5", "redaction", r#"{"op":5}"#),
+        malformed("redaction_of_no_index", "redaction", r#"{"op":"redact","replaces":[{"reason":"a card"}]}"#),
+        malformed("signing_key_5", "signing_key", r#"{"key":5,"op":"declare_key"}"#),
     ]
 }
 
