@@ -9,7 +9,7 @@ use tracekeep_core::hash::Hash;
 use tracekeep_core::wire::{object, object_field};
 
 use crate::account::shown;
-use crate::bundle::Record;
+use crate::bundle::{Record, read_canonical};
 
 /// What can differ in a step, by name, sorted: what its leaf is over (docs/format/determinism.md).
 pub const STEP_FIELDS: [&str; 9] = [
@@ -146,6 +146,14 @@ impl Own {
         let hashes = |own: &Self| (Some(own.behaviour_hash), Some(own.root_hash));
         let is_matching = (self.plan_hash, self.seed) == (other.plan_hash, other.seed);
         is_matching.then(|| Verdict::of(hashes(self), hashes(other)))
+    }
+}
+
+impl Comparison {
+    /// Reads `comparison.json`; `None` where it is not in this form. What it says is held to nothing.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        read_canonical(text)
     }
 }
 

@@ -80,9 +80,12 @@ fn claimed(claims: &Predicate, shown: Option<&Counts>) -> String {
     if !claims.missing.is_empty() {
         line += &format!(", forced without {}", claims.missing.join(", "));
     }
-    if let Some(Counts { origin, size, runs, entries, withheld, erased }) = shown {
+    if let Some(Counts { origin, size, entries, runs, withheld }) = shown {
+        let withheld: usize = withheld.iter().map(|entry| entry.members.len()).sum();
+        let erased: u64 = runs.iter().map(|run| run.erased).sum();
         line += &format!(
-            "; shows {entries} of {size} entries of {origin}: {runs} runs, {withheld} members withheld, {erased} entries erased"
+            "; shows {entries} of {size} entries of {origin}: {} runs, {withheld} members withheld, {erased} entries erased",
+            runs.len()
         );
     }
     plain(&line)

@@ -34,7 +34,7 @@ pub(crate) struct Facts {
     pub(crate) leaf_hash: Hash,
     pub(crate) is_erased: bool,
     /// Members that are withheld.
-    pub(crate) withheld: u64,
+    pub(crate) withheld: Vec<String>,
     pub(crate) says: Says,
 }
 
@@ -108,7 +108,7 @@ impl Facts {
             recorded_at: record.recorded_at,
             leaf_hash,
             is_erased: record.left.is_none(),
-            withheld: record.left.iter().flat_map(Remainder::withheld).count() as u64,
+            withheld: record.left.iter().flat_map(Remainder::withheld).map(str::to_owned).collect(),
             says,
         })
     }

@@ -19,5 +19,6 @@ mod verify;
 pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
 pub use build::{BuildError, build};
 pub use contents::{Consistency, Contents, Kind, Period, Record};
+pub(crate) use manifest::read_canonical;
 pub use manifest::{PREDICATE_TYPE, Predicate};
-pub use verify::{Aspect, Counts, Options, Outcome, Reason, Remark, Report, Verdict, verify};
+pub use verify::{Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, verify};

@@ -1,7 +1,7 @@
 //! Bundles over HTTP: each route gives one that the key alone verifies.
 
 use tracekeep_evidence::NoteKey;
-use tracekeep_evidence::bundle::{Options, Outcome, Predicate, verify};
+use tracekeep_evidence::bundle::{Counts, Options, Outcome, Predicate, verify};
 
 use crate::{Answer, Server};
 
@@ -34,17 +34,17 @@ fn story() -> Server {
     server
 }
 
-/// What a bundle claims, once it has passed with the server's key and nothing else.
+/// What a bundle claims and shows, once it has passed with the server's key and nothing else.
 #[track_caller]
-fn claims(server: &Server, answer: &Answer) -> Predicate {
+fn verified(server: &Server, answer: &Answer) -> (Predicate, Counts) {
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/zip")), "{}", answer.text());
     assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"bundle.zip\""));
     let key: NoteKey = server.get("/api/v1/log/key").text().trim_end().parse().unwrap();
     let report = verify(&answer.body, &[key], &Options::default());
     assert_eq!(report.outcome(), Outcome::Pass, "{}", report.to_json());
-    let claims = report.claims.unwrap();
-    assert_eq!(answer.header("tracekeep-tree-size"), Some(&*claims.checkpoint.size.to_string()));
-    claims
+    let shown = report.shown.unwrap();
+    assert_eq!(answer.header("tracekeep-tree-size"), Some(&*shown.size.to_string()));
+    (report.claims.unwrap(), shown)
 }
 
 fn has(answer: &Answer, text: &str) -> bool {
@@ -54,15 +54,16 @@ fn has(answer: &Answer, text: &str) -> bool {
 #[test]
 fn an_incident_a_run_and_a_period_are_exported() {
     let server = story();
-    let made = claims(&server, &server.post(INCIDENT, r#"{"by":"anna","related":true}"#));
-    assert_eq!((made.incident.unwrap().incident_id.as_str(), made.runs.len()), ("inc-1", 2));
-    assert_eq!((made.exported_by.as_str(), made.counts.steps), ("anna", 16));
-    let made = claims(&server, &server.post(RUN, "{}"));
-    assert_eq!((made.incident, made.runs.len(), made.exported_by.as_str()), (None, 1, "api"));
-    let made = claims(&server, &server.post(PERIOD, &format!(r#"{{"kind":"period",{ALWAYS}}}"#)));
-    assert_eq!(made.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
+    let (made, shown) = verified(&server, &server.post(INCIDENT, r#"{"by":"anna","related":true}"#));
+    assert_eq!((made.incident_id.as_deref(), shown.runs.len()), (Some("inc-1"), 2));
+    assert_eq!(made.exported_by, "anna");
+    assert!(made.totals.as_str().contains(r#""steps":16"#), "{}", made.totals.as_str());
+    let (made, shown) = verified(&server, &server.post(RUN, "{}"));
+    assert_eq!((made.incident_id, shown.runs.len(), made.exported_by.as_str()), (None, 1, "api"));
+    let (_, shown) = verified(&server, &server.post(PERIOD, &format!(r#"{{"kind":"period",{ALWAYS}}}"#)));
+    assert_eq!(shown.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
     for kind in ["soc2", "executive_debrief"] {
-        claims(&server, &server.post(INCIDENT, &format!(r#"{{"kind":"{kind}",{ALWAYS}}}"#)));
+        verified(&server, &server.post(INCIDENT, &format!(r#"{{"kind":"{kind}",{ALWAYS}}}"#)));
     }
     // Who, what, when: each is an entry of the log.
     let events = server.get("/api/v1/log/entries?limit=1000").text();
@@ -85,7 +86,7 @@ fn what_cannot_be_exported_is_refused_with_its_reason() {
     server.post(RUN, r#"{"redact":["trace/no/tags"]}"#).refused(404, "trace_not_found", Some("redact"));
     let entries = server.get("/api/v1/log/entries?limit=1000").text();
     assert!(!entries.contains("record_export"), "nothing was handed out");
-    claims(&server, &server.post(RUN, r#"{"kind":"soc2","force":true}"#));
+    verified(&server, &server.post(RUN, r#"{"kind":"soc2","force":true}"#));
 }
 
 #[test]
@@ -93,11 +94,11 @@ fn what_is_withheld_is_proven_to_have_been_there() {
     let server = story();
     for path in [INCIDENT, RUN] {
         let only = server.post(path, r#"{"only_steps":[3,7]}"#);
-        assert!(claims(&server, &only).counts.withheld > 0);
+        assert!(!verified(&server, &only).1.withheld.is_empty());
         let shown: Vec<_> = (0..8).filter(|index| has(&only, &format!(r#"{{"secret":"r-1 {index}"}}"#))).collect();
         assert_eq!(shown, [3, 7], "{path}");
         let some = server.post(path, r#"{"redact":["step/3/params","trace/t-1/trace_type/arguments"]}"#);
-        let names: Vec<_> = claims(&server, &some).withheld.into_iter().flat_map(|held| held.members).collect();
+        let names: Vec<_> = verified(&server, &some).1.withheld.into_iter().flat_map(|held| held.members).collect();
         assert!(names.iter().any(|name| name == "params"), "{names:?}");
         assert!(names.iter().any(|name| name == "trace_type/arguments"), "{names:?}");
         assert!(!has(&some, r#"{"secret":"r-1 3"}"#) && has(&some, r#"{"secret":"r-1 2"}"#), "{path}");
@@ -114,13 +115,13 @@ fn the_same_size_by_the_same_name_gives_the_same_bytes() {
         [(INCIDENT, String::new()), (RUN, String::new()), (PERIOD, format!(r#","kind":"period",{ALWAYS}"#))]
     {
         let first = server.post(path, &format!(r#"{{"by":"anna"{asked}}}"#));
-        let size = claims(&server, &first).checkpoint.size;
+        let size = verified(&server, &first).1.size;
         assert_eq!(server.post("/api/v1/runs", "{}").status, 201);
         let again = server.post(path, &format!(r#"{{"by":"anna","at":{size}{asked}}}"#));
         assert!(again.body == first.body, "{path}");
-        claims(&server, &again);
+        verified(&server, &again);
         let other = server.post(path, &format!(r#"{{"by":"bert","at":{size}{asked}}}"#));
-        assert!(claims(&server, &other).exported_by == "bert" && other.body != first.body, "{path}");
+        assert!(verified(&server, &other).0.exported_by == "bert" && other.body != first.body, "{path}");
     }
 }
 
@@ -128,14 +129,14 @@ fn the_same_size_by_the_same_name_gives_the_same_bytes() {
 fn what_was_erased_since_is_said() {
     let server = story();
     let first = server.post(RUN, r#"{"by":"anna"}"#);
-    let size = claims(&server, &first).checkpoint.size;
+    let size = verified(&server, &first).1.size;
     assert_eq!(server.post("/api/v1/incidents/inc-1/resolve", r#"{"resolution":"none"}"#).status, 201);
     assert_eq!(server.send("DELETE", "/api/v1/runs/r-1/hold?reason=closed", &[], b"").status, 201);
     let redacted = server.post("/api/v1/runs/r-1/redact", r#"{"step":2,"members":["params"],"reason":"asked for"}"#);
     let redaction = redacted.member("log_index").unwrap();
     let again = server.post(RUN, &format!(r#"{{"by":"anna","at":{size}}}"#));
     assert!(again.body != first.body && !has(&again, r#"{"secret":"r-1 2"}"#));
-    let options = claims(&server, &again).options.as_str().to_owned();
+    let options = verified(&server, &again).0.options.as_str().to_owned();
     assert!(options.contains(&format!(r#""redacted_since":[{redaction}]"#)), "{options}");
     assert_eq!(server.send("DELETE", "/api/v1/runs/r-1?reason=asked", &[], b"").status, 201);
     for path in [RUN, INCIDENT] {

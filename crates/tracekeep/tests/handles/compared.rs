@@ -1,6 +1,7 @@
 //! How an exported run compares with others of its plan and seed.
 
 use tracekeep::{BundleKind, ExportOf, ExportRequest, FinalStatus, Json, JsonObject, RecordStep, StartRun, Tracekeep};
+use tracekeep_evidence::bundle::Remark;
 use tracekeep_evidence::comparison::{Comparison, Group};
 
 use crate::common::{by, export, run_id, verified};
@@ -40,7 +41,7 @@ fn a_run_is_compared_with_those_of_its_plan_and_seed_at_the_size_of_the_bundle()
     let of = ExportOf::Run(run_id("own"));
     let made = export(&tracekeep, &of, &by(BundleKind::Evidence));
     let report = verified(&tracekeep, &made.bundle);
-    assert_eq!(report.claims.unwrap().unproven, ["comparison.json", "report.html"]);
+    assert!(report.verdicts.iter().any(|verdict| verdict.remarks.contains(&Remark::ComparisonNotProven)));
     let said = Comparison::read(comparison(&made.bundle).as_bytes()).unwrap();
     let matches = said.matches.unwrap();
     let group = |group: &Group| {

@@ -83,12 +83,12 @@ fn a_member_that_is_withheld_is_not_found_by_trying_its_values() {
     );
     let (bundle, report) = exported(&recorded(7), redacting(&["step/0/params"]));
     tells_nothing(&bundle);
-    let withheld = report.claims.unwrap().withheld;
+    let withheld = report.shown.unwrap().withheld;
     assert!(withheld.iter().any(|row| row.members == ["behaviour_hash", "root_hash"]), "{withheld:?}");
     let others = ExportRequest { only_steps: Some(vec![1]), ..ExportRequest::default() };
     let (bundle, report) = exported(&recorded(7), others);
     tells_nothing(&bundle);
-    let withheld = report.claims.unwrap().withheld;
+    let withheld = report.shown.unwrap().withheld;
     assert!(withheld.iter().any(|row| row.members == ["behaviour_hash", "root_hash", "totals"]), "{withheld:?}");
 }
 
@@ -96,7 +96,7 @@ fn a_member_that_is_withheld_is_not_found_by_trying_its_values() {
 fn what_a_step_cost_is_not_what_the_totals_lack() {
     let (bundle, report) = exported(&recorded(7), redacting(&["step/0/cost_cents"]));
     assert!(!has(&bundle, "\"7.5\""));
-    assert!(report.claims.unwrap().withheld.iter().any(|row| row.members == ["totals"]));
+    assert!(report.shown.unwrap().withheld.iter().any(|row| row.members == ["totals"]));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn an_earlier_redaction_does_not_carry_what_is_withheld() {
     let (bundle, report) = exported(&tracekeep, redacting(&["step/0/params"]));
     assert!(!has(&bundle, r#"{"pin":7}"#));
     tells_nothing(&bundle);
-    assert!(report.claims.unwrap().withheld.iter().any(|row| row.members == ["remainders"]));
+    assert!(report.shown.unwrap().withheld.iter().any(|row| row.members == ["remainders"]));
 }
 
 #[test]

@@ -138,7 +138,7 @@ pub(super) fn redaction(shown: &Shown<'_>) -> Held {
     }
     let mut remarks = Vec::new();
     let has = |is: fn(&Facts) -> bool| shown.records.iter().any(is);
-    remarks.extend(has(|fact| fact.withheld > 0).then_some(Remark::MembersWithheld));
+    remarks.extend(has(|fact| !fact.withheld.is_empty()).then_some(Remark::MembersWithheld));
     remarks.extend(has(|fact| fact.is_erased).then_some(Remark::EntriesErased));
     Ok(remarks)
 }

@@ -4,7 +4,7 @@ mod held;
 mod read;
 mod report;
 
-pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, Verdict};
+pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld};
 
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;

@@ -7,7 +7,7 @@ use tracekeep_core::merkle;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_core::wire::{Path, read_whole, to_json};
 
-use super::{Aspect, Counts, Reason};
+use super::{Aspect, Counts, Reason, RunCounts, Withheld};
 use crate::bundle::archive::{self, Members};
 use crate::bundle::contents::{Consistency, Line, ProofFile, Record};
 use crate::bundle::facts::{Facts, by_run};
@@ -57,13 +57,19 @@ pub(super) struct Shown<'a> {
 
 impl Shown<'_> {
     pub(super) fn counts(&self) -> Counts {
+        let of_run = |(run_id, run): (&str, Vec<&Facts>)| RunCounts {
+            run_id: run_id.to_owned(),
+            entries: run.len() as u64,
+            erased: run.iter().filter(|fact| fact.is_erased).count() as u64,
+        };
+        let withheld = self.records.iter().filter(|fact| !fact.withheld.is_empty());
+        let withheld = withheld.map(|fact| Withheld { log_index: fact.log_index, members: fact.withheld.clone() });
         Counts {
             origin: self.checkpoint.origin.clone(),
             size: self.checkpoint.size,
-            runs: by_run(&self.records).len() as u64,
             entries: self.records.len() as u64,
-            withheld: self.records.iter().map(|fact| fact.withheld).sum(),
-            erased: self.records.iter().filter(|fact| fact.is_erased).count() as u64,
+            runs: by_run(&self.records).into_iter().map(of_run).collect(),
+            withheld: withheld.collect(),
         }
     }
 }

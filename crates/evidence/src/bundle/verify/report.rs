@@ -1,7 +1,7 @@
 //! What verifying a bundle comes to.
 
 use tracekeep_core::json::Json;
-use tracekeep_core::wire::{object, to_json, words};
+use tracekeep_core::wire::{object, object_field, to_json, words};
 
 use crate::bundle::manifest::Predicate;
 
@@ -184,16 +184,38 @@ object! {
         required origin: String,
         /// Entries of the log at its checkpoint.
         required size: u64,
-        /// Runs that have records in it.
-        required runs: u64,
         /// Its records.
         required entries: u64,
-        /// Members of them that are withheld.
-        required withheld: u64,
+        /// The runs that they are of, by id.
+        required runs: Vec<RunCounts>,
+        /// Where members of them are withheld, by log index.
+        required withheld: Vec<Withheld>,
+    }
+}
+
+object! {
+    /// What a bundle shows of one run.
+    pub struct RunCounts {
+        /// The run.
+        required run_id: String,
+        /// Its records.
+        required entries: u64,
         /// Those that were erased.
         required erased: u64,
     }
 }
+
+object! {
+    /// Members of one entry that are withheld.
+    pub struct Withheld {
+        /// The entry.
+        required log_index: u64,
+        /// Their names, sorted.
+        required members: Vec<String>,
+    }
+}
+
+object_field!(RunCounts, Withheld);
 
 impl Report {
     pub(super) fn blank() -> Self {
