@@ -61,7 +61,7 @@ def fits(value, shape):
     return type(value) is shape
 
 TEXT, HEX, COUNT = ".*", "[0-9a-f]{64}", (2**64, int)
-TIME = r"(1[7-9]|2[01])\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3])(:[0-5]\d){2}\.\d{9}Z"
+TIME = r"(1[6-9]|2[0-2])\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3])(:[0-5]\d){2}\.\d{9}Z"
 NAME = r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
 NOTE = "([^\0-\x09\x0b-\x1f]+\n)\n((?:\u2014 %s [^ \n]+\n){1,100})" % NAME
 TYPE, FORMAT = "application/vnd.in-toto+json", "https://tracekeep.dev/bundle/v1"

@@ -11,7 +11,7 @@ use super::{Aspect, Counts, Reason, RunCounts, Withheld};
 use crate::bundle::archive::{self, Members};
 use crate::bundle::contents::{Consistency, Line, ProofFile, Record};
 use crate::bundle::facts::{Facts, by_run};
-use crate::bundle::manifest::{self, Predicate, is_of_the_time, read_canonical};
+use crate::bundle::manifest::{self, Predicate, read_canonical};
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;
 use crate::note::Note;
@@ -141,7 +141,7 @@ fn record(text: &[u8], log: &Checkpoint) -> Result<(LedgerId, Record), Fault> {
     let value = parse_around(text, LINE_LEVELS).map_err(|_| Reason::MalformedRecord)?;
     let line: Line = read_whole(value, &Path::ROOT).map_err(|_| Reason::MalformedRecord)?;
     let is_line = to_json(&line).as_str().as_bytes() == text;
-    if !is_line || line.leaf.v != 1 || !is_of_the_time(line.leaf.recorded_at) {
+    if !is_line || line.leaf.v != 1 {
         return Err(Reason::MalformedRecord.into());
     }
     let left = line.members.map(|members| Remainder { log_index: line.log_index, members });

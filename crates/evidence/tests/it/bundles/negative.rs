@@ -369,7 +369,7 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         ),
         (
             "created_in_the_far_future",
-            predicate(&|predicate| predicate["created_at"] = json!("2200-01-01T00:00:00.000000000Z")),
+            predicate(&|predicate| predicate["created_at"] = json!("2300-01-01T00:00:00.000000000Z")),
             Reason::MalformedManifest,
         ),
         ("incomplete", predicate(&|predicate| predicate["tenant_id"] = json!("")), Reason::Incomplete),
