@@ -1,8 +1,8 @@
 //! The suite of audit stores over HTTP: the client against servers over SQLite, with a real Redis in front of it and
 //! without; and what a server with a Redis makes of batches.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -36,10 +36,12 @@ fn main() -> ExitCode {
     trials.extend(audit_trials("over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: true }));
     // What a client does that knows of no audit routes: every write is a batch.
     trials.extend(audit_trials("batches_over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: false }));
-    let tests: [Test; 3] = [
+    let tests: [Test; 5] = [
         ("what_takes_the_hot_path_has_no_entry_until_it_is_looked_at", hot_path),
         ("a_batch_is_in_the_log_at_once_beside_what_redis_holds", batches),
         ("a_batch_that_seals_holds_what_redis_held", sealed),
+        ("what_the_ledger_refuses_for_good_is_listed_page_by_page", parked),
+        ("figures_count_what_redis_held_once", figures),
     ];
     trials.extend(tests.into_iter().map(|(name, test)| {
         let redis = Arc::clone(&redis);
@@ -302,4 +304,84 @@ fn sealed(http: &Http) {
     let verdict = block_on(client.verdict_at(receipt.ops[1].log_index)).expect("the seal states it");
     assert!(verdict.is_clean() && verdict.acks == 2, "{verdict:?}");
     assert_eq!(served.held("r"), 0);
+}
+
+fn parked(http: &Http) {
+    let served = http.serve();
+    served.start("r");
+    served.commit(Batch::of((0..1_000).map(|n| Op::Expect(expect("r", &format!("e{n}"), "x"))).collect()));
+    let store = served.store();
+    let parked = |limit, cursor| block_on(store.get_parked(&id("r"), &PageRequest { limit, cursor }));
+    assert!(parked(50, None).expect("a page").items.is_empty());
+    let noted = block_on(store.add_expectations(vec![expect("r", "p", "y"), expect("r", "q", "y")])).expect("noted");
+    assert!(is_held(&noted));
+    let first = parked(1, None).expect("a page");
+    let fact = &first.items[0];
+    assert_eq!((first.items.len(), fact.member.as_str(), fact.code.as_str()), (1, "e:p", "too_many"));
+    assert!(fact.op.as_str().contains(r#""id":"p""#) && fact.received_at <= Source::new(served.clock.clone()).now());
+    let second = parked(1, first.next_cursor).expect("a page");
+    assert_eq!(second.items[0].member, "e:q");
+    assert!(parked(1, second.next_cursor).expect("a page").items.is_empty());
+    assert_eq!(parked(0, None).expect_err("no limit").code(), "invalid_parameter");
+    assert_eq!(parked(5, Some("held-1".to_owned())).expect_err("another's").code(), "invalid_cursor");
+    let unknown = block_on(store.get_parked(&id("nobody"), &PageRequest::default())).expect_err("nobody knows it");
+    assert_eq!(
+        (unknown.code(), figure(&served, r#"audit_parked_facts_total{code="too_many"}"#)),
+        ("run_not_found", 2.0)
+    );
+}
+
+fn figures(http: &Http) {
+    let served = http.serve();
+    served.start("r");
+    let store = served.store();
+    let soon = Expect { deadline_ms: 1_000, liveness: true, ..expect("r", "f", "y") };
+    block_on(store.add_expectations(vec![expect("r", "e", "x"), soon])).expect("noted");
+    served.advance_ms(8_000);
+    for (name, action) in [("a", "x"), ("b", "nobody-asked")] {
+        block_on(store.add_ack(ack("r", name, action))).expect("noted");
+    }
+    let judge = |status: &str| {
+        assert_eq!(block_on(store.reconcile(&id("r"))).expect("a verdict").status.as_str(), status);
+    };
+    let all = |figures: &[(&str, f64)]| {
+        for (name, value) in figures {
+            assert_eq!(figure(&served, name), *value, "{name}");
+        }
+    };
+    let stale = [
+        (r#"audit_reconciliations_total{status="STALE"}"#, 1.0),
+        (r#"audit_missing_total{domain="d",action="y"}"#, 1.0),
+        (r#"audit_drift_total{domain="d",action="nobody-asked"}"#, 1.0),
+        ("audit_stale_runs_total", 1.0),
+        // Told by when Redis received them, not by when they were moved.
+        ("audit_ack_seconds_count", 1.0),
+        (r#"audit_ack_seconds_bucket{le="4.096"}"#, 0.0),
+    ];
+    judge("STALE");
+    all(&stale);
+    let waited = figure(&served, "audit_ack_seconds_sum");
+    assert!((8.0..3_600.0).contains(&waited), "{waited}");
+    judge("STALE");
+    all(&stale);
+    block_on(store.add_ack(ack("r", "c", "y"))).expect("noted");
+    judge("INCOMPLETE");
+    all(&stale[..4]);
+    all(&[
+        ("audit_ack_seconds_count", 2.0),
+        (r#"audit_reconciliations_total{status="INCOMPLETE"}"#, 1.0),
+        ("audit_parked_facts_total", 0.0),
+    ]);
+}
+
+/// What `/metrics` says of a figure; nothing is none.
+fn figure(served: &Served, name: &str) -> f64 {
+    let address = served.running().client.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).expect("it listens");
+    let head = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("it is taken");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    let of = format!("tracekeep_{name} ");
+    text.lines().find_map(|line| line.strip_prefix(&*of)).map_or(0.0, |value| value.parse().expect("a number"))
 }

@@ -148,6 +148,40 @@ fn without_a_server_a_seal_holds_what_redis_held_and_a_look_finds_it() {
     }
 }
 
+#[test]
+fn what_is_set_aside_is_listed_beside_a_server_and_without_one() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    let full = (0..1_000).map(|n| {
+        format!(r#"{{"op":"expect","run_id":"r","id":"e{n}","domain":"d","action":"x","deadline_ms":60000}}"#)
+    });
+    let start = "{\"op\":\"start_run\",\"run_id\":\"r\"}\n".to_owned();
+    let full = start + "{\"ops\":[" + &full.collect::<Vec<_>>().join(",") + "]}\n";
+    place.run_with(&["record"], &full).code(0);
+    assert_eq!(place.run(&["audit", "parked", "r"]).code(0).out(), "");
+    let expect = ["audit", "expect", "r", "--domain", "d", "--action", "y", "--deadline-ms", "60000", "--id", "more"];
+    place.run(&expect).code(0);
+    let is_listed = |of: &[&str]| {
+        let parked = |more: &[&str]| place.run(&[&["audit", "parked", "r"], of, more].concat());
+        let table = parked(&[]);
+        assert!(table.code(1).out().lines().nth(1).unwrap().starts_with("e:more  too_many  20"), "{}", table.out());
+        let json = parked(&["--json"]).code(1).out();
+        assert!(json.contains(r#""code":"too_many","member":"e:more""#) && json.contains(r#""action":"y""#), "{json}");
+        place.run(&[&["audit", "parked", "unknown"], of].concat()).code(1);
+        parked(&["--cursor", "nonsense"]).code(2);
+    };
+    is_listed(&[]);
+    let server = Serving::start(&place, &[]);
+    is_listed(&[]);
+    is_listed(&["--server", server.url()]);
+    let (status, listed) = ask(&server, "GET", "/api/v1/runs/r/audit/parked?limit=1", "");
+    assert!(status == 200 && listed.contains(r#""member":"e:more""#), "{listed}");
+    assert_eq!(ask(&server, "GET", "/api/v1/runs/unknown/audit/parked", "").0, 404);
+    assert_eq!(ask(&server, "GET", "/api/v1/runs/r/audit/parked?limit=0", "").0, 400);
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// The digests of what was said, and the names of actions, outlived the erasure by their ttl.
 #[test]
 fn an_erased_run_leaves_nothing_in_redis_whoever_erases_it() {

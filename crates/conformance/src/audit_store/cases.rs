@@ -148,8 +148,11 @@ fn an_unknown_run_is_an_error_and_not_clean(cx: &mut Context) {
         assert_eq!(error.code(), "run_not_found");
         let error = block_on(cx.store().add_expectations(vec![expect("nobody", "a", "x", 1)])).expect_err("unknown");
         assert_eq!(error.code(), "run_not_found");
+        let error = block_on(cx.store().get_parked(&run_id("nobody"), &PageRequest::default())).expect_err("unknown");
+        assert_eq!(error.code(), "run_not_found");
     }
     cx.instance.start("r");
+    assert!(block_on(cx.store().get_parked(&run_id("r"), &PageRequest::default())).expect("a page").items.is_empty());
     let error = block_on(cx.store().reconcile(&run_id("r"))).expect_err("nothing was said of it");
     assert_eq!(error.code(), "expectation_not_found");
 }

@@ -333,6 +333,7 @@ impl AuditStore for MovingAudit {
     }
 
     async fn get_parked(&self, run_id: &RunId, page: &PageRequest) -> Result<Page<ParkedFact>> {
+        self.known(run_id).await?;
         self.load_from_redis(run_id).await?;
         self.hot.get_parked(run_id, page).await
     }
