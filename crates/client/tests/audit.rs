@@ -1,6 +1,9 @@
 //! The suite of audit stores over HTTP: the client against servers over SQLite, with a real Redis in front of it and
 //! without; and what a server with a Redis makes of batches.
 
+#[path = "audit/workers.rs"]
+mod workers;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -29,6 +32,10 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 type Test = (&'static str, fn(&Http));
 
 fn main() -> ExitCode {
+    if let Ok(told) = std::env::var(workers::TOLD) {
+        workers::work(&told);
+        return ExitCode::SUCCESS;
+    }
     // Before any server is started: where they cannot be read, the process ends here.
     let arguments = Arguments::from_args();
     let redis = Arc::new(Redis::start());
@@ -36,12 +43,14 @@ fn main() -> ExitCode {
     trials.extend(audit_trials("over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: true }));
     // What a client does that knows of no audit routes: every write is a batch.
     trials.extend(audit_trials("batches_over_redis", Http { redis: Some(Arc::clone(&redis)), is_own: false }));
-    let tests: [Test; 5] = [
+    let tests: [Test; 7] = [
         ("what_takes_the_hot_path_has_no_entry_until_it_is_looked_at", hot_path),
         ("a_batch_is_in_the_log_at_once_beside_what_redis_holds", batches),
         ("a_batch_that_seals_holds_what_redis_held", sealed),
         ("what_the_ledger_refuses_for_good_is_listed_page_by_page", parked),
         ("figures_count_what_redis_held_once", figures),
+        ("worker_processes_that_acknowledge_through_a_server_lose_nothing", workers::through_a_server),
+        ("worker_processes_that_acknowledge_in_redis_lose_nothing", workers::in_redis),
     ];
     trials.extend(tests.into_iter().map(|(name, test)| {
         let redis = Arc::clone(&redis);
