@@ -403,6 +403,7 @@ impl<'a> Walk<'a> {
             names: RunNames::default(),
             types: TypeNames::default(),
             one_entry: Kept::default(),
+            one_trace: Kept::default(),
         }
     }
 }

@@ -47,11 +47,23 @@ macro_rules! trace_columns {
          t.status, t.ended_at, t.ended_by, t.flags"
     };
 }
-/// The columns that [`trace_entry`] reads.
+/// The columns that [`trace_entry`] reads: where the trace stands is said by the first two.
 macro_rules! trace_entry_columns {
-    () => {
-        "t.log_index, t.occurred_at, e.kind, e.seq, e.recorded_at, e.codec, e.body, e.salt, \
-         x.children, x.status, x.ended_at, x.ended_by, x.flags"
+    ($place:literal) => {
+        concat!(
+            $place,
+            ", e.kind, e.seq, e.recorded_at, e.codec, e.body, e.salt, x.status, x.ended_at, x.ended_by, x.flags"
+        )
+    };
+}
+/// Behind a table that has a trace's log index: its row `x`, if more is known of it than its entry says.
+macro_rules! amended {
+    ($log_index:literal) => {
+        concat!(
+            " LEFT JOIN trace x INDEXED BY trace_amended ON x.log_index = ",
+            $log_index,
+            " AND (x.ended_by IS NOT NULL OR x.flags <> 0 OR x.children <> x.log_index)"
+        )
     };
 }
 /// The columns that [`slot`] reads.
@@ -60,7 +72,9 @@ macro_rules! slot_columns {
         "named_by, run_no, id, occurred_at, filled_by"
     };
 }
-pub(crate) use {entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns, trace_entry_columns};
+pub(crate) use {
+    amended, entry_columns, entry_header_columns, run_columns, slot_columns, trace_columns, trace_entry_columns,
+};
 
 /// A time as it is stored.
 pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
@@ -255,21 +269,20 @@ pub(crate) fn trace(conn: &Connection, names: &TypeNames, row: &Row<'_>) -> Resu
 }
 
 /// Hands a trace and its entry to `take`, its body as SQLite holds it: [`trace_entry_columns`].
-pub(crate) fn trace_entry(row: &Row<'_>, take: &mut dyn FnMut(TraceEntry<'_>) -> Result<bool>) -> Result<bool> {
+pub(crate) fn trace_entry<T>(row: &Row<'_>, take: impl FnOnce(TraceEntry<'_>) -> Result<T>) -> Result<T> {
     let log_index: u64 = row.get(0).said()?;
     let kind: Option<i64> = row.get(2).said()?;
     if kind.and_then(Kind::of) != Some(Kind::Trace) {
         return Err(corrupt(format!("an index points to log index {log_index}, which does not hold it")));
     }
-    let amended = match row.get(8).said()? {
+    let amended = match row.get(11).said()? {
         None => None,
-        Some(children) => {
-            let flags: i64 = row.get(12).said()?;
+        Some(flags) => {
+            let flags: i64 = flags;
             Some(Amended {
-                children: Slot::from_key(children),
-                status: word(row, 9)?,
-                ended_at: maybe_time(row, 10)?,
-                ended_by: row.get(11).said()?,
+                status: word(row, 8)?,
+                ended_at: maybe_time(row, 9)?,
+                ended_by: row.get(10).said()?,
                 late: flags & LATE != 0,
                 orphan: flags & ORPHAN != 0,
             })

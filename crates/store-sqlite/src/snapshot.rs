@@ -14,8 +14,8 @@ use tracekeep_core::model::{Kind, RunStatus};
 use tracekeep_core::view::NameCount;
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
-    StepRow, TraceEntry, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, Hung, IncidentRow, OwnedId, RunRow, Slot,
+    SlotRow, StepRow, TraceEntry, TraceRow,
 };
 use tracekeep_store::words::Words;
 use tracekeep_store::{IncidentIndex, Order, Position, Result, RunIndex, Snapshot, Stretch, TraceCounter, TraceIndex};
@@ -24,8 +24,8 @@ use crate::audit;
 use crate::error::{Said, corrupt};
 use crate::index::{self, Index};
 use crate::rows::{
-    self, RunNames, TypeNames, entry_columns, entry_header_columns, incident_columns, run_columns, slot_columns,
-    trace_columns, trace_entry_columns,
+    self, RunNames, TypeNames, amended, entry_columns, entry_header_columns, incident_columns, run_columns,
+    slot_columns, trace_columns, trace_entry_columns,
 };
 use crate::statement::{Kept, many, one, value};
 use crate::text;
@@ -41,6 +41,7 @@ pub(crate) struct View<'a> {
     pub(crate) names: RunNames,
     pub(crate) types: TypeNames,
     pub(crate) one_entry: Kept<'a>,
+    pub(crate) one_trace: Kept<'a>,
 }
 
 /// What a writer knows better than its tables.
@@ -63,6 +64,7 @@ impl<'a> View<'a> {
             names: RunNames::default(),
             types: TypeNames::default(),
             one_entry: Kept::default(),
+            one_trace: Kept::default(),
         })
     }
 
@@ -170,12 +172,11 @@ macro_rules! trace_entries {
         stretch!(
             concat!(
                 "SELECT ",
-                trace_entry_columns!(),
+                trace_entry_columns!("t.log_index, t.occurred_at"),
                 " FROM ",
                 $from,
-                " LEFT JOIN entry e ON e.log_index = t.log_index LEFT JOIN trace x INDEXED BY trace_amended \
-                 ON x.log_index = t.log_index \
-                 AND (x.ended_by IS NOT NULL OR x.flags <> 0 OR x.children <> x.log_index)"
+                " LEFT JOIN entry e ON e.log_index = t.log_index",
+                amended!("t.log_index")
             ),
             $where,
             "t.occurred_at",
@@ -197,6 +198,15 @@ const TRACES_BY_TAG: Queries = stretch!(
 
 const ENTRIES: Queries = trace_entries!("trace t INDEXED BY trace_by_time", "t.run_no = ?4 AND");
 const ENTRIES_AT: Queries = trace_entries!("trace t INDEXED BY trace_by_parent", "t.run_no = ?4 AND t.parent = ?5 AND");
+const HUNG_AT: Queries = stretch!(
+    concat!(
+        "SELECT t.log_index, t.occurred_at, x.children FROM trace t INDEXED BY trace_by_parent",
+        amended!("t.log_index")
+    ),
+    "t.run_no = ?4 AND t.parent = ?5 AND",
+    "t.occurred_at",
+    "t.log_index"
+);
 const ENTRIES_BY_TYPE: Queries =
     trace_entries!("trace t INDEXED BY trace_by_type", "t.run_no = ?4 AND t.type = ?5 AND");
 const ENTRIES_BY_STATUS: Queries =
@@ -561,6 +571,30 @@ impl Snapshot for View<'_> {
                 read(if is_type { &ENTRIES_BY_TYPE } else { &ENTRIES_BY_TAG }, &[&run_no, &number])
             }
         }
+    }
+
+    fn hung(&self, run_no: u64, slot: Slot, wanted: Stretch) -> Result<Vec<Hung>> {
+        stretch(self.conn, &HUNG_AT, wanted, &[&run_no, &slot.to_key()], |row| {
+            let log_index = row.get(0).said()?;
+            let children = row.get::<_, Option<i64>>(2).said()?.map_or(Slot::Under(log_index), Slot::from_key);
+            Ok(Hung { run_no, log_index, occurred_at: rows::time(row, 1)?, parent: slot, children })
+        })
+    }
+
+    fn trace_entry(&self, hung: Hung, take: &mut dyn FnMut(TraceEntry<'_>, u64) -> Result<()>) -> Result<()> {
+        let sql = concat!(
+            "SELECT ",
+            trace_entry_columns!("e.log_index, ?2"),
+            ", (SELECT n FROM child_count WHERE run_no = ?3 AND slot = ?4) FROM entry e",
+            amended!("e.log_index"),
+            " WHERE e.log_index = ?1"
+        );
+        let params = (place(hung.log_index), hung.occurred_at.as_nanos(), place(hung.run_no), hung.children.to_key());
+        let read = |row: &Row<'_>| {
+            let children: Option<u64> = row.get(12).said()?;
+            rows::trace_entry(row, |entry| take(entry, children.unwrap_or(0)))
+        };
+        self.one_trace.one(self.conn, sql, params, read).map(Option::unwrap_or_default)
     }
 
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool> {

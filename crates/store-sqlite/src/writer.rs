@@ -308,6 +308,7 @@ impl Writer {
             names: RunNames::default(),
             types: TypeNames::default(),
             one_entry: Kept::default(),
+            one_trace: Kept::default(),
         }
     }
 

@@ -453,11 +453,31 @@ pub struct TraceEntry<'a> {
     pub amended: Option<Amended>,
 }
 
+/// Where a trace stands in its run's forest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hung {
+    /// The run.
+    pub run_no: u64,
+    /// The entry.
+    pub log_index: u64,
+    /// When it began.
+    pub occurred_at: Timestamp,
+    /// Where it hangs.
+    pub parent: Slot,
+    /// Where its children hang.
+    pub children: Slot,
+}
+
+impl From<&TraceRow> for Hung {
+    fn from(row: &TraceRow) -> Self {
+        let TraceRow { run_no, log_index, occurred_at, parent, children, .. } = *row;
+        Self { run_no, log_index, occurred_at, parent, children }
+    }
+}
+
 /// What is known of a trace beyond its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amended {
-    /// Where its children hang.
-    pub children: Slot,
     /// How it stands.
     pub status: TraceStatus,
     /// When it ended.
@@ -474,14 +494,14 @@ impl<'a> TraceEntry<'a> {
     /// Out of what is kept of a trace, and its entry.
     #[must_use]
     pub fn of(row: &TraceRow, entry: &'a Entry) -> Self {
-        let TraceRow { children, status, ended_at, ended_by, late, orphan, .. } = *row;
+        let TraceRow { status, ended_at, ended_by, late, orphan, .. } = *row;
         Self {
             log_index: row.log_index,
             occurred_at: row.occurred_at,
             seq: entry.seq,
             recorded_at: entry.recorded_at,
             body: entry.body().map(|body| &**body),
-            amended: Some(Amended { children, status, ended_at, ended_by, late, orphan }),
+            amended: Some(Amended { status, ended_at, ended_by, late, orphan }),
         }
     }
 }

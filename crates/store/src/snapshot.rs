@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::plan::nowhere;
 use crate::query::{IncidentIndex, Order, RunIndex};
 use crate::rows::{
-    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, IncidentRow, OwnedId, RunRow, Slot, SlotRow,
-    StepRow, TraceEntry, TraceRow,
+    ActionRow, BaselineRow, Entry, FactKind, FactRow, HoldPlace, HoldRow, Hung, IncidentRow, OwnedId, RunRow, Slot,
+    SlotRow, StepRow, TraceEntry, TraceRow,
 };
 use crate::words::Words;
 
@@ -159,6 +159,17 @@ pub trait Snapshot {
             }
         }
         Ok(())
+    }
+    /// Where the traces at a place stand, by (occurred_at, log index).
+    fn hung(&self, run_no: u64, slot: Slot, stretch: Stretch) -> Result<Vec<Hung>> {
+        Ok(self.traces(run_no, TraceIndex::At(slot), stretch)?.iter().map(Hung::from).collect())
+    }
+    /// Hands a trace with its entry to `take`, and how many traces hang on it.
+    fn trace_entry(&self, hung: Hung, take: &mut dyn FnMut(TraceEntry<'_>, u64) -> Result<()>) -> Result<()> {
+        let wrong = || nowhere(hung.log_index);
+        let row = self.trace_at(hung.log_index)?.ok_or_else(wrong)?;
+        let entry = self.entry(hung.log_index)?.filter(|entry| entry.kind == Kind::Trace).ok_or_else(wrong)?;
+        take(TraceEntry::of(&row, &entry), self.children(hung.run_no, hung.children)?)
     }
     /// Whether the trace at a position has a tag.
     fn has_tag(&self, run_no: u64, tag: &str, position: Position) -> Result<bool>;

@@ -15,7 +15,7 @@ use super::{Meter, known, traces};
 use crate::error::{Code, Error, Result};
 use crate::plan::nowhere;
 use crate::query::{Cursor, Order, Page, TreeQuery};
-use crate::rows::{RunRow, Slot, SlotRow, TraceRow};
+use crate::rows::{Hung, RunRow, Slot, SlotRow, TraceRow};
 use crate::snapshot::{Position, Snapshot, Stretch, TraceIndex};
 
 /// Late parents that one page sorts in: where more came since the walk began, the roots are found among all traces.
@@ -24,7 +24,7 @@ const LATE_MAX: u32 = PAGE_ITEMS_MAX;
 /// A node of the walk: a trace, or an id whose trace is missing.
 #[derive(Clone)]
 pub(super) enum Node {
-    Trace(TraceRow),
+    Trace(Hung),
     Missing(SlotRow),
 }
 
@@ -95,6 +95,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
     let depth_max = query.depth.unwrap_or(u32::MAX);
     let mut walk = Walk {
         snapshot,
+        run_id,
         run_no: run.run_no,
         as_of,
         of_one_tree: query.root.is_some(),
@@ -109,7 +110,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
         (Some(cursor), _) => walk.go_on(&run, cursor)?,
         (None, Some(id)) => {
             let missing = || Error::new(Code::TraceNotFound, format!("no trace {id} is recorded in the run"));
-            Next::Node(Node::Trace(snapshot.trace(run.run_no, id)?.ok_or_else(missing)?), 0)
+            Next::Node(Node::Trace((&snapshot.trace(run.run_no, id)?.ok_or_else(missing)?).into()), 0)
         }
         (None, None) => Next::at(0, walk.first(0, None)?).unwrap_or(Next::End),
     };
@@ -133,6 +134,7 @@ pub fn tree(snapshot: &impl Snapshot, run_id: &RunId, query: &TreeQuery) -> Resu
 
 struct Walk<'a, S> {
     snapshot: &'a S,
+    run_id: &'a RunId,
     run_no: u64,
     /// What came later is passed over.
     as_of: u64,
@@ -183,7 +185,7 @@ impl<S: Snapshot> Walk<'_, S> {
             Slot::Root => return Err(refuse()),
             Slot::Under(log_index) => {
                 let row = self.snapshot.trace_at(log_index)?.ok_or_else(refuse)?;
-                (row.run_no, Node::Trace(row))
+                (row.run_no, Node::Trace((&row).into()))
             }
             Slot::Named(named_by) => {
                 let slot = self.snapshot.slot_at(named_by)?.ok_or_else(refuse)?;
@@ -204,14 +206,23 @@ impl<S: Snapshot> Walk<'_, S> {
     }
 
     fn show(&mut self, node: &Node, depth: u32) -> Result<TreeNode> {
-        let children = self.snapshot.children(self.run_no, node.children())?;
-        self.way.push(Above::new(node.clone(), depth, children));
-        Ok(match node {
-            Node::Trace(row) => {
-                TreeNode { trace: Some(traces::view(self.snapshot, row, &self.meter)?), missing: None, depth, children }
+        let shown = match node {
+            Node::Trace(hung) => {
+                let mut shown = None;
+                self.snapshot.trace_entry(*hung, &mut |entry, children| {
+                    let trace = traces::entered(self.snapshot, self.run_id, &entry, &self.meter)?;
+                    shown = Some(TreeNode { trace: Some(trace), missing: None, depth, children });
+                    Ok(())
+                })?;
+                shown.ok_or_else(|| nowhere(hung.log_index))?
             }
-            Node::Missing(slot) => TreeNode { trace: None, missing: Some(slot.id.clone()), depth, children },
-        })
+            Node::Missing(slot) => {
+                let children = self.snapshot.children(self.run_no, node.children())?;
+                TreeNode { trace: None, missing: Some(slot.id.clone()), depth, children }
+            }
+        };
+        self.way.push(Above::new(node.clone(), depth, shown.children));
+        Ok(shown)
     }
 
     /// What comes after the node at the end of the way: its first child, else what follows it.
@@ -255,7 +266,7 @@ impl<S: Snapshot> Walk<'_, S> {
     /// The node that a place hangs under, as of the walk's size.
     fn up(&self, place: Slot) -> Result<Option<Node>> {
         let under = |log_index| -> Result<Option<Node>> {
-            Ok(Some(Node::Trace(self.snapshot.trace_at(log_index)?.ok_or_else(|| nowhere(log_index))?)))
+            Ok(Some(Node::Trace((&self.snapshot.trace_at(log_index)?.ok_or_else(|| nowhere(log_index))?).into())))
         };
         match place {
             Slot::Root => Ok(None),
@@ -317,19 +328,24 @@ impl<S: Snapshot> Rows<'_, S> {
 
     fn read(&self, place: Place, after: Option<Position>, limit: u32) -> Result<Vec<Row>> {
         let stretch = Stretch { order: Order::Oldest, range: TimeRange::ALL, after, limit };
-        let traces = |index| self.snapshot.traces(self.run_no, index, stretch);
         match place {
-            Place::At(slot) => Ok(traces(TraceIndex::At(slot))?.into_iter().map(|row| self.trace(row)).collect()),
+            Place::At(slot) => {
+                let hung = self.snapshot.hung(self.run_no, slot, stretch)?;
+                Ok(hung.into_iter().map(|hung| self.trace(hung)).collect())
+            }
             Place::Missing => {
                 let missing = self.snapshot.missing(self.run_no, after, limit)?;
                 Ok(missing.into_iter().map(|slot| self.missing(slot)).collect())
             }
-            Place::Among => traces(TraceIndex::All)?.into_iter().map(|row| self.among(row)).collect(),
+            Place::Among => {
+                let rows = self.snapshot.traces(self.run_no, TraceIndex::All, stretch)?;
+                rows.iter().map(|row| self.among(row)).collect()
+            }
         }
     }
 
-    fn trace(&self, row: TraceRow) -> Row {
-        Row { shown: row.log_index < self.as_of, node: Node::Trace(row) }
+    fn trace(&self, hung: Hung) -> Row {
+        Row { shown: hung.log_index < self.as_of, node: Node::Trace(hung) }
     }
 
     fn missing(&self, slot: SlotRow) -> Row {
@@ -337,7 +353,7 @@ impl<S: Snapshot> Rows<'_, S> {
     }
 
     /// A root, or the trace that first named an id which was missing then: it occurred where the id stands.
-    fn among(&self, row: TraceRow) -> Result<Row> {
+    fn among(&self, row: &TraceRow) -> Result<Row> {
         if row.parent == Slot::Named(row.log_index) {
             let slot = self.snapshot.slot_at(row.log_index)?.ok_or_else(|| nowhere(row.log_index))?;
             if slot.filled_by.is_none_or(|filled_by| filled_by >= self.as_of) {
@@ -345,7 +361,7 @@ impl<S: Snapshot> Rows<'_, S> {
             }
         }
         let is_root = row.parent == Slot::Root;
-        let row = self.trace(row);
+        let row = self.trace(row.into());
         Ok(Row { shown: row.shown && is_root, ..row })
     }
 }
