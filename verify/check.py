@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds the second verifier to the fixtures: each bundle of vectors/bundles/, what is forged of one of them here, and
-each flipped bit of the small one."""
+flipped bits of the small one: of its framing each, for the reason that the first verifier gives."""
 
 import base64
 import hashlib
@@ -38,6 +38,21 @@ def flips(case, blob, step):
         if verdicts != case["verdicts"] and not any(outcome == "fail" for outcome, _, _ in verdicts.values()):
             wrong += 1
             print("bit %d of %s: %s" % (at, case["name"], verdicts))
+    return wrong
+
+
+def framing(case, blob):
+    """Each bit that is no member's: refused for the stated reason, or it changes nothing of the verdicts."""
+    wrong = 0
+    for first, last, reason in json.loads((BUNDLES / "framing.json").read_text(encoding="utf-8")):
+        for at in range(first, last + 1):
+            flipped = bytearray(blob)
+            flipped[at // 8] ^= 1 << at % 8
+            verdicts = verdicts_of(bytes(flipped), case)
+            found = verdicts["integrity"][1] if verdicts["integrity"][0] == "fail" else None
+            if found != reason or (reason is None and verdicts != case["verdicts"]):
+                wrong += 1
+                print("bit %d of the framing of %s: %s, and not %s" % (at, case["name"], found, reason))
     return wrong
 
 
@@ -191,7 +206,9 @@ def main():
         wrong += 1
         print("key %s: %s" % (text, found))
     small = next(case for case in cases if case["name"] == "erased")
-    wrong += flips(small, (BUNDLES / "erased.zip").read_bytes(), int(sys.argv[1]) if sys.argv[1:] else 97)
+    bundle = (BUNDLES / "erased.zip").read_bytes()
+    wrong += flips(small, bundle, int(sys.argv[1]) if sys.argv[1:] else 97)
+    wrong += framing(small, bundle)
     print("%d bundles, %d forgeries, %d wrong" % (len(cases), count, wrong))
     sys.exit(1 if wrong else 0)
 

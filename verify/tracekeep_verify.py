@@ -5,7 +5,7 @@ Written from docs/format/bundle.md, to be read before it is run. Python 3.9 or l
 Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed. What was made of the records,
 comparison.json, controls.json, debrief.json and report.html, is held to its signed digest and not made again.
 """
-import argparse, base64, bisect, contextlib, hashlib, io, json, os, re, struct, sys, types, zipfile, zlib
+import argparse, base64, bisect, contextlib, hashlib, json, os, re, struct, sys, types, zlib
 from decimal import Decimal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -90,33 +90,41 @@ FACTS = {"step": {"status": TEXT, "cost_cents": r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-
 def unzip(blob):
     """The members of a zip: entry after entry, the directory in the same order, its end, and not a byte besides."""
     with reading("not_a_zip"):
-        bundle = zipfile.ZipFile(io.BytesIO(blob))
-    members, stop, slack, room, listed = {}, 0, 0, 2**30, 0
-    need(len(bundle.infolist()) <= 32, "too_many_members")
-    for info in bundle.infolist():
-        name, begin = info.orig_filename, info.header_offset
-        stated = [info.compress_type, info.compress_size, info.file_size]
-        is_plain = info.external_attr >> 28 in (0, 8) and info.compress_type in (0, 8) and not info.flag_bits & 1
+        end = blob[:len(blob) - 18].rindex(b"PK\5\6", max(len(blob) - 22 - 65535, 0))
+        length, start = struct.unpack_from("<II", blob, end + 12)
+        at, rows = end - length, []
+        front = at - start
+        need(front >= 0 and len(blob) >= 22)
+        while at < end:
+            magic, flags, *stated, named, extra, more, kind, begin = struct.unpack_from("<4s4xHH8xIIHHH4xII", blob, at)
+            rows.append((blob[at + 46:at + 46 + named].decode("latin-1"), flags, kind >> 28, front + begin, stated))
+            at += 46 + named + extra + more
+            need(magic == b"PK\1\2" and at <= end)
+            need(len(rows) <= 32, "too_many_members")
+    members, stop, slack, room = {}, 0, 0, 2**30
+    for name, flags, kind, begin, stated in rows:
+        method, packed, size = stated
+        is_plain = kind in (0, 8) and method in (0, 8) and not flags & 1
         need(name in NAMES - members.keys() and is_plain, "unexpected_member")
         need(stop <= begin <= stop + slack, "stray_bytes")
-        room, listed = room - info.file_size, listed + 46 + len(name) + len(info.extra) + len(info.comment)
+        room -= size
         need(room >= 0, "too_large")
         with reading("damaged_member"):
             magic, flags, *local, named, extra = struct.unpack_from("<4s2xHH8xIIHH", blob, begin)
             need(magic == b"PK\3\4" and blob[begin + 30:begin + 30 + named] == name.encode())
-            need(local == stated or flags & 8 and local[0] == info.compress_type)
+            need(local == stated or flags & 8 and local[0] == method)
             begin += 30 + named + extra
             # Behind data that were written as a stream stands a descriptor, in which no other member has room.
-            stop, slack = begin + info.compress_size, 24 if flags & 8 else 0
+            stop, slack = begin + packed, 24 if flags & 8 else 0
             data = blob[begin:stop]
-            if info.compress_type:
+            need(len(data) == packed)
+            if method:
                 packed = zlib.decompressobj(-15)
-                data = packed.decompress(data, info.file_size + 1)
+                data = packed.decompress(data, size + 1)
                 need(packed.eof and not packed.unused_data)
-            need(len(data) == info.file_size)
+            need(len(data) == size)
         members[name] = data
-    need(stop <= bundle.start_dir <= stop + slack and bundle.start_dir + listed + 22 == len(blob)
-         and blob[-2:] == b"\0\0", "stray_bytes")
+    need(stop <= end - length <= stop + slack and end + 22 == len(blob) and blob[-2:] == b"\0\0", "stray_bytes")
     return members
 
 def unbase64(text):

@@ -2,6 +2,7 @@
 
 mod compared;
 mod forge;
+mod framing;
 mod golden;
 mod hostile;
 mod ledger;
