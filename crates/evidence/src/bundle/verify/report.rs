@@ -159,7 +159,7 @@ impl Verdict {
             }
             Aspect::Completeness => {
                 "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
-                 after a latest seal, entries below the checkpoint may have been left out"
+                 after a latest seal, entries below the checkpoint may have been left out, another incident for one"
             }
             Aspect::Redaction => "what the withheld members held",
         }

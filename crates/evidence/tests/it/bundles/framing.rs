@@ -1,15 +1,11 @@
 //! What each flipped bit of a zip's framing comes to: in vectors/bundles/framing.json, where the second verifier finds it.
 
 use std::fs;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tracekeep_evidence::NoteKey;
 use tracekeep_evidence::bundle::{Aspect, Options, Outcome, verify};
 
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/bundles"))
-}
+use super::negative::{cases, folder};
 
 /// The bytes of a zip as it is written here that are no member's.
 fn framing(zip: &[u8]) -> Vec<usize> {
@@ -26,11 +22,8 @@ fn framing(zip: &[u8]) -> Vec<usize> {
 
 #[test]
 fn each_flipped_bit_of_the_framing_is_refused_for_its_reason_or_changes_nothing() {
-    let cases: Value = serde_json::from_slice(&fs::read(folder().join("cases.json")).unwrap()).unwrap();
-    let case = cases.as_array().unwrap().iter().find(|case| case["name"] == "erased").unwrap();
-    let keys: Vec<NoteKey> =
-        case["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().parse().unwrap()).collect();
-    let mut zip = fs::read(folder().join("erased.zip")).unwrap();
+    let case = cases().into_iter().find(|case| case.name == "erased").unwrap();
+    let (mut zip, keys) = (case.bundle, case.keys);
     let whole = verify(&zip, &keys, &Options::default()).to_json().to_string();
     let mut runs: Vec<(usize, usize, Value)> = Vec::new();
     for bit in framing(&zip).into_iter().flat_map(|byte| byte * 8..byte * 8 + 8) {

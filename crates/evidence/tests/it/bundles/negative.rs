@@ -13,19 +13,19 @@ use super::forge::{Members, Stated, canonical, envelope, forged, lines, text_of,
 use super::ledger::{Ledger, at, golden, key_of, story};
 
 /// A bundle, what is brought to it, and the reason that some verdict gives.
-struct Case {
-    name: &'static str,
-    bundle: Vec<u8>,
-    keys: Vec<NoteKey>,
-    old: Option<String>,
-    reason: Option<Reason>,
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) bundle: Vec<u8>,
+    pub(super) keys: Vec<NoteKey>,
+    pub(super) old: Option<String>,
+    pub(super) reason: Option<Reason>,
 }
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/bundles"))
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let ledger = story();
     let mut cases = Vec::new();
     let case = |name, bundle, reason| Case { name, bundle, keys: ledger.public(), old: None, reason };
