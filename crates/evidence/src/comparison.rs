@@ -1,8 +1,8 @@
 //! How a run compares with the runs of the same plan and seed: `comparison.json` (docs/format/bundle.md).
 //!
 //! What it says of its own run is what the run's seal and start say; the hashes are not made again of its steps. What it
-//! says of other runs is claimed, and held to their entries where these are in the bundle, too; else each run is named with its seal, so that whoever doubts it can ask for the proof of that. Their
-//! hashes are not in it: with all else known, what a member of theirs holds could be tried out.
+//! says of other runs is claimed: each is named with its seal, so that whoever doubts it can ask for the proof of that.
+//! Their hashes are not in it: with all else known, what a member of theirs holds could be tried out.
 
 use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::Hash;
