@@ -4,6 +4,8 @@
 
 mod incident;
 
+use std::collections::BTreeMap;
+
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::json::{Json, Value};
@@ -111,6 +113,9 @@ pub struct Account {
     pub cleared: Vec<Fact>,
     /// What was erased or redacted.
     pub redactions: Vec<Fact>,
+    /// Where the first step of an index stands in `steps`, and the first incident of an id in `incidents`: either may be many.
+    step_places: BTreeMap<u32, usize>,
+    incident_places: BTreeMap<String, usize>,
 }
 
 pub(crate) fn shown<T: Field>(record: &Record, name: &str) -> Option<T> {
@@ -172,7 +177,12 @@ impl Account {
                 self.goal = self.goal.take().or_else(|| shown(record, "goal"));
                 self.started_at = self.started_at.or_else(|| shown(record, "started_at"));
             }
-            "step" => self.steps.extend(step(record)),
+            "step" => {
+                if let Some(step) = step(record) {
+                    self.step_places.entry(step.index).or_insert(self.steps.len());
+                    self.steps.push(step);
+                }
+            }
             "trace" => self.traces.extend(trace(record)),
             "sealed" => self.sealed(record),
             "incident" => {
@@ -180,12 +190,15 @@ impl Account {
                 if incident.as_ref().is_some_and(|known| known.run_id.is_some() && known.run_id == self.run_id) {
                     self.hold(record, format!("incident {}", texts(record, &["incident_id"])));
                 }
-                self.incidents.extend(incident);
+                if let Some(incident) = incident {
+                    self.incident_places.entry(incident.incident_id.clone()).or_insert(self.incidents.len());
+                    self.incidents.push(incident);
+                }
             }
             "incident_resolved" => {
                 let id: Option<String> = shown(record, "incident_id");
-                let known = self.incidents.iter_mut().find(|known| Some(&known.incident_id) == id.as_ref());
-                if let Some(known) = known {
+                let place = id.and_then(|id| self.incident_places.get(&id).copied());
+                if let Some(known) = place.and_then(|place| self.incidents.get_mut(place)) {
                     known.resolution = Some(ResolutionAccount {
                         log_index: record.log_index,
                         recorded_at: record.recorded_at,
@@ -210,6 +223,11 @@ impl Account {
             "redaction" => self.redactions.push(fact(record, texts(record, &["reason", "by"]))),
             _ => {}
         }
+    }
+
+    /// The first step of an index.
+    fn step(&self, index: Option<u32>) -> Option<&StepAccount> {
+        self.steps.get(*self.step_places.get(&index?)?)
     }
 
     fn hold(&mut self, record: &Record, says: String) {

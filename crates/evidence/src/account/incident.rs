@@ -132,7 +132,7 @@ impl Account {
     #[must_use]
     pub fn stated(&self) -> Option<Violated> {
         let mut stated = self.stated_violation.clone()?;
-        let step = self.steps.iter().find(|step| Some(step.index) == stated.step_index);
+        let step = self.step(stated.step_index);
         stated.step = step.map(|step| step.log_index);
         stated.at = stated.at.or(step.and_then(|step| step.occurred_at));
         Some(stated)
@@ -174,7 +174,7 @@ impl Account {
     /// What an incident is about. Of a step that is shown it happened when that occurred; of any other when the incident
     /// was opened.
     pub(crate) fn about_of(&self, incident: &IncidentAccount) -> Violated {
-        let step = incident.step_index.and_then(|index| self.steps.iter().find(|step| step.index == index));
+        let step = self.step(incident.step_index);
         Violated {
             log_index: incident.log_index,
             recorded_at: incident.recorded_at,
