@@ -72,7 +72,7 @@ fn contents(ledger: LedgerId, key: &SigningKey) -> Result<Contents> {
         ledger,
         tenant_id: "bench".to_owned(),
         exported_by: "bench".to_owned(),
-        incident: None,
+        incident_id: None,
         options: JsonObject::default(),
         forced: false,
         checkpoint: Checkpoint { origin: Checkpoint::origin_of(ledger), size, root }.sign(key)?,
