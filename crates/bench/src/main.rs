@@ -31,6 +31,7 @@ mod server;
 mod space;
 mod start;
 mod telemetry;
+mod writers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -16,7 +16,7 @@ use crate::measure::{Spread, paired, ratio, timed, us, whole};
 use crate::plain::{self, Plain};
 use crate::random::Random;
 use crate::report::{Bar, Report};
-use crate::{Asked, Result, search};
+use crate::{Asked, Result, search, writers};
 
 /// A single-attribute query of up to 20 hits, a count, a page of roots.
 const QUICK: Bar = Bar::AtMost(50.0);
@@ -90,6 +90,7 @@ fn in_run(asked: &Asked, report: &mut Report, large: &Large) -> Result<Vec<Figur
     if large.traces >= 100_000 {
         cold(report, &large.ledger)?;
     }
+    writers::writers(asked, report, large)?;
     Ok(figures)
 }
 

@@ -183,7 +183,7 @@ fn rows_again(path: &Path, callers: usize) -> Result<Cell> {
 }
 
 /// Runs each list on a thread of its own, all at once.
-fn together<T: Send>(work: Vec<Vec<T>>, call: impl Fn(T) + Sync) -> Cell {
+pub(crate) fn together<T: Send>(work: Vec<Vec<T>>, call: impl Fn(T) + Sync) -> Cell {
     let count = work.iter().map(Vec::len).sum();
     let barrier = Barrier::new(work.len() + 1);
     let (barrier, call) = (&barrier, &call);
