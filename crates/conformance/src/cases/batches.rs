@@ -1,6 +1,6 @@
 //! Batches: all or nothing, first write wins, and what a receipt says.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tracekeep_store::{Batch, Recorded, block_on};
 
 use crate::context::{Context, outcome_aside};
@@ -118,6 +118,13 @@ fn different_ops_of_one_identity_refuse_the_batch(cx: &mut Context) {
     cx.conflict(&[thought("r", "t"), with(thought("r", "t"), json!({"tags": ["x"]}))], &["tags"]);
     cx.conflict(&[call("r", "c"), end("r", "c"), with(end("r", "c"), json!({"status": "error"}))], &["status"]);
     cx.conflict(&[complete("r"), with(complete("r"), json!({"status": "failed"}))], &["status"]);
+    // Nothing was recorded that could be named by its log index.
+    let said = |ops: &[Value]| cx.refuse(ops, "conflict").detail().to_owned();
+    let other = with(thought("r", "t"), json!({"tags": ["x"]}));
+    let inside = said(&[thought("r", "t"), other.clone()]);
+    assert_eq!(inside, "an earlier op of this batch has other content under this identity: tags");
+    cx.record(&[thought("r", "t")]);
+    assert_eq!(said(&[other]), "log index 1 recorded other content: tags");
 }
 
 fn a_batch_has_1_to_1000_ops(cx: &mut Context) {

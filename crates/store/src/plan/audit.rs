@@ -194,7 +194,7 @@ fn too_many(what: &str, max: u32) -> Error {
 pub(super) fn expect(op: &Expect, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let id = op.id.as_ref().expect("invariant: prepare fills ids in");
     if let Some(entry) = work.fact(&op.run_id, FactKind::Expectation, id.as_str()) {
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     let row = work.run(&op.run_id).ok_or_else(no_run)?;
@@ -255,7 +255,7 @@ fn said_of<'a>(domain: &'a str, action: &'a str) -> impl Fn(&'a FactRow) -> Opti
 pub(super) fn ack(op: &Ack, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let id = op.id.as_ref().expect("invariant: prepare fills ids in");
     if let Some(entry) = work.fact(&op.run_id, FactKind::Ack, id.as_str()) {
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     let run_no = demand_room(&op.run_id, work)?;

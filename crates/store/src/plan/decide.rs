@@ -369,7 +369,7 @@ fn started<'w>(run_id: &RunId, work: &'w Work<'_>) -> Option<&'w Entry> {
 fn start_run(op: &StartRun, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     let run_id = op.run_id.as_ref().expect("invariant: prepare fills ids in");
     if let Some(entry) = started(run_id, work) {
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     let plan_hash = prepared.body.member("plan").map(hash::plan_hash);
@@ -463,7 +463,7 @@ fn describe_run(op: &DescribeRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
 
 fn record_step(op: &RecordStep, prepared: &PreparedOp, work: &mut Work<'_>) -> Result<Done> {
     if let Some(entry) = work.step(&op.run_id, op.index) {
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     let row = work.demand_open(&op.run_id)?;
@@ -509,7 +509,7 @@ fn complete_run(op: &CompleteRun, prepared: &PreparedOp, work: &mut Work<'_>) ->
     if let Some(log_index) = row.completed_by {
         let entry = work.new_entry(log_index).or_else(|| work.found.completions.get(&op.run_id));
         let entry = entry.ok_or_else(|| Error::new(Code::Corrupt, "the entry that completed the run is not there"))?;
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     if row.status != RunStatus::Running && row.status != op.status.into() {

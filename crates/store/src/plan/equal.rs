@@ -8,6 +8,7 @@ use tracekeep_core::hash::sha256;
 use tracekeep_core::redaction;
 use tracekeep_core::seal;
 
+use super::decide::Context;
 use crate::batch::PreparedOp;
 use crate::error::{Code, Digests, Error, Result};
 use crate::rows::Entry;
@@ -64,7 +65,7 @@ pub(super) fn equals(sent: &PreparedOp, recorded: &Entry) -> Result<bool> {
 ///
 /// # Errors
 /// `conflict` that names the members that differ; `erased` where the record is no longer there to compare with.
-pub(super) fn demand(sent: &PreparedOp, recorded: &Entry, ledger: tracekeep_core::id::LedgerId) -> Result<()> {
+pub(super) fn demand(sent: &PreparedOp, recorded: &Entry, context: &Context) -> Result<()> {
     let Some(body) = recorded.body() else {
         return Err(Error::new(
             Code::Erased,
@@ -75,17 +76,17 @@ pub(super) fn demand(sent: &PreparedOp, recorded: &Entry, ledger: tracekeep_core
     if names.is_empty() {
         return Ok(());
     }
-    Err(conflict(sent, recorded, ledger, &names))
+    Err(conflict(sent, recorded, context, &names))
 }
 
-/// A conflict over `names`.
-pub(super) fn conflict(
-    sent: &PreparedOp,
-    recorded: &Entry,
-    ledger: tracekeep_core::id::LedgerId,
-    names: &[String],
-) -> Error {
-    let digests = Digests { recorded: recorded.leaf(ledger).hash(), sent: sha256(&[sent.body.as_str().as_bytes()]) };
-    let detail = format!("log index {} recorded other content: {}", recorded.log_index, names.join(", "));
-    Error::new(Code::Conflict, detail).with_digests(digests)
+/// A conflict over `names`: with what is recorded, or with what an earlier op of the same batch would have been.
+pub(super) fn conflict(sent: &PreparedOp, recorded: &Entry, context: &Context, names: &[String]) -> Error {
+    let digests =
+        Digests { recorded: recorded.leaf(context.ledger).hash(), sent: sha256(&[sent.body.as_str().as_bytes()]) };
+    let other = if recorded.log_index < context.size {
+        format!("log index {} recorded other content", recorded.log_index)
+    } else {
+        "an earlier op of this batch has other content under this identity".to_owned()
+    };
+    Error::new(Code::Conflict, format!("{other}: {}", names.join(", "))).with_digests(digests)
 }

@@ -22,7 +22,7 @@ pub(super) fn hold(on: Option<HoldOn>, prepared: &PreparedOp, work: &mut Work<'_
     if let Some(SeenHold { held: true, entry }) = work.hold(&on)?
         && entry.kind != Kind::Incident
     {
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     append(on, place, true, prepared, work)

@@ -21,7 +21,7 @@ pub(super) fn open(op: &OpenIncident, prepared: &PreparedOp, work: &mut Work<'_>
     demand_unerased(OwnedId::Incident(id.clone()), work)?;
     if let Some(seen) = work.incident(id) {
         let entry = work.recorded(seen.row.log_index, seen.entry)?;
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     if let (Some(run_id), Some(index)) = (&op.run_id, op.violation_step_index) {
@@ -65,7 +65,7 @@ pub(super) fn resolve(op: &ResolveIncident, prepared: &PreparedOp, work: &mut Wo
     let seen = work.incident(&op.incident_id).ok_or_else(|| no_incident(&op.incident_id))?;
     if let Some(log_index) = seen.row.resolved_by {
         let entry = work.recorded(log_index, seen.resolution)?;
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     let (mut row, run_id) = (seen.row.clone(), seen.run_id.cloned());
@@ -86,7 +86,7 @@ pub(super) fn export(op: &RecordExport, prepared: &PreparedOp, work: &mut Work<'
     demand_unerased(OwnedId::Export(id.clone()), work)?;
     if let Some((log_index, entry)) = work.export(id) {
         let entry = work.recorded(log_index, entry)?;
-        demand(prepared, entry, work.context.ledger)?;
+        demand(prepared, entry, work.context)?;
         return Ok(earlier(entry, work.context));
     }
     if op.size == 0 || op.size > work.next_index() {

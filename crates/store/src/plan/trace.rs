@@ -134,7 +134,7 @@ fn again(op: &RecordTrace, prepared: &PreparedOp, seen: SeenTrace, work: &mut Wo
     {
         return close(op, prepared, seen.row, &recorded, work);
     }
-    demand(prepared, entry, work.context.ledger)?;
+    demand(prepared, entry, work.context)?;
     Ok(earlier(entry, work.context))
 }
 
@@ -187,7 +187,7 @@ pub(super) fn end(op: &EndTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> 
         return Err(Error::new(Code::TraceNotFound, "no trace of that id is recorded in the run").at("/id"));
     };
     if let Some(end) = &seen.end {
-        demand(prepared, end, work.context.ledger)?;
+        demand(prepared, end, work.context)?;
         return Ok(earlier(end, work.context));
     }
     let entry = entry_of(&seen)?;
@@ -197,7 +197,7 @@ pub(super) fn end(op: &EndTrace, prepared: &PreparedOp, work: &mut Work<'_>) -> 
     work.demand_open(&op.run_id)?;
     let differing = differing(op, &recorded)?;
     if !differing.is_empty() {
-        return Err(conflict(prepared, entry, work.context.ledger, &differing));
+        return Err(conflict(prepared, entry, work.context, &differing));
     }
     let mut before = seen.row;
     before.tags.clone_from(&recorded.tags);
