@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use tracekeep_core::TimeRange;
+use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{Code, Error, PageRequest};
 
 /// The parameters of one request, taken out one by one; what is left over is refused.
@@ -38,6 +38,12 @@ impl<'a> Params<'a> {
         let (from, to) = (self.text("from"), self.text("to"));
         let range = TimeRange::parse(from.as_deref(), to.as_deref());
         range.map_err(|invalid| refuse(invalid.path(), invalid.detail()))
+    }
+
+    /// A time that bounds a list: what is beyond what a [`Timestamp`] holds is clamped.
+    pub(crate) fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Error> {
+        let bound = |text: String| TimeRange::parse(Some(&text), None).map(TimeRange::first);
+        self.text(name).map(|text| bound(text).map_err(|invalid| refuse(name, invalid.detail()))).transpose()
     }
 
     pub(crate) fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Result<Option<T>, Error> {

@@ -261,7 +261,7 @@ pub(crate) async fn pending(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn due(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
     let mut params = Params::new(call.request.uri().query())?;
-    let before = params.parse::<Timestamp>("before", "is RFC 3339")?;
+    let before = params.time("before")?;
     let limit = params.parse("limit", "is a number of runs, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
     params.finish()?;
     all_moved(&call.app.clone()).await?;

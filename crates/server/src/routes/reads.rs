@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use axum::response::Response;
-use tracekeep_core::Timestamp;
 use tracekeep_core::compare::Level;
 use tracekeep_core::id::{BaselineName, TraceId};
 use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
@@ -200,7 +199,7 @@ pub(crate) async fn rebuild(call: Call) -> Result<Response, Problem> {
 
 pub(crate) async fn unsealed(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
-    let before = params.parse::<Timestamp>("before", "is RFC 3339")?;
+    let before = params.time("before")?;
     let limit = params.parse("limit", "is a number of runs, 1 to 1,000")?.unwrap_or(PAGE_ITEMS_DEFAULT);
     params.finish()?;
     let before = before.unwrap_or_else(|| call.app.audit().clock.now());

@@ -130,6 +130,11 @@ fn what_declares_nothing_is_refused_with_its_place() {
     server.post(&on("reconcile"), r#"{"now":1}"#).refused(400, "unknown_member", Some("/now"));
     server.post(&on("reconcile"), "{}").refused(404, "expectation_not_found", Some("/run_id"));
     server.post("/api/v1/runs/q/reconcile", "{}").refused(404, "run_not_found", Some("/run_id"));
+    for (before, count) in [("9999-12-31T23:59:59Z", 1), ("0001-01-01T00:00:00Z", 0)] {
+        post(r#"{"expectations":[{"id":"e","domain":"d","action":"a","deadline_ms":600000}]}"#);
+        let due = server.get(&format!("/api/v1/audit/due?before={before}"));
+        assert_eq!((due.status, due.text().matches("run_id").count()), (200, count), "a bound is clamped");
+    }
     server.get("/api/v1/audit/due?before=then").refused(400, "invalid_parameter", Some("before"));
     let foreign = [("origin", "https://elsewhere.example")];
     server.send("DELETE", &on("audit"), &foreign, b"").refused(403, "forbidden_host", None);
