@@ -90,14 +90,14 @@ pub(crate) async fn step(call: Call) -> Result<Response, Problem> {
     Ok(view(&step.ok_or(missing)?))
 }
 
-fn trace_id(text: &str) -> Result<TraceId, Error> {
-    TraceId::new(text).map_err(|invalid| Error::from(invalid.under("/id")))
+fn trace_id(text: &str, path: &str) -> Result<TraceId, Error> {
+    TraceId::new(text).map_err(|invalid| Error::from(invalid.under(path)))
 }
 
 pub(crate) async fn trace(call: Call) -> Result<Response, Problem> {
     Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
-    let id = trace_id(call.part("id"))?;
+    let id = trace_id(call.part("id"), "/id")?;
     let missing = Error::new(Code::TraceNotFound, format!("no trace {id} of run {run_id} is recorded"));
     let trace = call.app.read(async move |store| store.trace(&run_id, &id).await).await?;
     Ok(view(&trace.ok_or(missing)?))
@@ -107,11 +107,11 @@ pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let query = TraceQuery {
         filter: TraceFilter {
-            ids: params.texts("id").iter().map(|id| trace_id(id)).collect::<Result<_, _>>()?,
+            ids: params.texts("id").iter().map(|id| trace_id(id, "id")).collect::<Result<_, _>>()?,
             type_name: params.text("type"),
             tags: params.texts("tag"),
             any_tags: params.texts("any_tag"),
-            parent: params.text("parent").map(|id| trace_id(&id)).transpose()?,
+            parent: params.text("parent").map(|id| trace_id(&id, "parent")).transpose()?,
             roots: params.parse("roots", "is true or false")?.unwrap_or(false),
             status: params.parse("status", "is ok, error or open")?,
             time: params.range()?,
@@ -137,7 +137,7 @@ pub(crate) async fn trace_counts(call: Call) -> Result<Response, Problem> {
 pub(crate) async fn tree(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let query = TreeQuery {
-        root: params.text("root").map(|id| trace_id(&id)).transpose()?,
+        root: params.text("root").map(|id| trace_id(&id, "root")).transpose()?,
         depth: params.parse("depth", "is a number of levels")?,
         page: params.page()?,
     };

@@ -236,6 +236,11 @@ fn parameters_are_strict() {
     server.get("/api/v1/runs/r/traces/q").refused(404, "trace_not_found", None);
     server.get("/api/v1/runs/r/tree?root=q").refused(404, "trace_not_found", None);
     server.get("/api/v1/runs/a%20b").refused(400, "invalid_id", Some("/run_id"));
+    server.get("/api/v1/runs/r/traces/a%20b").refused(400, "invalid_id", Some("/id"));
+    for name in ["id", "parent"] {
+        server.get(&format!("/api/v1/runs/r/traces?{name}=a%20b")).refused(400, "invalid_id", Some(name));
+    }
+    server.get("/api/v1/runs/r/tree?root=a%20b").refused(400, "invalid_id", Some("root"));
 }
 
 #[test]
