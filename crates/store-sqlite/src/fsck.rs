@@ -56,6 +56,7 @@ fn check_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report) 
         if report.note("log", built)?.is_some() {
             compare::all(conn, run_no, report)?;
         }
+        report.tree_size = View::committed(conn, ledger)?.size;
         return Ok(());
     }
     pages(conn, report)?;
@@ -133,6 +134,7 @@ fn rebuild_within(conn: &Connection, run_id: Option<&RunId>, report: &mut Report
     }
     if run_no.is_some() {
         run(conn, "DELETE FROM main.name WHERE id NOT IN (SELECT name FROM main.trace_count WHERE kind < 2)", [])?;
+        report.tree_size = View::committed(conn, ledger)?.size;
     }
     Ok(())
 }

@@ -66,9 +66,9 @@ object! {
         required findings: Vec<Finding>,
         /// How many there are.
         required count: u64,
-        /// Entries in the log; 0 where it could not be walked to its end, and where one run alone was checked.
+        /// Entries in the log; 0 where it could not be walked to its end.
         required tree_size: u64,
-        /// The root that was computed from them; absent where it could not be.
+        /// The root that was computed from them; absent where it could not be, and where one run alone was checked.
         optional root: Hash,
     }
 }

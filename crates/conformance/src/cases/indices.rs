@@ -30,8 +30,15 @@ fn clean(report: Result<Report, tracekeep_store::Error>) {
 
 fn a_sound_run_has_no_findings(cx: &mut Context) {
     filled(cx);
+    let size = cx.head().tree_size;
     for run in ["r", "s", "o"] {
         clean(block_on(cx.ledger().verify_indices(Some(&run_id(run)))));
+        for report in [
+            block_on(cx.ledger().verify_indices(Some(&run_id(run)))).expect("a report"),
+            block_on(cx.ledger().rebuild_indices(Some(&run_id(run)))).expect("a report"),
+        ] {
+            assert_eq!((report.tree_size, report.root), (size, None), "the log's size, and no root of one run");
+        }
     }
 }
 

@@ -95,10 +95,11 @@ fn known(index: &Index, run_id: Option<&RunId>) -> Result<()> {
     if known { Ok(()) } else { Err(Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"))) }
 }
 
-/// The report on the whole ledger states its head.
+/// States the log's size, and of the whole ledger its root.
 fn stated(mut report: Report, index: &Index, run_id: Option<&RunId>) -> Result<Report> {
+    let head = read::head(index)?;
+    report.tree_size = head.tree_size;
     if run_id.is_none() {
-        let head = read::head(index)?;
         report.head(head.tree_size, head.root);
     }
     Ok(report)
