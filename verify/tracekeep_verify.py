@@ -73,7 +73,7 @@ NAMES = NEEDED | {"comparison.json", "controls.json", "debrief.json", "leaves.js
 REQUIRED = {"evidence": ["exported_by", "run", "tenant_id"], "period": ["exported_by", "period", "tenant_id"],
             "soc2": ["controls", "exported_by", "period", "run", "tenant_id"], "executive_debrief": [
                 "debrief", "exported_by", "incident", "policy", "severity", "tenant_id", "violation_at"]}
-TOLD = {"created_at": "violation_at", "policy_id": "policy", "policy_name": "policy"}
+TOLD = {"created_at": "violation_at", "policy_id": "policy", "policy_name": "policy", "severity": "severity"}
 ENVELOPE = {"payload": TEXT, "payloadType": re.escape(TYPE), "signatures": [{"keyid": TEXT, "sig": TEXT}]}
 CLAIMS = {"kind": "|".join(REQUIRED), "tenant_id": TEXT, "exported_by": TEXT, "created_at": TIME, "options": dict,
           "incident_id?": TEXT, "period?": {"from": TIME, "to": TIME}, "totals": dict, "missing": [TEXT]}
@@ -81,11 +81,16 @@ STATEMENT = {"_type": "https://in-toto[.]io/Statement/v1", "predicateType": TEXT
 PROOF = {"nodes": [HEX], "consistency?": {"from": COUNT, "hashes": [HEX]}}
 LEAF = {"kind": TEXT, "ledger": TEXT, "run": TEXT, "commit": HEX, "recorded_at": TIME, "seq": COUNT, "v": (2, int)}
 LINE = {"leaf": LEAF, "log_index": COUNT, "members?": [list]}
-# Of kinds of entries the members that something is computed with.
-FACTS = {"step": {"status": TEXT, "cost_cents": r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-9])?", "tokens": COUNT,
-                  "duration_ms": (9223372036854.775, int, float)},
-         "redaction": {"op": TEXT, "replaces": [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]},
-         "signing_key": {"key": TEXT}}
+# Of kinds of entries the members that something is computed with, in each that is not erased those without "?".
+FACTS = {"step": {"index": (2**32, int), "status?": TEXT, "cost_cents?": r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-9])?",
+                  "duration_ms?": (9223372036854.775, int, float), "tokens?": COUNT},
+         "incident": {"incident_id": TEXT, "created_at?": TIME, "policy_id?": TEXT, "policy_name?": TEXT,
+                      "severity?": TEXT},
+         "incident_resolved": {"incident_id": TEXT}, "sealed": {"entries": COUNT, "run_root": HEX, "status?": TEXT},
+         "redaction": {"op?": TEXT, "replaces?": [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]},
+         "signing_key": {"key": TEXT}, "trace": {"id": TEXT}}
+# What an entry is and where it stands is never withheld.
+KEPT = {*"ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()}
 
 def unzip(blob):
     """The members of a zip: entry after entry, the directory in the same order, its end, and not a byte besides."""
@@ -205,8 +210,9 @@ def entries(data, log):
                        sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode()) for part in parts]
             row.hash = sha(b"\0", write(line["leaf"]).encode())
             need(row.is_erased or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
-            facts = FACTS.get(row.kind, {})
-            need(all(fits(row.shown[name], facts[name]) for name in facts if name in row.shown))
+            facts = {} if row.is_erased else FACTS.get(row.kind, {})
+            need(fits({name: row.shown[name] for name in row.shown if {name, name + "?"} & facts.keys()}, facts))
+            need(not KEPT & {part[0] for part in parts if len(part) == 2})
         rows.append(row)
     return rows
 
@@ -291,7 +297,7 @@ def completeness(it):
         root = root_of([(row.seq, row.hash) for row in run[:seal.seq]], iter(()), 0, seal.seq).hex()
         need((seal.shown.get("entries"), seal.shown.get("run_root")) == (seal.seq, root), "wrong_run_root")
     need(write(claims["totals"]) == write(totals([row.shown for row in it.rows if row.kind == "step"])), "wrong_totals")
-    opened = [row.shown for row in it.rows if row.kind == "incident" and "incident_id" in row.shown]
+    opened = [row.shown for row in it.rows if row.kind == "incident" and not row.is_erased]
     about = [shown for shown in opened if shown["incident_id"] == claims.get("incident_id")]
     need(about or "incident_id" not in claims, "wrong_incident")
     period = claims.get("period", {"from": "", "to": ""})
@@ -299,7 +305,7 @@ def completeness(it):
     there = {"run": runs, "incident": about, "period": "period" in claims if kind == "period" else is_touched,
              "tenant_id": claims["tenant_id"], "exported_by": claims["exported_by"]}
     there.update({name.split(".")[0]: True for name in it.files})
-    there.update({TOLD.get(name, name): True for name in [*about, {}][0]})
+    there.update({TOLD[name]: True for name in [*about, {}][0] if name in TOLD})
     need(claims["missing"] == [name for name in REQUIRED[kind] if not there.get(name)], "incomplete")
     if kind == "period" and "period" in claims:
         in_period(it, runs, period["from"], period["to"])

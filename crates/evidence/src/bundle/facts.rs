@@ -6,7 +6,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::{Json, Number, Value};
 use tracekeep_core::merkle;
-use tracekeep_core::remainder::Remainder;
+use tracekeep_core::remainder::{NEVER_WITHHELD, Remainder};
 use tracekeep_core::wire::{Field, Path, object, object_field};
 
 use super::contents::{Kind, Period};
@@ -44,12 +44,12 @@ pub(crate) enum Says {
     /// Nothing is, or the entry was erased.
     Nothing,
     Step(StepFacts),
-    /// How many entries of its run a seal is over, and their root, where it shows both.
-    Seal(Option<(u64, Hash)>),
+    /// How many entries of its run a seal is over, and their root.
+    Seal(u64, Hash),
     /// Who signs the log from then on.
-    Key(Option<String>),
-    /// Which incident is opened, and whose members of [`TOLD`] are shown.
-    Incident(Option<String>, Vec<&'static str>),
+    Key(String),
+    /// Which incident is opened, and what a debrief requires that its entry shows.
+    Incident(String, Vec<&'static str>),
     /// Whether all of the run in front of it was erased, and else which redactions it took the place of.
     Redaction(bool, Vec<u64>),
 }
@@ -62,11 +62,10 @@ pub(crate) struct StepFacts {
     tokens: u64,
 }
 
-/// Members of an incident that a debrief requires, and by which name.
-const TOLD: [(&str, &str); 4] =
-    [("created_at", "violation_at"), ("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
+/// Texts of an incident that a debrief requires, and by which name.
+const TOLD: [(&str, &str); 3] = [("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
 
-/// A member that is there and shown is not what its entry's kind has there.
+/// A member is not what its entry's kind has there, or withheld although it says what the entry is.
 pub(crate) struct Malformed;
 
 /// A member that is shown, read; `None` where it is withheld or absent.
@@ -78,28 +77,49 @@ fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed>
     if text == value.as_str().as_bytes() { Ok(Some(read)) } else { Err(Malformed) }
 }
 
-impl Facts {
-    pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
-        let says = match (record.kind.as_str(), &record.left) {
-            ("step", Some(left)) => Says::Step(StepFacts::of(left)?),
-            ("sealed", Some(left)) => {
-                let entries = shown(left, "entries").ok().flatten();
-                Says::Seal(entries.zip(shown(left, "run_root").ok().flatten()))
+/// A member that each entry of a kind has, and none withholds.
+fn required<T: Field>(left: &Remainder, name: &str) -> Result<T, Malformed> {
+    shown(left, name)?.ok_or(Malformed)
+}
+
+impl Says {
+    /// What an entry of a kind says. What it is and where it stands has to be shown, or all that is made of the records
+    /// would pass it over.
+    fn of(kind: &str, left: &Remainder) -> Result<Self, Malformed> {
+        if left.withheld().any(|name| NEVER_WITHHELD.contains(&name)) {
+            return Err(Malformed);
+        }
+        Ok(match kind {
+            "step" => Self::Step(StepFacts::of(left)?),
+            "trace" => required::<String>(left, "id").map(|_| Self::Nothing)?,
+            "sealed" => {
+                shown::<String>(left, "status")?;
+                Self::Seal(required(left, "entries")?, required(left, "run_root")?)
             }
-            ("signing_key", Some(left)) => Says::Key(shown(left, "key")?),
-            ("incident", Some(left)) => {
-                let is_shown = |name: &str| left.get(name).is_some_and(|member| member.value().is_some());
-                let told = TOLD.iter().filter(|(name, _)| is_shown(name)).map(|(_, told)| *told).collect();
-                Says::Incident(shown(left, "incident_id").ok().flatten(), told)
+            "signing_key" => Self::Key(required(left, "key")?),
+            "incident" => {
+                let mut told = Vec::new();
+                told.extend(shown::<Timestamp>(left, "created_at")?.map(|_| "violation_at"));
+                for (name, what) in TOLD {
+                    told.extend(shown::<String>(left, name)?.map(|_| what));
+                }
+                Self::Incident(required(left, "incident_id")?, told)
             }
-            ("redaction", Some(left)) => {
+            "incident_resolved" => required::<String>(left, "incident_id").map(|_| Self::Nothing)?,
+            "redaction" => {
                 let op: Option<String> = shown(left, "op")?;
                 let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
                 let replaces = replaces.into_iter().map(|replaced| replaced.log_index).collect();
-                Says::Redaction(op.as_deref() == Some("erase_run"), replaces)
+                Self::Redaction(op.as_deref() == Some("erase_run"), replaces)
             }
-            _ => Says::Nothing,
-        };
+            _ => Self::Nothing,
+        })
+    }
+}
+
+impl Facts {
+    pub(crate) fn of(record: &super::Record, leaf_hash: Hash) -> Result<Self, Malformed> {
+        let says = record.left.as_ref().map_or(Ok(Says::Nothing), |left| Says::of(&record.kind, left))?;
         Ok(Self {
             log_index: record.log_index,
             run: record.run.clone(),
@@ -116,6 +136,7 @@ impl Facts {
 
 impl StepFacts {
     fn of(left: &Remainder) -> Result<Self, Malformed> {
+        required::<u32>(left, "index")?;
         let cost: Option<String> = shown(left, "cost_cents")?;
         let duration = left.get("duration_ms").and_then(|left| left.value());
         Ok(Self {
@@ -204,7 +225,7 @@ pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static s
 /// What the entry tells that opened the claimed incident; `None` where none is claimed, or none did.
 pub(crate) fn incident<'a>(claims: &Predicate, facts: &'a [Facts]) -> Option<impl Iterator<Item = &'static str> + 'a> {
     let opened = facts.iter().find_map(|fact| match &fact.says {
-        Says::Incident(id, told) if id.is_some() && *id == claims.incident_id => Some(told),
+        Says::Incident(id, told) if Some(id) == claims.incident_id.as_ref() => Some(told),
         _ => None,
     });
     opened.map(|told| told.iter().copied())
@@ -220,7 +241,7 @@ pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
     let mut tree = merkle::Frontier::new();
     entries.iter().all(|fact| {
         let is_held = match &fact.says {
-            Says::Seal(said) => *said == Some((fact.seq, tree.root())),
+            Says::Seal(entries, root) => (*entries, *root) == (fact.seq, tree.root()),
             _ => true,
         };
         tree.push(fact.leaf_hash);

@@ -22,7 +22,7 @@ type Held = Result<Vec<Remark>, Reason>;
 pub(super) fn identity(shown: &Shown<'_>, has_keys: bool) -> Held {
     let declared = shown.records.iter().rev().find(|fact| fact.kind == "signing_key");
     let Some(latest) = declared else { return Ok(vec![Remark::KeyNotDeclared]) };
-    let is_signer = matches!(&latest.says, Says::Key(Some(key)) if shown.signers.contains(key));
+    let is_signer = matches!(&latest.says, Says::Key(key) if shown.signers.contains(key));
     // Without a key nobody is known to have signed.
     if is_signer || !has_keys { Ok(Vec::new()) } else { Err(Reason::SupersededKey) }
 }
@@ -81,8 +81,8 @@ fn told(shown: &Shown<'_>) -> Result<bool, Reason> {
         return Ok(true);
     }
     let incident_id = shown.claims.incident_id.as_deref();
-    let is_it = |fact: &Facts| matches!(&fact.says, Says::Incident(id, _) if id.as_deref() == incident_id);
-    let of_incident = shown.records.iter().find(|fact| incident_id.is_some() && is_it(fact));
+    let is_it = |fact: &Facts| matches!(&fact.says, Says::Incident(id, _) if Some(id.as_str()) == incident_id);
+    let of_incident = shown.records.iter().find(|fact| is_it(fact));
     // Of a run that is exported with those that belong to it nothing says which it is.
     let runs = by_run(&shown.records);
     let runs: Vec<Option<&str>> = match of_incident {

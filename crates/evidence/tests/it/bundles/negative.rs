@@ -51,6 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
         contents.forced = true;
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
     }
+    let kept = super::structure::kept(&ledger, &bundle);
+    cases.extend(kept.into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
     cases.extend(super::structure::made().into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
     for (name, bundle) in super::structure::rotated() {
         let keys = vec![ledger.public().remove(0), key_of(ledger.id, 8).public().clone()];
@@ -396,14 +398,6 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
             "wrong_incident",
             changed("evidence", &|contents| contents.incident_id = Some("inc-2".to_owned())),
             Reason::WrongIncident,
-        ),
-        (
-            "withheld_run_root",
-            changed("evidence", &|contents| {
-                let seal = contents.records.iter_mut().find(|record| record.kind == "sealed").unwrap();
-                seal.left = Some(seal.left.as_ref().unwrap().without(&["run_root"]).unwrap());
-            }),
-            Reason::WrongRunRoot,
         ),
         (
             "period_omits_entries",

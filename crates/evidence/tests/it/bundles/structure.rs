@@ -1,10 +1,51 @@
 //! Members that something is computed with, and keys that were replaced.
 
+use serde_json::{Value, json};
+use tracekeep_core::hash::sha256;
 use tracekeep_evidence::bundle::{BuildError, Kind, Reason, build};
 
-use super::forge::forged;
+use super::forge::{Members, canonical, forged, lines};
 use super::ledger::{Ledger, key_of};
 use super::negative::Made;
+
+/// A line of which a member is withheld, as [`Remainder::without`](tracekeep_core::remainder::Remainder::without) refuses to.
+fn withhold(line: &mut Value, name: &str) {
+    let members = line["members"].as_array_mut().unwrap();
+    let member = members.iter_mut().find(|member| member[0] == name).unwrap();
+    let salt = hex(member[2].as_str().unwrap());
+    let opened = canonical(&json!([member[0], member[1]]));
+    let commitment = sha256(&[b"tracekeep/member/1\n", &salt, &opened]);
+    *member = json!([name, commitment.to_string()]);
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// Entries that do not show what they are: whoever has the log's key can sign a bundle of them.
+pub(crate) fn kept(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
+    let without = |name, of: &str, member: &str| {
+        let change = |members: &mut Members| {
+            lines(members, "records.jsonl", |lines| {
+                withhold(lines.iter_mut().find(|line| line["leaf"]["kind"] == of).unwrap(), member);
+            });
+        };
+        (name, forged(ledger, bundle, change, |_| {}), Reason::MalformedRecord)
+    };
+    vec![
+        without("withheld_op", "step", "op"),
+        without("withheld_run_id", "step", "run_id"),
+        without("withheld_index", "step", "index"),
+        without("withheld_status", "step", "status"),
+        without("withheld_occurred_at", "trace", "occurred_at"),
+        without("withheld_trace_id", "trace", "id"),
+        without("withheld_trace_type", "trace", "trace_type/type"),
+        without("withheld_run_root", "sealed", "run_root"),
+        without("withheld_seal_entries", "sealed", "entries"),
+        without("withheld_seal_status", "sealed", "status"),
+        without("withheld_incident_id", "incident", "incident_id"),
+    ]
+}
 
 /// Entries whose members are none of their kind: nobody but a forger who has the log's key would record them.
 pub(crate) fn made() -> Vec<Made> {
@@ -19,8 +60,8 @@ pub(crate) fn made() -> Vec<Made> {
         ledger.start("run-1");
         ledger.push("other", "run-1", body);
         let bundle = build(&ledger.contents(Kind::Evidence, ledger.of_runs(&["run-1"])), &ledger.key).unwrap();
-        let called = |members: &mut super::forge::Members| {
-            super::forge::lines(members, "records.jsonl", |lines| lines[1]["leaf"]["kind"] = kind.into());
+        let called = |members: &mut Members| {
+            lines(members, "records.jsonl", |lines| lines[1]["leaf"]["kind"] = kind.into());
         };
         (name, forged(&ledger, &bundle, called, |_| {}), Reason::MalformedRecord)
     };
@@ -36,6 +77,18 @@ pub(crate) fn made() -> Vec<Made> {
         step("tokens_below_zero", r#""tokens":-1"#),
         malformed("redaction_of_op_5", "redaction", r#"{"op":5}"#),
         malformed("redaction_of_no_index", "redaction", r#"{"op":"redact","replaces":[{"reason":"a card"}]}"#),
+        malformed("step_of_no_index", "step", r#"{"op":"record_step","status":"failure"}"#),
+        malformed("trace_of_id_5", "trace", r#"{"id":5,"op":"record_trace"}"#),
+        malformed("incident_of_id_5", "incident", r#"{"incident_id":5,"op":"open_incident"}"#),
+        malformed("incident_of_severity_5", "incident", r#"{"incident_id":"i","op":"open_incident","severity":5}"#),
+        malformed("incident_of_no_time", "incident", r#"{"created_at":"soon","incident_id":"i","op":"open_incident"}"#),
+        malformed("resolution_of_no_incident", "incident_resolved", r#"{"op":"resolve_incident"}"#),
+        malformed(
+            "seal_of_status_5",
+            "sealed",
+            &format!(r#"{{"entries":1,"run_root":"{}","status":5}}"#, "0".repeat(64)),
+        ),
+        malformed("seal_of_true", "sealed", &format!(r#"{{"entries":true,"run_root":"{}"}}"#, "0".repeat(64))),
         malformed("signing_key_5", "signing_key", r#"{"key":5,"op":"declare_key"}"#),
     ]
 }
