@@ -7,8 +7,8 @@ use tracekeep::KeyFolder;
 use tracekeep_client::{HttpAudit, HttpLedger};
 use tracekeep_core::id::LedgerId;
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, Receipt, Signer, StoreDurabilityMode,
-    block_on, commit_with_held, needs_held,
+    AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryLedger, Receipt, Signer,
+    StoreDurabilityMode, block_on, commit_with_held, needs_held,
 };
 use tracekeep_store_redis::{
     ArbitratedGate, AuditOptions, Durability, MovingAudit, RedisAuditStore, RedisIdempotencyStore,
@@ -206,14 +206,9 @@ pub(crate) fn take_gate_back(config: &Config) -> Result<bool, Failure> {
 
 /// The gate in Redis of a ledger that is open: with it as arbiter, unless the deployment says otherwise.
 pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc<dyn IdempotencyStore>, Failure> {
-    let redis = redis(config, ledger.ledger())?;
+    let redis = redis_of(config, &ledger)?;
     Ok(match config.arbiter {
         Arbiter::Ledger => Arc::new(ArbitratedGate::new(redis, ledger)),
-        Arbiter::None if ledger.gate_knows_keys()? => {
-            let detail = "the ledger's own gate decided about keys that it still knows, and Redis alone may give them out again: \
-                          set TRACEKEEP_IDEMPOTENCY_ARBITER=ledger until they are forgotten";
-            return Err(Failure::Usage(detail.to_owned()));
-        }
         Arbiter::None => {
             if !ledger.gate_is_elsewhere()? {
                 ledger.leave_gate_to_redis()?;
@@ -221,6 +216,68 @@ pub(crate) fn in_redis(config: &Config, ledger: Arc<SqliteLedger>) -> Result<Arc
             Arc::new(redis)
         }
     })
+}
+
+/// The Redis of a ledger's gate, where it may be opened so over that ledger.
+fn redis_of(config: &Config, ledger: &SqliteLedger) -> Result<RedisIdempotencyStore, Failure> {
+    let redis = redis(config, ledger.ledger())?;
+    if config.arbiter == Arbiter::None && ledger.gate_knows_keys()? {
+        let detail = "the ledger's own gate decided about keys that it still knows, and Redis alone may give them out again: \
+                      set TRACEKEEP_IDEMPOTENCY_ARBITER=ledger until they are forgotten";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    Ok(redis)
+}
+
+/// What serve would refuse about gate and audits, asked without changing anything; where the ledger is yet to be made, of one
+/// that knows nothing. Tells where they are.
+pub(crate) fn examine(config: &Config) -> Result<String, Failure> {
+    demand_mode(config)?;
+    let options = Options { create: false, read_only: true, ..Options::default() };
+    let ledger = match SqliteLedger::open(&config.ledger, options) {
+        Ok(ledger) => Some(ledger),
+        Err(error) if error.code() == Code::NotALedger.as_str() => None,
+        Err(error) => return Err(Failure::At(config.ledger.display().to_string(), error)),
+    };
+    let nothing = MemoryLedger::default();
+    match (config.gate, &ledger) {
+        (GateStore::Redis, Some(ledger)) => drop(redis_of(config, ledger)?),
+        (GateStore::Redis, None) => drop(redis(config, nothing.ledger())?),
+        (GateStore::Memory | GateStore::Sqlite, Some(ledger)) => demand_own_gate(ledger)?,
+        (GateStore::Memory | GateStore::Sqlite, None) => {}
+    }
+    if config.audit == Switch::On && config.audit_mode()? == StoreDurabilityMode::Redis {
+        let ledger: Arc<dyn LedgerStore> = match ledger {
+            Some(ledger) => Arc::new(ledger),
+            None => Arc::new(nothing),
+        };
+        drop(held_audit(config, ledger)?);
+    }
+    let gate = match (config.gate, config.arbiter) {
+        (GateStore::Memory, _) => "in memory",
+        (GateStore::Sqlite, _) => "in the ledger's file",
+        (GateStore::Redis, Arbiter::Ledger) => "in Redis, and the ledger decides",
+        (GateStore::Redis, Arbiter::None) => "in Redis alone",
+    };
+    Ok(format!("the gate is {gate}"))
+}
+
+/// Refuses what a mode does not allow of the stores, before any is opened.
+pub(crate) fn demand_mode(config: &Config) -> Result<(), Failure> {
+    if config.is_volatile() && config.mode != Mode::Local {
+        return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
+    }
+    if config.gate == GateStore::Memory && config.mode != Mode::Local {
+        let detail = "modes test and prod need a durable idempotency store: set TRACEKEEP_IDEMPOTENCY_STORE=sqlite \
+                      (idempotency_store in tracekeep.toml)";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    let audit = config.audit_mode()?;
+    if config.audit == Switch::On && config.mode != Mode::Local {
+        let setting = "TRACEKEEP_AUDIT_STORE=sqlite with a ledger in a file (--ledger PATH), or TRACEKEEP_AUDIT=off";
+        audit.demand(setting).map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
+    }
+    Ok(())
 }
 
 /// The gate of a ledger in the Redis that is configured: the ledger's id is its namespace.

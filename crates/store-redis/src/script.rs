@@ -5,8 +5,8 @@
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
-    /// Whether the same call may be sent again where its answer got lost: nobody else's call can have come between that would
-    /// make the second answer another. (A retryable failure frees the key for others.)
+    /// Whether the same call may be sent again by itself where its answer got lost. Not a retryable failure, which frees the key
+    /// for others, nor a deletion, which would delete what they were given: whoever sent it decides.
     pub(crate) is_repeatable: bool,
 }
 

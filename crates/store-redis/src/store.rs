@@ -12,7 +12,7 @@ use tracekeep_store::gate::{
     Ask, Fingerprint, IdempotencyResponse, IdempotencyResult, IdempotencyStatus, IdempotencyStore, Record,
     Reply as Decided, Ruling, RulingTime, Terms, Token, status,
 };
-use tracekeep_store::{Error, Recorded, Result, Source};
+use tracekeep_store::{Code, Error, Outcome, Recorded, Result, Source};
 
 use crate::connection::Connection;
 use crate::options::{Durability, Options};
@@ -111,12 +111,12 @@ impl RedisIdempotencyStore {
 
     /// What is remembered of a key that an arbiter decided about; `None` where the arbiter is to be asked.
     pub(crate) async fn recall(&self, key: &Key, request: &Fingerprint) -> Result<Recalled> {
-        self.ask(script::RECALL, key, vec![text(request)]).await?.recalled()
+        self.ask(script::RECALL, key, vec![text(request)]).await.map_err(unchanged)?.recalled()
     }
 
     /// All that is kept of a key that Redis alone decided about, and what its clock says.
     pub(crate) async fn alone(&self, key: &Key) -> Result<Option<(Record, Timestamp)>> {
-        self.ask(script::ALONE, key, Vec::new()).await?.alone()
+        self.ask(script::ALONE, key, Vec::new()).await.map_err(unchanged)?.alone()
     }
 
     /// How a key stands that Redis alone decided about.
@@ -173,6 +173,14 @@ impl RedisIdempotencyStore {
     }
 }
 
+/// The failure of a call that only reads: whether it ran or not, nothing was changed.
+fn unchanged(error: Error) -> Error {
+    if error.outcome() == Outcome::NotApplied {
+        return error;
+    }
+    Error::new(Code::Unreachable, "no answer came from Redis; nothing was changed").because(error)
+}
+
 pub(crate) fn part(text: &str) -> String {
     utf8_percent_encode(text, PART).to_string()
 }
@@ -226,7 +234,7 @@ impl IdempotencyStore for RedisIdempotencyStore {
     }
 
     async fn get_status(&self, key: &Key) -> Result<Option<IdempotencyStatus>> {
-        self.ask(script::STATUS, key, Vec::new()).await?.status()
+        self.ask(script::STATUS, key, Vec::new()).await.map_err(unchanged)?.status()
     }
 
     async fn delete(&self, key: &Key) -> Result<bool> {

@@ -1,6 +1,10 @@
 //! The gate's handle: effects of a caller's own that happen once.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
@@ -11,8 +15,9 @@ use tracekeep_store::gate::{
 };
 use tracekeep_store::{Code, Digests, Error, Recorded, Result, block_on};
 
-/// How often the end of an effect is said before its error is the caller's.
-const SAID_MAX: u32 = 5;
+/// How long is waited before the end of an effect is said again; then its error is the caller's.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 /// Lets effects of a caller's own happen once. Stateless: cheap to clone, to be shared between threads.
 ///
@@ -178,17 +183,16 @@ impl IdempotencyGate {
             Begin::Go(token) => token,
             Begin::Was(once) => return Ok(once),
         };
-        let effect = effect().await;
-        let end = End::of(effect);
-        let mut said = 1;
+        let end = End::of(effect().await);
+        let mut pauses = PAUSES.into_iter();
         loop {
             let marked = match &end {
                 End::Done(answer) => self.store.mark_completed(key, &token, answer).await,
                 End::Failed { why, retryable } => self.store.mark_failed(key, &token, why, *retryable).await,
             };
-            match marked {
-                Err(error) if error.is_retryable() && said < SAID_MAX => said += 1,
-                marked => return end.told(marked),
+            match (&marked, pauses.next()) {
+                (Err(error), Some(pause)) if error.is_retryable() => sleep(pause).await,
+                _ => return end.told(marked),
             }
         }
     }
@@ -218,18 +222,39 @@ impl IdempotencyGate {
             Begin::Was(once) => return Ok(once),
         };
         let end = End::of(effect());
-        let mut said = 1;
+        let mut pauses = PAUSES.into_iter();
         loop {
             let marked = match &end {
                 End::Done(answer) => self.store.mark_completed_blocking(key, &token, answer),
                 End::Failed { why, retryable } => self.store.mark_failed_blocking(key, &token, why, *retryable),
             };
-            match marked {
-                Err(error) if error.is_retryable() && said < SAID_MAX => said += 1,
-                marked => return end.told(marked),
+            match (&marked, pauses.next()) {
+                (Err(error), Some(pause)) if error.is_retryable() => thread::sleep(pause),
+                _ => return end.told(marked),
             }
         }
     }
+}
+
+/// Waits on whatever executor: a thread of its own wakes it.
+async fn sleep(pause: Duration) {
+    let until = Instant::now() + pause;
+    poll_fn(|context| {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Poll::Ready(());
+        }
+        let waker = context.waker().clone();
+        let wake = move || {
+            thread::sleep(left);
+            waker.wake();
+        };
+        match thread::Builder::new().name("tracekeep-pause".to_owned()).spawn(wake) {
+            Ok(_) => Poll::Pending,
+            Err(_) => Poll::Ready(()),
+        }
+    })
+    .await;
 }
 
 /// Whether the caller is to do it.

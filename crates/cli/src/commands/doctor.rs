@@ -13,6 +13,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 use super::file_of;
 use crate::config::{Config, Mode};
 use crate::exit::{Done, Failure, Outcome};
+use crate::open;
 use crate::print::{data, json, plain, table};
 
 /// Syncs that are timed.
@@ -34,6 +35,7 @@ pub(crate) fn doctor(config: &Config, listen: Option<&str>) -> Outcome {
         sync(path),
         port(path, listen.unwrap_or(&config.listen)),
         mode(config.mode, listen.unwrap_or(&config.listen)),
+        stores(config),
     ];
     let variables = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -160,6 +162,14 @@ fn mode(mode: Mode, listen: &str) -> Finding {
         return wrong("mode", format!("{says}: {listen} is not a loopback address, and there is no key"));
     }
     fine("mode", format!("{says}: a durable ledger on a loopback address"))
+}
+
+/// The gate, and what holds audits, as serve opens them.
+fn stores(config: &Config) -> Finding {
+    match open::examine(config) {
+        Ok(says) => fine("stores", says),
+        Err(failure) => wrong("stores", failure.to_string()),
+    }
 }
 
 fn port(path: &Path, listen: &str) -> Finding {

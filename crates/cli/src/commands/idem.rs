@@ -88,7 +88,7 @@ fn told(answer: &IdempotencyResponse) -> String {
     add("run", answer.stored_trace_id.as_ref().map(ToString::to_string));
     add("response", answer.response.as_ref().map(ToString::to_string));
     add("error", answer.error.clone());
-    add("expired", answer.expired.then(|| "its ttl is over".to_owned()));
+    add("expired", answer.expired.then(|| "it is no longer kept".to_owned()));
     lines.join("\n")
 }
 

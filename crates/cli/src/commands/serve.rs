@@ -26,19 +26,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn serve(config: &Config, args: &Serve) -> Outcome {
     tracing_subscriber::fmt().with_env_filter(config.logs.clone()).with_writer(std::io::stderr).init();
-    if config.is_volatile() && config.mode != Mode::Local {
-        return Err(Failure::Usage("modes test and prod need a durable ledger: --ledger PATH".to_owned()));
-    }
-    if config.gate == GateStore::Memory && config.mode != Mode::Local {
-        let detail = "modes test and prod need a durable idempotency store: set TRACEKEEP_IDEMPOTENCY_STORE=sqlite \
-                      (idempotency_store in tracekeep.toml)";
-        return Err(Failure::Usage(detail.to_owned()));
-    }
-    let audit = config.audit_mode()?;
-    if config.audit == Switch::On && config.mode != Mode::Local {
-        let setting = "TRACEKEEP_AUDIT_STORE=sqlite with a ledger in a file (--ledger PATH), or TRACEKEEP_AUDIT=off";
-        audit.demand(setting).map_err(|error| Failure::Usage(format!("modes test and prod: {error}")))?;
-    }
+    open::demand_mode(config)?;
     let webhook = config.webhook.told(args.webhook.as_deref(), args.webhook_allow_private)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
@@ -75,7 +63,10 @@ async fn run(config: &Config, listen: &str, webhook: Option<Webhook>) -> Outcome
     let app = App::new(ledger, gate, bound.loopback_hosts()).signing(signer);
     let app = app.auditing(audit).sealing_telemetry(sealing).requiring_idempotency_keys(config.requires_keys);
     bound.serve(app, stopped()).await;
-    talk("stopped; everything acknowledged is on disk");
+    talk(match config.is_volatile() {
+        true => "stopped; the ledger was in memory, and is gone",
+        false => "stopped; everything acknowledged is on disk",
+    });
     Ok(Done::Yes)
 }
 

@@ -138,6 +138,17 @@ fn doctor_says_no_where_serve_could_not_start() {
     let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "0.0.0.0:0"), ("TRACEKEEP_MODE", "prod")]);
     assert!(code == Some(1) && said.contains("not a loopback address"), "{said}");
     assert_eq!(doctor(&[("TRACEKEEP_LISTEN", "0.0.0.0:0")]).0, Some(0));
+    let (store, nobody) = ("TRACEKEEP_IDEMPOTENCY_STORE", ("TRACEKEEP_REDIS_URL", "redis://127.0.0.1:1"));
+    for (more, why) in [
+        (&[("TRACEKEEP_MODE", "prod"), (store, "memory")][..], "TRACEKEEP_IDEMPOTENCY_STORE=sqlite"),
+        (&[(store, "redis")], "TRACEKEEP_REDIS_URL"),
+        (&[(store, "redis"), nobody], "unreachable"),
+        (&[("TRACEKEEP_AUDIT_STORE", "redis"), nobody], "unreachable"),
+        (&[("TRACEKEEP_AUDIT_STORE", "memory")], "TRACEKEEP_AUDIT_STORE"),
+    ] {
+        let (code, said) = doctor(&[&[("TRACEKEEP_LISTEN", "127.0.0.1:0")], more].concat());
+        assert!(code == Some(1) && said.contains("NO  stores") && said.contains(why), "{said}");
+    }
     // Root may write to any file, but nobody to a folder.
     std::fs::create_dir(place.path().join("tracekeep.db.lock")).unwrap();
     let (code, said) = doctor(&[("TRACEKEEP_LISTEN", "127.0.0.1:0")]);

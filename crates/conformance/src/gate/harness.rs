@@ -8,7 +8,7 @@ use libtest_mimic::{Arguments, Trial};
 use tracekeep_store::gate::{IdempotencyStore, MemoryIdempotencyStore, Rules};
 use tracekeep_store::{Source, block_on};
 
-use super::cases::CASES;
+use super::cases::{CASES, COUNTED};
 use super::context::Gate;
 use super::sequences;
 use crate::sources::ManualSources;
@@ -28,7 +28,7 @@ pub trait GateHarness: Send + Sync + 'static {
         1_000
     }
 
-    /// Whether the backend bounds the number of keys by itself. Redis does by its memory.
+    /// Whether the backend bounds the number of keys by itself: only then is it asked to. Redis does by its memory.
     fn counts_keys(&self) -> bool {
         true
     }
@@ -62,12 +62,16 @@ pub struct GateCase {
     pub run: fn(&mut Gate),
 }
 
+/// The cases that are asked of `harness`.
+fn cases(harness: &dyn GateHarness) -> impl Iterator<Item = &'static GateCase> + use<> {
+    let counted: &[GateCase] = if harness.counts_keys() { COUNTED } else { &[] };
+    CASES.iter().flat_map(|cases| cases.iter()).chain(counted)
+}
+
 /// The whole suite over `harness` as tests whose names begin with `over`.
 pub fn gate_trials(over: &str, harness: impl GateHarness) -> Vec<Trial> {
     let harness: Arc<dyn GateHarness> = Arc::new(harness);
-    let mut trials: Vec<Trial> = CASES
-        .iter()
-        .flat_map(|cases| cases.iter())
+    let mut trials: Vec<Trial> = cases(&*harness)
         .map(|case| {
             let harness = Arc::clone(&harness);
             Trial::test(format!("{over}::{}::{}", case.topic, case.name), move || {
@@ -90,7 +94,7 @@ pub fn gate_failures(harness: impl GateHarness) -> Vec<&'static str> {
         let played = catch_unwind(AssertUnwindSafe(|| (case.run)(&mut Gate::fresh(Arc::clone(&harness)))));
         played.is_err()
     };
-    let mut failed: Vec<_> = CASES.iter().flat_map(|cases| cases.iter()).filter(fails).map(|case| case.name).collect();
+    let mut failed: Vec<_> = cases(&*harness).filter(fails).map(|case| case.name).collect();
     if sequences::against_model(&harness, None).is_err() {
         failed.push("random_calls_do_as_the_model_says");
     }

@@ -29,7 +29,7 @@ fn a_key_names_a_write_quoted_or_bare() {
     assert_eq!(server.get("/api/v1/runs/count").member("count").as_deref(), Some("1"));
 }
 
-/// Writes that no key names: claims and counts of their own, or many batches at once.
+/// Writes that no key names (docs/limits.md): files that no receipt can stand for, claims of their own, many batches at once.
 const WITHOUT_KEY: [&str; 13] = [
     "POST /api/v1/bundles",
     "POST /api/v1/gc",

@@ -27,6 +27,7 @@ faults!("arbitrated":
     a_replica_that_lacks_everything_makes_no_second_new,
     without_redis_a_check_is_an_error_and_an_end_is_an_end,
     a_deletion_that_redis_was_not_told_of_is_unknown,
+    a_check_and_a_status_that_only_looked_changed_nothing,
     a_release_that_redis_was_not_told_of_is_no_conflict,
     without_the_arbiter_nothing_is_given_out_or_ended_that_it_decided,
     what_was_claimed_without_the_arbiter_stands_in_the_way,
@@ -172,6 +173,20 @@ fn a_deletion_that_redis_was_not_told_of_is_unknown() {
     server.admin(&["CLIENT", "UNPAUSE"]).expect("it goes on");
     block_on(gate.delete(&key("k"))).expect("sent again");
     assert_eq!(is(&gate, "k", New).attempt, 1);
+}
+
+/// It was said to be unknown, though a look changes nothing.
+fn a_check_and_a_status_that_only_looked_changed_nothing() {
+    let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
+    let options = tracekeep_store_redis::Options { timeout: Duration::from_millis(200), ..Default::default() };
+    let open = || RedisIdempotencyStore::connect_with(&server.url(), NAMESPACE, options.clone()).expect("it answers");
+    let (gate, bare) = (ArbitratedGate::new(open(), ledger(&folder)), open());
+    server.admin(&["CLIENT", "PAUSE", "3600000", "ALL"]).expect("paused");
+    let status = |gate: &dyn IdempotencyStore| block_on(gate.get_status(&key("k"))).map(drop);
+    for result in [ask(&gate, "k", "a").map(drop), status(&gate), status(&bare)] {
+        let error = result.expect_err("nobody answers");
+        assert_eq!((error.code(), error.outcome(), error.is_retryable()), ("unreachable", Outcome::NotApplied, true));
+    }
 }
 
 /// Another request was a conflict for days, with a claim that the ledger had released long ago.

@@ -45,9 +45,10 @@ object! {
         required stored_hash: Fingerprint,
         /// The run that was recorded with the key.
         optional stored_trace_id: RunId,
-        /// Of a duplicate: the first one's answer, unless its ttl is over.
+        /// Of a duplicate: the first one's answer, unless its ttl is over or its run erased.
         optional response: Json,
-        /// Of a duplicate: whether the ttl of the answer is over.
+        /// Whether the answer, or of one that failed the reason, is no longer kept: its ttl is over, or it was taken away with
+        /// what its run held.
         default expired: bool = false,
         /// Of new: what proves that the caller holds the lease.
         optional token: Token,

@@ -19,7 +19,9 @@ use crate::receipt::Recorded;
 ///
 /// # Contract
 ///
-/// **Per key** all calls take effect one after the other, each between its begin and its answer (linearizable). A handle
+/// **Per key** all calls take effect one after the other, each between its begin and its answer (linearizable). A store that
+/// remembers for another one keeps to that while it can be told what was decided; what it was not told may be answered as it
+/// stood before, until the lease is over, but never with *new*. A handle
 /// reaches the keys of one ledger or namespace alone; no character in a key means anything.
 ///
 /// **Ok.** The answer holds as far as the backend promises (memory promises nothing; SQLite: it survives kill -9 and power
@@ -28,11 +30,13 @@ use crate::receipt::Recorded;
 /// larger attempt.
 ///
 /// **Errors.** A store that cannot answer says so, and never *new*. `outcome()` is *not applied* where the call surely
-/// changed nothing, *unknown* where it may have. All calls but `check` can then simply be sent again: who completes, fails,
-/// renews or deletes twice with the same words is told so and changes nothing. A `check` whose answer was lost may hold the
+/// changed nothing, *unknown* where it may have. All calls but `check` can then simply be sent again: who completes, fails
+/// or renews twice with the same words is told so and changes nothing. A deletion that is sent again deletes what was given out
+/// between the two. A `check` whose answer was lost may hold the
 /// lease under a token that nobody knows: asking again is answered *in progress* until that lease is over.
 ///
-/// **Clock.** Leases and times are the store's, never the caller's. It does not go backwards while the store is open.
+/// **Clock.** Leases and times are the store's, never the caller's. It may be set: set back, no lease lasts longer than its
+/// length from then on; set forward, leases and ttls end early.
 ///
 /// **The same request** meets each state as [`IdempotencyResult`](super::IdempotencyResult) says; **another request** is a
 /// conflict in every state, for as long as the key is known. The answer is kept for the ttl; key and fingerprint are known

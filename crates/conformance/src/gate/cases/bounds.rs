@@ -16,6 +16,9 @@ cases!("bounds":
     a_lease_and_a_ttl_are_within_their_ranges,
     an_answer_of_a_mebibyte_is_kept_and_a_larger_one_refused,
     an_error_of_4_kib_is_kept_and_a_longer_one_refused,
+);
+
+cases!(COUNTED, "bounds":
     no_more_keys_are_known_than_may_be,
     keys_that_are_forgotten_make_room,
 );
@@ -71,9 +74,6 @@ fn an_error_of_4_kib_is_kept_and_a_longer_one_refused(cx: &mut Gate) {
 }
 
 fn no_more_keys_are_known_than_may_be(cx: &mut Gate) {
-    if !cx.harness.counts_keys() {
-        return;
-    }
     let mut cx = Gate::with(Arc::clone(&cx.harness), Rules { keys_max: 3, ..rules() });
     let first = cx.claim("k0", "a");
     cx.claim("k1", "a");
@@ -95,9 +95,6 @@ fn no_more_keys_are_known_than_may_be(cx: &mut Gate) {
 }
 
 fn keys_that_are_forgotten_make_room(cx: &mut Gate) {
-    if !cx.harness.counts_keys() {
-        return;
-    }
     let remember = Duration::from_secs(REMEMBER_S);
     let cx = Gate::with(Arc::clone(&cx.harness), Rules { keys_max: 30, remember });
     for generation in 0..4 {

@@ -5,7 +5,10 @@ use super::harness::GateCase;
 /// Lists the cases of a file.
 macro_rules! cases {
     ($topic:literal: $($name:ident),* $(,)?) => {
-        pub(super) const CASES: &[$crate::GateCase] =
+        cases!(CASES, $topic: $($name),*);
+    };
+    ($list:ident, $topic:literal: $($name:ident),* $(,)?) => {
+        pub(super) const $list: &[$crate::GateCase] =
             &[$($crate::GateCase { topic: $topic, name: stringify!($name), run: $name }),*];
     };
 }
@@ -16,5 +19,8 @@ mod leases;
 mod races;
 mod states;
 
-/// Every case, by topic.
+/// What is asked of every backend, by topic.
 pub(super) const CASES: &[&[GateCase]] = &[bounds::CASES, ends::CASES, leases::CASES, races::CASES, states::CASES];
+
+/// What is asked of backends that bound the number of keys by themselves.
+pub(super) const COUNTED: &[GateCase] = bounds::COUNTED;

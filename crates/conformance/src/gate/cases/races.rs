@@ -36,27 +36,30 @@ fn all<T: Send>(tasks: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
 }
 
 fn race(cx: &Gate, rounds: u32, prepare: impl Fn(&str)) {
-    let (store, news) = (cx.store(), Mutex::new(Vec::new()));
+    let (store, news, wrong) = (cx.store(), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     for round in 0..rounds {
         prepare(&format!("k{round}"));
     }
+    // Nobody panics between rounds: the others would wait for ever.
+    let each_round = Barrier::new(64);
     all(64, |_| {
-        let (store, news) = (Arc::clone(&store), &news);
-        cx.harness.wait(Box::pin(async move {
-            for round in 0..rounds {
+        for round in 0..rounds {
+            let (store, news, wrong) = (Arc::clone(&store), &news, &wrong);
+            each_round.wait();
+            cx.harness.wait(Box::pin(async move {
                 let answer = store.check(&key(&format!("k{round}")), &request("a"), &terms()).await;
-                let answer = answer.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
-                match answer.result {
-                    IdempotencyResult::New => {
-                        let token = answer.token.expect("new comes with a token");
+                match answer.map(|answer| (answer.result, answer.token)) {
+                    Ok((IdempotencyResult::New, Some(token))) => {
                         news.lock().unwrap_or_else(PoisonError::into_inner).push((round, token));
                     }
-                    IdempotencyResult::InProgress => {}
-                    other => panic!("round {round}: {other}"),
+                    Ok((IdempotencyResult::InProgress, None)) => {}
+                    other => wrong.lock().unwrap_or_else(PoisonError::into_inner).push((round, other)),
                 }
-            }
-        }));
+            }));
+        }
     });
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assert!(wrong.is_empty(), "neither new nor in progress: {:?}", wrong.first());
     let mut news = news.into_inner().unwrap_or_else(PoisonError::into_inner);
     news.sort_by_key(|(round, _)| *round);
     let rounds_won: Vec<_> = news.iter().map(|(round, _)| *round).collect();
