@@ -107,7 +107,7 @@ pub(crate) enum Command {
     /// Erase the runs that ended long enough ago, or one run
     #[command(after_help = GC_HELP)]
     Gc(Gc),
-    /// Check the log against its indices
+    /// Check the log against its indices; on a server, those of one run
     #[command(after_help = "With --json: a finding a line, then {\"findings\": COUNT, \"root\": …, \"tree_size\": …}.")]
     Fsck {
         /// Rebuild the indices from the log

@@ -46,9 +46,15 @@ fn line(event: &LogEvent) -> String {
 }
 
 pub(crate) fn fsck(config: &Config, rebuild: bool, run: Option<&RunId>) -> Outcome {
-    let path = file_of(config)?;
-    let report = if rebuild { SqliteLedger::rebuild(path, run) } else { SqliteLedger::check(path, run) };
-    let report = report.map_err(Failure::at(path.display()))?;
+    let report = match run {
+        Some(_) if config.server.is_some() && rebuild => block_on(open::writing(config)?.rebuild_indices(run))?,
+        Some(_) if config.server.is_some() => block_on(open::reading(config)?.verify_indices(run))?,
+        _ => {
+            let path = file_of(config)?;
+            let report = if rebuild { SqliteLedger::rebuild(path, run) } else { SqliteLedger::check(path, run) };
+            report.map_err(Failure::at(path.display()))?
+        }
+    };
     for finding in &report.findings {
         if config.json {
             json(&to_json(finding))?;

@@ -68,6 +68,10 @@ fn commands_work_beside_a_running_server_and_ctrl_c_ends_it_in_order() {
     let beside = place.run(&["tree", &run, "--json"]).code(0).out();
     assert_eq!(place.run(&["tree", &run, "--json", "--server", &server.url]).code(0).out(), beside);
     place.run(&["fsck"]).code(0);
+    for args in [&["fsck", "--run", &run][..], &["fsck", "--run", &run, "--rebuild"]] {
+        let there = place.run(&[args, &["--server", &server.url]].concat());
+        assert!(there.code(0).talk().contains(&format!("the indices of {run}: 0 findings")), "{}", there.talk());
+    }
     let busy = place.run(&["doctor", "--listen", "127.0.0.1:0"]);
     assert!(busy.code(1).out().contains("writes to it and serves"), "{}", busy.out());
     assert!(place.run(&["fsck", "--rebuild"]).code(3).talk().contains("ledger_locked"));
