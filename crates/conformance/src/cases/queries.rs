@@ -20,6 +20,7 @@ cases!("queries":
     wrong_pages_are_refused_even_where_nothing_can_fit,
     names_are_compared_whole_and_bytewise,
     counters_follow_ends,
+    a_trace_reads_the_same_by_whatever_it_is_found,
     many_traces_and_few_hits,
     an_empty_run_has_empty_lists,
 );
@@ -353,6 +354,39 @@ fn counters_follow_ends(cx: &mut Context) {
     assert_eq!(counts(cx, "o").0, 3);
     cx.record(&[start("empty")]);
     assert_eq!(counts(cx, "empty"), (0, String::new(), String::new()));
+}
+
+/// Whether it was ended, closed, or named before it came: by one attribute, by several and by its id.
+fn a_trace_reads_the_same_by_whatever_it_is_found(cx: &mut Context) {
+    let tagged = |op: Value| with(op, json!({"tags": ["x"]}));
+    let under = |op: Value| tagged(with(op, json!({"parent_id": "p"})));
+    let closed = json!({"ended_at": "2030-01-01T00:00:01Z", "occurred_at": "2030-01-01T00:00:00Z", "otel": {"e": 1}});
+    let open = json!({"occurred_at": "2030-01-01T00:00:00Z"});
+    cx.record(&[ensure_otlp("o"), under(span("o", "early", None))]);
+    cx.record(&[tagged(span("o", "p", None)), under(call("o", "broken")), under(thought("o", "plain"))]);
+    cx.record(&[with(under(span("o", "s", None)), open)]);
+    cx.record(&[with(end("o", "broken"), json!({"status": "error", "error": "it broke", "duration_ms": 5}))]);
+    cx.record(&[with(under(span("o", "s", None)), closed)]);
+    let f = TraceFilter::default;
+    let mut found = Vec::new();
+    for filter in [
+        f(),
+        TraceFilter { roots: true, ..f() },
+        TraceFilter { parent: Some(trace_id("p")), ..f() },
+        TraceFilter { tags: vec!["x".into()], ..f() },
+        TraceFilter { type_name: Some("ToolCall".into()), ..f() },
+        TraceFilter { status: Some(TraceStatus::Error), ..f() },
+        TraceFilter { parent: Some(trace_id("p")), tags: vec!["x".into()], ..f() },
+    ] {
+        let query = TraceQuery { filter, ..TraceQuery::default() };
+        let page = block_on(cx.ledger().traces(&run_id("o"), &query)).expect("a page");
+        found.push(page.items.len());
+        for trace in page.items {
+            let by_id = block_on(cx.ledger().trace(&run_id("o"), &trace.id)).expect("a trace");
+            assert_eq!(Some(trace), by_id, "{:?}", query.filter);
+        }
+    }
+    assert_eq!(found, [5, 1, 4, 5, 1, 1, 4]);
 }
 
 /// One read visits a bounded number of rows: among 10,500 that do not fit, it may give an empty page and a cursor.
