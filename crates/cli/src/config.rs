@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tracekeep::{Contract, StoreDurabilityMode, Term};
 use tracekeep_core::model::EffectGate;
 use tracekeep_server::Webhook;
+use tracekeep_store::gate::{REMEMBER_MAX, Rules};
 use tracekeep_store::{Detector, Redaction, RedactionRules};
 use tracing_subscriber::EnvFilter;
 
@@ -25,7 +27,7 @@ const LEDGER: &str = "tracekeep.db";
 const LISTEN: &str = "127.0.0.1:4318";
 
 /// What the environment may say; `serve` and `doctor` read the address by themselves.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 18] = [
     "TRACEKEEP_LEDGER",
     "TRACEKEEP_SERVER",
     "TRACEKEEP_LISTEN",
@@ -33,6 +35,7 @@ const VARIABLES: [&str; 17] = [
     "TRACEKEEP_LOG",
     "TRACEKEEP_IDEMPOTENCY_STORE",
     "TRACEKEEP_IDEMPOTENCY_ARBITER",
+    "TRACEKEEP_IDEMPOTENCY_REMEMBER_S",
     "TRACEKEEP_REQUIRE_IDEMPOTENCY_KEY",
     "TRACEKEEP_REDIS_URL",
     "TRACEKEEP_REDIS_CA",
@@ -91,6 +94,7 @@ struct File {
     mode: Option<Mode>,
     idempotency_store: Option<GateStore>,
     idempotency_arbiter: Option<Arbiter>,
+    idempotency_remember_s: Option<u64>,
     require_idempotency_key: Option<Switch>,
     redis_url: Option<String>,
     redis_ca: Option<PathBuf>,
@@ -227,6 +231,7 @@ pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) gate: GateStore,
     pub(crate) arbiter: Arbiter,
+    remember: Option<Duration>,
     pub(crate) requires_keys: bool,
     pub(crate) redis_url: Option<String>,
     pub(crate) redis_ca: Option<PathBuf>,
@@ -266,6 +271,7 @@ impl Config {
         let demand = "TRACEKEEP_REQUIRE_IDEMPOTENCY_KEY";
         let demanded = variable(demand)?.map(|text| switch(demand, &text)).transpose()?;
         let arbiter = variable("TRACEKEEP_IDEMPOTENCY_ARBITER")?.map(|text| arbiter(&text)).transpose()?;
+        let remember = variable("TRACEKEEP_IDEMPOTENCY_REMEMBER_S")?.map(|text| seconds(&text)).transpose()?;
         let audit = variable("TRACEKEEP_AUDIT")?.map(|text| switch("TRACEKEEP_AUDIT", &text)).transpose()?;
         let audit_store = variable("TRACEKEEP_AUDIT_STORE")?.map(|text| audit_backend(&text)).transpose()?;
         let logs = variable("TRACEKEEP_LOG")?.filter(|logs| !logs.is_empty());
@@ -285,6 +291,7 @@ impl Config {
             mode: mode.unwrap_or_default(),
             gate: gate.or(file.idempotency_store).unwrap_or_default(),
             arbiter: arbiter.or(file.idempotency_arbiter).unwrap_or_default(),
+            remember: remember.or(file.idempotency_remember_s).map(remembered).transpose()?,
             requires_keys: demanded.or(file.require_idempotency_key) == Some(Switch::On),
             redis_url: variable("TRACEKEEP_REDIS_URL")?.filter(|url| !url.is_empty()).or(file.redis_url),
             redis_ca: variable("TRACEKEEP_REDIS_CA")?
@@ -321,6 +328,11 @@ impl Config {
     /// What each run that is started says of the gate of its effects.
     pub(crate) fn effect_gate(&self) -> Option<EffectGate> {
         (self.gate == GateStore::Redis && self.arbiter == Arbiter::None).then_some(EffectGate::Redis)
+    }
+
+    /// What a gate keeps to: its own rules, but for what the deployment says.
+    pub(crate) fn gate_rules(&self, own: Rules) -> Rules {
+        Rules { remember: self.remember.unwrap_or(own.remember), ..own }
     }
 
     /// Whether the ledger is to be kept in memory.
@@ -387,6 +399,17 @@ fn gate_store(text: &str) -> Result<GateStore, Failure> {
         "redis" => Ok(GateStore::Redis),
         _ => Err(Failure::Usage("TRACEKEEP_IDEMPOTENCY_STORE is memory, sqlite or redis".to_owned())),
     }
+}
+
+fn seconds(text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| Failure::Usage("TRACEKEEP_IDEMPOTENCY_REMEMBER_S is a number of seconds".to_owned()))
+}
+
+/// How long keys are known after their ttl.
+fn remembered(seconds: u64) -> Result<Duration, Failure> {
+    let asked = Duration::from_secs(seconds);
+    let detail = || format!("TRACEKEEP_IDEMPOTENCY_REMEMBER_S is at most {} (ten years)", REMEMBER_MAX.as_secs());
+    (asked <= REMEMBER_MAX).then_some(asked).ok_or_else(|| Failure::Usage(detail()))
 }
 
 fn arbiter(text: &str) -> Result<Arbiter, Failure> {

@@ -168,7 +168,8 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
     if config.gate == GateStore::Redis && config.arbiter == Arbiter::None {
         return in_redis_alone(config);
     }
-    match SqliteLedger::open(path, Options::default()) {
+    let own = Options::default();
+    match SqliteLedger::open(path, Options { gate: config.gate_rules(own.gate.clone()), ..own }) {
         Ok(ledger) if config.gate == GateStore::Redis => in_redis(config, Arc::new(ledger)),
         Ok(ledger) => Ok(Arc::new(ledger)),
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),
@@ -284,7 +285,9 @@ pub(crate) fn demand_mode(config: &Config) -> Result<(), Failure> {
 fn redis(config: &Config, ledger: LedgerId) -> Result<RedisIdempotencyStore, Failure> {
     let unnamed = || Failure::Usage("an idempotency store in Redis needs TRACEKEEP_REDIS_URL".to_owned());
     let url = config.redis_url.as_deref().ok_or_else(unnamed)?;
-    let options = tracekeep_store_redis::Options { ca: redis_ca(config)?, ..Default::default() };
+    let own = tracekeep_store_redis::Options::default();
+    let options =
+        tracekeep_store_redis::Options { ca: redis_ca(config)?, rules: config.gate_rules(own.rules.clone()), ..own };
     // The address may hold a password: it is not shown.
     let store = RedisIdempotencyStore::connect_with(url, &ledger.to_string(), options);
     let store = store.map_err(Failure::at("TRACEKEEP_REDIS_URL"))?;

@@ -167,7 +167,7 @@ impl RedisIdempotencyStore {
     async fn ask(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<Reply> {
         let mut arguments = Vec::with_capacity(2 + given.len());
         arguments.push(text(self.shift_ms.load(Ordering::SeqCst)));
-        arguments.push(text(self.options.rules.remember.as_secs()));
+        arguments.push(text(self.options.rules.remembered().as_secs()));
         arguments.extend(given);
         Reply::read(self.connection.run(operation, self.keys(key).to_vec(), arguments).await?)
     }
@@ -196,7 +196,7 @@ impl IdempotencyStore for RedisIdempotencyStore {
         let token = Token::random(&self.options.source);
         let run = terms.run_id.as_ref().map_or("", |run| run.as_str());
         let Terms { lease_ms, ttl_s, .. } = terms;
-        let known_s = self.options.rules.remember.as_secs().saturating_add(*ttl_s);
+        let known_s = self.options.rules.remembered().as_secs().saturating_add(*ttl_s);
         let known_ms = known_s.saturating_mul(1_000).saturating_add(*lease_ms);
         // Six more members are empty.
         let mut record = String::with_capacity(160 + run.len());

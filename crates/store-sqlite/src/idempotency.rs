@@ -32,7 +32,7 @@ impl SqliteLedger {
     /// # Errors
     /// Where it cannot be read.
     pub fn gate_knows_keys(&self) -> Result<bool> {
-        let remember = i64::try_from(self.rules().remember.as_nanos()).unwrap_or(i64::MAX);
+        let remember = i64::try_from(self.rules().remembered().as_nanos()).unwrap_or(i64::MAX);
         let since = self.source().now().saturating_add(remember.saturating_neg());
         self.readers().read(|view| gate::knows_any(view.conn, since))
     }

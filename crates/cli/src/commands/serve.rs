@@ -7,8 +7,8 @@ use std::time::Duration;
 use tracekeep::KeyFolder;
 use tracekeep_server::{App, AuditOptions, Bound, SealOptions, Webhook, bind};
 use tracekeep_store::{
-    IdempotencyStore, KeyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer,
-    StoreDurabilityMode,
+    IdempotencyStore, KeyStore, LedgerStore, MemoryIdempotencyStore, MemoryKeys, MemoryLedger, Signer, Source,
+    StoreDurabilityMode, gate::Rules,
 };
 use tracekeep_store_sqlite::{Options, SqliteLedger};
 
@@ -80,7 +80,7 @@ struct Stores {
 }
 
 fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
-    let in_memory = || Arc::new(MemoryIdempotencyStore::default());
+    let in_memory = || Arc::new(MemoryIdempotencyStore::new(Source::default(), config.gate_rules(Rules::default())));
     if config.is_volatile() {
         if config.gate == GateStore::Redis {
             let detail = "a ledger in memory has no name that lasts: a gate in Redis needs --ledger PATH";
@@ -89,7 +89,13 @@ fn stores(config: &Config, bound: &Bound) -> Result<Stores, Failure> {
         let ledger = Arc::new(MemoryLedger::default().redacting(config.redact.clone()));
         return Ok(Stores { ledger, gate: in_memory(), keys: Arc::new(MemoryKeys::default()), path: None });
     }
-    let options = Options { redact: config.redact.clone(), effect_gate: config.effect_gate(), ..Options::default() };
+    let own = Options::default();
+    let options = Options {
+        redact: config.redact.clone(),
+        effect_gate: config.effect_gate(),
+        gate: config.gate_rules(own.gate.clone()),
+        ..own
+    };
     let ledger = SqliteLedger::open(&config.ledger, options);
     let ledger = Arc::new(ledger.map_err(Failure::at(config.ledger.display()))?);
     ledger.set_address(Some(bound.address().to_string()))?;

@@ -106,6 +106,30 @@ fn a_running_server_is_asked_through_its_lock() {
 }
 
 #[test]
+fn a_key_is_known_as_long_beyond_its_ttl_as_the_deployment_says() {
+    let place = Place::new();
+    let at = |remember: &str, args: &[&str]| {
+        let mut command = place.command(args);
+        Ended(command.env("TRACEKEEP_IDEMPOTENCY_REMEMBER_S", remember).output().unwrap())
+    };
+    for wrong in ["x", "-1", "316224001"] {
+        assert!(at(wrong, &["idem", "status", "k"]).code(2).talk().contains("TRACEKEEP_IDEMPOTENCY_REMEMBER_S"));
+    }
+    let check = ["idem", "check", "k", "--request", "1", "--ttl-s", "1"];
+    let token = line(&at("0", &check).code(0).out(), "token");
+    at("0", &["idem", "complete", "k", "--token", &token]).code(0);
+    let started = std::time::Instant::now();
+    let other = ["idem", "check", "k", "--request", "2"];
+    let told = loop {
+        let told = at("0", &other).out();
+        if !told.starts_with("conflict\n") || started.elapsed() > std::time::Duration::from_secs(60) {
+            break told;
+        }
+    };
+    assert!(told.starts_with("new\n"), "{told}");
+}
+
+#[test]
 fn test_and_prod_demand_a_gate_that_is_durable() {
     let place = Place::new();
     for mode in ["test", "prod"] {

@@ -29,6 +29,6 @@ pub use decide::{Ask, Next, Reply, decide, lease_lost, look, not_known, status};
 pub use fingerprint::Fingerprint;
 pub use memory::MemoryIdempotencyStore;
 pub use record::{Phase, Record};
-pub use rules::{Rules, Terms, full};
+pub use rules::{REMEMBER_MAX, Rules, Terms, full};
 pub use store::IdempotencyStore;
 pub use token::Token;

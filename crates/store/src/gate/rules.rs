@@ -47,10 +47,13 @@ impl Terms {
     }
 }
 
+/// The longest that a key is known after its ttl: ten years. [`Rules::remember`] beyond it counts as this.
+pub const REMEMBER_MAX: Duration = Duration::from_secs(316_224_000);
+
 /// What a store keeps to, whoever asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How long key and fingerprint are known after the ttl has ended. Seven days unless told.
+    /// How long key and fingerprint are known after the ttl has ended, at most [`REMEMBER_MAX`]. Seven days unless told.
     pub remember: Duration,
     /// Keys that are known at once; a new one beyond them is `gate_full`. A million unless told.
     pub keys_max: u64,
@@ -63,8 +66,14 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// How long key and fingerprint are known after the ttl, within the bound.
+    #[must_use]
+    pub fn remembered(&self) -> Duration {
+        self.remember.min(REMEMBER_MAX)
+    }
+
     pub(super) fn remember_nanos(&self) -> i64 {
-        i64::try_from(self.remember.as_nanos()).unwrap_or(i64::MAX)
+        i64::try_from(self.remembered().as_nanos()).unwrap_or(i64::MAX)
     }
 }
 
