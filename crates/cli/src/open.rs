@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracekeep::KeyFolder;
 use tracekeep_client::{HttpAudit, HttpLedger};
 use tracekeep_core::id::LedgerId;
+use tracekeep_core::model::Op;
 use tracekeep_store::{
     AuditStore, Batch, Code, Error, IdempotencyStore, LedgerAudit, LedgerStore, MemoryLedger, Receipt, Signer,
     StoreDurabilityMode, block_on, commit_with_held, needs_held,
@@ -17,6 +18,7 @@ use tracekeep_store_sqlite::{Options, SqliteLedger};
 
 use crate::config::{Arbiter, Config, GateStore, Mode, Switch};
 use crate::exit::Failure;
+use crate::print::talk;
 
 /// A ledger to read from: the server that was named, else the file, beside whoever writes to it.
 pub(crate) fn reading(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
@@ -56,11 +58,26 @@ pub(crate) struct Fronted<'a> {
 impl Fronted<'_> {
     /// Commits, what is held of runs that are looked at first.
     pub(crate) fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Result<Receipt, Error>>, Failure> {
-        let held = if batches.iter().any(needs_held) { self.held()? } else { None };
+        let held = match () {
+            () if !batches.iter().any(needs_held) => None,
+            () if batches.iter().filter(|batch| needs_held(batch)).all(only_erases) => self.held_if_there()?,
+            () => self.held()?,
+        };
         Ok(match held {
             Some(held) => block_on(commit_with_held(&*self.ledger, &*held, batches)),
             None => self.ledger.commit_blocking(batches),
         })
+    }
+
+    /// The same, where it can be reached: an erasure does not wait for it, and what it has of the run goes with its ttl.
+    pub(crate) fn held_if_there(&self) -> Result<Option<Arc<dyn AuditStore>>, Failure> {
+        match self.held() {
+            Err(Failure::At(_, error)) if error.code() == Code::Unreachable.as_str() => {
+                talk(&format!("{error}: what Redis holds of audits of erased runs stays there until its ttl is over"));
+                Ok(None)
+            }
+            held => held,
+        }
     }
 
     /// What holds facts in front of the ledger, where it is configured so.
@@ -71,6 +88,10 @@ impl Fronted<'_> {
         }
         held_audit(self.config, Arc::clone(&self.ledger)).map(Some)
     }
+}
+
+fn only_erases(batch: &Batch) -> bool {
+    batch.ops.iter().all(|op| matches!(op, Op::EraseRun(_)))
 }
 
 /// As [`writing`], with what is held in front of it; made where it is to be.

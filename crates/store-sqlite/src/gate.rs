@@ -57,7 +57,8 @@ impl Gate {
         let record = match next {
             Next::Same => same.and_then(|record| record.aged(rules, now)),
             Next::Put(mut record) => {
-                if (record.response.is_some() || record.error.is_some()) && is_erased(conn, &record)? {
+                let is_old = matches!(question.ask, Ask::Adopt { .. });
+                if (record.response.is_some() || record.error.is_some()) && is_taken(conn, &record, is_old)? {
                     (record.response, record.error) = (None, None);
                 }
                 let keys = self.count(conn)?;
@@ -127,11 +128,14 @@ pub(crate) fn forget_answers(conn: &Connection, run_id: &RunId) -> Result<()> {
     Ok(())
 }
 
-/// Whether a key belongs to a run that is erased: an answer that comes later is not kept.
-fn is_erased(conn: &Connection, record: &Record) -> Result<bool> {
+/// Whether an answer is not to be kept: its key belongs to a run that is erased, or, of an answer that may be older than
+/// that (`is_old`), to one of which members are withheld.
+fn is_taken(conn: &Connection, record: &Record, is_old: bool) -> Result<bool> {
     let Some(run_id) = &record.run_id else { return Ok(false) };
-    let sql = "SELECT 1 FROM run_name n JOIN erased_run e ON e.run_no = n.run_no WHERE n.run_id = ?1";
-    Ok(one(conn, sql, [run_id.as_str()], |_| Ok(()))?.is_some())
+    let sql = "SELECT 1 FROM run_name n WHERE n.run_id = ?1 AND (\
+               EXISTS (SELECT 1 FROM erased_run e WHERE e.run_no = n.run_no) \
+               OR ?2 AND EXISTS (SELECT 1 FROM withheld w INDEXED BY withheld_by_run WHERE w.run_no = n.run_no))";
+    Ok(one(conn, sql, (run_id.as_str(), is_old), |_| Ok(()))?.is_some())
 }
 
 /// Whether a key is known that was to be looked after later than `since`.

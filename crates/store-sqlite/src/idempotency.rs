@@ -8,7 +8,7 @@ use tracekeep_store::gate::{
     Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, look,
     status,
 };
-use tracekeep_store::{Code, Error, Recorded, Result};
+use tracekeep_store::{Recorded, Result};
 
 use crate::gate;
 use crate::ledger::SqliteLedger;
@@ -32,9 +32,14 @@ impl SqliteLedger {
     /// # Errors
     /// Where it cannot be read.
     pub fn gate_knows_keys(&self) -> Result<bool> {
-        let remember = i64::try_from(self.rules().remembered().as_nanos()).unwrap_or(i64::MAX);
-        let since = self.source().now().saturating_add(remember.saturating_neg());
+        let since = self.forgotten_since();
         self.readers().read(|view| gate::knows_any(view.conn, since))
+    }
+
+    /// What was to be looked after earlier than this is known no more.
+    fn forgotten_since(&self) -> Timestamp {
+        let remember = i64::try_from(self.rules().remembered().as_nanos()).unwrap_or(i64::MAX);
+        self.source().now().saturating_add(remember.saturating_neg())
     }
 
     /// Notes in the file that the gate is in Redis alone, under the ledger's id as its namespace: the ledger's own gate then
@@ -44,11 +49,7 @@ impl SqliteLedger {
     /// # Errors
     /// `unsafe_store` where the ledger's gate knows keys; `read_only`; failures of the storage.
     pub fn leave_gate_to_redis(&self) -> Result<()> {
-        if self.gate_knows_keys()? {
-            let detail = "the ledger's own gate knows keys that Redis alone may give out again";
-            return Err(Error::new(Code::UnsafeStore, detail));
-        }
-        self.set_gate_elsewhere(true).map(drop)
+        self.set_gate_elsewhere(true, Some(self.forgotten_since())).map(drop)
     }
 
     /// Lets the ledger's own gate decide again where it was in Redis alone, and tells whether it was: keys that Redis alone
@@ -57,7 +58,7 @@ impl SqliteLedger {
     /// # Errors
     /// `read_only`; failures of the storage.
     pub fn take_gate_back(&self) -> Result<bool> {
-        self.set_gate_elsewhere(false)
+        self.set_gate_elsewhere(false, None)
     }
 
     /// Whether the gate is in Redis alone.

@@ -268,9 +268,9 @@ impl SqliteLedger {
     }
 
     /// Notes in the file whether the gate is in Redis alone; tells whether that was noted before.
-    pub(crate) fn set_gate_elsewhere(&self, to: bool) -> Result<bool> {
+    pub(crate) fn set_gate_elsewhere(&self, to: bool, unless_known_since: Option<Timestamp>) -> Result<bool> {
         let group = self.group.as_ref().ok_or_else(read_only)?;
-        let was = group.with_writer(|writer| writer.set_gate_elsewhere(to))?;
+        let was = group.with_writer(|writer| writer.set_gate_elsewhere(to, unless_known_since))?;
         self.gate_is_elsewhere.store(to, Ordering::Release);
         Ok(was)
     }

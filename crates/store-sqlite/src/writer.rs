@@ -186,10 +186,17 @@ impl Writer {
         }
     }
 
-    /// Notes whether the gate is in Redis alone, in a transaction of its own; tells whether that was noted before.
-    pub(crate) fn set_gate_elsewhere(&mut self, to: bool) -> Result<bool> {
+    /// Notes whether the gate is in Redis alone, in a transaction of its own; tells whether that was noted before. With
+    /// `unless_known_since` it is refused where the gate knows a key that was to be looked after later than that.
+    pub(crate) fn set_gate_elsewhere(&mut self, to: bool, unless_known_since: Option<Timestamp>) -> Result<bool> {
         if self.stale {
             self.reload()?;
+        }
+        if let Some(since) = unless_known_since
+            && gate::knows_any(&self.conn, since)?
+        {
+            let detail = "the ledger's own gate knows keys that Redis alone may give out again";
+            return Err(Error::new(Code::UnsafeStore, detail));
         }
         gate::set_elsewhere(&self.conn, to)
     }

@@ -73,7 +73,7 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
         (open::reading(config)?, None)
     } else {
         let fronted = open::fronted(config, false)?;
-        (Arc::clone(&fronted.ledger), fronted.held()?)
+        (Arc::clone(&fronted.ledger), fronted.held_if_there()?)
     };
     let mut request = GcRequest {
         older_than: args.older_than,

@@ -220,6 +220,24 @@ fn an_erased_run_leaves_nothing_in_redis_whoever_erases_it() {
 }
 
 #[test]
+fn an_erasure_does_not_wait_for_redis() {
+    let place = Place::new();
+    let redis = Redis::start(&place);
+    configured(&place, &redis, "");
+    for run in ["by-name", "by-age"] {
+        place.run_with(&["record"], &format!("{{\"op\":\"start_run\",\"run_id\":\"{run}\"}}\n")).code(0);
+        place.run(&["complete", run]).code(0);
+    }
+    drop(redis);
+    let erased = place.run(&["gc", "--run", "by-name", "--reason", "asked for"]);
+    assert!(erased.code(0).talk().contains("until its ttl is over"), "{}", erased.talk());
+    assert!(place.run(&["gc", "--older-than", "0s"]).code(0).talk().contains("until its ttl is over"));
+    for run in ["by-name", "by-age"] {
+        assert!(place.run(&["show", run]).code(1).talk().contains("run_erased"));
+    }
+}
+
+#[test]
 fn modes_demand_what_survives() {
     let place = Place::new();
     let redis = Redis::start(&place);

@@ -247,6 +247,27 @@ fn what_redis_loses_is_not_given_out_again_where_the_ledger_is_the_arbiter() {
     assert!(check(&place, REQUEST).code(1).out().starts_with("in_progress\n"), "the ledger's own gate decided it");
 }
 
+/// What the ledger took over from Redis alone brought back what a redaction had taken away.
+#[test]
+fn an_answer_of_which_something_is_withheld_is_not_taken_over() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    let ops = r#"{"op":"start_run","run_id":"r"}
+{"op":"record_trace","run_id":"r","id":"t","trace_type":{"type":"Thought","content":"c"}}"#;
+    place.run_with(&["record"], ops).code(0);
+    let ask = |arbiter: &str, words: &[&str]| {
+        let mut command = place.command(&[&["idem"], words].concat());
+        command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_IDEMPOTENCY_ARBITER", arbiter);
+        Ended(command.env("TRACEKEEP_REDIS_URL", &redis.1).output().unwrap())
+    };
+    let check = ["check", "k", "--request", "1", "--run", "r"];
+    let token = line(&ask("none", &check).code(0).out(), "token");
+    ask("none", &["complete", "k", "--token", &token, "--response", "\"SECRET-77\""]).code(0);
+    place.run(&["redact", "r", "--trace", "t", "--member", "trace_type/content", "--reason", "asked for"]).code(0);
+    let told = ask("ledger", &check).code(1).out();
+    assert!(told.starts_with("duplicate\n") && !told.contains("SECRET-77"), "{told}");
+}
+
 /// After FLUSHALL, Redis alone said *new* of what the ledger had decided.
 #[test]
 fn redis_alone_does_not_take_over_keys_that_the_ledger_decided() {
