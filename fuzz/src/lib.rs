@@ -74,8 +74,18 @@ pub fn bundle(data: &[u8]) {
     let name = MEMBERS.keys().nth(usize::from(*first) % MEMBERS.len()).expect("a place below the length");
     let report = verify(&forged(name, rest), &keys(), &Options { old_checkpoint: Some(&MEMBERS["checkpoint"]) });
     if report.outcome() == Outcome::Pass && PROVEN.contains(&name.as_str()) {
-        assert_eq!(rest, MEMBERS[name], "{name} passes as something else");
+        assert_eq!(proven(name, rest), proven(name, &MEMBERS[name]), "{name} passes as something else");
     }
+}
+
+/// What of a member nothing else may stand for: of the proofs those of the entries, since the one from an earlier size is
+/// looked at where somebody brings a checkpoint of that size.
+fn proven(name: &str, bytes: &[u8]) -> Vec<u8> {
+    if name != "proof.json" {
+        return bytes.to_vec();
+    }
+    let proof: Value = serde_json::from_slice(bytes).expect("what passes is JSON");
+    canonical(&proof["nodes"])
 }
 
 /// What the targets start from: (target, bytes).
