@@ -65,6 +65,22 @@ pub(crate) fn unopened(error: RedisError, is_tls: bool) -> Error {
     Error::new(Code::Unreachable, hint).because(error)
 }
 
+/// The failure of a connection that was not made: nothing was sent over it. `why` is what the caller is told.
+pub(crate) fn never_sent(why: &str) -> RedisError {
+    RedisError::from((ErrorKind::ClusterConnectionNotFound, "no connection", why.to_owned()))
+}
+
+/// Why a connection was not made, where the system says it by a code of its own.
+pub(crate) fn why_unreached(error: &RedisError) -> Option<&'static str> {
+    if error.is_timeout() {
+        Some("it did not answer in time")
+    } else if error.is_connection_refusal() {
+        Some("the connection was refused")
+    } else {
+        None
+    }
+}
+
 /// Whether a call that failed so may have run: unless the server refused it by a word, or it was never sent.
 pub(crate) fn may_have_run(error: &RedisError) -> bool {
     let was_never_sent = matches!(
@@ -123,7 +139,10 @@ pub(crate) fn failed(error: RedisError, ran: bool) -> Error {
         (_, ErrorKind::ClusterConnectionNotFound) if let Some(why) = error.detail() => {
             (Code::Unreachable, format!("Redis cannot be reached: {why}"))
         }
-        _ => (Code::Unreachable, format!("Redis cannot be reached: {}", error.category())),
+        _ => {
+            let why = why_unreached(&error).unwrap_or_else(|| error.category());
+            (Code::Unreachable, format!("Redis cannot be reached: {why}"))
+        }
     };
     Error::new(code, detail).because(error)
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracekeep_store::{Code, Error};
 
-use crate::error::{is_broken_connection, is_refusal, refused};
+use crate::error::{is_broken_connection, is_refusal, never_sent, refused, why_unreached};
 use crate::link::{examine, within};
 use crate::options::Durability;
 
@@ -169,8 +169,7 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, command: &Cmd, deadline: Instant) -> RedisResult<Value> {
-        let (number, mut connection) =
-            within(deadline, self.connection()).await.map_err(|error| self.never_sent(error))?;
+        let (number, mut connection) = within(deadline, self.connection()).await.map_err(|error| self.unmade(error))?;
         let answer = within(deadline, command.query_async(&mut connection)).await;
         let is_replica =
             |error: &RedisError| self.fails_over() && error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
@@ -184,14 +183,14 @@ impl Server {
     }
 
     /// The failure of a connection that was not made: nothing was sent over it.
-    fn never_sent(&self, error: RedisError) -> RedisError {
+    fn unmade(&self, error: RedisError) -> RedisError {
         match error.kind() {
-            ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => error,
+            ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig | ErrorKind::ClusterConnectionNotFound => {
+                error
+            }
             _ if is_refusal(&error) || error.code().is_some() => error,
             _ if self.fails_over() => unnamed(error),
-            _ if error.is_timeout() => never_sent("it did not answer in time"),
-            _ if error.is_connection_refusal() => never_sent("the connection was refused"),
-            _ => never_sent("no connection could be made"),
+            _ => never_sent(why_unreached(&error).unwrap_or("no connection could be made")),
         }
     }
 }
@@ -203,8 +202,4 @@ fn unnamed(error: RedisError) -> RedisError {
         _ if is_refusal(&error) => error,
         _ => never_sent("no primary is named by the sentinels, or it does not answer"),
     }
-}
-
-fn never_sent(detail: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::ClusterConnectionNotFound, detail))
 }

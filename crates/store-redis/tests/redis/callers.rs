@@ -91,6 +91,7 @@ fn each_caller_finds_a_server_that_is_back() {
         assert!(matches!(error.code(), "unreachable" | "commit_unknown"), "{error:?}");
         let error = callers.ask(way, &store, "other").expect_err("nobody is there still");
         assert_eq!((error.code(), error.outcome()), ("unreachable", Outcome::NotApplied), "{way}: {error:?}");
+        assert_eq!(error.detail(), "Redis cannot be reached: the connection was refused", "{way}");
     }
     server.begin();
     for way in WAYS {

@@ -110,7 +110,9 @@ fn a_server_that_is_gone_is_an_error_and_never_new() {
     is(&store, "k", InProgress);
     is(&store, "other", New);
     let nobody = RedisIdempotencyStore::connect(&format!("redis://127.0.0.1:{}", crate::real::free_port()), NAMESPACE);
-    assert_eq!(nobody.expect_err("nobody is there").code(), "unreachable");
+    let error = nobody.expect_err("nobody is there");
+    let told = (error.code(), error.detail());
+    assert_eq!(told, ("unreachable", "Redis cannot be reached: the connection was refused"));
 }
 
 fn an_answer_that_takes_too_long_is_unknown() {
