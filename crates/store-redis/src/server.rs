@@ -55,6 +55,12 @@ enum State {
     Connected(Numbered),
 }
 
+enum Attempt {
+    Connected(Numbered),
+    Joined(watch::Receiver<Outcome>),
+    Begun(watch::Receiver<Outcome>),
+}
+
 impl Server {
     /// The server that the client is for. It is connected to when something is sent.
     pub(crate) fn itself(client: redis::Client, promised: &Promised, timeout: Duration) -> Self {
@@ -108,22 +114,35 @@ impl Server {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The failure of an attempt that began before the call is not the call's own: nobody may have driven it since. One that
+    /// began later is.
     async fn connection(&self) -> RedisResult<Numbered> {
-        let mut outcome = {
-            let mut state = self.state();
-            match &*state {
-                State::Connected(connection) => return Ok(connection.clone()),
-                State::Connecting(outcome) if outcome.has_changed().is_ok() => outcome.clone(),
-                State::Connecting(_) | State::Apart => {
-                    let (told, outcome) = watch::channel(None);
-                    *state = State::Connecting(outcome.clone());
-                    tokio::spawn(self.clone().connect(told));
-                    outcome
-                }
+        match self.attempt() {
+            Attempt::Connected(connection) => Ok(connection),
+            Attempt::Begun(outcome) => told(outcome).await,
+            Attempt::Joined(outcome) => match told(outcome).await {
+                Ok(connection) => Ok(connection),
+                Err(_) => match self.attempt() {
+                    Attempt::Connected(connection) => Ok(connection),
+                    Attempt::Begun(outcome) | Attempt::Joined(outcome) => told(outcome).await,
+                },
+            },
+        }
+    }
+
+    /// The connection, or the attempt to make it, which is begun where nobody is at it.
+    fn attempt(&self) -> Attempt {
+        let mut state = self.state();
+        match &*state {
+            State::Connected(connection) => Attempt::Connected(connection.clone()),
+            State::Connecting(outcome) if outcome.has_changed().is_ok() => Attempt::Joined(outcome.clone()),
+            State::Connecting(_) | State::Apart => {
+                let (told, outcome) = watch::channel(None);
+                *state = State::Connecting(outcome.clone());
+                tokio::spawn(self.clone().connect(told));
+                Attempt::Begun(outcome)
             }
-        };
-        let told = outcome.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
-        told.unwrap_or_else(|| Err(never_sent("the attempt to connect was given up")))
+        }
     }
 
     async fn connect(self, told: watch::Sender<Outcome>) {
@@ -193,6 +212,12 @@ impl Server {
             _ => never_sent(why_unreached(&error).unwrap_or("no connection could be made")),
         }
     }
+}
+
+/// What came of an attempt.
+async fn told(mut outcome: watch::Receiver<Outcome>) -> RedisResult<Numbered> {
+    let told = outcome.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+    told.unwrap_or_else(|| Err(never_sent("the attempt to connect was given up")))
 }
 
 /// No primary could be reached: nothing was sent.

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tracekeep_store::gate::{IdempotencyResponse, IdempotencyResult, IdempotencyStore, Terms};
 use tracekeep_store::{Outcome, Result, block_on};
-use tracekeep_store_redis::{Durability, RedisIdempotencyStore};
+use tracekeep_store_redis::{Durability, Options, RedisIdempotencyStore};
 
-use crate::calls::{connect, key, request};
+use crate::calls::{NAMESPACE, connect, key, request};
 use crate::real::Server;
 
 use IdempotencyResult::{InProgress, New};
@@ -18,6 +19,7 @@ use IdempotencyResult::{InProgress, New};
 faults!("callers":
     whoever_calls_meets_the_same_gate,
     each_caller_finds_a_server_that_is_back,
+    each_caller_finds_a_server_that_goes_on_after_it_was_stopped,
     a_server_that_keeps_less_after_a_restart_is_refused,
     a_server_that_forgets_keys_after_a_restart_is_refused,
     connections_end_with_their_runtimes,
@@ -97,6 +99,32 @@ fn each_caller_finds_a_server_that_is_back() {
     for way in WAYS {
         let answer = callers.ask(way, &store, way.replace(' ', "-").as_str()).expect("an answer");
         assert_eq!(answer.result, InProgress, "{way}");
+    }
+}
+
+/// An attempt to connect goes on only while somebody drives it. In an earlier form a call was told of the failure of one that
+/// had begun, and run out of time, long before it.
+fn each_caller_finds_a_server_that_goes_on_after_it_was_stopped() {
+    let (server, callers) = (Server::start(&[]), Callers::new());
+    let options = Options { timeout: Duration::from_secs(1), ..Options::default() };
+    let store = RedisIdempotencyStore::connect_with(&server.url(), NAMESPACE, options).expect("the server answers");
+    let store = Arc::new(store);
+    for way in WAYS {
+        assert_eq!(callers.ask(way, &store, way.replace(' ', "-").as_str()).expect("an answer").result, New);
+    }
+    server.signal("-STOP");
+    for way in WAYS {
+        let error = callers.ask(way, &store, "other").expect_err("it is stopped");
+        assert!(matches!(error.code(), "unreachable" | "commit_unknown"), "{error:?}");
+        let error = callers.ask(way, &store, "other").expect_err("it is stopped still");
+        assert_eq!((error.code(), error.outcome()), ("unreachable", Outcome::NotApplied), "{way}: {error:?}");
+        assert_eq!(error.detail(), "Redis cannot be reached: it did not answer in time", "{way}");
+    }
+    server.signal("-CONT");
+    server.admin(&["PING"]).expect("it goes on");
+    for way in WAYS {
+        let answer = callers.ask(way, &store, way.replace(' ', "-").as_str());
+        assert_eq!(answer.expect("the first call is answered").result, InProgress, "{way}");
     }
 }
 
