@@ -32,7 +32,8 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// its time enabled; threads that wait (`check_blocking`, [`block_on`](tracekeep_store::block_on)) share one, which they drive
 /// themselves. A connection that breaks is made anew, and its server is asked what it keeps before anything is sent: one that
 /// keeps less than [`durability`](Self::durability) says, or would forget keys, is refused (`unsafe_store`). The nodes of a
-/// cluster are asked when it is opened.
+/// cluster are asked when it is opened, and not again. What may not happen twice, a failure and a deletion, is
+/// `commit_unknown` where the server had closed the connection before: that is found out only when something is sent.
 ///
 /// ```no_run
 /// use tracekeep_store::gate::{Fingerprint, IdempotencyStore, Terms};

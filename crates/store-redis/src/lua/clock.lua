@@ -2,8 +2,9 @@
 -- over. Both have one hash tag. Times are microseconds by this server's clock; ARGV[1] (0 but in tests) shifts it, in
 -- milliseconds, ARGV[2] is how many seconds a key is remembered beyond its ttl.
 --
--- A script reads and decides first and writes last, the record after the answer: a script that was refused has written
--- nothing, and one that ends between the two has left an answer that no record names.
+-- A script writes nothing before it has decided, but for a check of a key of which nothing is kept: that decides by the very
+-- write that keeps the record, or writes nothing (new.lua). The first write is one that a server without room refuses, or a
+-- DEL alone: a script that was refused has written nothing. An answer is written before the record that names it.
 
 local clock = redis.call('TIME')
 if ARGV[1] ~= '0' then
