@@ -5,7 +5,7 @@ Written from docs/format/bundle.md, to be read before it is run. Python 3.9 or l
 Exit codes: 0 all verdicts pass, 1 one fails, 2 usage or no zip, 3 one is unconfirmed. What was made of the records,
 comparison.json, controls.json, debrief.json and report.html, is held to its signed digest and not made again.
 """
-import argparse, base64, bisect, contextlib, hashlib, json, os, re, struct, sys, types, zlib
+import argparse, base64, bisect, contextlib, datetime, hashlib, json, os, re, struct, sys, types, zlib
 from decimal import Decimal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -41,15 +41,16 @@ def write(value, levels=999):
         return "{%s}" % ",".join([write(name) + ":" + write(value[name], levels - 1) for name in names])
     if isinstance(value, list):
         return "[%s]" % ",".join([write(item, levels - 1) for item in value])
+    need(not isinstance(value, (int, float)) or abs(float(value)) < float("inf"))
     if isinstance(value, float):
-        need(abs(value) < float("inf"))
         return format(Decimal(repr(value)).normalize(), "f" if 1e-6 <= abs(value) < 1e21 else "e")
     return json.dumps(value, ensure_ascii=False)
 
 def fits(value, shape):
     """Whether a value is of a shape: a pattern, (limit, types of number), [shape of each], {member: shape}, a type."""
     if isinstance(shape, str):
-        return type(value) is str and re.fullmatch(shape, value, re.A | re.S)
+        return type(value) is str and re.fullmatch(shape, value, re.A | re.S) and (
+            shape != TIME or TIMES[0] <= value <= TIMES[1] and datetime.date.fromisoformat(value[:10]))
     if isinstance(shape, tuple):
         return type(value) in shape[1:] and 0 <= value < shape[0]
     if isinstance(shape, list):
@@ -61,8 +62,9 @@ def fits(value, shape):
     return type(value) is shape
 
 TEXT, HEX, COUNT = ".*", "[0-9a-f]{64}", (2**64, int)
-TIME = r"(1[6-9]|2[0-2])\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3])(:[0-5]\d){2}\.\d{9}Z"
-NAME = r"[^\s+\x00-\x1f\x7f-\x9f]{1,255}"
+TIME = r"\d{4}-\d\d-\d\dT([01]\d|2[0-3])(:[0-5]\d){2}\.\d{9}Z"
+TIMES = "1677-09-21T00:12:43.145224192Z", "2262-04-11T23:47:16.854775807Z"
+NAME = r"[^\s+\x00-\x1f\x7f-\x9f]+"
 NOTE = "([^\0-\x09\x0b-\x1f]+\n)\n((?:\u2014 %s [^ \n]+\n){1,100})" % NAME
 TYPE, FORMAT = "application/vnd.in-toto+json", "https://tracekeep.dev/bundle/v1"
 # The y of the points of small order: no key is one, nor half of a signature.
@@ -92,24 +94,30 @@ FACTS = {"step": {"index": (2**32, int), "status?": TEXT, "cost_cents?": r"(0|[1
 # What an entry is and where it stands is never withheld.
 KEPT = {*"ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()}
 
+def renames(extra):
+    """Whether an extra field gives an entry another name, which some tools unpack it under."""
+    while len(extra) > 3 and extra[:2] != b"up":
+        extra = extra[4 + int.from_bytes(extra[2:4], "little"):]
+    return len(extra) > 3
+
 def unzip(blob):
     """The members of a zip: entry after entry, the directory in the same order, its end, and not a byte besides."""
     with reading("not_a_zip"):
         end = blob[:len(blob) - 18].rindex(b"PK\5\6", max(len(blob) - 22 - 65535, 0))
-        length, start = struct.unpack_from("<II", blob, end + 12)
-        at, rows = end - length, []
-        front = at - start
+        *counts, length, start = struct.unpack_from("<HHII", blob, end + 8)
+        at, rows, front = end - length, [], end - length - start
         need(front >= 0 and len(blob) >= 22)
         while at < end:
             magic, flags, *stated, named, extra, more, kind, begin = struct.unpack_from("<4s4xHH8xIIHHH4xII", blob, at)
-            rows.append((blob[at + 46:at + 46 + named].decode("latin-1"), flags, kind >> 28, front + begin, stated))
-            at += 46 + named + extra + more
+            name, to = blob[at + 46:at + 46 + named].decode("latin-1"), at + 46 + named + extra
+            is_plain = {kind >> 28, stated[0]} <= {0, 8} and not flags & 1 and not renames(blob[to - extra:to])
+            rows.append((name, is_plain, front + begin, stated))
+            at = to + more
             need(magic == b"PK\1\2" and at <= end)
             need(len(rows) <= 32, "too_many_members")
     members, stop, slack, room = {}, 0, 0, 2**30
-    for name, flags, kind, begin, stated in rows:
+    for name, is_plain, begin, stated in rows:
         method, packed, size = stated
-        is_plain = kind in (0, 8) and method in (0, 8) and not flags & 1
         need(name in NAMES - members.keys() and is_plain, "unexpected_member")
         need(stop <= begin <= stop + slack, "stray_bytes")
         room -= size
@@ -117,8 +125,9 @@ def unzip(blob):
         with reading("damaged_member"):
             magic, flags, *local, named, extra = struct.unpack_from("<4s2xHH8xIIHH", blob, begin)
             need(magic == b"PK\3\4" and blob[begin + 30:begin + 30 + named] == name.encode())
-            need(local == stated or flags & 8 and local[0] == method)
+            need(local[0] == method == 8 if flags & 8 else local == stated)
             begin += 30 + named + extra
+            need(not renames(blob[begin - extra:begin]), "unexpected_member")
             # Behind data that were written as a stream stands a descriptor, in which no other member has room.
             stop, slack = begin + packed, 24 if flags & 8 else 0
             data = blob[begin:stop]
@@ -129,7 +138,8 @@ def unzip(blob):
                 need(packed.eof and not packed.unused_data)
             need(len(data) == size)
         members[name] = data
-    need(stop <= end - length <= stop + slack and end + 22 == len(blob) and blob[-2:] == b"\0\0", "stray_bytes")
+    need(stop <= end - length <= stop + slack and counts == [len(rows)] * 2, "stray_bytes")
+    need(end + 22 == len(blob) and blob[-2:] == b"\0\0", "stray_bytes")
     return members
 
 def unbase64(text):
@@ -145,7 +155,8 @@ def key_of(text):
     with reading("malformed_key"):
         name, ident, typed = text.split("+", 2)
         typed = unbase64(typed)
-        need(re.fullmatch(NAME, name) and ident == sha(name.encode(), b"\n", typed)[:4].hex() and typed[0] == 1)
+        need(re.fullmatch(NAME, name) and len(name.encode()) < 256 and typed[0] == 1)
+        need(ident == sha(name.encode(), b"\n", typed)[:4].hex())
         need(y_of(typed[1:]) < 2**255 - 19)
         need(y_of(typed[1:]) not in WEAK, "weak_key")
         key = Ed25519PublicKey.from_public_bytes(typed[1:])
@@ -170,7 +181,7 @@ def checkpoint(data, keys):
         origin, size, root, *rest = text[:-1].split("\n")
         need(all([origin, *rest, *[row[4:] for _, row in rows]]) and re.fullmatch(r"0|[1-9]\d{0,19}", size, re.A))
         log = types.SimpleNamespace(origin=origin, size=int(size), root=unbase64(root))
-        need(len(log.root) == 32 and fits(log.size, COUNT))
+        need(len(log.root) == 32 and fits(log.size, COUNT) and all(len(name.encode()) < 256 for name, _ in rows))
     log.by = signers(text.encode(), [(name + "+" + row[:4].hex(), row[4:]) for name, row in rows], keys)
     return log
 
@@ -185,6 +196,8 @@ def manifest(members, keys):
     with reading("malformed_manifest"):
         need(read(payload, dict)["predicateType"] == FORMAT, "unknown_format")
         statement = read(payload, STATEMENT)
+        period = statement["predicate"].get("period", {"from": "", "to": "-"})
+        need(period["from"] < period["to"])
     names = sorted(members.keys() - {"manifest.json"})
     files = [{"name": name, "digest": {"sha256": sha(members[name]).hex()}} for name in names]
     need(statement["subject"] == files, "wrong_members")
@@ -198,10 +211,9 @@ def entries(data, log):
         with reading("malformed_record"):
             line = read(text, LINE, 136)
             row, parts = types.SimpleNamespace(**line["leaf"], index=line["log_index"]), line.get("members", [])
-            need(row.v and all(len(part) in (2, 3) and fits(part[-1], HEX) for part in parts))
-            need(all(fits(part[0], r"[ !#-\[\]-~]*") for part in parts))
-            need([part[0] for part in parts] == sorted({part[0] for part in parts}))
-            need("tracekeep/" + row.ledger == log.origin, "wrong_ledger")
+            need(all(len(part) in (2, 3) and fits(part[0], r"[ !#-\[\]-~]*") and fits(part[-1], HEX) for part in parts))
+            need(row.v and [part[0] for part in parts] == sorted({part[0] for part in parts}))
+            need(fits(row.ledger, "[0-9a-f]{32}") and "tracekeep/" + row.ledger == log.origin, "wrong_ledger")
             need((rows[-1].index if rows else -1) < row.index < log.size, "misordered")
             # A member is [name, value, salt], or [name, commitment] where it is withheld (docs/format/redaction.md).
             row.shown, row.is_erased = {part[0]: part[1] for part in parts if len(part) == 3}, "members" not in line
@@ -242,14 +254,18 @@ def opened(blob, keys, note):
     need(NEEDED <= members.keys(), "missing_member")
     claims, by = manifest(members, keys)
     log = checkpoint(members["checkpoint"], keys)
+    # A key of the log has its origin for a name; of others nothing here is believed.
+    own = [key for key in keys if key.id.startswith(log.origin + "+")]
+    by, noted = [signed & {key.text for key in own} for signed in (by, log.by)]
+    need(not keys or by and noted, "wrong_ledger")
     rows, leaves = [entries(members.get(name, b""), log) for name in ("records.jsonl", "leaves.jsonl")]
     with reading("malformed_proof"):
         proof = read(members["proof.json"], PROOF)
     with reading("wrong_proof"):
         known, nodes = sorted({(row.index, row.hash) for row in rows + leaves}), map(bytes.fromhex, proof["nodes"])
         need(len(dict(known)) == len(known) and root_of(known, nodes, 0, log.size) == log.root and not [*nodes])
-    return types.SimpleNamespace(claims=claims, files=members.keys(), log=log, rows=rows, leaves=leaves, keys=keys,
-                           signers=by & log.by, note=note, consistency=proof.get("consistency", {"from": None}))
+    return types.SimpleNamespace(claims=claims, files=members.keys(), log=log, rows=rows, leaves=leaves, keys=own,
+                           signers=by & noted, note=note, consistency=proof.get("consistency", {"from": None}))
 
 # What a bundle is held to. Each returns its remarks.
 def integrity(it):
@@ -297,15 +313,15 @@ def completeness(it):
         root = root_of([(row.seq, row.hash) for row in run[:seal.seq]], iter(()), 0, seal.seq).hex()
         need((seal.shown.get("entries"), seal.shown.get("run_root")) == (seal.seq, root), "wrong_run_root")
     need(write(claims["totals"]) == write(totals([row.shown for row in it.rows if row.kind == "step"])), "wrong_totals")
-    opened = [row.shown for row in it.rows if row.kind == "incident" and not row.is_erased]
-    about = [shown for shown in opened if shown["incident_id"] == claims.get("incident_id")]
+    about = [row.shown for row in it.rows if row.kind == "incident" and not row.is_erased
+             and row.shown["incident_id"] == claims.get("incident_id")]
     need(about or "incident_id" not in claims, "wrong_incident")
     period = claims.get("period", {"from": "", "to": ""})
     is_touched = any(period["from"] <= row.recorded_at < period["to"] for run in runs.values() for row in run)
     there = {"run": runs, "incident": about, "period": "period" in claims if kind == "period" else is_touched,
              "tenant_id": claims["tenant_id"], "exported_by": claims["exported_by"]}
-    there.update({name.split(".")[0]: True for name in it.files})
-    there.update({TOLD[name]: True for name in [*about, {}][0] if name in TOLD})
+    told = [name.split(".")[0] for name in it.files] + [TOLD.get(name) for name in [*about, {}][0]]
+    there.update(dict.fromkeys(told, True))
     need(claims["missing"] == [name for name in REQUIRED[kind] if not there.get(name)], "incomplete")
     if kind == "period" and "period" in claims:
         in_period(it, runs, period["from"], period["to"])
@@ -322,7 +338,8 @@ def in_period(it, runs, start, end):
     need(is_whole and len(leaves) == indices[-1] - indices[0] + 1 or not it.log.size, "missing_leaf")
     started = {leaf.run for leaf in leaves if leaf.kind == "run_started" and start <= leaf.recorded_at < end}
     shown = {row.index for row in it.rows}
-    need(all(leaf.index in shown for leaf in leaves if leaf.run in started | runs.keys()), "missing_entry")
+    needed = [leaf for leaf in leaves if leaf.kind == "signing_key" or leaf.run in started | runs.keys()]
+    need(all(leaf.index in shown for leaf in needed), "missing_entry")
 
 def redaction(it):
     named = set()
@@ -335,8 +352,7 @@ def redaction(it):
                "entries_erased": any(row.is_erased for row in it.rows)}
     return [remark for remark, is_so in remarks.items() if is_so]
 
-CHECKS = {"integrity": integrity, "identity": identity, "time": in_time, "completeness": completeness,
-          "redaction": redaction}
+CHECKS = dict(integrity=integrity, identity=identity, time=in_time, completeness=completeness, redaction=redaction)
 
 def verify(blob, keys, note=None):
     """The five verdicts: {aspect: (outcome, reason or None, remarks)}. The note is a checkpoint from before."""

@@ -112,17 +112,21 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
         }
         room = room.checked_sub(entry.size).ok_or(Reason::TooLarge)?;
         let (data, is_streamed) = entry.data(bytes).ok_or(Reason::DamagedMember)?;
+        if renames(&bytes[entry.begin + 30 + entry.name.len()..data.start]) {
+            return Err(Reason::UnexpectedMember);
+        }
         (stop, slack) = (data.end, if is_streamed { DESCRIPTOR_BYTES_MAX } else { 0 });
         members.insert(name, entry.unpacked(&bytes[data]).ok_or(Reason::DamagedMember)?);
     }
-    let is_end = end + 22 == bytes.len() && bytes.ends_with(&[0, 0]);
+    let counts = [short(bytes, end + 8), short(bytes, end + 10)];
+    let is_end = end + 22 == bytes.len() && bytes.ends_with(&[0, 0]) && counts == [entries.len(); 2];
     if (stop..=stop + slack).contains(&start) && is_end { Ok(members) } else { Err(Reason::StrayBytes) }
 }
 
 /// An entry, as the directory states it.
 struct Entry<'a> {
     name: &'a [u8],
-    /// A plain file, stored or deflated, and not encrypted.
+    /// A plain file, stored or deflated, not encrypted, and of one name.
     is_plain: bool,
     /// Whether it is deflated: the method as it stands there.
     method: usize,
@@ -139,15 +143,17 @@ impl<'a> Entry<'a> {
     fn at(bytes: &'a [u8], at: usize, front: usize) -> Option<Self> {
         let record = bytes.get(at..at + 46).filter(|record| record.starts_with(b"PK\x01\x02"))?;
         let (method, named) = (short(record, 10), short(record, 28));
+        let extra = at + 46 + named..at + 46 + named + short(record, 30);
+        // The type of a Unix file is in the highest bits.
+        let is_file = matches!(record[41] >> 4, 0 | 8) && matches!(method, 0 | 8) && record[8] & 1 == 0;
         Some(Self {
             name: bytes.get(at + 46..at + 46 + named)?,
-            // The type of a Unix file is in the highest bits.
-            is_plain: matches!(record[41] >> 4, 0 | 8) && matches!(method, 0 | 8) && record[8] & 1 == 0,
+            is_plain: is_file && !renames(bytes.get(extra.clone())?),
             method,
             packed: long(record, 20),
             size: long(record, 24),
             begin: long(record, 42) + front,
-            next: at + 46 + named + short(record, 30) + short(record, 32),
+            next: extra.end + short(record, 32),
         })
     }
 
@@ -157,7 +163,12 @@ impl<'a> Entry<'a> {
         let header = bytes.get(self.begin..self.begin + 30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
         let named = self.begin + 30..self.begin + 30 + short(header, 26);
         let is_streamed = header[6] & WITH_DESCRIPTOR != 0;
-        let is_stated = is_streamed || (long(header, 18), long(header, 22)) == (self.packed, self.size);
+        // What is stored does not tell where it ends: only of what is deflated the lengths may stand behind it.
+        let is_stated = if is_streamed {
+            self.method != 0
+        } else {
+            (long(header, 18), long(header, 22)) == (self.packed, self.size)
+        };
         if !is_stated || short(header, 8) != self.method || bytes.get(named.clone())? != self.name {
             return None;
         }
@@ -183,6 +194,17 @@ fn end_of(bytes: &[u8]) -> Option<usize> {
     let last = bytes.len().checked_sub(22)?;
     let first = last.saturating_sub(usize::from(u16::MAX));
     (first..=last).rev().find(|at| bytes[*at..].starts_with(b"PK\x05\x06"))
+}
+
+/// Whether an extra field gives an entry another name (Info-ZIP's Unicode path), which some tools unpack it under.
+fn renames(mut extra: &[u8]) -> bool {
+    while extra.len() > 3 {
+        if extra.starts_with(b"up") {
+            return true;
+        }
+        extra = extra.get(4 + short(extra, 2)..).unwrap_or_default();
+    }
+    false
 }
 
 /// Two bytes as a number; 0 behind the end.

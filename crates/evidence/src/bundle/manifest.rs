@@ -130,10 +130,11 @@ pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
         return Err(malformed);
     }
     let (signed, mut signers) = (pae(&payload), Vec::new());
-    for signature in &signatures {
-        let bytes = base64::read(&signature.sig).ok_or(malformed)?;
+    let read = |signature: &EnvelopeSignature| base64::read(&signature.sig).ok_or(malformed);
+    let bytes = signatures.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    for (signature, bytes) in signatures.iter().zip(&bytes) {
         for key in keys.iter().filter(|key| keyid(key) == signature.keyid) {
-            if !key.has_signed(&signed, &bytes) {
+            if !key.has_signed(&signed, bytes) {
                 return Err(Reason::BadSignature);
             }
             signers.push(key.to_string());
@@ -157,6 +158,7 @@ impl Opened {
         let files: Vec<Digested> = subjects.into_iter().map(|subject| (subject.name, subject.digest.sha256)).collect();
         let is_sound = object.is_empty()
             && statement_type == STATEMENT_TYPE
+            && predicate.period.is_none_or(|period| period.from < period.to)
             && statement(&files, &predicate).is_ok_and(|text| text.as_str().as_bytes() == self.payload);
         if is_sound { Ok((files, predicate)) } else { Err(Reason::MalformedManifest) }
     }

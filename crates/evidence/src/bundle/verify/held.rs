@@ -126,7 +126,8 @@ fn check_period(shown: &Shown<'_>, period: &Period) -> Result<(), Reason> {
     let mut runs: BTreeSet<&str> = started.map(|leaf| leaf.run.as_str()).collect();
     runs.extend(by_run(&shown.records).keys());
     let is_shown = |log_index: u64| shown.records.binary_search_by_key(&log_index, |fact| fact.log_index).is_ok();
-    if leaves.iter().any(|leaf| runs.contains(leaf.run.as_str()) && !is_shown(leaf.log_index)) {
+    let is_needed = |leaf: &Facts| leaf.kind == "signing_key" || runs.contains(leaf.run.as_str());
+    if leaves.iter().any(|leaf| is_needed(leaf) && !is_shown(leaf.log_index)) {
         return Err(Reason::MissingEntry);
     }
     Ok(())

@@ -51,7 +51,8 @@ pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
 fn extends(shown: &Shown<'_>, keys: &[NoteKey], options: &Options<'_>) -> Result<(), Reason> {
     let Some(old) = options.old_checkpoint else { return Ok(()) };
     let now = &shown.checkpoint;
-    let old = Checkpoint::open(old, &now.origin, keys).map_err(|_| Reason::UnknownOldCheckpoint)?;
+    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == now.origin).cloned().collect();
+    let old = Checkpoint::open(old, &now.origin, &own).map_err(|_| Reason::UnknownOldCheckpoint)?;
     if old.size == 0 {
         return Err(Reason::UnknownOldCheckpoint);
     }

@@ -90,7 +90,14 @@ pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Pred
         return Err(Reason::WrongMembers.into());
     }
     let (checkpoint, mut signers) = checkpoint(&members["checkpoint"], keys)?;
-    signers.retain(|key| envelope.signers.contains(key));
+    // A key of the log has its origin for a name; of others nothing here is believed.
+    let own: Vec<String> = keys.iter().filter(|key| key.name() == checkpoint.origin).map(ToString::to_string).collect();
+    let is_own = |signers: &[String]| own.iter().any(|key| signers.contains(key));
+    let is_signed = keys.is_empty() || is_own(&signers) && is_own(&envelope.signers);
+    if !is_signed {
+        return Err(foreign(Reason::WrongLedger));
+    }
+    signers.retain(|key| own.contains(key) && envelope.signers.contains(key));
     let mut told = Vec::new();
     let is_told = ["controls.json", "debrief.json"].iter().any(|name| members.contains_key(name));
     let records = lines(&members["records.jsonl"], &checkpoint, is_told.then_some(&mut told))?;

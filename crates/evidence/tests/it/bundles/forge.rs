@@ -25,6 +25,8 @@ pub(crate) struct Stated<'a> {
     pub(crate) attributes: u32,
     /// Uncompressed bytes and CRC, where they are not those of `bytes`.
     pub(crate) says: Option<(u32, u32)>,
+    /// Extra fields, of the header in front of it and of its record in the directory.
+    pub(crate) extra: [&'a [u8]; 2],
     /// Whether the directory names it.
     pub(crate) is_listed: bool,
 }
@@ -39,6 +41,7 @@ impl<'a> Stated<'a> {
             flags: 0,
             attributes: 0o100_644 << 16,
             says: None,
+            extra: [b""; 2],
             is_listed: true,
         }
     }
@@ -59,9 +62,12 @@ pub(crate) fn zip(members: &[Stated<'_>]) -> Vec<u8> {
             common.extend_from_slice(&long.to_le_bytes());
         }
         common.extend_from_slice(&u16::try_from(member.name.len()).unwrap().to_le_bytes());
-        common.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&[b"PK\x03\x04", &common[..], member.name, &member.bytes].concat());
-        let rest = [&[0; 6][..], &member.attributes.to_le_bytes(), &offset.to_le_bytes(), member.name].concat();
+        let [front, listed] = member.extra.map(|extra| (u16::try_from(extra.len()).unwrap().to_le_bytes(), extra));
+        let front = [&common[..], &front.0, member.name, front.1].concat();
+        common.extend_from_slice(&listed.0);
+        out.extend_from_slice(&[b"PK\x03\x04", &front[..], &member.bytes].concat());
+        let attributes = member.attributes.to_le_bytes();
+        let rest = [&[0; 6][..], &attributes, &offset.to_le_bytes(), member.name, listed.1].concat();
         if !member.is_listed {
             continue;
         }

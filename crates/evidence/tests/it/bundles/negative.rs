@@ -68,6 +68,11 @@ pub(super) fn cases() -> Vec<Case> {
     commented.extend(b"PK\x01\x02".repeat(33));
     cases.push(case("comment_of_records", commented, Some(Reason::StrayBytes)));
     cases.push(case("period_beside_run", beside, Some(Reason::Incomplete)));
+    for (name, key, bundle) in super::structure::named_otherwise(&ledger, &bundle) {
+        let keys = vec![key.public().clone(), ledger.key.public().clone()];
+        cases.push(Case { keys, ..case(name, bundle, Some(Reason::WrongLedger)) });
+    }
+    cases.push(case("undeclared_key", super::structure::undeclared(), Some(Reason::MissingEntry)));
     let foreign = vec![key_of(ledger.id, 8).public().clone()];
     cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
     cases.push(Case { keys: Vec::new(), ..case("no_key", bundle.clone(), Some(Reason::NoKey)) });
@@ -91,6 +96,9 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 pub(crate) type Made = (&'static str, Vec<u8>, Reason);
+
+/// Extra fields: one that says nothing, and the name that tools which know it unpack a member under.
+const ALIAS: &[u8] = b"UT\x01\0\0up\x0f\0\x01\0\0\0\0README.txt";
 
 /// What a zip can say that a bundle may not.
 fn of_zips(bundle: &[u8]) -> Vec<Made> {
@@ -132,6 +140,9 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
     spaced.splice(directory as usize..directory as usize, *b"more");
     let end = spaced.len();
     spaced[end - 6..end - 2].copy_from_slice(&(directory + 4).to_le_bytes());
+    let mut counted = bundle.to_vec();
+    let end = counted.len();
+    counted[end - 12] -= 1;
     let mut renamed = bundle.to_vec();
     let name = bundle.windows(12).position(|window| window == b"report.html<").unwrap();
     renamed[name] = b'R';
@@ -166,6 +177,10 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("local_of_other_method", local(&|bundle, at| bundle[at + 8] = 8), Reason::DamagedMember),
         ("local_of_other_length", local(&|bundle, at| bundle[at + 18] ^= 1), Reason::DamagedMember),
         ("stray_bytes_behind_member", spaced, Reason::StrayBytes),
+        ("counted_wrong", counted, Reason::StrayBytes),
+        ("stored_as_a_stream", changed(&|member| member.flags = 8), Reason::DamagedMember),
+        ("alias_in_front", changed(&|member| member.extra[0] = ALIAS), Reason::UnexpectedMember),
+        ("alias_in_directory", changed(&|member| member.extra[1] = ALIAS), Reason::UnexpectedMember),
     ]
 }
 
@@ -245,6 +260,14 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             Reason::BadSignature,
         ),
         (
+            "bad_signature_and_no_base64",
+            manifest(&|envelope| {
+                envelope["signatures"][0]["sig"] = json!("AAAA");
+                envelope["signatures"].as_array_mut().unwrap().push(json!({"keyid": "another", "sig": "A"}));
+            }),
+            Reason::MalformedManifest,
+        ),
+        (
             "base64_of_other_text",
             manifest(&|envelope| {
                 let text = envelope["signatures"][0]["sig"].as_str().unwrap();
@@ -299,6 +322,11 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             noted(&ledger.checkpoint(size).sign(&key_of(ledger.id, 8)).unwrap().to_string()),
             Reason::UnknownSigner,
         ),
+        (
+            "note_of_long_name",
+            noted(&format!("{}\u{2014} {} AAAAAAA=\n", signed(&ledger.checkpoint(size)), "\u{e9}".repeat(128))),
+            Reason::MalformedCheckpoint,
+        ),
         ("checkpoint_flipped", text("checkpoint", "\n10\n", "\n11\n"), Reason::BadSignature),
         ("older_checkpoint", noted(&signed(&ledger.checkpoint(size - 1))), Reason::WrongProof),
         ("record_with_space", text("records.jsonl", "{\"leaf\":", "{ \"leaf\":"), Reason::MalformedRecord),
@@ -306,6 +334,20 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         ("record_of_minus_zero", text("records.jsonl", "{\"hits\":0}", "{\"hits\":-0}"), Reason::MalformedRecord),
         ("record_of_infinity", text("records.jsonl", "{\"hits\":0}", "{\"hits\":1e999}"), Reason::MalformedRecord),
         ("record_of_long_number", text("records.jsonl", "{\"hits\":0}", "{\"hits\":1.50}"), Reason::MalformedRecord),
+        (
+            "record_of_huge_integer",
+            text(
+                "records.jsonl",
+                "{\"hits\":0}",
+                &*Box::leak(format!("{{\"hits\":{}}}", "1".repeat(400)).into_boxed_str()),
+            ),
+            Reason::MalformedRecord,
+        ),
+        (
+            "record_of_29_february",
+            records(&|lines| lines[1]["leaf"]["recorded_at"] = json!("2026-02-29T10:00:01.000000000Z")),
+            Reason::MalformedRecord,
+        ),
         (
             "record_of_far_future",
             records(&|lines| lines[1]["leaf"]["recorded_at"] = json!("2999-11-20T10:00:01.000000000Z")),
@@ -368,6 +410,21 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             "totals_of_other_form",
             predicate(&|predicate| predicate["totals"] = json!({"steps": 2})),
             Reason::WrongTotals,
+        ),
+        (
+            "created_behind_all_time",
+            predicate(&|predicate| predicate["created_at"] = json!("2262-04-11T23:47:16.854775808Z")),
+            Reason::MalformedManifest,
+        ),
+        (
+            "created_before_all_time",
+            predicate(&|predicate| predicate["created_at"] = json!("1677-09-21T00:12:43.145224191Z")),
+            Reason::MalformedManifest,
+        ),
+        (
+            "period_of_no_time",
+            predicate(&|predicate| predicate["period"] = json!({"from": at(1).to_string(), "to": at(1).to_string()})),
+            Reason::MalformedManifest,
         ),
         (
             "created_in_the_far_future",

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use tracekeep_core::hash::sha256;
-use tracekeep_evidence::bundle::{BuildError, Kind, Reason, build};
+use tracekeep_evidence::bundle::{BuildError, Kind, Period, Reason, build};
+use tracekeep_evidence::{Checkpoint, SigningKey};
 
 use super::forge::{Members, canonical, forged, lines};
-use super::ledger::{Ledger, key_of};
+use super::ledger::{Ledger, at, key_of};
 use super::negative::Made;
 
 /// A line of which a member is withheld, as [`Remainder::without`](tracekeep_core::remainder::Remainder::without) refuses to.
@@ -90,6 +91,46 @@ pub(crate) fn made() -> Vec<Made> {
         ),
         malformed("seal_of_true", "sealed", &format!(r#"{{"entries":true,"run_root":"{}"}}"#, "0".repeat(64))),
         malformed("signing_key_5", "signing_key", r#"{"key":5,"op":"declare_key"}"#),
+    ]
+}
+
+/// A period whose leaves declare a key that no record does.
+pub(crate) fn undeclared() -> Vec<u8> {
+    let mut ledger = Ledger::new();
+    ledger.start("run-1");
+    let key = key_of(ledger.id, 8).public().to_string();
+    ledger.push("signing_key", "", &format!(r#"{{"key":"{key}","op":"declare_key","reason":"rotated"}}"#));
+    let mut contents = ledger.contents(Kind::Period, ledger.of_runs(&["run-1"]));
+    contents.period = Some(Period { from: at(0), to: at(9) });
+    contents.leaves = ledger.entries.clone();
+    ledger.prove(&mut contents);
+    build(&contents, &ledger.key).unwrap()
+}
+
+/// Signed by keys that have another name than the log's origin, or of a log whose origin is none of a ledger.
+pub(crate) fn named_otherwise(ledger: &Ledger, bundle: &[u8]) -> Vec<(&'static str, SigningKey, Vec<u8>)> {
+    let named = |name: &str| SigningKey::from_seed(name, [7; 32]).unwrap();
+    let signed = |name: &str, note: Option<String>, of: Option<&'static str>| {
+        let mut other = super::ledger::story();
+        other.key = named(name);
+        let change = |members: &mut Members| {
+            note.into_iter().for_each(|note| drop(members.insert("checkpoint".to_owned(), note.into_bytes())));
+            of.into_iter().for_each(|of| {
+                lines(members, "records.jsonl", |lines| {
+                    lines.iter_mut().for_each(|line| line["leaf"]["ledger"] = of.into());
+                });
+            });
+        };
+        forged(&other, bundle, change, |_| {})
+    };
+    let (other, upper) = ("tracekeep/ffffffffffffffffffffffffffffffff", "tracekeep/000102030405060708090A0B0C0D0E0F");
+    let checkpoint = ledger.checkpoint(ledger.size());
+    let note = checkpoint.sign(&named(other)).unwrap().to_string();
+    let upper_note = Checkpoint { origin: upper.to_owned(), ..checkpoint }.sign(&named(upper)).unwrap().to_string();
+    vec![
+        ("manifest_by_key_of_other_log", named(other), signed(other, None, None)),
+        ("key_of_other_log", named(other), signed(other, Some(note), None)),
+        ("ledger_in_upper_case", named(upper), signed(upper, Some(upper_note), upper.strip_prefix("tracekeep/"))),
     ]
 }
 
