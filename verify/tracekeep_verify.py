@@ -84,13 +84,13 @@ PROOF = {"nodes": [HEX], "consistency?": {"from": COUNT, "hashes": [HEX]}}
 LEAF = {"kind": TEXT, "ledger": TEXT, "run": TEXT, "commit": HEX, "recorded_at": TIME, "seq": COUNT, "v": (2, int)}
 LINE = {"leaf": LEAF, "log_index": COUNT, "members?": [list]}
 # Of kinds of entries the members that something is computed with, in each that is not erased those without "?".
-FACTS = {"step": {"index": (2**32, int), "status?": TEXT, "cost_cents?": r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-9])?",
+FACTS = {"step": {"index": (2**32, int), "status": TEXT, "cost_cents?": r"(0|[1-9]\d{0,12})(\.\d{0,5}[1-9])?",
                   "duration_ms?": (9223372036854.775, int, float), "tokens?": COUNT},
          "incident": {"incident_id": TEXT, "created_at?": TIME, "policy_id?": TEXT, "policy_name?": TEXT,
                       "severity?": TEXT},
          "incident_resolved": {"incident_id": TEXT}, "sealed": {"entries": COUNT, "run_root": HEX, "status?": TEXT},
-         "redaction": {"op?": TEXT, "replaces?": [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]},
-         "signing_key": {"key": TEXT}, "trace": {"id": TEXT}}
+         "redaction": {"replaces?": [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]},
+         "signing_key": {"key": TEXT}, "trace": {"id": TEXT, "trace_type/type": TEXT}}
 # What an entry is and where it stands is never withheld.
 KEPT = {*"ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type".split()}
 
@@ -222,7 +222,7 @@ def entries(data, log):
                        sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode()) for part in parts]
             row.hash = sha(b"\0", write(line["leaf"]).encode())
             need(row.is_erased or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
-            facts = {} if row.is_erased else FACTS.get(row.kind, {})
+            facts = {} if row.is_erased else {"op": TEXT, **FACTS.get(row.kind, {})}
             need(fits({name: row.shown[name] for name in row.shown if {name, name + "?"} & facts.keys()}, facts))
             need(not KEPT & {part[0] for part in parts if len(part) == 2})
         rows.append(row)

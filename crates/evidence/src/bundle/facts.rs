@@ -89,9 +89,14 @@ impl Says {
         if left.withheld().any(|name| NEVER_WITHHELD.contains(&name)) {
             return Err(Malformed);
         }
+        // The name of what is withheld is not proven: what has to be shown is looked for, too.
+        let op: String = required(left, "op")?;
         Ok(match kind {
             "step" => Self::Step(StepFacts::of(left)?),
-            "trace" => required::<String>(left, "id").map(|_| Self::Nothing)?,
+            "trace" => {
+                required::<String>(left, "trace_type/type")?;
+                required::<String>(left, "id").map(|_| Self::Nothing)?
+            }
             "sealed" => {
                 shown::<String>(left, "status")?;
                 Self::Seal(required(left, "entries")?, required(left, "run_root")?)
@@ -107,10 +112,9 @@ impl Says {
             }
             "incident_resolved" => required::<String>(left, "incident_id").map(|_| Self::Nothing)?,
             "redaction" => {
-                let op: Option<String> = shown(left, "op")?;
                 let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
                 let replaces = replaces.into_iter().map(|replaced| replaced.log_index).collect();
-                Self::Redaction(op.as_deref() == Some("erase_run"), replaces)
+                Self::Redaction(op == "erase_run", replaces)
             }
             _ => Self::Nothing,
         })
@@ -140,7 +144,7 @@ impl StepFacts {
         let cost: Option<String> = shown(left, "cost_cents")?;
         let duration = left.get("duration_ms").and_then(|left| left.value());
         Ok(Self {
-            is_failure: shown::<String>(left, "status")?.as_deref() == Some("failure"),
+            is_failure: required::<String>(left, "status")? == "failure",
             micro_cents: cost.map_or(Some(0), |cost| micro_cents(&cost)).ok_or(Malformed)?,
             nanoseconds: duration.map_or(Some(0), |json| nanoseconds(&json.value())).ok_or(Malformed)?,
             tokens: shown(left, "tokens")?.unwrap_or_default(),

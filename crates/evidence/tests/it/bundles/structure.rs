@@ -10,13 +10,14 @@ use super::ledger::{Ledger, at, key_of};
 use super::negative::Made;
 
 /// A line of which a member is withheld, as [`Remainder::without`](tracekeep_core::remainder::Remainder::without) refuses to.
-fn withhold(line: &mut Value, name: &str) {
+/// Withholds a member, and says that it was called so.
+fn withhold(line: &mut Value, name: &str, called: &str) {
     let members = line["members"].as_array_mut().unwrap();
     let member = members.iter_mut().find(|member| member[0] == name).unwrap();
     let salt = hex(member[2].as_str().unwrap());
     let opened = canonical(&json!([member[0], member[1]]));
     let commitment = sha256(&[b"tracekeep/member/1\n", &salt, &opened]);
-    *member = json!([name, commitment.to_string()]);
+    *member = json!([called, commitment.to_string()]);
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -25,15 +26,19 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// Entries that do not show what they are: whoever has the log's key can sign a bundle of them.
 pub(crate) fn kept(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
-    let without = |name, of: &str, member: &str| {
+    let called = |name, of: &str, member: &str, called: &str| {
         let change = |members: &mut Members| {
             lines(members, "records.jsonl", |lines| {
-                withhold(lines.iter_mut().find(|line| line["leaf"]["kind"] == of).unwrap(), member);
+                withhold(lines.iter_mut().find(|line| line["leaf"]["kind"] == of).unwrap(), member, called);
             });
         };
         (name, forged(ledger, bundle, change, |_| {}), Reason::MalformedRecord)
     };
+    let without = |name, of, member| called(name, of, member, member);
     vec![
+        called("withheld_op_under_another_name", "step", "op", "oq"),
+        called("withheld_status_under_another_name", "step", "status", "statut"),
+        called("withheld_trace_type_under_another_name", "trace", "trace_type/type", "trace_type/typf"),
         without("withheld_op", "step", "op"),
         without("withheld_run_id", "step", "run_id"),
         without("withheld_index", "step", "index"),
@@ -66,9 +71,12 @@ pub(crate) fn made() -> Vec<Made> {
         };
         (name, forged(&ledger, &bundle, called, |_| {}), Reason::MalformedRecord)
     };
-    let step = |name, member: &str| malformed(name, "step", &format!(r#"{{"index":0,"op":"record_step",{member}}}"#));
+    let step = |name, member: &str| {
+        malformed(name, "step", &format!(r#"{{"index":0,"op":"record_step","status":"success",{member}}}"#))
+    };
     vec![
-        step("step_of_status_5", r#""status":5"#),
+        malformed("step_of_status_5", "step", r#"{"index":0,"op":"record_step","status":5}"#),
+        malformed("step_of_no_status", "step", r#"{"index":0,"op":"record_step"}"#),
         step("cost_of_14_digits", r#""cost_cents":"10000000000000""#),
         step("cost_of_other_text", r#""cost_cents":"1.50""#),
         step("cost_of_7_decimals", r#""cost_cents":"0.0000001""#),
@@ -76,10 +84,9 @@ pub(crate) fn made() -> Vec<Made> {
         step("duration_of_too_much", r#""duration_ms":9223372036855"#),
         step("duration_of_text", r#""duration_ms":"1""#),
         step("tokens_below_zero", r#""tokens":-1"#),
-        malformed("redaction_of_op_5", "redaction", r#"{"op":5}"#),
         malformed("redaction_of_no_index", "redaction", r#"{"op":"redact","replaces":[{"reason":"a card"}]}"#),
         malformed("step_of_no_index", "step", r#"{"op":"record_step","status":"failure"}"#),
-        malformed("trace_of_id_5", "trace", r#"{"id":5,"op":"record_trace"}"#),
+        malformed("trace_of_id_5", "trace", r#"{"id":5,"op":"record_trace","trace_type":{"type":"Error"}}"#),
         malformed("incident_of_id_5", "incident", r#"{"incident_id":5,"op":"open_incident"}"#),
         malformed("incident_of_severity_5", "incident", r#"{"incident_id":"i","op":"open_incident","severity":5}"#),
         malformed("incident_of_no_time", "incident", r#"{"created_at":"soon","incident_id":"i","op":"open_incident"}"#),
@@ -87,9 +94,13 @@ pub(crate) fn made() -> Vec<Made> {
         malformed(
             "seal_of_status_5",
             "sealed",
-            &format!(r#"{{"entries":1,"run_root":"{}","status":5}}"#, "0".repeat(64)),
+            &format!(r#"{{"entries":1,"op":"seal_run","run_root":"{}","status":5}}"#, "0".repeat(64)),
         ),
-        malformed("seal_of_true", "sealed", &format!(r#"{{"entries":true,"run_root":"{}"}}"#, "0".repeat(64))),
+        malformed(
+            "seal_of_true",
+            "sealed",
+            &format!(r#"{{"entries":true,"op":"seal_run","run_root":"{}"}}"#, "0".repeat(64)),
+        ),
         malformed("signing_key_5", "signing_key", r#"{"key":5,"op":"declare_key"}"#),
     ]
 }
