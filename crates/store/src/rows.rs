@@ -490,18 +490,25 @@ pub struct Amended {
     pub orphan: bool,
 }
 
+impl TraceRow {
+    /// What is known of the trace beyond its entry.
+    pub(crate) const fn amended(&self) -> Amended {
+        let Self { status, ended_at, ended_by, late, orphan, .. } = *self;
+        Amended { status, ended_at, ended_by, late, orphan }
+    }
+}
+
 impl<'a> TraceEntry<'a> {
     /// Out of what is kept of a trace, and its entry.
     #[must_use]
     pub fn of(row: &TraceRow, entry: &'a Entry) -> Self {
-        let TraceRow { status, ended_at, ended_by, late, orphan, .. } = *row;
         Self {
             log_index: row.log_index,
             occurred_at: row.occurred_at,
             seq: entry.seq,
             recorded_at: entry.recorded_at,
             body: entry.body().map(|body| &**body),
-            amended: Some(Amended { status, ended_at, ended_by, late, orphan }),
+            amended: Some(row.amended()),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Reading traces: one trace with its end, and lists of them.
 
+use tracekeep_core::Timestamp;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::limits::COUNTED_NAMES_MAX;
 use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
-use super::{Meter, Walk, known, page, pick, there, withheld};
+use super::{Meter, Recalled, Walk, known, page, pick, there, withheld};
 use crate::error::Result;
 use crate::plan::{in_a_trace, nowhere, recorded_trace};
 use crate::query::{CountsQuery, Page, TraceQuery};
-use crate::rows::{Entry, TraceEntry, TraceRow};
+use crate::rows::{Amended, Entry, TraceEntry, TraceRow};
 use crate::snapshot::{Snapshot, TraceCounter};
 
 /// One trace; `None` where run or trace is unknown.
@@ -100,74 +101,86 @@ pub(super) fn entered(
     };
     meter.body(body);
     let mut recorded = Op::recorded_trace(body).map_err(|_| wrong())?.ok_or_else(wrong)?;
-    let (mut status, mut ended_at, mut error, mut of_end) = (recorded.status_now(), recorded.ended_at, None, None);
-    if let Some(amended) = entry.amended {
-        (status, ended_at) = (amended.status, amended.ended_at);
-        if let Some(ended_by) = amended.ended_by {
-            let (end, recalled) = meter.recall(snapshot, ended_by)?;
-            (recorded, error) = with_end(recorded, &end)?;
-            of_end = recalled;
-        }
-    }
-    let (withheld, redacted_by) = withheld(&[of_end], in_a_trace);
-    Ok(Trace {
+    let (status, ended_at) = (recorded.status_now(), recorded.ended_at);
+    let as_recorded = Amended { status, ended_at, ended_by: None, late: false, orphan: false };
+    let head = Head {
         run_id: run_id.clone(),
-        id: recorded.id.ok_or_else(wrong)?,
-        parent_id: recorded.parent_id,
-        trace_type: recorded.trace_type,
+        id: recorded.id.take().ok_or_else(wrong)?,
         occurred_at: entry.occurred_at,
-        ended_at,
-        status,
-        error,
-        tags: recorded.tags,
-        metadata: recorded.metadata,
-        otel: recorded.otel,
-        redacted: recorded.redacted,
-        withheld,
-        redacted_by,
-        late: entry.amended.is_some_and(|amended| amended.late),
-        orphan: entry.amended.is_some_and(|amended| amended.orphan),
         log_index: entry.log_index,
         seq: entry.seq,
         recorded_at: entry.recorded_at,
-        ended_log_index: entry.amended.and_then(|amended| amended.ended_by),
-    })
+        amended: entry.amended.unwrap_or(as_recorded),
+    };
+    head.trace(snapshot, recorded, None, meter)
 }
 
 /// The trace with its end.
 pub(super) fn view(snapshot: &impl Snapshot, row: &TraceRow, meter: &Meter) -> Result<Trace> {
-    let wrong = || nowhere(row.log_index);
-    let (first, of_first) = meter.recall(snapshot, row.log_index)?;
-    let mut recorded = recorded_trace(&first)?.ok_or_else(wrong)?;
-    let (mut error, mut of_end) = (None, None);
-    if let Some(ended_by) = row.ended_by {
-        let (end, recalled) = meter.recall(snapshot, ended_by)?;
-        (recorded, error) = with_end(recorded, &end)?;
-        of_end = recalled;
-    }
-    let (withheld, redacted_by) = withheld(&[of_first, of_end], in_a_trace);
-    Ok(Trace {
-        run_id: recorded.run_id,
+    let (first, recalled) = meter.recall(snapshot, row.log_index)?;
+    let recorded = recorded_trace(&first)?.ok_or_else(|| nowhere(row.log_index))?;
+    let head = Head {
+        run_id: recorded.run_id.clone(),
         id: row.id.clone(),
-        parent_id: recorded.parent_id,
-        trace_type: recorded.trace_type,
         occurred_at: row.occurred_at,
-        ended_at: row.ended_at,
-        status: row.status,
-        error,
-        tags: recorded.tags,
-        metadata: recorded.metadata,
-        otel: recorded.otel,
-        redacted: recorded.redacted,
-        withheld,
-        redacted_by,
-        late: row.late,
-        orphan: row.orphan,
         log_index: row.log_index,
         seq: first.seq,
         recorded_at: first.recorded_at,
-        ended_log_index: row.ended_by,
-    })
+        amended: row.amended(),
+    };
+    head.trace(snapshot, recorded, recalled, meter)
+}
+
+/// What is known of a trace beside what was recorded.
+struct Head {
+    run_id: RunId,
+    id: TraceId,
+    occurred_at: Timestamp,
+    log_index: u64,
+    seq: u64,
+    recorded_at: Timestamp,
+    amended: Amended,
+}
+
+impl Head {
+    /// The trace that was recorded, with its end; `left` is what stands of its entry where members were withheld.
+    fn trace(
+        self,
+        snapshot: &impl Snapshot,
+        mut recorded: RecordTrace,
+        left: Option<Recalled>,
+        meter: &Meter,
+    ) -> Result<Trace> {
+        let (mut error, mut left_of_end) = (None, None);
+        if let Some(ended_by) = self.amended.ended_by {
+            let (end, recalled) = meter.recall(snapshot, ended_by)?;
+            (recorded, error) = with_end(recorded, &end)?;
+            left_of_end = recalled;
+        }
+        let (withheld, redacted_by) = withheld(&[left, left_of_end], in_a_trace);
+        Ok(Trace {
+            run_id: self.run_id,
+            id: self.id,
+            parent_id: recorded.parent_id,
+            trace_type: recorded.trace_type,
+            occurred_at: self.occurred_at,
+            ended_at: self.amended.ended_at,
+            status: self.amended.status,
+            error,
+            tags: recorded.tags,
+            metadata: recorded.metadata,
+            otel: recorded.otel,
+            redacted: recorded.redacted,
+            withheld,
+            redacted_by,
+            late: self.amended.late,
+            orphan: self.amended.orphan,
+            log_index: self.log_index,
+            seq: self.seq,
+            recorded_at: self.recorded_at,
+            ended_log_index: self.amended.ended_by,
+        })
+    }
 }
 
 /// A trace with what the entry that ended it says, and the error that it states.
