@@ -38,9 +38,9 @@ fn within(account: &Account, period: Option<Period>, criterion: &str) -> Option<
     found.map(|control| control.status)
 }
 
-fn page(account: &Account) -> String {
-    let cover = Cover {
-        kind: "evidence",
+fn cover(kind: &'static str) -> Cover<'static> {
+    Cover {
+        kind,
         ledger: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
         tenant_id: "t",
         exported_by: "anna",
@@ -50,8 +50,11 @@ fn page(account: &Account) -> String {
         forced: false,
         entries: 6,
         withheld: &[],
-    };
-    report(&cover, account, None, None)
+    }
+}
+
+fn page(account: &Account) -> String {
+    report(&cover("evidence"), account, None, None)
 }
 
 #[test]
@@ -230,26 +233,14 @@ fn a_report_on_a_period_says_when_each_run_ended_and_what_its_audit_found() {
         ("verdict", r#"{"op":"reconcile","run_id":"r","verdict":{"status":"STALE"}}"#.to_owned()),
         incident(FULL),
     ]);
-    let cover = Cover {
-        kind: "period",
-        ledger: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
-        tenant_id: "t",
-        exported_by: "anna",
-        size: 6,
-        root: Hash::ZERO,
-        created_at: Timestamp::from_nanos(0),
-        forced: false,
-        entries: 6,
-        withheld: &[],
-    };
     let asked = Period { from: Timestamp::from_nanos(0), to: Timestamp::from_nanos(9) };
-    let told = tracekeep_evidence::report::period(&cover, &asked, &shown);
+    let told = tracekeep_evidence::report::period(&cover("period"), &asked, &shown);
     let row =
         "<td>2026-01-01T10:05:00.000000000Z</td><td>failed</td><td>STALE</td><td>6</td><td>1</td><td>1</td><td>1</td>";
     assert!(told.contains(row), "{told}");
     // Of a run that was erased its steps are counted, and how they came out is not known.
     shown.iter_mut().for_each(|record| record.left = None);
-    let told = tracekeep_evidence::report::period(&cover, &asked, &shown);
+    let told = tracekeep_evidence::report::period(&cover("period"), &asked, &shown);
     let row = "<td>not known</td><td>erased</td><td>not known</td><td>6</td><td>1</td><td>not known</td><td>1</td>";
     assert!(told.contains(row), "{told}");
 }
