@@ -58,10 +58,13 @@ pub(crate) struct Fronted<'a> {
 impl Fronted<'_> {
     /// Commits, what is held of runs that are looked at first.
     pub(crate) fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Result<Receipt, Error>>, Failure> {
-        let held = match () {
-            () if !batches.iter().any(needs_held) => None,
-            () if batches.iter().filter(|batch| needs_held(batch)).all(only_erases) => self.held_if_there()?,
-            () => self.held()?,
+        let needing: Vec<&Batch> = batches.iter().filter(|batch| needs_held(batch)).collect();
+        let held = if needing.is_empty() {
+            None
+        } else if needing.into_iter().all(only_erases) {
+            self.held_if_there()?
+        } else {
+            self.held()?
         };
         Ok(match held {
             Some(held) => block_on(commit_with_held(&*self.ledger, &*held, batches)),
