@@ -14,7 +14,6 @@ use tracekeep_core::wire::to_json;
 use tracekeep_store::{Code, Error};
 
 use crate::call::Call;
-use crate::params::Params;
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -22,7 +21,6 @@ use crate::state::App;
 const EVENTS_MAX: u32 = 200;
 
 pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let last = call.request.headers().get("last-event-id").map(|value| {
         let last = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
         last.ok_or_else(|| Error::new(Code::InvalidParameter, "is a log index").at("Last-Event-ID"))

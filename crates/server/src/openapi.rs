@@ -26,9 +26,9 @@ pub fn document() -> String {
             "title": "Tracekeep",
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "The system of record for AI-agent runs. Every write is a batch; unknown members are refused; \
-                            a null member is an absent one. A write that takes Idempotency-Key names it; exports, claims and \
-                            what writes many batches take none.",
+            "description": "The system of record for AI-agent runs. Every write is a batch; unknown members and unknown parameters \
+                            are refused; a null member is an absent one. A write that takes Idempotency-Key names it; \
+                            exports, claims and what writes many batches take none.",
         },
         "paths": paths,
         "components": {"schemas": schemas.0},

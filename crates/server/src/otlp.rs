@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracekeep_core::limits::OTLP_BYTES_MAX;
 use tracekeep_otlp::{Encoding, unavailable};
@@ -14,16 +14,25 @@ use crate::problem::{Problem, ServerCode};
 use crate::state::App;
 
 pub(crate) async fn traces(call: Call) -> Result<Response, Problem> {
-    let encoding = match body::media_type(call.request.headers()).as_str() {
-        "application/x-protobuf" => Encoding::Protobuf,
-        "application/json" => Encoding::Json,
-        _ => {
-            let detail = "the body must be application/x-protobuf or application/json";
-            return Err(Problem::new(ServerCode::UnsupportedMediaType, detail));
-        }
-    };
+    let encoding = encoding(call.request.headers())?;
     // From here on failures are answered in the request's own encoding, as the specification demands.
     Ok(export(&call.app, encoding, call.request).await.unwrap_or_else(|problem| status(&problem, encoding)))
+}
+
+/// The answer to a request that is refused before it is read.
+pub(crate) fn refused(headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
+    Ok(status(&problem, encoding(headers)?))
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
+    match body::media_type(headers).as_str() {
+        "application/x-protobuf" => Ok(Encoding::Protobuf),
+        "application/json" => Ok(Encoding::Json),
+        _ => {
+            let detail = "the body must be application/x-protobuf or application/json";
+            Err(Problem::new(ServerCode::UnsupportedMediaType, detail))
+        }
+    }
 }
 
 async fn export(app: &App, encoding: Encoding, request: axum::extract::Request) -> Result<Response, Problem> {

@@ -1,10 +1,19 @@
-//! Query parameters: each known by name, each once.
+//! Query parameters: each known by name, each once. What a route's row of the table does not name is refused before its
+//! handler is asked ([`known`]).
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
 use tracekeep_core::{TimeRange, Timestamp};
 use tracekeep_store::{Code, Error, PageRequest};
+
+use crate::routes::Param;
+
+/// Refuses the first parameter that a route does not name.
+pub(crate) fn known(query: Option<&str>, names: &[Param]) -> Result<(), Error> {
+    let mut asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    asked.find(|(name, _)| names.iter().all(|known| known.name != name)).map_or(Ok(()), |(name, _)| Err(unknown(&name)))
+}
 
 /// The parameters of one request, taken out one by one; what is left over is refused.
 pub(crate) struct Params<'a> {
@@ -63,10 +72,14 @@ impl<'a> Params<'a> {
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.left.first() {
             Some((name, _)) if self.taken.iter().any(|taken| taken == name) => Err(refuse(name, "is given twice")),
-            Some((name, _)) => Err(refuse(name, "is not a parameter here")),
+            Some((name, _)) => Err(unknown(name)),
             None => Ok(()),
         }
     }
+}
+
+fn unknown(name: &str) -> Error {
+    refuse(name, "is not a parameter here")
 }
 
 fn refuse(name: &str, detail: &str) -> Error {

@@ -205,7 +205,6 @@ pub(crate) async fn set_status(call: Call) -> Result<Response, Problem> {
 
 pub(crate) async fn audit(call: Call) -> Result<Response, Problem> {
     demand_on(&call)?;
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     moved(&call.app.clone(), &run_id).await?;
     Ok(view(&call.app.read(async move |store| store.audit(&run_id).await).await?))

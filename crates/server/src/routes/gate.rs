@@ -15,7 +15,6 @@ use tracekeep_store::{Code, Digests, Error, Recorded};
 use super::{json, view};
 use crate::body;
 use crate::call::Call;
-use crate::params::Params;
 use crate::problem::Problem;
 
 object! {
@@ -105,7 +104,6 @@ fn asked(check: &IdempotencyCheck) -> Result<Fingerprint, Invalid> {
 }
 
 pub(crate) async fn check(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let (key, gate) = (key(&call)?, call.app.gate().clone());
     let mut write = body::write(&call.app, call.request).await?;
     let check: IdempotencyCheck = write.read(|bytes| Ok(from_text(bytes)?)).await?;
@@ -156,14 +154,12 @@ pub(crate) async fn renew(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn status(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let key = key(&call)?;
     let status: Option<IdempotencyStatus> = call.app.ask_gate(async move |gate| gate.get_status(&key).await).await?;
     Ok(view(&status.ok_or_else(not_known)?))
 }
 
 pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let (key, gate) = (key(&call)?, call.app.gate().clone());
     if gate.delete(&key).await? { Ok(view(&IdempotencyDeleted { deleted: true })) } else { Err(not_known().into()) }
 }

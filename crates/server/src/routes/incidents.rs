@@ -54,7 +54,6 @@ pub(crate) async fn resolve(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn read(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let id = incident_id(call.part("incident_id"))?;
     let missing = Error::new(Code::IncidentNotFound, format!("no incident {id} is recorded"));
     let incident = call.app.read(async move |store| store.incident(&id).await).await?;

@@ -19,7 +19,6 @@ const A_LOG_INDEX: &str = "is a log index";
 const A_SIZE: &str = "is a number of entries";
 
 pub(crate) async fn head(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let ledger = call.app.store().ledger();
     let head = call.app.read(async move |store| store.head().await).await?;
     let members = [
@@ -57,7 +56,6 @@ pub(crate) async fn checkpoint(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn key(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     // The first question for the key makes it, as the first signature does.
     let key = call.app.sign(|signer| signer.with_key(|key| key.public().to_string())).await?;
     Ok(format!("{key}\n").into_response())
@@ -114,7 +112,6 @@ pub(crate) async fn run_proof(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn multiproof(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let app = call.app.clone();
     let mut form = body::write(&app, call.request).await?;
     let asked: MultiproofOf = form.read(|bytes| Ok(from_text(bytes)?)).await?;

@@ -11,7 +11,7 @@ mod retention;
 mod service;
 mod writes;
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
@@ -21,7 +21,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use tracekeep_core::amount::{Cost, DurationMs};
@@ -34,6 +34,7 @@ use tracekeep_core::{Invalid, InvalidCode};
 use tracekeep_store::{Order, Page, RunSort};
 
 use crate::call::Call;
+use crate::params;
 use crate::problem::{Problem, ServerCode};
 use crate::state::App;
 
@@ -404,21 +405,25 @@ pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in table() {
         let filter = MethodFilter::try_from(route.method.clone()).expect("invariant: the table has plain methods");
-        let (handler, path, honours_key) = (route.handler, route.path, route.honours_key());
-        let serve = move |State(app): State<App>, params: Result<RawPathParams, _>, request: Request<Body>| async move {
-            let params = params.map_err(|_: RawPathParamsRejection| {
+        let honours_key = route.honours_key();
+        let Route { handler, path, params: known, takes, .. } = route;
+        let refused = if matches!(takes, Otlp) { crate::otlp::refused } else { |_: &HeaderMap, problem| Err(problem) };
+        let serve = move |State(app): State<App>, parts: Result<RawPathParams, _>, request: Request<Body>| async move {
+            let parts = parts.map_err(|_: RawPathParamsRejection| {
                 Problem::from(Invalid::new(InvalidCode::InvalidUtf8, "", "a part of the path is not UTF-8"))
             });
-            let answering: Answering = match params {
-                Ok(_) if honours_key && app.requires_keys() && !request.headers().contains_key(KEY) => {
+            let unknown = params::known(request.uri().query(), known).err();
+            let answering: Answering = match (parts, unknown) {
+                (Err(problem), _) => Box::pin(ready(Err(problem))),
+                (Ok(_), Some(unknown)) => Box::pin(ready(refused(request.headers(), unknown.into()))),
+                (Ok(_), None) if honours_key && app.requires_keys() && !request.headers().contains_key(KEY) => {
                     let detail = "this server demands the header Idempotency-Key on writes";
-                    Box::pin(std::future::ready(Err(Problem::new(ServerCode::IdempotencyKeyRequired, detail))))
+                    Box::pin(ready(Err(Problem::new(ServerCode::IdempotencyKeyRequired, detail))))
                 }
-                Ok(params) => {
-                    let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                (Ok(parts), None) => {
+                    let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                     handler(Call { app: app.clone(), path, request })
                 }
-                Err(problem) => Box::pin(std::future::ready(Err(problem))),
             };
             let mut response = answer(answering).await;
             response.extensions_mut().insert(Label(path));

@@ -65,7 +65,6 @@ pub(crate) async fn run_count(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn run(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     let missing = Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
     let run = call.app.read(async move |store| store.run(&run_id).await).await?;
@@ -81,7 +80,6 @@ pub(crate) async fn steps(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn step(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     let index = call.part("index").parse::<u32>();
     let index = index.map_err(|_| Error::new(Code::InvalidParameter, "is a step index").at("index"))?;
@@ -95,7 +93,6 @@ fn trace_id(text: &str, path: &str) -> Result<TraceId, Error> {
 }
 
 pub(crate) async fn trace(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     let id = trace_id(call.part("id"), "/id")?;
     let missing = Error::new(Code::TraceNotFound, format!("no trace {id} of run {run_id} is recorded"));
@@ -159,13 +156,11 @@ pub(crate) async fn compare(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn matches(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.matches(&run_id).await).await?))
 }
 
 pub(crate) async fn baseline(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let name = BaselineName::new(call.part("name")).map_err(|invalid| Error::from(invalid.under("/name")))?;
     let missing = Error::new(Code::BaselineNotFound, format!("{name} stands for no run"));
     let baseline = call.app.read(async move |store| store.baseline(&name).await).await?;
@@ -180,19 +175,16 @@ pub(crate) async fn baselines(call: Call) -> Result<Response, Problem> {
 }
 
 pub(crate) async fn verify(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.verify_run(&run_id).await).await?))
 }
 
 pub(crate) async fn indices(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.verify_indices(Some(&run_id)).await).await?))
 }
 
 pub(crate) async fn rebuild(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run_id = run_id(call.part("run_id"))?;
     Ok(view(&call.app.read(async move |store| store.rebuild_indices(Some(&run_id)).await).await?))
 }

@@ -9,7 +9,6 @@ use tracekeep_store::replay;
 use super::view;
 use crate::body::{self, run_id};
 use crate::call::Call;
-use crate::params::Params;
 use crate::problem::Problem;
 
 object! {
@@ -27,7 +26,6 @@ object! {
 }
 
 pub(crate) async fn claim(call: Call) -> Result<Response, Problem> {
-    Params::new(call.request.uri().query())?.finish()?;
     let run = run_id(call.part("run_id"))?;
     let (app, gate) = (call.app.clone(), call.app.gate().clone());
     let mut write = body::write(&call.app, call.request).await?;

@@ -9,6 +9,7 @@ mod gate;
 mod keys;
 mod otlp;
 mod page;
+mod parameters;
 mod quiet;
 mod replay;
 mod retention;
