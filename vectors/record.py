@@ -324,7 +324,12 @@ def member_commitment(salt, name, value):
 
 
 def commit(body, salt):
-    return tagged("commit", *(member_commitment(salt, name, value) for name, value in members(body)))
+    return commit_of((name, member_commitment(salt, name, value)) for name, value in members(body))
+
+
+def commit_of(commitments):
+    """The commitment of an entry, from (name, m) of its members."""
+    return tagged("commit", *(part for name, m in commitments for part in (canonical(name), m)))
 
 
 NEVER_WITHHELD = {"ended_at", "id", "index", "occurred_at", "op", "parent_id", "run_id", "status", "trace_type/name", "trace_type/type"}
@@ -362,7 +367,7 @@ def m_of(part):
 
 
 def commit_of_remainder(left):
-    return tagged("commit", *(m_of(part) for part in left["members"]))
+    return commit_of((part[0], m_of(part)) for part in left["members"])
 
 
 def stays(left):

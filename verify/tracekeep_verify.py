@@ -218,8 +218,8 @@ def entries(data, log):
             # A member is [name, value, salt], or [name, commitment] where it is withheld (docs/format/redaction.md).
             row.shown, row.is_erased = {part[0]: part[1] for part in parts if len(part) == 3}, "members" not in line
             row.is_whole = len(row.shown) == len(parts)
-            commits = [bytes.fromhex(part[1]) if len(part) == 2 else
-                       sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode()) for part in parts]
+            commits = [write(part[0]).encode() + (bytes.fromhex(part[1]) if len(part) == 2 else
+                       sha(b"tracekeep/member/1\n", bytes.fromhex(part[2]), write(part[:2]).encode())) for part in parts]
             row.hash = sha(b"\0", write(line["leaf"]).encode())
             need(row.is_erased or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
             facts = {} if row.is_erased else {"op": TEXT, **FACTS.get(row.kind, {})}

@@ -354,8 +354,9 @@ pub(crate) fn commitment(body: &Json, salt: Hash) -> Hash {
     for (name, value) in members {
         let own = sha256(&[b"tracekeep/salt/1\n", salt.as_bytes(), name.as_bytes()]);
         let pair = Json::array([Json::from(name.as_str()), value.to_json()]);
-        bytes
-            .extend_from_slice(sha256(&[b"tracekeep/member/1\n", own.as_bytes(), pair.as_str().as_bytes()]).as_bytes());
+        let member = sha256(&[b"tracekeep/member/1\n", own.as_bytes(), pair.as_str().as_bytes()]);
+        bytes.extend_from_slice(Json::from(name.as_str()).as_str().as_bytes());
+        bytes.extend_from_slice(member.as_bytes());
     }
     sha256(&[&bytes])
 }

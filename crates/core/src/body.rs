@@ -104,9 +104,10 @@ impl Body {
     /// The commitment to this body under `salt`: what the leaf states (docs/format/entry.md).
     #[must_use]
     pub fn commitment(&self, salt: &Salt) -> Hash {
-        entry_commitment(
-            self.members().map(|(name, value)| member_commitment(&salt.of_member(&name), &name, value.as_bytes())),
-        )
+        entry_commitment(self.members().map(|(name, value)| {
+            let commitment = member_commitment(&salt.of_member(&name), &name, value.as_bytes());
+            (name, commitment)
+        }))
     }
 
     /// Checks the limits of one op: its bytes and its depth, so that whatever was recorded can be read back.

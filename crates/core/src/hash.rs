@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use crate::json::write_string;
+
 /// A SHA-256 value, whole: 32 bytes, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
@@ -163,15 +165,19 @@ pub fn member_commitment(member_salt: &Hash, name: &str, value: &[u8]) -> Hash {
     sha256(&[b"tracekeep/member/1\n", member_salt.as_bytes(), b"[\"", name.as_bytes(), b"\",", value, b"]"])
 }
 
-/// The commitment to an entry: H("tracekeep/commit/1\n" ‖ m₁ ‖ m₂ ‖ …), members sorted by name.
+/// The commitment to an entry: H("tracekeep/commit/1\n" ‖ canonical(name₁) ‖ m₁ ‖ canonical(name₂) ‖ m₂ ‖ …), members sorted
+/// by name.
+///
+/// A name stands in it as a JSON string, quotes included, so that it is read in one way from left to right: what a member is
+/// called is proven, shown or withheld.
 #[must_use]
-pub fn entry_commitment(members: impl IntoIterator<Item = Hash>) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update(b"tracekeep/commit/1\n");
-    for member in members {
-        hasher.update(member.as_bytes());
+pub fn entry_commitment<N: AsRef<str>>(members: impl IntoIterator<Item = (N, Hash)>) -> Hash {
+    let mut preimage = b"tracekeep/commit/1\n".to_vec();
+    for (name, member) in members {
+        write_string(&mut preimage, name.as_ref());
+        preimage.extend_from_slice(member.as_bytes());
     }
-    Hash(hasher.finalize().into())
+    sha256(&[&preimage])
 }
 
 /// input_hash of a step: H("tracekeep/input/1\n" ‖ canonical(params)).

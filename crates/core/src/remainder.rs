@@ -149,7 +149,7 @@ impl Remainder {
     /// The commitment of the entry, from what is left of it.
     #[must_use]
     pub fn commitment(&self) -> Hash {
-        entry_commitment(self.members.iter().map(Left::commitment))
+        entry_commitment(self.members.iter().map(|left| (left.name(), left.commitment())))
     }
 
     /// A member, withheld or not.

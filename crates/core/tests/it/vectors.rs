@@ -217,7 +217,7 @@ fn remainder() {
 
 #[test]
 fn leaf() {
-    let commit = entry_commitment([]);
+    let commit = entry_commitment::<&str>([]);
     let cases: Vec<_> = [
         ("run-1", 0, "run_started", "2026-11-20T10:00:00Z"),
         ("", 0, "key", "2026-11-20T10:00:00.000000001Z"),

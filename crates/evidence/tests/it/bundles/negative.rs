@@ -90,6 +90,16 @@ pub(super) fn cases() -> Vec<Case> {
     let period = build(&of("period"), &ledger.key).unwrap();
     let shown = |members: &mut Members| lines(members, "leaves.jsonl", |lines| lines[0]["members"] = json!([]));
     cases.push(case("leaf_with_members", forged(&ledger, &period, shown, |_| {}), Some(Reason::WrongCommitment)));
+    let renamed = |members: &mut Members| {
+        lines(members, "records.jsonl", |lines| {
+            let members = lines.iter_mut().filter_map(|line| line["members"].as_array_mut()).flatten();
+            let withheld =
+                |member: &&mut Value| member[0] == "params" && member.as_array().is_some_and(|m| m.len() == 2);
+            members.filter(withheld).for_each(|member| member[0] = json!("paramt"));
+        });
+    };
+    let renamed = forged(&ledger, &extending, renamed, |_| {});
+    cases.push(case("withheld_member_renamed", renamed, Some(Reason::WrongCommitment)));
     cases.push(with_old("older_than_known", note(&larger), Some(Reason::OlderThanKnown)));
     cases.push(with_old("unknown_old_checkpoint", Some("no note\n".to_owned()), Some(Reason::UnknownOldCheckpoint)));
     cases

@@ -9,8 +9,8 @@ use super::forge::{Members, canonical, forged, lines};
 use super::ledger::{Ledger, at, key_of};
 use super::negative::Made;
 
-/// A line of which a member is withheld, as [`Remainder::without`](tracekeep_core::remainder::Remainder::without) refuses to.
-/// Withholds a member, and says that it was called so.
+/// Withholds a member, as [`Remainder::without`](tracekeep_core::remainder::Remainder::without) refuses to, and says that it
+/// was called so.
 fn withhold(line: &mut Value, name: &str, called: &str) {
     let members = line["members"].as_array_mut().unwrap();
     let member = members.iter_mut().find(|member| member[0] == name).unwrap();
@@ -26,15 +26,16 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// Entries that do not show what they are: whoever has the log's key can sign a bundle of them.
 pub(crate) fn kept(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
-    let called = |name, of: &str, member: &str, called: &str| {
+    let called = |name, of: &str, member: &str, called: &str, reason| {
         let change = |members: &mut Members| {
             lines(members, "records.jsonl", |lines| {
                 withhold(lines.iter_mut().find(|line| line["leaf"]["kind"] == of).unwrap(), member, called);
             });
         };
-        (name, forged(ledger, bundle, change, |_| {}), Reason::MalformedRecord)
+        (name, forged(ledger, bundle, change, |_| {}), reason)
     };
-    let without = |name, of, member| called(name, of, member, member);
+    let without = |name, of, member| called(name, of, member, member, Reason::MalformedRecord);
+    let called = |name, of, member, as_what| called(name, of, member, as_what, Reason::WrongCommitment);
     vec![
         called("withheld_op_under_another_name", "step", "op", "oq"),
         called("withheld_status_under_another_name", "step", "status", "statut"),
