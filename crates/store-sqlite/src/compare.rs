@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tracekeep_store::{Report, Result, Wrong};
 
 use crate::error::Said;
+use crate::named;
 use crate::statement::many;
 
 /// One table of the indices.
@@ -20,6 +21,9 @@ pub(crate) struct Table {
     /// The columns that tell a row's place, numbers alone: nothing that somebody wrote is shown.
     place: &'static [&'static str],
 }
+
+/// What a row has in the columns of its place.
+type Numbers = Vec<i64>;
 
 const fn table(name: &'static str, key: &'static str, place: &'static [&'static str], columns: &'static str) -> Table {
     Table { name, key, columns, place }
@@ -100,17 +104,20 @@ pub(crate) fn all(conn: &Connection, run_no: Option<u64>, report: &mut Report) -
         // A row that differs is missing as it should be and extra as it is.
         let mut unpaired: BTreeSet<_> = extra.iter().collect();
         let mut differs = BTreeSet::new();
-        for place in &missing {
-            if !table.place.is_empty() && unpaired.remove(place) {
-                differs.insert(place);
-                report.find(Wrong::RowDiffers, place, "the row is not what the log says");
+        let mut find = |what, numbers: &[i64], detail| {
+            report.find_at(what, || named::row(conn, table.name, table.place, numbers), detail);
+        };
+        for numbers in &missing {
+            if !table.place.is_empty() && unpaired.remove(numbers) {
+                differs.insert(numbers);
+                find(Wrong::RowDiffers, numbers, "the row is not what the log says");
             } else {
-                report.find(Wrong::RowMissing, place, "the log asks for a row that is not there");
+                find(Wrong::RowMissing, numbers, "the log asks for a row that is not there");
             }
         }
-        for place in &extra {
-            if !differs.remove(place) {
-                report.find(Wrong::RowExtra, place, "the row is there without the log asking for it");
+        for numbers in &extra {
+            if !differs.remove(numbers) {
+                find(Wrong::RowExtra, numbers, "the row is there without the log asking for it");
             }
         }
     }
@@ -124,7 +131,7 @@ impl Table {
     }
 
     /// Places of rows that only the rebuilt table has, and of those that only the stored one has.
-    fn differences(&self, conn: &Connection, run_no: Option<u64>) -> Result<(Vec<String>, Vec<String>)> {
+    fn differences(&self, conn: &Connection, run_no: Option<u64>) -> Result<(Vec<Numbers>, Vec<Numbers>)> {
         let rows = |schema: &str| {
             let columns = self.columns.replace('@', schema);
             format!("SELECT {columns} FROM {schema}.{} t{}", self.name, rows_of(run_no))
@@ -133,16 +140,9 @@ impl Table {
         Ok((self.only(conn, &rebuilt, &stored)?, self.only(conn, &stored, &rebuilt)?))
     }
 
-    fn only(&self, conn: &Connection, these: &str, those: &str) -> Result<Vec<String>> {
+    fn only(&self, conn: &Connection, these: &str, those: &str) -> Result<Vec<Numbers>> {
         let place = if self.place.is_empty() { "1".to_owned() } else { self.place.join(", ") };
         let sql = format!("SELECT {place} FROM ({these} EXCEPT {those}) LIMIT {ROWS_MAX}");
-        many(conn, &sql, [], |row| {
-            let mut text = self.name.to_owned();
-            for (column, name) in self.place.iter().enumerate() {
-                let number: i64 = row.get(column).said()?;
-                text.push_str(&format!(" {name} {number}"));
-            }
-            Ok(text)
-        })
+        many(conn, &sql, [], |row| (0..self.place.len()).map(|column| row.get(column).said()).collect())
     }
 }

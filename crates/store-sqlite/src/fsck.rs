@@ -22,6 +22,7 @@ use crate::compare;
 use crate::error::{Said, corrupt};
 use crate::index::{Index, put_tile, put_withheld};
 use crate::lock::Lock;
+use crate::named;
 use crate::open::{self, Mode, Options};
 use crate::rows::{self, RunNames, TypeNames, entry_columns};
 use crate::schema::{self, Holds};
@@ -256,7 +257,7 @@ impl<'a> Walk<'a> {
             let log_index: u64 = row.get(0).said()?;
             if self.run_no.is_none() && log_index != self.edge.size() {
                 let detail = format!("the log goes from {} entries on to log index {log_index}", self.edge.size());
-                self.report.find(Wrong::Entry, place(log_index), detail);
+                self.report.find_at(Wrong::Entry, || named::entry(self.conn, log_index), detail);
                 return Err(corrupt("the log has a gap: what follows cannot be checked"));
             }
             match (rows::entry_header(self.conn, &names, row), rows::entry(self.conn, &names, row)) {
@@ -264,7 +265,7 @@ impl<'a> Walk<'a> {
                 // The header can be read: the leaf stands, the content does not.
                 (Ok(header), Err(error)) => self.entry(&header, Some(&error))?,
                 (Err(error), _) => {
-                    self.report.find(Wrong::Entry, place(log_index), error.detail());
+                    self.report.find_at(Wrong::Entry, || named::entry(self.conn, log_index), error.detail());
                     return Err(corrupt("an entry cannot be read: what follows cannot be checked"));
                 }
             }
@@ -276,7 +277,7 @@ impl<'a> Walk<'a> {
         let mut bare: Vec<_> = std::mem::take(&mut self.bare).into_values().flatten().collect();
         bare.sort_unstable();
         for log_index in bare {
-            self.report.find(Wrong::Content, place(log_index), NOBODY_SAYS_WHY);
+            self.report.find_at(Wrong::Content, || named::entry(self.conn, log_index), NOBODY_SAYS_WHY);
         }
         if self.run_no.is_some() {
             return Ok(());
@@ -294,7 +295,8 @@ impl<'a> Walk<'a> {
         let sql = "SELECT n.run_no FROM main.run_name n LEFT JOIN main.entry e ON e.log_index = n.run_no \
                    WHERE e.run_no IS NOT n.run_no";
         for run_no in many(self.conn, sql, [], |row| row.get::<_, i64>(0).said())? {
-            self.report.find(Wrong::RunName, format!("run number {run_no}"), "no run begins there");
+            let place = || named::row(self.conn, "run_name", &["run_no"], &[run_no]);
+            self.report.find_at(Wrong::RunName, place, format!("no run begins at log index {run_no}"));
         }
         Ok(())
     }
@@ -314,7 +316,7 @@ impl<'a> Walk<'a> {
         let changes = match decided {
             Ok(changes) => changes,
             Err(error) if error.code() == Code::Corrupt.as_str() => {
-                self.report.find(Wrong::Content, place(entry.log_index), error.detail());
+                self.report.find_at(Wrong::Content, || named::entry(self.conn, entry.log_index), error.detail());
                 self.counted(entry, leaf)?
             }
             Err(error) => return Err(error),
@@ -327,7 +329,7 @@ impl<'a> Walk<'a> {
                         "{} of the {entries} entries that it erased are there",
                         entries.saturating_sub(bare.len() as u64)
                     );
-                    self.report.find(Wrong::Content, place(entry.log_index), detail);
+                    self.report.find_at(Wrong::Content, || named::entry(self.conn, entry.log_index), detail);
                 }
             }
             self.index.apply(self.conn, change)?;
@@ -353,30 +355,30 @@ impl<'a> Walk<'a> {
         if one(self.conn, sql, later, |_| Ok(()))?.is_some() {
             self.bare.insert(run_no, vec![entry.log_index]);
         } else {
-            self.report.find(Wrong::Content, place(entry.log_index), NOBODY_SAYS_WHY);
+            self.report.find_at(Wrong::Content, || named::entry(self.conn, entry.log_index), NOBODY_SAYS_WHY);
         }
         Ok(())
     }
 
     /// Seq, clock, batch and run of an entry follow from those before it.
     fn place_in_order(&mut self, entry: &Entry) {
-        let at = || place(entry.log_index);
+        let at = || named::entry(self.conn, entry.log_index);
         let run_no = entry.run.as_ref().map(|(run_no, _)| *run_no);
         let begins = run_no == Some(entry.log_index);
         if run_no.is_some() && !begins && !self.seqs.contains_key(&run_no) {
-            self.report.find(Wrong::RunName, at(), "the entry's run begins nowhere before it");
+            self.report.find_at(Wrong::RunName, at, "the entry's run begins nowhere before it");
         }
         let seq = self.seqs.entry(run_no).or_default();
         if entry.seq != *seq {
-            self.report.find(Wrong::Seq, at(), format!("seq {} where {seq} follows", entry.seq));
+            self.report.find_at(Wrong::Seq, at, format!("seq {} where {seq} follows", entry.seq));
         }
         *seq = entry.seq.saturating_add(1);
         if entry.recorded_at < self.clock {
-            self.report.find(Wrong::Clock, at(), "recorded before the entry in front of it");
+            self.report.find_at(Wrong::Clock, at, "recorded before the entry in front of it");
         }
         self.clock = self.clock.max(entry.recorded_at);
         if self.run_no.is_none() && self.after != 0 && entry.after.checked_add(1) != Some(self.after) {
-            self.report.find(Wrong::Batch, at(), "the entry's place in its batch does not follow");
+            self.report.find_at(Wrong::Batch, at, "the entry's place in its batch does not follow");
         }
         self.after = entry.after;
     }
@@ -408,8 +410,4 @@ impl<'a> Walk<'a> {
             one_trace: Kept::default(),
         }
     }
-}
-
-fn place(log_index: u64) -> String {
-    format!("log index {log_index}")
 }

@@ -22,6 +22,7 @@ mod index;
 mod job;
 mod ledger;
 mod lock;
+mod named;
 mod open;
 mod pool;
 mod ready;

@@ -10,6 +10,7 @@ use tracekeep_store::words::{RULES, Words};
 use tracekeep_store::{Code, Report, Result, Snapshot, Wrong};
 
 use crate::error::{Said, corrupt};
+use crate::named;
 use crate::snapshot::View;
 use crate::statement::{many, one, run};
 
@@ -193,7 +194,7 @@ pub(crate) fn compare(view: &View<'_>, report: &mut Report) -> Result<()> {
         ("text_stored", "text_rebuilt", Wrong::RowExtra, "words are found that the trace's text does not hold"),
     ] {
         for log_index in many(conn, &only(these, those), [], |row| row.get::<_, i64>(0).said())? {
-            report.find(what, format!("trace_text log_index {log_index}"), detail);
+            report.find_at(what, || named::row(conn, "trace_text", &["log_index"], &[log_index]), detail);
         }
     }
     Ok(())

@@ -63,7 +63,7 @@ pub use query::{
 pub use receipt::{OpReceipt, Receipt, Recorded, Told};
 pub use redact::{Detector, RULE_FIELD_BYTES_MAX, RULE_FIELDS_MAX, RULES_VERSION, Redaction, RedactionRules};
 pub use remainder::remainder;
-pub use report::{Finding, Report, Wrong};
+pub use report::{Finding, Place, Report, Wrong};
 pub use retention::{GcReport, GcRequest};
 pub use signing::{KeyStore, MemoryKeys, SignedCheckpoint, Signer};
 pub use snapshot::{Position, Snapshot, Stretch, TraceCounter, TraceIndex};

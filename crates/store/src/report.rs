@@ -1,6 +1,9 @@
 //! What a check of the indices against the log found.
 
+use std::fmt;
+
 use tracekeep_core::hash::Hash;
+use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::wire::{object, object_field, words};
 
 use crate::error::{Code, Error, Result};
@@ -48,12 +51,64 @@ object! {
         required what: Wrong,
         /// Where: a log index, or a table and the numbers of a row. It holds no payload.
         required place: String,
+        /// The run that it is about, where it is about one whose id is known.
+        optional run_id: RunId,
+        /// The trace, likewise.
+        optional trace_id: TraceId,
+        /// The log index of the entry, where it is about one.
+        optional log_index: u64,
         /// In words.
         required detail: String,
     }
 }
 
 object_field!(Finding);
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.place)?;
+        if let Some(run_id) = &self.run_id {
+            write!(f, ", run {run_id}")?;
+        }
+        if let Some(trace_id) = &self.trace_id {
+            write!(f, ", trace {trace_id}")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+/// Where something is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A log index, or a table and the numbers of a row. It holds no payload.
+    pub text: String,
+    /// The run.
+    pub run_id: Option<RunId>,
+    /// The trace.
+    pub trace_id: Option<TraceId>,
+    /// The entry.
+    pub log_index: Option<u64>,
+}
+
+impl Place {
+    /// An entry of the log.
+    #[must_use]
+    pub fn entry(log_index: u64) -> Self {
+        Self { text: format!("log index {log_index}"), log_index: Some(log_index), ..Self::default() }
+    }
+}
+
+impl From<&str> for Place {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+impl From<String> for Place {
+    fn from(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+}
 
 /// Findings that are kept; the count goes on.
 pub(crate) const FINDINGS_MAX: usize = 100;
@@ -81,11 +136,18 @@ impl Report {
     }
 
     /// Adds a finding.
-    pub fn find(&mut self, what: Wrong, place: impl Into<String>, detail: impl Into<String>) {
+    pub fn find(&mut self, what: Wrong, place: impl Into<Place>, detail: impl Into<String>) {
         self.count += 1;
         if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(Finding { what, place: place.into(), detail: detail.into() });
+            let Place { text, run_id, trace_id, log_index } = place.into();
+            self.findings.push(Finding { what, place: text, run_id, trace_id, log_index, detail: detail.into() });
         }
+    }
+
+    /// Adds a finding whose place is only looked up where the finding is kept.
+    pub fn find_at(&mut self, what: Wrong, place: impl FnOnce() -> Place, detail: impl Into<String>) {
+        let place = if self.findings.len() < FINDINGS_MAX { place() } else { Place::default() };
+        self.find(what, place, detail);
     }
 
     /// States the size and the root that were computed.

@@ -4,7 +4,7 @@ use tracekeep_core::hash::Hash;
 use tracekeep_core::id::RunId;
 use tracekeep_core::wire::{object, object_field, words};
 
-use crate::report::{Finding, Report, Wrong};
+use crate::report::{Finding, Place, Report, Wrong};
 
 words! {
     /// One thing that is recomputed, in a word that stays.
@@ -107,14 +107,14 @@ impl RunReport {
     }
 
     /// Notes one thing that was recomputed; what is wrong is in `wrong` as a place and words.
-    pub(crate) fn note(&mut self, name: CheckName, what: Wrong, wrong: Option<(String, String)>) {
+    pub(crate) fn note(&mut self, name: CheckName, what: Wrong, wrong: Option<(Place, String)>) {
         let tally = self.tally(name);
         tally.checked += 1;
         tally.wrong += u64::from(wrong.is_some());
         if let Some((place, detail)) = wrong {
             let mut report =
                 Report { findings: std::mem::take(&mut self.findings), count: self.count, ..Report::default() };
-            report.find(what, place, detail);
+            report.find(what, Place { run_id: Some(self.run_id.clone()), ..place }, detail);
             (self.findings, self.count) = (report.findings, report.count);
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn fsck(config: &Config, rebuild: bool, run: Option<&RunId>) -> Outco
         if config.json {
             json(&to_json(finding))?;
         } else {
-            data(&format!("{}: {}: {}", finding.what, plain(&finding.place), plain(&finding.detail)))?;
+            data(&plain(&finding.to_string()))?;
         }
     }
     if config.json {

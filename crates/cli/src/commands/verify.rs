@@ -36,10 +36,7 @@ fn text(report: &RunReport) -> String {
     };
     rows.extend(report.checks.iter().map(row));
     let mut lines = vec![table(&rows)];
-    let finding = |finding: &tracekeep_store::Finding| {
-        format!("{}: {}: {}", finding.what, plain(&finding.place), plain(&finding.detail))
-    };
-    lines.extend(report.findings.iter().map(finding));
+    lines.extend(report.findings.iter().map(|finding| plain(&finding.to_string())));
     lines.join("\n")
 }
 

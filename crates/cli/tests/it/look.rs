@@ -77,14 +77,18 @@ fn what_is_not_there_is_1_and_what_cannot_be_read_3() {
 #[test]
 fn fsck_finds_a_changed_byte() {
     let place = Place::new();
-    place.run(&["demo"]).code(0);
+    let run = place.run(&["demo"]).code(0).out().trim().to_owned();
     let path = place.path().join("tracekeep.db");
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(11).position(|window| window == b"same airlin").expect("a recorded body");
     bytes[at] = b'S';
     fs::write(&path, bytes).unwrap();
     let found = place.run(&["fsck"]);
-    assert!(found.code(1).out().contains("content"), "{}", found.out());
+    let told = format!("content: log index 1, run {run}, trace ");
+    assert!(found.code(1).out().contains(&told), "{}", found.out());
+    let found = place.run(&["fsck", "--json"]).code(1).out();
+    assert!(found.contains(r#""log_index":1,"place":"log index 1","run_id":""#), "{found}");
+    assert!(found.contains(&format!(r#""run_id":"{run}","trace_id":""#)), "{found}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tracekeep_store::{
     Batch, LedgerStore, Order, PageRequest, Receipt, Result, RunFilter, RunQuery, Source, Sources, TraceFilter,
     TraceQuery, TreeQuery, block_on,
 };
-use tracekeep_store_sqlite::{Options, SqliteLedger};
+use tracekeep_store_sqlite::{Finding, Options, SqliteLedger};
 
 /// Times and randomness that are the same in every run.
 #[derive(Default)]
@@ -313,4 +313,11 @@ pub(crate) fn same(left: &[String], right: &[String]) {
         assert_eq!(left, right);
     }
     assert_eq!(left.len(), right.len());
+}
+
+/// Where a finding is, in all its words.
+pub(crate) fn whole(finding: &Finding) -> String {
+    let said = finding.to_string();
+    let place = said.strip_prefix(&format!("{}: ", finding.what)).unwrap();
+    place.strip_suffix(&format!(": {}", finding.detail)).unwrap().to_owned()
 }

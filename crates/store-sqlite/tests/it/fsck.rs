@@ -1,7 +1,7 @@
 //! fsck finds what is wrong and names it; rebuilding gives the same answers and cursors from the log alone.
 
 use crate::common::{
-    Dice, any_batch, commit, everything, open, ops, place, refused, run_id, same, start, tamper, thought,
+    Dice, any_batch, commit, everything, open, ops, place, refused, run_id, same, start, tamper, thought, whole,
 };
 use rusqlite::Connection;
 use std::path::Path;
@@ -30,7 +30,8 @@ fn check(sql: &str, expected: &[(Wrong, &str)]) {
     assert_eq!(SqliteLedger::check(&place.path, None).unwrap().findings, [], "clean before");
     tamper(&place.path, sql);
     let report = SqliteLedger::check(&place.path, None).unwrap();
-    let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, finding.place.as_str())).collect();
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.what, whole(finding))).collect();
+    let found: Vec<_> = found.iter().map(|(what, place)| (*what, place.as_str())).collect();
     assert_eq!(found, expected, "{sql}: {:?}", report.findings);
     assert_eq!(report.count, expected.len() as u64);
 }
@@ -63,7 +64,7 @@ fn found(sql: &str) -> Vec<(Wrong, String)> {
     filled(&place.path);
     tamper(&place.path, sql);
     let report = SqliteLedger::check(&place.path, None).unwrap();
-    report.findings.into_iter().map(|finding| (finding.what, finding.place)).collect()
+    report.findings.into_iter().map(|finding| (finding.what, whole(&finding))).collect()
 }
 
 #[track_caller]
@@ -79,12 +80,27 @@ fn a_flipped_byte_of_a_body_is_found() {
     // Still a body, still UTF-8: the commitment tells.
     check_among(
         "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'hm first', 'hm fjrst') AS BLOB) WHERE log_index = 1",
-        &[(Wrong::Content, "log index 1"), (Wrong::RowExtra, "trace log_index 1")],
+        &[
+            (Wrong::Content, "log index 1, run run-0, trace first"),
+            (Wrong::RowExtra, "trace log_index 1, run run-0, trace first"),
+        ],
     );
-    check_among("UPDATE entry SET body = x'ff' WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
-    check_among("UPDATE entry SET salt = zeroblob(32) WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
-    check_among("UPDATE entry SET salt = NULL WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
-    check_among("UPDATE entry SET codec = 9 WHERE log_index = 1", &[(Wrong::Content, "log index 1")]);
+    check_among(
+        "UPDATE entry SET body = x'ff' WHERE log_index = 1",
+        &[(Wrong::Content, "log index 1, run run-0, trace first")],
+    );
+    check_among(
+        "UPDATE entry SET salt = zeroblob(32) WHERE log_index = 1",
+        &[(Wrong::Content, "log index 1, run run-0, trace first")],
+    );
+    check_among(
+        "UPDATE entry SET salt = NULL WHERE log_index = 1",
+        &[(Wrong::Content, "log index 1, run run-0, trace first")],
+    );
+    check_among(
+        "UPDATE entry SET codec = 9 WHERE log_index = 1",
+        &[(Wrong::Content, "log index 1, run run-0, trace first")],
+    );
 }
 
 #[test]
@@ -92,29 +108,32 @@ fn a_wrong_commitment_is_found_in_entry_tree_and_run() {
     check_among(
         "UPDATE entry SET commitment = zeroblob(32) WHERE log_index = 1",
         &[
-            (Wrong::Content, "log index 1"),
+            (Wrong::Content, "log index 1, run run-0, trace first"),
             (Wrong::RowDiffers, "tile level 0 n 0"),
-            (Wrong::RowDiffers, "run run_no 0"),
+            (Wrong::RowDiffers, "run, run run-0"),
         ],
     );
 }
 
 #[test]
 fn a_missing_index_row_is_found() {
-    check("DELETE FROM trace_tag WHERE log_index = 1", &[(Wrong::RowMissing, "trace_tag run_no 0 log_index 1")]);
+    check(
+        "DELETE FROM trace_tag WHERE log_index = 1",
+        &[(Wrong::RowMissing, "trace_tag log_index 1, run run-0, trace first")],
+    );
     check("DELETE FROM idem_key WHERE key = 'key-9'", &[(Wrong::RowMissing, "idem_key log_index 3")]);
-    check("DELETE FROM run_tag WHERE run_no = 0 AND tag = 'prod'", &[(Wrong::RowMissing, "run_tag run_no 0")]);
+    check("DELETE FROM run_tag WHERE run_no = 0 AND tag = 'prod'", &[(Wrong::RowMissing, "run_tag, run run-0")]);
 }
 
 #[test]
 fn an_extra_index_row_is_found() {
     check(
         "INSERT INTO topic (run_no, topic, log_index) VALUES (0, 'made up', 1)",
-        &[(Wrong::RowExtra, "topic run_no 0")],
+        &[(Wrong::RowExtra, "topic, run run-0")],
     );
     check(
         "INSERT INTO slot (named_by, run_no, id, occurred_at) VALUES (1, 0, 'made-up', 0)",
-        &[(Wrong::RowExtra, "slot named_by 1")],
+        &[(Wrong::RowExtra, "slot named_by 1, run run-0, trace made-up")],
     );
     check("INSERT INTO name (text) VALUES ('made up')", &[(Wrong::RowExtra, "name")]);
 }
@@ -124,11 +143,11 @@ fn a_wrong_counter_is_found() {
     check(
         "UPDATE trace_count SET n = n + 1 WHERE run_no = 0 AND kind = 0
             AND name = (SELECT id FROM name WHERE text = 'Thought')",
-        &[(Wrong::RowDiffers, "trace_count run_no 0 kind 0")],
+        &[(Wrong::RowDiffers, "trace_count kind 0, run run-0")],
     );
     check(
         "UPDATE child_count SET n = n - 1 WHERE run_no = 0 AND slot = 0",
-        &[(Wrong::RowDiffers, "child_count run_no 0 slot 0")],
+        &[(Wrong::RowDiffers, "child_count slot 0, run run-0")],
     );
 }
 
@@ -141,21 +160,36 @@ fn a_wrong_tile_is_found() {
 
 #[test]
 fn a_changed_run_is_found() {
-    check("UPDATE run SET agent = 'x' WHERE run_no = 0", &[(Wrong::RowDiffers, "run run_no 0")]);
-    check("UPDATE run SET state = zeroblob(4) WHERE run_no = 0", &[(Wrong::RowDiffers, "run run_no 0")]);
-    check("UPDATE trace SET status = 1 WHERE log_index = 1", &[(Wrong::RowDiffers, "trace log_index 1")]);
+    check("UPDATE run SET agent = 'x' WHERE run_no = 0", &[(Wrong::RowDiffers, "run, run run-0")]);
+    check("UPDATE run SET state = zeroblob(4) WHERE run_no = 0", &[(Wrong::RowDiffers, "run, run run-0")]);
+    check(
+        "UPDATE trace SET status = 1 WHERE log_index = 1",
+        &[(Wrong::RowDiffers, "trace log_index 1, run run-0, trace first")],
+    );
 }
 
 #[test]
 fn a_changed_place_or_time_of_an_entry_is_found() {
-    check_among("UPDATE entry SET seq = 7 WHERE log_index = 1", &[(Wrong::Seq, "log index 1")]);
-    check_among("UPDATE entry SET recorded_at = 0 WHERE log_index = 1", &[(Wrong::Clock, "log index 1")]);
-    check_among("UPDATE entry SET after = 3 WHERE log_index = 1", &[(Wrong::Batch, "log index 2")]);
-    check_among("UPDATE entry SET after = 4294967295 WHERE log_index IN (1, 2)", &[(Wrong::Batch, "log index 2")]);
-    check_among("DELETE FROM entry WHERE log_index = 1", &[(Wrong::Entry, "log index 2")]);
-    check_among("UPDATE entry SET kind = 99 WHERE log_index = 1", &[(Wrong::Entry, "log index 1")]);
-    check_among("INSERT INTO run_name VALUES (1, 'made-up')", &[(Wrong::RunName, "run number 1")]);
-    check_among("UPDATE entry SET run_no = 2 WHERE log_index = 1", &[(Wrong::RunName, "log index 1")]);
+    check_among("UPDATE entry SET seq = 7 WHERE log_index = 1", &[(Wrong::Seq, "log index 1, run run-0, trace first")]);
+    check_among(
+        "UPDATE entry SET recorded_at = 0 WHERE log_index = 1",
+        &[(Wrong::Clock, "log index 1, run run-0, trace first")],
+    );
+    check_among("UPDATE entry SET after = 3 WHERE log_index = 1", &[(Wrong::Batch, "log index 2, run run-9")]);
+    check_among(
+        "UPDATE entry SET after = 4294967295 WHERE log_index IN (1, 2)",
+        &[(Wrong::Batch, "log index 2, run run-9")],
+    );
+    check_among("DELETE FROM entry WHERE log_index = 1", &[(Wrong::Entry, "log index 2, run run-9")]);
+    check_among(
+        "UPDATE entry SET kind = 99 WHERE log_index = 1",
+        &[(Wrong::Entry, "log index 1, run run-0, trace first")],
+    );
+    check_among("INSERT INTO run_name VALUES (1, 'made-up')", &[(Wrong::RunName, "run_name, run made-up")]);
+    check_among(
+        "UPDATE entry SET run_no = 2 WHERE log_index = 1",
+        &[(Wrong::RunName, "log index 1, run run-9, trace first")],
+    );
 }
 
 #[test]
@@ -436,18 +470,18 @@ fn one_runs_indices_are_checked_and_rebuilt_while_the_ledger_is_open() {
         .unwrap();
     let found = |run: Option<&str>| {
         let report = block_on(ledger.verify_indices(run.map(run_id).as_ref())).unwrap();
-        let mut found: Vec<_> = report.findings.into_iter().map(|finding| (finding.what, finding.place)).collect();
+        let mut found: Vec<_> = report.findings.iter().map(|finding| (finding.what, whole(finding))).collect();
         found.sort_by(|a, b| a.1.cmp(&b.1));
         found
     };
     let of = |what, place: &str| (what, place.to_owned());
-    let zero = of(Wrong::RowDiffers, "trace_count run_no 0 kind 1");
+    let zero = of(Wrong::RowDiffers, "trace_count kind 1, run run-0");
     let one = [
-        of(Wrong::RowMissing, "child_count run_no 3 slot 0"),
-        of(Wrong::RowExtra, "topic run_no 3"),
-        of(Wrong::RowDiffers, "trace log_index 4"),
-        of(Wrong::RowDiffers, "trace_count run_no 3 kind 0"),
-        of(Wrong::RowMissing, "trace_tag run_no 3 log_index 5"),
+        of(Wrong::RowMissing, "child_count slot 0, run run-1"),
+        of(Wrong::RowExtra, "topic, run run-1"),
+        of(Wrong::RowDiffers, "trace log_index 4, run run-1, trace a"),
+        of(Wrong::RowDiffers, "trace_count kind 0, run run-1"),
+        of(Wrong::RowMissing, "trace_tag log_index 5, run run-1, trace b"),
     ];
     assert_eq!(found(Some("run-0")), std::slice::from_ref(&zero));
     assert_eq!(found(Some("run-1")), one);
@@ -532,31 +566,42 @@ fn what_an_erasure_left_undone_is_found() {
         erased(&place.path);
         tamper(&place.path, sql);
         let report = SqliteLedger::check(&place.path, None).unwrap();
-        let found: Vec<_> = report.findings.iter().map(|found| (found.what, found.place.as_str())).collect();
-        for expected in expected {
-            assert!(found.contains(expected), "{sql}: {expected:?} is not among {found:?}");
+        let found: Vec<_> = report.findings.iter().map(|found| (found.what, whole(found))).collect();
+        for (what, place) in expected {
+            let expected = (*what, (*place).to_owned());
+            assert!(found.contains(&expected), "{sql}: {expected:?} is not among {found:?}");
         }
     };
     let conn = |path: &Path| Connection::open(path).unwrap();
     let place = place();
     erased(&place.path);
     let redaction: i64 = conn(&place.path).query_row("SELECT log_index FROM erased_run", [], |row| row.get(0)).unwrap();
-    let by = format!("log index {redaction}");
+    let by = format!("log index {redaction}, run run-0");
     among(
         "UPDATE entry SET (body, salt) = (SELECT body, salt FROM entry WHERE log_index = 2) WHERE log_index = 1",
         &[(Wrong::Content, &by)],
     );
-    among("DELETE FROM erased_run", &[(Wrong::RowMissing, "erased_run run_no 0")]);
-    among("DELETE FROM erased_id", &[(Wrong::RowMissing, &format!("erased_id run_no 0 log_index {redaction}"))]);
+    among("DELETE FROM erased_run", &[(Wrong::RowMissing, "erased_run, run run-0")]);
+    among("DELETE FROM erased_id", &[(Wrong::RowMissing, &format!("erased_id log_index {redaction}, run run-0"))]);
     among(
         "UPDATE erased_id SET id = 'j'",
-        &[(Wrong::RowDiffers, &format!("erased_id run_no 0 log_index {redaction}"))],
+        &[(Wrong::RowDiffers, &format!("erased_id log_index {redaction}, run run-0"))],
     );
     among("INSERT INTO name (text) VALUES ('left behind')", &[(Wrong::RowExtra, "name")]);
-    among("INSERT INTO hold (log_index, run_no, held) VALUES (1, 0, 1)", &[(Wrong::RowExtra, "hold log_index 1")]);
+    among(
+        "INSERT INTO hold (log_index, run_no, held) VALUES (1, 0, 1)",
+        &[(Wrong::RowExtra, "hold log_index 1, run run-0")],
+    );
     // Without its redaction, nothing says why the bodies are not there.
     let sql = format!("UPDATE entry SET body = NULL, salt = NULL WHERE log_index = {redaction}");
-    among(&sql, &[(Wrong::Content, "log index 0"), (Wrong::Content, "log index 1"), (Wrong::Content, &by)]);
+    among(
+        &sql,
+        &[
+            (Wrong::Content, "log index 0, run run-0"),
+            (Wrong::Content, "log index 1, run run-0"),
+            (Wrong::Content, &by),
+        ],
+    );
 }
 
 #[test]

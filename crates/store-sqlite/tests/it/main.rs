@@ -8,6 +8,7 @@ mod equals_memory;
 mod erased;
 mod faults;
 mod file;
+mod findings;
 mod fsck;
 mod gate;
 mod paths;

@@ -16,7 +16,7 @@ use tracekeep_core::seal::{Figures, Fold, Gaps, Sealed, StepLeaves, Totals, step
 use super::{head, known};
 use crate::error::{Code, Error, Result};
 use crate::recall;
-use crate::report::Wrong;
+use crate::report::{Place, Wrong};
 use crate::rows::Entry;
 use crate::snapshot::Snapshot;
 use crate::verification::{CheckName, RunReport};
@@ -55,7 +55,7 @@ pub fn verify_run(snapshot: &impl Snapshot, run_id: &RunId) -> Result<RunReport>
     }
     if run.report.entries != row.entries {
         let detail = format!("the log has {} entries of the run, its row says {}", run.report.entries, row.entries);
-        run.report.note(CheckName::Order, Wrong::Seq, Some((row.run_id.to_string(), detail)));
+        run.report.note(CheckName::Order, Wrong::Seq, Some((Place::from("log"), detail)));
     }
     Ok(run.report)
 }
@@ -88,7 +88,7 @@ struct Verifying<'a, S> {
 
 impl<S: Snapshot> Verifying<'_, S> {
     fn entry(&mut self, header: Entry) -> Result<()> {
-        let place = format!("log index {}", header.log_index);
+        let place = Place::entry(header.log_index);
         let leaf = header.leaf(self.snapshot.ledger()).hash();
         self.order(&header, &place);
         self.inclusion(header.log_index, leaf, &place)?;
@@ -124,7 +124,7 @@ impl<S: Snapshot> Verifying<'_, S> {
     }
 
     /// An entry whose content is not there: what a redaction kept of it is recomputed as far as it goes.
-    fn bare(&mut self, entry: Entry, place: &str) -> Result<()> {
+    fn bare(&mut self, entry: Entry, place: &Place) -> Result<()> {
         let kind = entry.kind;
         let left = match recall::left(self.snapshot, &entry) {
             Ok(Some(recalled)) => recalled.left,
@@ -134,7 +134,7 @@ impl<S: Snapshot> Verifying<'_, S> {
                 return Ok(());
             }
             Err(error) if error.code() == Code::Corrupt.as_str() => {
-                let wrong = Some((place.to_owned(), error.detail().to_owned()));
+                let wrong = Some((place.clone(), error.detail().to_owned()));
                 self.report.note(CheckName::Commitments, Wrong::Content, wrong);
                 self.lose(kind);
                 return Ok(());
@@ -142,7 +142,7 @@ impl<S: Snapshot> Verifying<'_, S> {
             Err(error) => return Err(error),
         };
         let wrong = left.check(entry.commit).err();
-        let wrong = wrong.map(|wrong| (place.to_owned(), format!("what is left of it: {}", wrong.detail())));
+        let wrong = wrong.map(|wrong| (place.clone(), format!("what is left of it: {}", wrong.detail())));
         self.report.note(CheckName::Commitments, Wrong::Content, wrong);
         let entry = Entry { content: Some(recall::content(&left.reads())), ..entry };
         let read = match entry.op() {
@@ -154,11 +154,7 @@ impl<S: Snapshot> Verifying<'_, S> {
             Err(wrong) => Err(wrong.into()),
         };
         if let Err(error) = read {
-            self.report.note(
-                CheckName::Commitments,
-                Wrong::Content,
-                Some((place.to_owned(), error.detail().to_owned())),
-            );
+            self.report.note(CheckName::Commitments, Wrong::Content, Some((place.clone(), error.detail().to_owned())));
             self.lose(kind);
         }
         Ok(())
@@ -170,7 +166,7 @@ impl<S: Snapshot> Verifying<'_, S> {
     }
 
     /// Seq and clock follow from what came before.
-    fn order(&mut self, header: &Entry, place: &str) {
+    fn order(&mut self, header: &Entry, place: &Place) {
         let follows = header.seq == self.report.entries;
         let wrong = match (follows, header.recorded_at < self.clock) {
             (false, _) => Some(format!("seq {} where {} follows", header.seq, self.report.entries)),
@@ -178,11 +174,11 @@ impl<S: Snapshot> Verifying<'_, S> {
             _ => None,
         };
         let what = if follows { Wrong::Clock } else { Wrong::Seq };
-        self.report.note(CheckName::Order, what, wrong.map(|detail| (place.to_owned(), detail)));
+        self.report.note(CheckName::Order, what, wrong.map(|detail| (place.clone(), detail)));
         self.clock = self.clock.max(header.recorded_at);
     }
 
-    fn inclusion(&mut self, log_index: u64, leaf: Hash, place: &str) -> Result<()> {
+    fn inclusion(&mut self, log_index: u64, leaf: Hash, place: &Place) -> Result<()> {
         let (size, root) = (self.report.tree_size, self.report.root);
         let proof = match inclusion_proof(&self.tiles, log_index, size) {
             Ok(proof) => Some(proof),
@@ -192,7 +188,7 @@ impl<S: Snapshot> Verifying<'_, S> {
             Err(_) => None,
         };
         let stands = proof.is_some_and(|proof| verify_inclusion(&leaf, log_index, size, &proof, &root).is_ok());
-        let wrong = (!stands).then(|| (place.to_owned(), "the entry is not in the ledger's tree".to_owned()));
+        let wrong = (!stands).then(|| (place.clone(), "the entry is not in the ledger's tree".to_owned()));
         self.report.note(CheckName::Inclusion, Wrong::Tree, wrong);
         Ok(())
     }
@@ -214,7 +210,7 @@ impl<S: Snapshot> Verifying<'_, S> {
         }
     }
 
-    fn content(&mut self, entry: &Entry, body: &str, place: &str) -> Result<()> {
+    fn content(&mut self, entry: &Entry, body: &str, place: &Place) -> Result<()> {
         if entry.kind == Kind::Sealed {
             let sealed = Sealed::from_body(body)?;
             self.seal(&sealed, place);
@@ -237,23 +233,23 @@ impl<S: Snapshot> Verifying<'_, S> {
         Ok(())
     }
 
-    fn step(&mut self, recorded: RecordStep, place: &str) {
+    fn step(&mut self, recorded: RecordStep, place: &Place) {
         let mut step = recorded;
         let stated = (step.input_hash, step.output_hash);
         step.input_hash = Some(hash::input_hash(step.params.as_str()));
         step.output_hash = step.outcome_data.as_ref().map(|data| hash::output_hash(data.as_str()));
         let wrong = (stated != (step.input_hash, step.output_hash))
-            .then(|| (place.to_owned(), "a hash of the step is not that of its content".to_owned()));
+            .then(|| (place.clone(), "a hash of the step is not that of its content".to_owned()));
         self.report.note(CheckName::StepHashes, Wrong::Hash, wrong);
         self.steps.insert(step.index, step_leaves(&step));
         if self.totals.add(&step).is_err() {
-            let wrong = Some((place.to_owned(), "the run's totals overflow".to_owned()));
+            let wrong = Some((place.clone(), "the run's totals overflow".to_owned()));
             self.report.note(CheckName::Totals, Wrong::Hash, wrong);
         }
     }
 
     /// A step of which members are withheld: its index still counts, and each hash over what stays.
-    fn left_step(&mut self, step: RecordStep, left: &Remainder, place: &str) {
+    fn left_step(&mut self, step: RecordStep, left: &Remainder, place: &Place) {
         let is_hidden = |names: &[&str]| names.iter().any(|name| left.withholds(name));
         let input = (!is_hidden(&["params", "input_hash"]))
             .then(|| step.input_hash == Some(hash::input_hash(step.params.as_str())));
@@ -261,7 +257,7 @@ impl<S: Snapshot> Verifying<'_, S> {
             .then(|| step.output_hash == step.outcome_data.as_ref().map(|data| hash::output_hash(data.as_str())));
         if input.is_some() || output.is_some() {
             let fits = input.unwrap_or(true) && output.unwrap_or(true);
-            let wrong = (!fits).then(|| (place.to_owned(), "a hash of the step is not that of its content".to_owned()));
+            let wrong = (!fits).then(|| (place.clone(), "a hash of the step is not that of its content".to_owned()));
             self.report.note(CheckName::StepHashes, Wrong::Hash, wrong);
         }
         if input.is_none() || output.is_none() {
@@ -275,12 +271,12 @@ impl<S: Snapshot> Verifying<'_, S> {
         }
         self.withheld.totals |= is_hidden(&SUMMED);
         if self.totals.add(&step).is_err() {
-            let wrong = Some((place.to_owned(), "the run's totals overflow".to_owned()));
+            let wrong = Some((place.clone(), "the run's totals overflow".to_owned()));
             self.report.note(CheckName::Totals, Wrong::Hash, wrong);
         }
     }
 
-    fn seal(&mut self, sealed: &Sealed, place: &str) {
+    fn seal(&mut self, sealed: &Sealed, place: &Place) {
         let Sealed { op, figures, .. } = sealed;
         let n = self.report.seals;
         self.report.seals += 1;
@@ -306,9 +302,9 @@ impl<S: Snapshot> Verifying<'_, S> {
     }
 
     /// Compares what a seal states with what was computed, unless that takes what is withheld.
-    fn stated<T: PartialEq>(&mut self, name: CheckName, computed: Option<T>, stated: T, place: &str) {
+    fn stated<T: PartialEq>(&mut self, name: CheckName, computed: Option<T>, stated: T, place: &Place) {
         let Some(computed) = computed else { return self.report.withhold(name) };
-        let wrong = (computed != stated).then(|| (place.to_owned(), format!("the seal states another {name}")));
+        let wrong = (computed != stated).then(|| (place.clone(), format!("the seal states another {name}")));
         self.report.note(name, Wrong::Hash, wrong);
     }
 
