@@ -107,6 +107,8 @@ pub struct Account {
     pub expectations: Vec<Fact>,
     /// What was acknowledged.
     pub acks: Vec<Fact>,
+    /// Where an expectation stands by somebody's word.
+    pub statuses: Vec<Fact>,
     /// What was found by comparing the two: the verdicts' statuses.
     pub verdicts: Vec<Fact>,
     /// Where all that was expected and acknowledged was taken back.
@@ -127,8 +129,16 @@ fn json(record: &Record, name: &str) -> Option<Json> {
     record.left.as_ref()?.get(name)?.value().cloned()
 }
 
-/// The status of the verdict that an entry has.
+/// Whether a member was there that is not shown.
+fn is_withheld(record: &Record, name: &str) -> bool {
+    record.left.as_ref().is_some_and(|left| left.withheld().any(|withheld| withheld == name))
+}
+
+/// The status of the verdict that an entry has; `withheld` where it has one that is not shown.
 pub(crate) fn verdict(record: &Record) -> Option<String> {
+    if is_withheld(record, "verdict") {
+        return Some("withheld".to_owned());
+    }
     let verdict = json(record, "verdict")?;
     let value = verdict.value();
     let status = value.as_object().and_then(|verdict| verdict.get("status")?.as_str()).unwrap_or("?");
@@ -215,6 +225,7 @@ impl Account {
             }
             "expectation" => self.expectations.push(fact(record, texts(record, &["domain", "action"]))),
             "ack" => self.acks.push(fact(record, texts(record, &["domain", "action", "status"]))),
+            "status" => self.statuses.push(fact(record, texts(record, &["domain", "action", "status"]))),
             "verdict" => self.verdict(record),
             "audit_cleared" => self.cleared.push(fact(record, "all that was expected was taken back")),
             "redaction" if record.left.is_none() => {

@@ -198,20 +198,25 @@ impl Seen<'_> {
 
     fn monitored(&self) -> Vec<Asked> {
         // What was taken back is no expectation, and what was found of it no finding.
-        let seen = |facts: &[Fact]| -> Vec<Fact> {
-            facts.iter().filter(|fact| self.is_before_end(fact.recorded_at)).cloned().collect()
+        let cleared = self.account.cleared.iter().rfind(|fact| self.is_before_end(fact.recorded_at));
+        let stands = |fact: &&Fact| {
+            self.is_before_end(fact.recorded_at) && cleared.is_none_or(|cleared| cleared.log_index < fact.log_index)
         };
-        let cleared = seen(&self.account.cleared).last().map(|fact| fact.log_index);
-        let stands = |fact: &Fact| cleared.is_none_or(|cleared| fact.log_index > cleared);
-        let expected: Vec<_> = seen(&self.account.expectations).into_iter().filter(stands).collect();
+        let expected: Vec<_> = self.account.expectations.iter().filter(stands).collect();
         let first = expected.first().map(|fact| fact.log_index);
-        let of_it = |fact: &Fact| first.is_some_and(|first| first < fact.log_index);
-        let verdicts: Vec<_> =
-            seen(&self.account.verdicts).into_iter().filter(|fact| stands(fact) && of_it(fact)).collect();
-        let is_final = |fact: &&Fact| matches!(fact.says.as_str(), "COMPLETE" | "INCOMPLETE" | "STALE");
-        let found = self.entries(&verdicts.iter().filter(is_final).cloned().collect::<Vec<_>>());
-        let is_last_final = verdicts.last().filter(is_final).is_some_and(|last| self.counts(last.recorded_at));
-        let compared = of(found.len(), if is_last_final { found.len() } else { usize::MAX });
+        let is_of_them = |fact: &&Fact| first.is_some_and(|first| first < fact.log_index);
+        let verdicts: Vec<_> = self.account.verdicts.iter().filter(stands).filter(is_of_them).collect();
+        let is_final = |fact: &&&Fact| matches!(fact.says.as_str(), "COMPLETE" | "INCOMPLETE" | "STALE");
+        let found = self.entries(&verdicts.iter().copied().filter(|fact| is_final(&fact)).collect::<Vec<_>>());
+        // A verdict speaks for what stood in front of it, and for nothing that was expected or said later.
+        let account = self.account;
+        let facts = account.expectations.iter().chain(&account.acks).chain(&account.statuses);
+        let latest = facts.filter(stands).map(|fact| fact.log_index).max();
+        let is_whole = verdicts
+            .last()
+            .filter(is_final)
+            .is_some_and(|last| self.counts(last.recorded_at) && Some(last.log_index) > latest);
+        let compared = of(found.len(), if is_whole { found.len() } else { usize::MAX });
         let expected = self.entries(&expected);
         let declared = of(expected.len(), expected.len());
         vec![
@@ -221,7 +226,7 @@ impl Seen<'_> {
         ]
     }
 
-    fn entries(&self, facts: &[Fact]) -> Vec<u64> {
+    fn entries(&self, facts: &[&Fact]) -> Vec<u64> {
         facts.iter().filter(|fact| self.counts(fact.recorded_at)).map(|fact| fact.log_index).collect()
     }
 

@@ -64,6 +64,7 @@ pub fn report(
     incidents::write(&mut page, account);
     facts(&mut page, "Expected", &account.expectations);
     facts(&mut page, "Acknowledged", &account.acks);
+    facts(&mut page, "Said by hand of what was expected", &account.statuses);
     facts(&mut page, "Audit verdicts", &account.verdicts);
     comparison.iter().for_each(|comparison| compared::write(&mut page, comparison));
     let holds: Vec<_> = account.holds.iter().map(|hold| hold.fact.clone()).collect();

@@ -6,5 +6,6 @@ mod bundles;
 mod fuzzed;
 mod merkle;
 mod notes;
+mod overstated;
 mod proofs;
 mod several;
