@@ -142,5 +142,9 @@ pub const INCIDENT_TEXT_BYTES_MAX: u32 = 4 << 10;
 /// Incidents and exports of one run together: an erasure names them all.
 pub const EVIDENCE_MAX: u32 = 10_000;
 
+/// Incidents and exports of one run together beyond which an export is an entry of no run, so that none is ever refused and
+/// incidents keep the other half.
+pub const EXPORTS_OWNED_MAX: u32 = 5_000;
+
 /// Bytes of the findings that one verdict lists (2 MiB), so that a run whose names are long can still be sealed.
 pub const VERDICT_BYTES_MAX: u32 = 2 << 20;

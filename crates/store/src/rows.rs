@@ -141,7 +141,7 @@ pub struct IncidentState {
     pub first: Option<u64>,
     /// How many are open: while there is one, the run is not let go of.
     pub open: u64,
-    /// How many there are, exports included: at most [`tracekeep_core::limits::EVIDENCE_MAX`].
+    /// How many there are, its own exports included: at most [`tracekeep_core::limits::EVIDENCE_MAX`].
     pub named: u64,
 }
 

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::IncidentId;
-use tracekeep_core::limits::{EVIDENCE_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
+use tracekeep_core::limits::{EVIDENCE_MAX, EXPORTS_OWNED_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{IncidentStatus, Severity};
 use tracekeep_core::view::Incident;
-use tracekeep_store::{ErrorKind, IncidentFilter, IncidentQuery, Order, PageRequest, block_on};
+use tracekeep_store::{ErrorKind, IncidentFilter, IncidentQuery, Order, PageRequest, Recorded, block_on};
 
 use crate::context::{Context, walk};
 use crate::ops::{
@@ -382,26 +382,39 @@ fn ids_of_erased_incidents_and_exports_are_never_free_again(cx: &mut Context) {
     cx.refuse(&[with(export("z"), json!({"run_id": "s"}))], "erased");
 }
 
+/// Whoever may write could once take a run's evidence away for good: after as many incidents as an erasure can name no
+/// bundle of it was handed out, and after as many exports no incident was opened.
 fn as_many_incidents_and_exports_as_an_erasure_can_name(cx: &mut Context) {
     ended(cx, "r");
     ended(cx, "s");
-    for from in (0..EVIDENCE_MAX).step_by(1_000) {
-        let ops: Vec<_> = (from..from + 1_000)
-            .map(|n| match n % 2 {
-                0 => incident(&format!("i{n:05}"), "r"),
-                _ => with(export(&format!("{n:05}{}", "\\".repeat(250))), json!({"run_id": "r"})),
-            })
-            .collect();
-        cx.record(&ops);
+    let (of_run, unowned) = (("r".to_owned(), "export".to_owned()), (String::new(), "export".to_owned()));
+    let named = |n: u32| with(export(&format!("{n:05}{}", "\\".repeat(250))), json!({"run_id": "r"}));
+    for from in (0..EXPORTS_OWNED_MAX).step_by(1_000) {
+        cx.record(&(from..from + 1_000).map(named).collect::<Vec<_>>());
+    }
+    let of_none = named(EXPORTS_OWNED_MAX);
+    let receipt = cx.record(std::slice::from_ref(&of_none));
+    assert_eq!(event(cx, receipt.ops[0].log_index - 1), of_run);
+    assert_eq!(event(cx, receipt.ops[0].log_index), unowned);
+    for from in (EXPORTS_OWNED_MAX..EVIDENCE_MAX).step_by(1_000) {
+        cx.record(&(from..from + 1_000).map(|n| incident(&format!("i{n:05}"), "r")).collect::<Vec<_>>());
     }
     assert_eq!(cx.refuse(&[incident("more", "r")], "too_many").path(), Some("/ops/0/run_id"));
-    cx.refuse(&[with(export("more"), json!({"incident_id": "i00000"}))], "too_many");
-    cx.record(&[incident("more", "s")]);
-    for from in (0..EVIDENCE_MAX).step_by(2_000) {
-        cx.record(&(from..from + 2_000).step_by(2).map(|n| resolve(&format!("i{n:05}"))).collect::<Vec<_>>());
+    let of_incident = with(export("more"), json!({"incident_id": "i05000"}));
+    let receipt = cx.record(&[of_incident.clone(), incident("more", "s")]);
+    assert_eq!(event(cx, receipt.ops[0].log_index), unowned);
+    cx.refuse(&[with(of_incident.clone(), json!({"by": "another"}))], "conflict");
+    for from in (EXPORTS_OWNED_MAX..EVIDENCE_MAX).step_by(1_000) {
+        cx.record(&(from..from + 1_000).map(|n| resolve(&format!("i{n:05}"))).collect::<Vec<_>>());
     }
     cx.record(&[release("r"), erase("r")]);
-    cx.refuse(&[incident("i09998", "s")], "erased");
+    cx.refuse(&[incident("i09999", "s")], "erased");
+    cx.refuse(&[named(EXPORTS_OWNED_MAX - 1)], "erased");
+    // What was of no run is still there.
+    cx.refuse(&[of_none], "erased");
+    assert_eq!(cx.send(&[of_incident]).expect("the same").ops[0].outcome, Recorded::Duplicate);
+    let entry = block_on(cx.ledger().entries(receipt.ops[0].log_index, 1)).expect("readable").remove(0);
+    assert!(entry.body.is_some_and(|body| body.as_str().contains("i05000")), "{:?}", entry.leaf);
 }
 
 fn incidents_of_one_batch_follow_each_other(cx: &mut Context) {

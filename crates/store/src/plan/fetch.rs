@@ -173,7 +173,7 @@ fn incident_needs(op: &Op, needs: &mut Needs) {
             needs.incidents.push(op.incident_id.clone());
         }
         Op::RecordExport(op) => {
-            needs.unowned |= op.run_id.is_none();
+            needs.unowned = true;
             needs.incidents.extend(op.incident_id.clone());
             needs.exports.extend(op.export_id.clone());
         }

@@ -1,7 +1,7 @@
 //! Deciding incidents: that one was opened, how it ended, and what was handed out as evidence.
 
 use tracekeep_core::id::{ExportId, IncidentId, RunId};
-use tracekeep_core::limits::EVIDENCE_MAX;
+use tracekeep_core::limits::{EVIDENCE_MAX, EXPORTS_OWNED_MAX};
 use tracekeep_core::model::{HoldOn, IncidentStatus, Kind, OpenIncident, RecordExport, ResolveIncident};
 use tracekeep_core::model::{RunStatus, Source};
 use tracekeep_core::{Invalid, InvalidCode};
@@ -100,9 +100,9 @@ pub(super) fn export(op: &RecordExport, prepared: &PreparedOp, work: &mut Work<'
         }
         None => op.run_id.clone(),
     };
-    demand_room(run_id.as_ref(), work)?;
-    let (log_index, run_no) = append(run_id.as_ref(), Kind::Export, prepared, work)?;
-    if let Some(run_id) = &run_id {
+    let owner = owner(run_id.as_ref(), work)?;
+    let (log_index, run_no) = append(owner, Kind::Export, prepared, work)?;
+    if let Some(run_id) = owner {
         work.run_mut(run_id)?.incidents.named += 1;
     }
     work.put_export(ExportRow { export_id: id.clone(), log_index, run_no });
@@ -120,7 +120,21 @@ fn demand_unerased(id: OwnedId, work: &Work<'_>) -> Result<()> {
     Err(Error::new(Code::Erased, detail).at(path))
 }
 
-/// Refuses one more incident or export of a run than its erasure could name.
+/// An export that was stated without a run, although it names one or its incident: the run has as many as it takes, or was
+/// erased since, and is not decided over again.
+pub(super) fn export_again(op: &RecordExport, log_index: u64) -> Option<Change> {
+    let export_id = op.export_id.clone()?;
+    Some(Change::Export(ExportRow { export_id, log_index, run_no: None }))
+}
+
+/// Whose entry an export is: the run's, unless that has as many as it takes.
+fn owner<'a>(run_id: Option<&'a RunId>, work: &Work<'_>) -> Result<Option<&'a RunId>> {
+    let Some(run_id) = run_id else { return Ok(None) };
+    let row = work.run(run_id).ok_or_else(no_run)?;
+    Ok((row.incidents.named < u64::from(EXPORTS_OWNED_MAX)).then_some(run_id))
+}
+
+/// Refuses one more incident of a run than its erasure could name, exports included.
 fn demand_room(run_id: Option<&RunId>, work: &Work<'_>) -> Result<()> {
     let row = run_id.and_then(|run_id| work.run(run_id));
     if row.is_none_or(|row| row.incidents.named < u64::from(EVIDENCE_MAX)) {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use tracekeep_core::erasure::{ErasedRun, Went};
 use tracekeep_core::hash::Salt;
-use tracekeep_core::model::{Kind, Op, RecordTrace};
+use tracekeep_core::model::{Kind, Op, RecordExport, RecordTrace};
 use tracekeep_core::redaction::Redaction;
 use tracekeep_core::remainder::{HASHED, Remainder};
 use tracekeep_core::seal::{KeyBody, StepLeaves, step_leaves};
 
 use super::decide::{Change, Context, decide};
 use super::fetch::{fetch, needs};
+use super::incident::export_again;
 use super::redact::{left_end, left_op};
 use crate::batch::{Prepared, PreparedOp};
 use crate::error::{Code, Error, Result};
@@ -58,6 +59,13 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         return redaction(entry, &erased, snapshot).ok_or_else(|| corrupt("the redaction is not one of this run"))?;
     }
     let op = Op::from_body(body.as_str()).map_err(|error| corrupt(error.detail()))?;
+    if let Op::RecordExport(op) = &op
+        && entry.run.is_none()
+        && !names_what_is_here(op, snapshot)?
+    {
+        let change = export_again(op, entry.log_index).ok_or_else(|| corrupt("the export has no id"))?;
+        return Ok(Replayed { changes: vec![change] });
+    }
     let op = PreparedOp::settled(op, *salt, Vec::new()).map_err(|error| corrupt(error.detail()))?;
     let batch = Prepared { ops: vec![op], key: None, key_salt: *salt };
     let found = fetch(&needs(&batch), snapshot)?;
@@ -70,6 +78,15 @@ pub fn replay(entry: &Entry, snapshot: &impl Snapshot) -> Result<Replayed> {
         return Err(corrupt("the entry is not what its body means here"));
     }
     Ok(Replayed { changes: planned.changes })
+}
+
+/// Whether the run or the incident that an export names is still here, or it names neither.
+fn names_what_is_here(op: &RecordExport, snapshot: &impl Snapshot) -> Result<bool> {
+    Ok(match (&op.run_id, &op.incident_id) {
+        (Some(run_id), _) => snapshot.run(run_id)?.is_some(),
+        (None, Some(incident_id)) => snapshot.incident(incident_id)?.is_some(),
+        (None, None) => true,
+    })
 }
 
 /// What a name stands for is not decided again: the run may have been erased since.
