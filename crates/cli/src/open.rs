@@ -85,11 +85,13 @@ impl Fronted<'_> {
 
     /// What holds facts in front of the ledger, where it is configured so.
     pub(crate) fn held(&self) -> Result<Option<Arc<dyn AuditStore>>, Failure> {
+        if self.is_fronted()? { held_audit(self.config, Arc::clone(&self.ledger)).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether facts are held in front of the ledger, be it there or not.
+    pub(crate) fn is_fronted(&self) -> Result<bool, Failure> {
         let is_on = self.is_here && self.config.audit == Switch::On;
-        if !is_on || self.config.audit_mode()? != StoreDurabilityMode::Redis {
-            return Ok(None);
-        }
-        held_audit(self.config, Arc::clone(&self.ledger)).map(Some)
+        Ok(is_on && self.config.audit_mode()? == StoreDurabilityMode::Redis)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Faults as a backend: commits that fail in pairs.
+//! Faults as a backend: commits that fail in pairs, and reads that fail.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +28,21 @@ pub enum Fault {
     Applied,
 }
 
-/// A ledger whose commits fail at chosen calls. Everything else passes through.
+/// A read that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailingRead {
+    /// Of events.
+    Events,
+    /// Of one run.
+    Run,
+}
+
+/// A ledger whose commits fail at chosen calls, and whose chosen reads fail. Everything else passes through.
 #[derive(Debug)]
 pub struct FaultStore {
     inner: Arc<dyn LedgerStore>,
     faults: Mutex<BTreeMap<u64, Fault>>,
+    reads: Vec<FailingRead>,
     calls: AtomicU64,
 }
 
@@ -40,7 +50,7 @@ impl FaultStore {
     /// A decorator that lets everything pass.
     #[must_use]
     pub fn new(inner: Arc<dyn LedgerStore>) -> Self {
-        Self { inner, faults: Mutex::default(), calls: AtomicU64::new(0) }
+        Self { inner, faults: Mutex::default(), reads: Vec::new(), calls: AtomicU64::new(0) }
     }
 
     /// Makes the commit call number `call`, counted from 0, fail.
@@ -48,6 +58,20 @@ impl FaultStore {
     pub fn failing(self, call: u64, fault: Fault) -> Self {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(call, fault);
         self
+    }
+
+    /// Makes every such read fail: `storage_failed`.
+    #[must_use]
+    pub fn failing_to_read(mut self, read: FailingRead) -> Self {
+        self.reads.push(read);
+        self
+    }
+
+    fn read(&self, read: FailingRead) -> Result<()> {
+        if self.reads.contains(&read) {
+            return Err(Error::new(Code::StorageFailed, "an injected fault of a read"));
+        }
+        Ok(())
     }
 
     /// Commit calls so far.
@@ -100,6 +124,7 @@ impl LedgerStore for FaultStore {
     }
 
     async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
+        self.read(FailingRead::Run)?;
         self.inner.run(run_id).await
     }
 
@@ -224,6 +249,7 @@ impl LedgerStore for FaultStore {
     }
 
     async fn events(&self, from: u64, limit: u32) -> Result<Vec<LogEvent>> {
+        self.read(FailingRead::Events)?;
         self.inner.events(from, limit).await
     }
 

@@ -35,7 +35,7 @@
 //! - Times and randomness come from [`ManualSources`]: nothing sleeps, nothing depends on the machine's clock.
 //! - [`model`] is a second, naive implementation of the semantics; random sequences of batches run against it, and
 //!   against memory, side by side.
-//! - [`FaultStore`] fails commits in pairs: *failed, not applied* and *failed, but applied*.
+//! - [`FaultStore`] fails commits in pairs, *failed, not applied* and *failed, but applied*, and the reads that are chosen.
 
 mod audit_store;
 pub mod cases;
@@ -51,7 +51,7 @@ mod sources;
 pub use audit_store::{AuditHarness, AuditInstance, audit_trials};
 pub use context::Context;
 pub use dump::Dump;
-pub use fault::{Fault, FaultStore};
+pub use fault::{FailingRead, Fault, FaultStore};
 pub use gate::{GateCase, GateHarness, GateInstance, GateMemory, gate_main, gate_trials};
 pub use harness::{Case, Harness, Instance, Memory, main, trials};
 pub use sources::ManualSources;

@@ -109,6 +109,11 @@ impl AuditMetrics {
             HeldWord::Left { run_id, code } => {
                 tracing::warn!(%run_id, code, "a run was erased, and what Redis keeps of its audit is left to its ttl");
             }
+            HeldWord::Unread { from, code } => {
+                let said =
+                    "runs were erased that could not be read, and what Redis keeps of their audits is left to its ttl";
+                tracing::warn!(from, code, "{said}");
+            }
             _ => {}
         }
     }

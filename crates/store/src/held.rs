@@ -62,6 +62,14 @@ pub enum HeldWord<'a> {
         /// The code of the failure.
         code: &'a str,
     },
+    /// What was erased could not be read, so what is kept of those runs in front of the ledger was not dropped: it ends with
+    /// its ttl, or where a run is erased once more.
+    Unread {
+        /// The log index that nothing was read from on.
+        from: u64,
+        /// The code of the failure.
+        code: &'a str,
+    },
     /// What is held of a run could not be moved this time, for a reason that is the run's own.
     Kept {
         /// The run.
@@ -114,7 +122,9 @@ pub async fn commit_with_held(
 }
 
 /// Erases as [`LedgerStore::gc`] does, over a ledger that `audit` holds facts in front of: those of what was erased are
-/// dropped, as [`commit_with_held`] drops them.
+/// dropped, as [`commit_with_held`] drops them. Which runs those are is read from the log; of runs that could not be read,
+/// as of those whose facts could not be dropped, the report says how many there are ([`GcReport::left`]), and `audit` is
+/// told.
 ///
 /// # Errors
 /// As [`LedgerStore::gc`].
@@ -122,40 +132,73 @@ pub async fn gc_with_held(ledger: &dyn LedgerStore, audit: &dyn AuditStore, requ
     let begun = if request.dry_run { None } else { Some(ledger.head().await?.tree_size) };
     let report = ledger.gc(request).await;
     // What was erased before an error came is erased.
-    let Some(mut from) = begun.filter(|_| report.as_ref().is_ok_and(|report| report.erased > 0) || report.is_err())
-    else {
+    let Some(begun) = begun.filter(|_| report.as_ref().is_ok_and(|report| report.erased > 0) || report.is_err()) else {
         return report;
     };
-    let (mut known, mut gone) = (HashSet::new(), Vec::new());
-    while let Ok(events) = ledger.events(from, PAGE_ITEMS_MAX).await {
-        let Some(last) = events.last() else { break };
-        from = last.log_index + 1;
-        for event in events.into_iter().filter(|event| event.kind == Kind::Redaction.as_str()) {
-            let Ok(run_id) = RunId::new(event.run) else { continue };
-            if known.insert(run_id.clone()) && is_erased(ledger, &run_id).await {
-                gone.push(run_id);
+    let Gone { runs, doubtful, unread } = Gone::since(ledger, begun).await;
+    for (run_id, error) in &doubtful {
+        audit.tell(&HeldWord::Left { run_id, code: error.code() });
+    }
+    if let Some((from, error)) = &unread {
+        audit.tell(&HeldWord::Unread { from: *from, code: error.code() });
+    }
+    let known = (runs.len() + doubtful.len()) as u64;
+    let left = forget(audit, runs).await + doubtful.len() as u64;
+    report.map(|report| {
+        let nameless = if unread.is_some() { report.erased.saturating_sub(known).max(1) } else { 0 };
+        GcReport { left: left + nameless, ..report }
+    })
+}
+
+/// What was erased since a size of the log.
+#[derive(Default)]
+struct Gone {
+    runs: Vec<RunId>,
+    /// Runs of which something was redacted, and why it is not known whether that was all.
+    doubtful: Vec<(RunId, Error)>,
+    /// From where on the log could not be read, and why.
+    unread: Option<(u64, Error)>,
+}
+
+impl Gone {
+    async fn since(ledger: &dyn LedgerStore, mut from: u64) -> Self {
+        let (mut gone, mut known) = (Self::default(), HashSet::new());
+        loop {
+            let events = match ledger.events(from, PAGE_ITEMS_MAX).await {
+                Ok(events) => events,
+                Err(error) => return Self { unread: Some((from, error)), ..gone },
+            };
+            let Some(last) = events.last() else { return gone };
+            from = last.log_index + 1;
+            for event in events.into_iter().filter(|event| event.kind == Kind::Redaction.as_str()) {
+                let Ok(run_id) = RunId::new(event.run) else { continue };
+                if !known.insert(run_id.clone()) {
+                    continue;
+                }
+                match ledger.run(&run_id).await {
+                    Err(error) if error.code() == Code::RunErased.as_str() => gone.runs.push(run_id),
+                    Err(error) => gone.doubtful.push((run_id, error)),
+                    Ok(_) => {}
+                }
             }
         }
     }
-    forget(audit, gone).await;
-    report
 }
 
-async fn is_erased(ledger: &dyn LedgerStore, run_id: &RunId) -> bool {
-    ledger.run(run_id).await.is_err_and(|error| error.code() == Code::RunErased.as_str())
-}
-
-/// Drops what is kept of runs that were erased. Whatever is not there for the first is not waited for by the rest.
-async fn forget(audit: &dyn AuditStore, runs: Vec<RunId>) {
-    let mut lost: Option<Error> = None;
+/// Drops what is kept of runs that were erased, and says of how many it is left. Whatever is not there for the first is not
+/// waited for by the rest.
+async fn forget(audit: &dyn AuditStore, runs: Vec<RunId>) -> u64 {
+    let (mut lost, mut left): (Option<Error>, u64) = (None, 0);
     for run_id in &runs {
         if lost.is_none() {
             lost = audit.forget(run_id).await.err();
         }
         if let Some(error) = &lost {
             audit.tell(&HeldWord::Left { run_id, code: error.code() });
+            left += 1;
         }
     }
+    left
 }
 
 /// The runs that a batch erases.

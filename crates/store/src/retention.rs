@@ -83,6 +83,9 @@ object! {
         required running: u64,
         /// Runs that could not be erased, because something stored of them is damaged: `fsck` names it.
         required failed: u64,
+        /// Runs that were erased while what was held of their audits in front of the ledger was not dropped, or may not have
+        /// been: it ends with its ttl. At least so many, where what was erased could not be read.
+        required left: u64,
         /// Bytes that the ledger's file has now; absent where it has none, and of a question.
         optional file_bytes: u64,
         /// Bytes that went back to the file system.
@@ -106,6 +109,7 @@ impl GcReport {
             baselines: self.baselines + next.baselines,
             running: self.running + next.running,
             failed: self.failed + next.failed,
+            left: self.left + next.left,
             file_bytes: next.file_bytes.or(self.file_bytes),
             freed_bytes: sum(self.freed_bytes, next.freed_bytes),
             next_cursor: next.next_cursor,
@@ -209,6 +213,7 @@ pub fn gc(
         baselines: found.baselines,
         running: found.running,
         failed: 0,
+        left: 0,
         file_bytes: None,
         freed_bytes: None,
         next_cursor: found.next.map(next),

@@ -69,11 +69,13 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
         let reason = args.reason.ok_or_else(|| Failure::Usage("say why with --reason".to_owned()))?;
         return erase(config, EraseRun { run_id, reason, by, redacted: None });
     }
-    let (ledger, held) = if args.dry_run {
-        (open::reading(config)?, None)
+    let (ledger, held, is_away) = if args.dry_run {
+        (open::reading(config)?, None, false)
     } else {
         let fronted = open::fronted(config, false)?;
-        (Arc::clone(&fronted.ledger), fronted.held_if_there()?)
+        let held = fronted.held_if_there()?;
+        let is_away = held.is_none() && fronted.is_fronted()?;
+        (Arc::clone(&fronted.ledger), held, is_away)
     };
     let mut request = GcRequest {
         older_than: args.older_than,
@@ -84,10 +86,13 @@ pub(crate) fn gc(config: &Config, args: Gc) -> Outcome {
     };
     let mut whole: Option<GcReport> = None;
     loop {
-        let part = match &held {
+        let mut part = match &held {
             Some(held) => block_on(gc_with_held(&*ledger, &**held, &request))?,
             None => block_on(ledger.gc(&request))?,
         };
+        if is_away {
+            part.left = part.erased;
+        }
         request.cursor.clone_from(&part.next_cursor);
         let sum = match whole.take() {
             None => part,
@@ -137,6 +142,13 @@ fn said(config: &Config, report: &GcReport) -> Outcome {
         ];
         if report.failed > 0 {
             rows.push(vec!["failed".to_owned(), format!("{}: see tracekeep fsck", report.failed)]);
+        }
+        if report.left > 0 {
+            let left = format!(
+                "{} runs: what Redis holds of their audits was not dropped, and ends with its ttl",
+                report.left
+            );
+            rows.push(vec!["left".to_owned(), left]);
         }
         if let (Some(freed), Some(now)) = (report.freed_bytes, report.file_bytes) {
             rows.push(vec!["given back".to_owned(), format!("{freed} bytes; the file has {now} now")]);

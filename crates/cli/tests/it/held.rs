@@ -231,7 +231,9 @@ fn an_erasure_does_not_wait_for_redis() {
     drop(redis);
     let erased = place.run(&["gc", "--run", "by-name", "--reason", "asked for"]);
     assert!(erased.code(0).talk().contains("until its ttl is over"), "{}", erased.talk());
-    assert!(place.run(&["gc", "--older-than", "0s"]).code(0).talk().contains("until its ttl is over"));
+    let erased = place.run(&["gc", "--older-than", "0s", "--json"]);
+    assert!(erased.code(0).talk().contains("until its ttl is over"));
+    assert!(erased.out().contains(r#""erased":1"#) && erased.out().contains(r#""left":1"#), "{}", erased.out());
     for run in ["by-name", "by-age"] {
         assert!(place.run(&["show", run]).code(1).talk().contains("run_erased"));
     }

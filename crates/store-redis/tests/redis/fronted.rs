@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use tracekeep_conformance::{FailingRead, FaultStore};
 use tracekeep_core::json::Json;
 use tracekeep_core::model::{
     Ack, AckStatus, AuditStatus, CompleteRun, EraseRun, Expect, FinalStatus, JsonObject, Op, SetExpectationStatus,
@@ -19,10 +20,11 @@ use crate::cluster;
 use crate::real::Server;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("what_is_set_aside_is_told_and_listed", set_aside),
         ("what_is_moved_is_told_with_a_seal_too", told_of_a_seal),
         ("what_is_erased_in_the_ledger_is_dropped_in_redis", erased),
+        ("what_was_erased_and_cannot_be_read_is_told_of", unread),
         ("facts_of_a_run_that_nobody_knows_are_told_of", unknown_run),
         ("a_status_in_a_batch_is_set_after_what_redis_held", status_in_a_batch),
         ("acks_of_a_batch_and_of_redis_both_count", both_ways),
@@ -166,7 +168,7 @@ fn erased() {
         let gc = GcRequest { before: Some(tracekeep_core::Timestamp::MAX), ..GcRequest::default() };
         if by_gc {
             let report = block_on(gc_with_held(&*fronted.ledger, &fronted.audit, &gc)).expect("erased");
-            assert_eq!(report.erased, 1);
+            assert_eq!((report.erased, report.left), (1, 0));
         } else {
             fronted.commit(vec![erase("r")]).expect("erased");
         }
@@ -180,11 +182,33 @@ fn erased() {
         fronted.server.kill();
         if by_gc {
             let report = block_on(gc_with_held(&*fronted.ledger, &fronted.audit, &gc)).expect("erased all the same");
-            assert_eq!(report.erased, 1);
+            assert_eq!((report.erased, report.left), (1, 1));
         } else {
             fronted.commit(vec![erase("left")]).expect("erased all the same");
         }
         assert_eq!(fronted.said(), [r#"Left { run_id: "left", code: "commit_unknown" }"#]);
+    }
+}
+
+/// An erasure whose entries could not be read was taken for one of nothing: what Redis held was left there without a word.
+fn unread() {
+    for (read, said) in [
+        (FailingRead::Events, r#"Unread { from: 4, code: "storage_failed" }"#),
+        (FailingRead::Run, r#"Left { run_id: "r", code: "storage_failed" }"#),
+    ] {
+        let fronted = Fronted::start(Redaction::none());
+        fronted.hold(&[], &[ack("a", "x")]);
+        fronted.commit(vec![complete("r")]).expect("sealed");
+        let start = StartRun { run_id: Some(id("kept")), ..StartRun::default() };
+        fronted.commit(vec![Op::StartRun(start)]).expect("a run");
+        fronted.said();
+        let ledger = FaultStore::new(Arc::clone(&fronted.ledger) as Arc<dyn LedgerStore>).failing_to_read(read);
+        let gc = GcRequest { before: Some(tracekeep_core::Timestamp::MAX), ..GcRequest::default() };
+        let report = block_on(gc_with_held(&ledger, &fronted.audit, &gc)).expect("erased all the same");
+        assert_eq!((report.erased, report.left), (1, 1));
+        assert_eq!(fronted.said(), [said]);
+        let report = block_on(gc_with_held(&ledger, &fronted.audit, &gc)).expect("nothing more to erase");
+        assert_eq!((report.erased, report.left, fronted.said().len()), (0, 0, 0));
     }
 }
 
