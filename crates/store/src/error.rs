@@ -401,4 +401,4 @@ impl From<Invalid> for Error {
 }
 
 /// The result of a store call.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -69,6 +69,21 @@ impl Exporter {
     /// that the log never had; `invalid_parameter` for a request that contradicts itself; `bundle_incomplete`, with what is
     /// missing, unless it is forced; `too_large`; why nothing is signed; failures of the storage.
     pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
+        self.export_to(of, request, progress, |_| Ok(()))
+    }
+
+    /// The same, put where it is to be by `put`, before the log states that it was handed out: where that fails, nothing is
+    /// stated.
+    ///
+    /// # Errors
+    /// As [`Self::export`]; what `put` fails with.
+    pub fn export_to<E: From<Error>>(
+        &self,
+        of: &ExportOf,
+        request: &ExportRequest,
+        progress: &Progress<'_>,
+        put: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<Exported, E> {
         request.check(of)?;
         // By one key, whether the size is the head or an earlier one: the same bytes either way.
         let size = match request.at {
@@ -77,13 +92,14 @@ impl Exporter {
         };
         if let Some(since) = request.since.filter(|since| *since > size) {
             let detail = format!("{since} is above the size that is exported, {size}");
-            return Err(Error::new(Code::InvalidParameter, detail).at("since"));
+            return Err(Error::new(Code::InvalidParameter, detail).at("since").into());
         }
         let signed = self.signer.checkpoint_at(size)?;
         let contents = gather::contents(&*self.ledger, of, request, &self.tenant_id, signed, progress)?;
         progress("signing", contents.records.len() as u64);
         let bundle = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?.map_err(refused)?;
         let sha256 = sha256(&[&bundle]);
+        put(&bundle)?;
         let (incident_id, run_id, period) = match of {
             ExportOf::Incident(id) => (Some(id.clone()), None, None),
             ExportOf::Run(id) => (None, Some(id.clone()), None),

@@ -6,6 +6,7 @@ mod batches;
 mod common;
 mod compared;
 mod export;
+mod handed;
 mod idempotency;
 mod replay;
 mod retention;
