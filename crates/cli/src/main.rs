@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod exit;
 mod open;
+mod output;
 mod print;
 mod when;
 

@@ -14,7 +14,8 @@ pub(crate) const EXPORT_HELP: &str = "\
 The target is an incident of that id, else a run. `tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The \
 log states who exported what and when, above the size that the bundle is of: the same with --at SIZE and the same --by gives \
 the same bytes, unless something was erased since. --only-steps and --only-traces leave the rest of the run as it is: its start with goal and \
-plan, its end, its audit, holds and incidents.
+plan, its end, its audit, holds and incidents. The file is the owner's alone to read, and is on the disk before the log \
+states the export; a server states it before it sends the bundle.
 
 With --json: one line {\"file\", \"kind\", \"tree_size\", \"bytes\", \"sha256\"}.";
 
@@ -29,6 +30,9 @@ pub(crate) struct Export {
     /// Where to put it
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
+    /// Replace what is there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Entries of the log to export [default: all there are]
     #[arg(long, value_name = "SIZE")]
     pub(crate) at: Option<u64>,

@@ -1,8 +1,6 @@
 //! `tracekeep export`.
 
-use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracekeep_core::hash::sha256;
@@ -16,6 +14,7 @@ use crate::args::Export;
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open::{self, Signing};
+use crate::output::Output;
 use crate::print::{data, json};
 
 pub(crate) fn export(config: &Config, args: Export) -> Outcome {
@@ -33,23 +32,25 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
         force: args.force,
         period: args.period.map(|period| period.0),
     };
-    // Before anything is stated in the log: what cannot be put anywhere is not handed out.
-    let output = Output::open(&args.output)?;
+    // Before anything is stated in the log: what cannot be put anywhere is not handed out. A server states it before it answers.
+    let mut output = Output::open(&args.output, args.overwrite)?;
     let bar = Bar::new();
-    let made = match &signing {
+    let made: Result<_, Failure> = match &signing {
         Signing::Here { ledger, signer } => {
             let exporter = Exporter::new(Arc::clone(ledger), Arc::clone(signer));
-            let made = exporter.export(&of, &request, &|doing, count| bar.show(doing, count));
+            let progress = |doing: &str, count: u64| bar.show(doing, count);
+            let made = exporter.export_to(&of, &request, &progress, |bundle| output.write(bundle));
             made.map(|made| (made.bundle, made.size))
         }
         Signing::There(ledger) => {
             bar.show("waiting for the server", 0);
-            ledger.export(&of, &request)
+            let made = ledger.export(&of, &request).map_err(Failure::from);
+            made.and_then(|(bundle, size)| output.write(&bundle).map(|()| (bundle, size)))
         }
     };
     bar.clear();
     let (bundle, size) = made?;
-    output.put(&bundle)?;
+    output.put()?;
     let digest = sha256(&[&bundle]).to_string();
     let (file, bytes) = (args.output.display().to_string(), bundle.len() as u64);
     if config.json {
@@ -99,38 +100,6 @@ impl std::str::FromStr for Span {
 /// The user has no name here: a bundle states who asked for it, so somebody has to say.
 fn unnamed() -> Failure {
     Failure::Usage("it is not known who exports: say it with --by NAME".to_owned())
-}
-
-/// A file that nobody sees half of: it is written beside its place, and gone unless it is put there.
-struct Output<'a> {
-    path: &'a Path,
-    beside: PathBuf,
-    file: File,
-}
-
-impl<'a> Output<'a> {
-    fn open(path: &'a Path) -> Result<Self, Failure> {
-        let failed = |detail: String| Failure::Usage(format!("{}: {detail}", path.display()));
-        if path.is_dir() {
-            return Err(failed("is a directory".to_owned()));
-        }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let file = File::create(&beside).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { path, beside: beside.into(), file })
-    }
-
-    fn put(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
-        let put = written.and_then(|()| fs::rename(&self.beside, self.path));
-        put.map_err(|error| Failure::Usage(format!("{}: {error}", self.path.display())))
-    }
-}
-
-impl Drop for Output<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.beside);
-    }
 }
 
 /// What is being done, on stderr, where somebody watches it.

@@ -11,6 +11,7 @@ mod help;
 mod idem;
 mod incidents;
 mod look;
+mod output;
 mod record;
 mod replay;
 mod retention;
