@@ -51,7 +51,7 @@ pub(crate) struct Export {
     /// Export the runs with the same correlation id, too
     #[arg(long)]
     pub(crate) related: bool,
-    /// Prove that the log extends what it was at this size
+    /// Prove that the log extends what it was at this size: the leaf of its last entry is shown
     #[arg(long, value_name = "SIZE")]
     pub(crate) since: Option<u64>,
     /// Export although something is missing: the bundle says so

@@ -42,7 +42,7 @@ mod proof;
 mod tiles;
 
 pub use frontier::{Frontier, FrontierError, TREE_SIZE_MAX};
-pub use multiproof::{multiproof, verify_multiproof};
+pub use multiproof::{earlier_root, multiproof, verify_multiproof};
 pub use node::{empty_root, leaf_hash, node_hash, root_of};
 pub use path::Path;
 pub use proof::{

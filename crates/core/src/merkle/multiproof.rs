@@ -62,7 +62,8 @@ pub fn verify_multiproof(leaves: &[(u64, Hash)], size: u64, nodes: &[Hash], root
         return Err(VerifyError::Index { index, size });
     }
     let mut rest = nodes.iter();
-    let computed = if size == 0 { Some(empty_root()) } else { fold(0, size, leaves, &mut rest) };
+    let computed =
+        if size == 0 { Some(empty_root()) } else { fold(0, size, leaves, &mut rest, 0).map(|(root, _)| root) };
     let computed = computed.ok_or(VerifyError::TooShort)?;
     if rest.next().is_some() {
         return Err(VerifyError::TooLong);
@@ -70,18 +71,40 @@ pub fn verify_multiproof(leaves: &[(u64, Hash)], size: u64, nodes: &[Hash], root
     if computed == *root { Ok(()) } else { Err(VerifyError::Root) }
 }
 
-/// The root over the leaves begin..end; `None` where a node is missing. As deep as the tree is high, 64 at most.
-fn fold(begin: u64, end: u64, leaves: &[(u64, Hash)], nodes: &mut std::slice::Iter<'_, Hash>) -> Option<Hash> {
-    match leaves {
-        [] => nodes.next().copied(),
-        [(_, leaf)] if end - begin == 1 => Some(*leaf),
+/// The root of the tree of the first `from` leaves, out of a proof that [`verify_multiproof`] accepts: so it proves that the
+/// tree of `size` leaves extends that one, too.
+///
+/// `None` unless the last of them, at `from` - 1, is among the leaves (every subtree that reaches beyond it is split then), or
+/// `from` is `size`.
+#[must_use]
+pub fn earlier_root(leaves: &[(u64, Hash)], size: u64, nodes: &[Hash], from: u64) -> Option<Hash> {
+    let last = from.checked_sub(1).filter(|last| *last < size)?;
+    let is_split = from == size || leaves.binary_search_by_key(&last, |(index, _)| *index).is_ok();
+    if is_split { fold(0, size, leaves, &mut nodes.iter(), from)?.1 } else { None }
+}
+
+/// The root over the leaves begin..end, and over what of them is below `from`, where anything is; `None` where a node is
+/// missing. As deep as the tree is high, 64 at most.
+fn fold(
+    begin: u64,
+    end: u64,
+    leaves: &[(u64, Hash)],
+    nodes: &mut std::slice::Iter<'_, Hash>,
+    from: u64,
+) -> Option<(Hash, Option<Hash>)> {
+    let root = match leaves {
+        [] => *nodes.next()?,
+        [(_, leaf)] if end - begin == 1 => *leaf,
         _ => {
             let middle = begin + split(end - begin);
             let (left, right) = leaves.split_at(leaves.partition_point(|(index, _)| *index < middle));
-            let left = fold(begin, middle, left, nodes)?;
-            Some(node_hash(&left, &fold(middle, end, right, nodes)?))
+            let (left, left_below) = fold(begin, middle, left, nodes, from)?;
+            let (right, right_below) = fold(middle, end, right, nodes, from)?;
+            let below = right_below.map_or(left_below, |right| Some(node_hash(&left, &right)));
+            return Some((node_hash(&left, &right), below));
         }
-    }
+    };
+    Some((root, (end <= from).then_some(root)))
 }
 
 /// The first place that does not follow the one before it, or that a tree of `size` leaves does not have.

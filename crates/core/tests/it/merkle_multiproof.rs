@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use tracekeep_core::{
     hash::Hash,
     merkle::{
-        MemoryTiles, ProofError, TileReader, VerifyError, inclusion_proof, leaf_hash, multiproof, node_hash, root_at,
-        verify_multiproof,
+        MemoryTiles, ProofError, TileReader, VerifyError, earlier_root, inclusion_proof, leaf_hash, multiproof,
+        node_hash, root_at, verify_multiproof,
     },
 };
 
@@ -184,5 +184,37 @@ proptest! {
     fn any_set_in_any_tree(size in 1u64..300, seed in proptest::collection::btree_set(0u64..300, 0..24)) {
         let indices: Vec<u64> = seed.into_iter().filter(|index| *index < size).collect();
         check(&tree(300), size, &indices);
+    }
+}
+
+#[test]
+fn a_proof_of_the_last_leaf_of_an_earlier_tree_gives_that_trees_root_too() {
+    let tiles = tree(70);
+    for size in 1..=70 {
+        for from in 1..=size {
+            let root = root_at(&tiles, from).unwrap();
+            for beside in [vec![], vec![0], vec![size - 1], vec![from / 2, size / 2], (0..size).collect()] {
+                let mut indices: Vec<u64> = beside.into_iter().chain([from - 1]).collect();
+                indices.sort_unstable();
+                indices.dedup();
+                let nodes = multiproof(&tiles, &indices, size).unwrap();
+                assert_eq!(
+                    earlier_root(&known(&indices), size, &nodes, from),
+                    Some(root),
+                    "{from} of {size}: {indices:?}"
+                );
+                indices.retain(|index| *index != from - 1);
+                let nodes = multiproof(&tiles, &indices, size).unwrap();
+                let without = (from == size).then_some(root);
+                assert_eq!(
+                    earlier_root(&known(&indices), size, &nodes, from),
+                    without,
+                    "{from} of {size}: {indices:?}"
+                );
+            }
+        }
+    }
+    for wrong in [0, 71, u64::MAX] {
+        assert_eq!(earlier_root(&known(&[69]), 70, &multiproof(&tiles, &[69], 70).unwrap(), wrong), None);
     }
 }

@@ -15,16 +15,17 @@ pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 
 /// Of an entry's flags: its CRC and lengths stand behind it, in a descriptor, and not in front.
 const WITH_DESCRIPTOR: u8 = 1 << 3;
+/// Bytes of the record that ends a zip.
+const END_BYTES: usize = 22;
 /// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other has room there.
 const DESCRIPTOR_BYTES_MAX: usize = 24;
 /// Every name that a member of a bundle can have.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 9] = [
     "README.txt",
     "checkpoint",
     "comparison.json",
     "controls.json",
     "debrief.json",
-    "leaves.jsonl",
     "manifest.json",
     "proof.json",
     "records.jsonl",
@@ -84,25 +85,27 @@ pub(crate) fn write(members: &BTreeMap<&'static str, Vec<u8>>) -> Vec<u8> {
 /// The members of a bundle, by name.
 pub(crate) type Members<'a> = BTreeMap<&'static str, Cow<'a, [u8]>>;
 
-/// Reads a zip: entry after entry, the directory in the same order, its end, and not a byte besides, so that whoever reads
-/// it as a stream finds the same members. What is unpacked has as many bytes as the directory states.
+/// Reads a zip: entry after entry as the directory behind them says, and not a byte besides, so that whoever reads it as a
+/// stream finds the same members. What is unpacked has as many bytes as the directory states.
 pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
-    let end = end_of(bytes).ok_or(Reason::NotAZip)?;
-    let (length, stated) = (long(bytes, end + 12), long(bytes, end + 16));
-    let start = end.checked_sub(length).filter(|start| *start >= stated).ok_or(Reason::NotAZip)?;
-    // What stands in front of the zip is no part of it, and is found where the first entry begins behind it.
-    let front = start - stated;
-    let (mut entries, mut at) = (Vec::new(), start);
-    while at < end {
-        let entry = Entry::at(bytes, at, front).filter(|entry| entry.next <= end).ok_or(Reason::NotAZip)?;
-        at = entry.next;
-        entries.push(entry);
-        if entries.len() > MEMBERS_MAX {
-            return Err(Reason::TooManyMembers);
-        }
+    let end = bytes.windows(4).rposition(|window| window == b"PK\x05\x06").ok_or(Reason::NotAZip)?;
+    if end + END_BYTES > bytes.len() {
+        return Err(Reason::NotAZip);
     }
-    let (mut members, mut stop, mut slack, mut room) = (Members::new(), 0, 0, BUNDLE_BYTES_MAX as usize);
-    for entry in &entries {
+    let count = short(bytes, end + 8);
+    if count > MEMBERS_MAX {
+        return Err(Reason::TooManyMembers);
+    }
+    let (length, start) = (long(bytes, end + 12), long(bytes, end + 16));
+    let is_end = end + END_BYTES == bytes.len() && bytes.ends_with(&[0, 0]) && short(bytes, end + 10) == count;
+    if !is_end || start + length != end {
+        return Err(Reason::StrayBytes);
+    }
+    let (mut members, mut at, mut stop, mut slack) = (Members::new(), start, 0, 0);
+    let mut room = BUNDLE_BYTES_MAX as usize;
+    for _ in 0..count {
+        let entry = Entry::at(bytes, at).filter(|entry| entry.next <= end).ok_or(Reason::NotAZip)?;
+        at = entry.next;
         let known = NAMES.into_iter().find(|known| known.as_bytes() == entry.name);
         let Some(name) = known.filter(|name| entry.is_plain && !members.contains_key(name)) else {
             return Err(Reason::UnexpectedMember);
@@ -111,25 +114,29 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
             return Err(Reason::StrayBytes);
         }
         room = room.checked_sub(entry.size).ok_or(Reason::TooLarge)?;
-        let (data, is_streamed) = entry.data(bytes).ok_or(Reason::DamagedMember)?;
-        if renames(&bytes[entry.begin + 30 + entry.name.len()..data.start]) {
+        let data = entry.data(bytes).ok_or(Reason::DamagedMember)?;
+        (stop, slack) = (data.end, if entry.is_streamed { DESCRIPTOR_BYTES_MAX } else { 0 });
+        members.insert(name, entry.unpacked(&bytes[data.clone()]).ok_or(Reason::DamagedMember)?);
+        if renames(entry.extra) || renames(&bytes[entry.begin + 30 + entry.name.len()..data.start]) {
             return Err(Reason::UnexpectedMember);
         }
-        (stop, slack) = (data.end, if is_streamed { DESCRIPTOR_BYTES_MAX } else { 0 });
-        members.insert(name, entry.unpacked(&bytes[data]).ok_or(Reason::DamagedMember)?);
     }
-    let counts = [short(bytes, end + 8), short(bytes, end + 10)];
-    let is_end = end + 22 == bytes.len() && bytes.ends_with(&[0, 0]) && counts == [entries.len(); 2];
-    if (stop..=stop + slack).contains(&start) && is_end { Ok(members) } else { Err(Reason::StrayBytes) }
+    if (stop..=stop + slack).contains(&start) && at == end { Ok(members) } else { Err(Reason::StrayBytes) }
 }
 
 /// An entry, as the directory states it.
 struct Entry<'a> {
     name: &'a [u8],
-    /// A plain file, stored or deflated, not encrypted, and of one name.
+    /// A plain file, stored or deflated, and not encrypted.
     is_plain: bool,
     /// Whether it is deflated: the method as it stands there.
     method: usize,
+    /// Whether its CRC and lengths may stand behind it.
+    is_streamed: bool,
+    /// From its flags to the length of its name: what its own header says, too.
+    said: &'a [u8],
+    /// Its extra fields in the directory.
+    extra: &'a [u8],
     /// Bytes of it in the zip, and unpacked.
     packed: usize,
     size: usize,
@@ -140,7 +147,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn at(bytes: &'a [u8], at: usize, front: usize) -> Option<Self> {
+    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
         let record = bytes.get(at..at + 46).filter(|record| record.starts_with(b"PK\x01\x02"))?;
         let (method, named) = (short(record, 10), short(record, 28));
         let extra = at + 46 + named..at + 46 + named + short(record, 30);
@@ -148,33 +155,31 @@ impl<'a> Entry<'a> {
         let is_file = matches!(record[41] >> 4, 0 | 8) && matches!(method, 0 | 8) && record[8] & 1 == 0;
         Some(Self {
             name: bytes.get(at + 46..at + 46 + named)?,
-            is_plain: is_file && !renames(bytes.get(extra.clone())?),
+            is_plain: is_file,
             method,
+            is_streamed: record[8] & WITH_DESCRIPTOR != 0,
+            said: &record[8..30],
+            extra: bytes.get(extra.clone())?,
             packed: long(record, 20),
             size: long(record, 24),
-            begin: long(record, 42) + front,
+            begin: long(record, 42),
             next: extra.end + short(record, 32),
         })
     }
 
-    /// Where its bytes stand, and whether its lengths stand behind them: the header in front of them has to say what the
-    /// directory says.
-    fn data(&self, bytes: &[u8]) -> Option<(std::ops::Range<usize>, bool)> {
+    /// Where its bytes stand: the header in front of them has to say what the directory says.
+    fn data(&self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         let header = bytes.get(self.begin..self.begin + 30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
-        let named = self.begin + 30..self.begin + 30 + short(header, 26);
-        let is_streamed = header[6] & WITH_DESCRIPTOR != 0;
-        // What is stored does not tell where it ends: only of what is deflated the lengths may stand behind it.
-        let is_stated = if is_streamed {
-            self.method != 0
-        } else {
-            (long(header, 18), long(header, 22)) == (self.packed, self.size)
-        };
-        if !is_stated || short(header, 8) != self.method || bytes.get(named.clone())? != self.name {
+        let name = self.begin + 30..self.begin + 30 + self.name.len();
+        // What is stored does not tell where it ends: only of what is deflated CRC and lengths may stand behind it.
+        let stated = if self.is_streamed { self.method.checked_sub(1).map(|_| 8)? } else { 20 };
+        let is_said = header[6..6 + stated] == self.said[..stated] && header[26..28] == self.said[20..];
+        if !is_said || bytes.get(name.clone())? != self.name {
             return None;
         }
-        let from = named.end + short(header, 28);
+        let from = name.end + short(header, 28);
         let data = from..from + self.packed;
-        bytes.get(data.clone()).map(|_| (data, is_streamed))
+        bytes.get(data.clone()).map(|_| data)
     }
 
     fn unpacked(&self, data: &'a [u8]) -> Option<Cow<'a, [u8]>> {
@@ -189,22 +194,10 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Where the end of a zip begins: 22 bytes, and maybe a comment.
-fn end_of(bytes: &[u8]) -> Option<usize> {
-    let last = bytes.len().checked_sub(22)?;
-    let first = last.saturating_sub(usize::from(u16::MAX));
-    (first..=last).rev().find(|at| bytes[*at..].starts_with(b"PK\x05\x06"))
-}
-
-/// Whether an extra field gives an entry another name (Info-ZIP's Unicode path), which some tools unpack it under.
-fn renames(mut extra: &[u8]) -> bool {
-    while extra.len() > 3 {
-        if extra.starts_with(b"up") {
-            return true;
-        }
-        extra = extra.get(4 + short(extra, 2)..).unwrap_or_default();
-    }
-    false
+/// Whether extra fields may give an entry another name (Info-ZIP's Unicode path: its id, a length, its version 1), which
+/// some tools unpack it under. Wherever these bytes stand: no other field is looked into.
+fn renames(extra: &[u8]) -> bool {
+    extra.windows(5).any(|field| field.starts_with(b"up") && field[4] == 1)
 }
 
 /// Two bytes as a number; 0 behind the end.

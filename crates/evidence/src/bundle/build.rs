@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use tracekeep_core::json::Json;
-use tracekeep_core::model::JsonObject;
 use tracekeep_core::wire::to_json;
 
 use super::archive::{self, BUNDLE_BYTES_MAX};
-use super::contents::{Contents, Kind, LeafLine, Line, ProofFile, Record};
-use super::facts::{Facts, missing, totals};
+use super::contents::{Contents, LeafLine, Line, ProofFile, Record};
+use super::facts::{Facts, missing};
 use super::manifest::{self, Predicate};
 use crate::checkpoint::Checkpoint;
 use crate::key::SigningKey;
@@ -79,19 +78,12 @@ pub fn build(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BuildErro
     files.insert("README.txt", README.as_bytes().to_vec());
     files.insert("checkpoint", note.into_bytes());
     files.insert("records.jsonl", lines);
-    let proof = ProofFile { nodes: contents.proof.clone(), consistency: contents.consistency.clone() };
+    let proof = ProofFile { nodes: contents.proof.clone() };
     let mut json = |name, json: &Json| drop(files.insert(name, json.as_str().as_bytes().to_vec()));
     json("proof.json", &to_json(&proof));
     contents.comparison.iter().for_each(|comparison| json("comparison.json", &to_json(comparison)));
     contents.controls.iter().for_each(|controls| json("controls.json", controls));
     contents.debrief.iter().for_each(|debrief| json("debrief.json", debrief));
-    if contents.kind == Kind::Period {
-        let mut lines = Vec::new();
-        for record in &contents.leaves {
-            write_line(contents, &Record { left: None, ..record.clone() }, &mut lines);
-        }
-        files.insert("leaves.jsonl", lines);
-    }
     files.insert("report.html", contents.report.clone().into_bytes());
     if files.values().map(|bytes| bytes.len() as u64).sum::<u64>() > BUNDLE_BYTES_MAX {
         return Err(BuildError::TooLarge);
@@ -102,9 +94,9 @@ pub fn build(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BuildErro
         exported_by: contents.exported_by.clone(),
         created_at: contents.created_at,
         options: contents.options.clone(),
+        run_id: contents.run_id.clone(),
         incident_id: contents.incident_id.clone(),
         period: contents.period,
-        totals: JsonObject::new(totals(&facts)).expect("invariant: totals are an object"),
         missing: Vec::new(),
     };
     predicate.missing = missing(&predicate, files.keys().copied(), &facts);

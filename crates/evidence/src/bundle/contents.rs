@@ -37,7 +37,9 @@ pub struct Contents {
     pub tenant_id: String,
     /// Who exported it; "" is missing.
     pub exported_by: String,
-    /// The incident that it is about.
+    /// The run that it is about: of one with related runs the run itself.
+    pub run_id: Option<String>,
+    /// The incident that it is about, opened by an entry of that run; of no run where it is about none.
     pub incident_id: Option<String>,
     /// What was asked for, as it was asked: selection, withheld members, related runs. It goes into the manifest as it is.
     pub options: JsonObject,
@@ -47,18 +49,14 @@ pub struct Contents {
     pub checkpoint: Note,
     /// `recorded_at` of the last entry below the checkpoint's size.
     pub created_at: Timestamp,
-    /// Entries, in any order, each once. Of a run all of them from seq 0 on.
+    /// Entries, in any order, each once. Of a run all of them from seq 0 on, or bare leaves alone; of kind `period` every
+    /// leaf, too, from the entry before the period to the one after it.
     pub records: Vec<Record>,
-    /// The multiproof ([`tracekeep_core::merkle::multiproof`]) for the log indices of `records` and `leaves` together, at the
-    /// checkpoint's size.
+    /// The multiproof ([`tracekeep_core::merkle::multiproof`]) for the log indices of `records`, at the checkpoint's size. It
+    /// proves, too, that the log extends itself at each size whose last entry is among them.
     pub proof: Vec<Hash>,
-    /// That the log extends what it was before, where it was asked for.
-    pub consistency: Option<Consistency>,
     /// The time that it is about: required of `soc2` and `period`.
     pub period: Option<Period>,
-    /// Of a period: every leaf from the entry before its first to the one after its last, by log index; what they hold is
-    /// not looked at.
-    pub leaves: Vec<Record>,
     /// How the run compares with runs of the same plan and seed.
     pub comparison: Option<Comparison>,
     /// What of SOC 2's controls is demonstrated, by which entries: required of `soc2`.
@@ -84,7 +82,7 @@ pub struct Record {
     pub recorded_at: Timestamp,
     /// The commitment to its content.
     pub commit: Hash,
-    /// What is shown of it; `None` where it was erased. Its `log_index` must be the same.
+    /// What is shown of it; `None` where it was erased, or where its leaf alone is shown. Its `log_index` must be the same.
     pub left: Option<Remainder>,
 }
 
@@ -104,19 +102,8 @@ impl Record {
 }
 
 object! {
-    /// That the log at the checkpoint extends itself at an earlier size (RFC 9162 §2.1.4).
-    pub struct Consistency {
-        /// The earlier size.
-        required from: u64,
-        /// The hashes.
-        required hashes: Vec<Hash>,
-    }
-}
-
-object! {
     /// `proof.json`.
     pub(crate) struct ProofFile {
-        optional consistency: Consistency,
         required nodes: Vec<Hash>,
     }
 }
@@ -154,7 +141,7 @@ object! {
 }
 
 object! {
-    /// One line of `records.jsonl`; without `members` one of `leaves.jsonl`, or of an entry that was erased.
+    /// One line of `records.jsonl`; without `members` of an entry that was erased, or of which the leaf alone is shown.
     pub(crate) struct Line {
         required leaf: LeafLine,
         required log_index: u64,
@@ -162,4 +149,4 @@ object! {
     }
 }
 
-object_field!(Consistency, Period, LeafLine);
+object_field!(Period, LeafLine);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracekeep_core::Timestamp;
+use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
-use tracekeep_core::json::{Json, Number, Value};
 use tracekeep_core::merkle;
 use tracekeep_core::remainder::{NEVER_WITHHELD, Remainder};
 use tracekeep_core::wire::{Field, Path, object, object_field};
@@ -23,6 +23,25 @@ object! {
 
 object_field!(Replaced);
 
+object! {
+    /// What steps add up to, as far as that is shown.
+    #[derive(Default)]
+    pub struct Totals {
+        /// Cost, in cents.
+        required cost_cents: Cost,
+        /// Duration, in milliseconds.
+        required duration_ms: DurationMs,
+        /// Those of status `failure`.
+        required failures: u64,
+        /// All of them, erased ones as well.
+        required steps: u64,
+        /// Tokens.
+        required tokens: u64,
+    }
+}
+
+object_field!(Totals);
+
 /// What is taken from one record, so that the rest of it need not be kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -32,7 +51,8 @@ pub(crate) struct Facts {
     pub(crate) kind: String,
     pub(crate) recorded_at: Timestamp,
     pub(crate) leaf_hash: Hash,
-    pub(crate) is_erased: bool,
+    /// Whether nothing but its leaf is shown.
+    pub(crate) is_bare: bool,
     /// Members that are withheld.
     pub(crate) withheld: Vec<String>,
     pub(crate) says: Says,
@@ -41,15 +61,15 @@ pub(crate) struct Facts {
 /// What something is computed with, by the kind of the entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
-    /// Nothing is, or the entry was erased.
+    /// Nothing is, or its leaf alone is shown.
     Nothing,
     Step(StepFacts),
     /// How many entries of its run a seal is over, and their root.
-    Seal(u64, Hash),
+    Seal(Option<u64>, Option<Hash>),
     /// Who signs the log from then on.
-    Key(String),
+    Key(Option<String>),
     /// Which incident is opened, and what a debrief requires that its entry shows.
-    Incident(String, Vec<&'static str>),
+    Incident(Option<String>, Vec<&'static str>),
     /// Whether all of the run in front of it was erased, and else which redactions it took the place of.
     Redaction(bool, Vec<u64>),
 }
@@ -57,64 +77,54 @@ pub(crate) enum Says {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StepFacts {
     is_failure: bool,
-    micro_cents: u128,
-    nanoseconds: u128,
+    cost: Cost,
+    duration: Option<DurationMs>,
     tokens: u64,
 }
 
-/// Texts of an incident that a debrief requires, and by which name.
-const TOLD: [(&str, &str); 3] = [("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
+/// Members of an incident that a debrief requires, and by which name.
+const TOLD: [(&str, &str); 4] =
+    [("created_at", "violation_at"), ("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
 
-/// A member is not what its entry's kind has there, or withheld although it says what the entry is.
+/// Beside [`NEVER_WITHHELD`], what no bundle withholds: which incident it is, whose key, and what a seal is over.
+const KEPT: [&str; 4] = ["entries", "incident_id", "key", "run_root"];
+
+/// A member is withheld although it says what the entry is, or `replaces` has another form.
 pub(crate) struct Malformed;
 
-/// A member that is shown, read; `None` where it is withheld or absent.
-fn shown<T: Field>(left: &Remainder, name: &str) -> Result<Option<T>, Malformed> {
-    let Some(value) = left.get(name).and_then(|left| left.value()) else { return Ok(None) };
-    let read = T::read(value.value(), &Path::ROOT).map_err(|_| Malformed)?;
+/// A member that is shown, read; `None` where it is withheld, absent, or of another form.
+fn shown<T: Field>(left: &Remainder, name: &str) -> Option<T> {
+    let value = left.get(name)?.value()?;
+    let read = T::read(value.value(), &Path::ROOT).ok()?;
     let mut text = Vec::new();
     read.write(&mut text);
-    if text == value.as_str().as_bytes() { Ok(Some(read)) } else { Err(Malformed) }
-}
-
-/// A member that each entry of a kind has, and none withholds.
-fn required<T: Field>(left: &Remainder, name: &str) -> Result<T, Malformed> {
-    shown(left, name)?.ok_or(Malformed)
+    (text == value.as_str().as_bytes()).then_some(read)
 }
 
 impl Says {
-    /// What an entry of a kind says. What it is and where it stands has to be shown, or all that is made of the records
+    /// What an entry of a kind says. What it is and where it stands is never withheld, or all that is made of the records
     /// would pass it over.
     fn of(kind: &str, left: &Remainder) -> Result<Self, Malformed> {
-        if left.withheld().any(|name| NEVER_WITHHELD.contains(&name)) {
+        if left.withheld().any(|name| NEVER_WITHHELD.contains(&name) || KEPT.contains(&name)) {
             return Err(Malformed);
         }
-        // The name of what is withheld is not proven: what has to be shown is looked for, too.
-        let op: String = required(left, "op")?;
+        let is_told = |name: &str| left.get(name).is_some_and(|left| left.value().is_some());
         Ok(match kind {
-            "step" => Self::Step(StepFacts::of(left)?),
-            "trace" => {
-                required::<String>(left, "trace_type/type")?;
-                required::<String>(left, "id").map(|_| Self::Nothing)?
-            }
-            "sealed" => {
-                shown::<String>(left, "status")?;
-                Self::Seal(required(left, "entries")?, required(left, "run_root")?)
-            }
-            "signing_key" => Self::Key(required(left, "key")?),
+            "step" => Self::Step(StepFacts::of(left)),
+            "sealed" => Self::Seal(shown(left, "entries"), shown(left, "run_root")),
+            "signing_key" => Self::Key(shown(left, "key")),
             "incident" => {
-                let mut told = Vec::new();
-                told.extend(shown::<Timestamp>(left, "created_at")?.map(|_| "violation_at"));
-                for (name, what) in TOLD {
-                    told.extend(shown::<String>(left, name)?.map(|_| what));
-                }
-                Self::Incident(required(left, "incident_id")?, told)
+                let told = TOLD.into_iter().filter(|(name, _)| is_told(name)).map(|(_, what)| what);
+                Self::Incident(shown(left, "incident_id"), told.collect())
             }
-            "incident_resolved" => required::<String>(left, "incident_id").map(|_| Self::Nothing)?,
             "redaction" => {
-                let replaces: Vec<Replaced> = shown(left, "replaces")?.unwrap_or_default();
-                let replaces = replaces.into_iter().map(|replaced| replaced.log_index).collect();
-                Self::Redaction(op == "erase_run", replaces)
+                let replaces: Option<Vec<Replaced>> = shown(left, "replaces");
+                if replaces.is_none() && is_told("replaces") {
+                    return Err(Malformed);
+                }
+                let replaces = replaces.into_iter().flatten().map(|replaced| replaced.log_index);
+                let op: Option<String> = shown(left, "op");
+                Self::Redaction(op.as_deref() == Some("erase_run"), replaces.collect())
             }
             _ => Self::Nothing,
         })
@@ -131,7 +141,7 @@ impl Facts {
             kind: record.kind.clone(),
             recorded_at: record.recorded_at,
             leaf_hash,
-            is_erased: record.left.is_none(),
+            is_bare: record.left.is_none(),
             withheld: record.left.iter().flat_map(Remainder::withheld).map(str::to_owned).collect(),
             says,
         })
@@ -139,67 +149,36 @@ impl Facts {
 }
 
 impl StepFacts {
-    fn of(left: &Remainder) -> Result<Self, Malformed> {
-        required::<u32>(left, "index")?;
-        let cost: Option<String> = shown(left, "cost_cents")?;
-        let duration = left.get("duration_ms").and_then(|left| left.value());
-        Ok(Self {
-            is_failure: required::<String>(left, "status")? == "failure",
-            micro_cents: cost.map_or(Some(0), |cost| micro_cents(&cost)).ok_or(Malformed)?,
-            nanoseconds: duration.map_or(Some(0), |json| nanoseconds(&json.value())).ok_or(Malformed)?,
-            tokens: shown(left, "tokens")?.unwrap_or_default(),
-        })
+    fn of(left: &Remainder) -> Self {
+        Self {
+            is_failure: shown::<String>(left, "status").as_deref() == Some("failure"),
+            cost: shown(left, "cost_cents").unwrap_or_default(),
+            duration: shown(left, "duration_ms"),
+            tokens: shown(left, "tokens").unwrap_or_default(),
+        }
     }
 }
 
-/// A cost in cents, of 13 digits and 6 decimals at most, in millionths of a cent.
-fn micro_cents(text: &str) -> Option<u128> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_whole = (1..=13).contains(&whole.len()) && is_digits(whole) && (whole == "0" || !whole.starts_with('0'));
-    let is_part = part.len() <= 6 && is_digits(part) && !part.ends_with('0') && part.is_empty() != text.contains('.');
-    let digits = if is_whole && is_part { format!("{whole}{part:0<6}") } else { return None };
-    digits.parse().ok()
-}
-
-/// A duration in milliseconds, of less than 292 years, to the nearest nanosecond, of two the even one.
-fn nanoseconds(value: &Value<'_>) -> Option<u128> {
-    let Value::Number(number) = value else { return None };
-    let ms = Number::as_f64(number);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is positive, and far below u128::MAX"
-    )]
-    (0.0..9_223_372_036_854.775).contains(&ms).then(|| (ms * 1e6).round_ties_even() as u128)
-}
-
-/// What the steps add up to, as far as they are shown.
-pub(crate) fn totals(facts: &[Facts]) -> Json {
-    let (mut steps, mut failures, mut sums) = (0u64, 0u64, [0u128; 3]);
-    for fact in facts.iter().filter(|fact| fact.kind == "step") {
-        steps += 1;
-        let Says::Step(step) = &fact.says else { continue };
-        failures += u64::from(step.is_failure);
-        let of = [step.micro_cents, step.nanoseconds, u128::from(step.tokens)];
-        sums.iter_mut().zip(of).for_each(|(sum, more)| *sum += more);
+/// What the steps of the runs that are shown add up to, as far as that is shown.
+pub(crate) fn totals(facts: &[Facts]) -> Totals {
+    let steps: Vec<&Facts> = by_run(facts).into_values().flatten().filter(|fact| fact.kind == "step").collect();
+    let told = || steps.iter().filter_map(|fact| if let Says::Step(step) = &fact.says { Some(step) } else { None });
+    let sum = |of: fn(&StepFacts) -> i64| told().map(of).fold(0, i64::saturating_add);
+    Totals {
+        cost_cents: Cost::from_micro_cents(sum(|step| step.cost.as_micro_cents())).unwrap_or_default(),
+        duration_ms: DurationMs::from_nanos(sum(|step| step.duration.map_or(0, DurationMs::as_nanos))),
+        failures: told().filter(|step| step.is_failure).count() as u64,
+        steps: steps.len() as u64,
+        tokens: told().map(|step| step.tokens).fold(0, u64::saturating_add),
     }
-    let number = |number: u128| Json::from_canonical(number.to_string());
-    Json::object([
-        ("failures", number(failures.into())),
-        ("micro_cents", number(sums[0])),
-        ("nanoseconds", number(sums[1])),
-        ("steps", number(steps.into())),
-        ("tokens", number(sums[2])),
-    ])
-    .expect("invariant: totals nest one deep")
 }
 
-/// The entries of each run by log index; those of no run are in none.
+/// The entries, by log index, of each run that is shown: of which there is more than bare leaves.
 pub(crate) fn by_run(facts: &[Facts]) -> BTreeMap<&str, Vec<&Facts>> {
-    let mut runs: BTreeMap<&str, Vec<&Facts>> = BTreeMap::new();
-    for fact in facts.iter().filter(|fact| !fact.run.is_empty()) {
-        runs.entry(&fact.run).or_default().push(fact);
+    let told = facts.iter().filter(|fact| !fact.is_bare && !fact.run.is_empty());
+    let mut runs: BTreeMap<&str, Vec<&Facts>> = told.map(|fact| (fact.run.as_str(), Vec::new())).collect();
+    for fact in facts {
+        runs.get_mut(fact.run.as_str()).into_iter().for_each(|run| run.push(fact));
     }
     runs
 }
@@ -211,7 +190,8 @@ pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static s
     let mut add = |is: bool, name| there.extend(is.then_some(name));
     add(!claims.tenant_id.is_empty(), "tenant_id");
     add(!claims.exported_by.is_empty(), "exported_by");
-    add(facts.iter().any(|fact| !fact.run.is_empty()), "run");
+    let runs = by_run(facts);
+    add(claims.run_id.as_ref().is_some_and(|run_id| runs.contains_key(run_id.as_str())), "run");
     add(claims.period.is_some_and(|period| claims.kind == Kind::Period || touches(&period, facts)), "period");
     add(claims.incident_id.is_some(), "incident");
     incident(claims, facts).into_iter().flatten().for_each(|told| add(true, told));
@@ -226,10 +206,11 @@ pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static s
     required.iter().filter(|name| !there.contains(**name)).map(|name| (*name).to_owned()).collect()
 }
 
-/// What the entry tells that opened the claimed incident; `None` where none is claimed, or none did.
+/// What the entry of the claimed run tells that opened the claimed incident; `None` where none is claimed, or none did.
 pub(crate) fn incident<'a>(claims: &Predicate, facts: &'a [Facts]) -> Option<impl Iterator<Item = &'static str> + 'a> {
-    let opened = facts.iter().find_map(|fact| match &fact.says {
-        Says::Incident(id, told) if Some(id) == claims.incident_id.as_ref() => Some(told),
+    let run_id = claims.run_id.as_deref().unwrap_or_default();
+    let opened = facts.iter().filter(|fact| fact.run == run_id).find_map(|fact| match &fact.says {
+        Says::Incident(Some(id), told) if Some(id) == claims.incident_id.as_ref() => Some(told),
         _ => None,
     });
     opened.map(|told| told.iter().copied())
@@ -237,7 +218,7 @@ pub(crate) fn incident<'a>(claims: &Predicate, facts: &'a [Facts]) -> Option<imp
 
 /// Whether anything of the runs was recorded in a period.
 fn touches(period: &Period, facts: &[Facts]) -> bool {
-    facts.iter().any(|fact| !fact.run.is_empty() && period.contains(fact.recorded_at))
+    by_run(facts).into_values().flatten().any(|fact| period.contains(fact.recorded_at))
 }
 
 /// Whether each seal of a run, whose entries these are by log index, is over all entries in front of it.
@@ -245,7 +226,7 @@ pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
     let mut tree = merkle::Frontier::new();
     entries.iter().all(|fact| {
         let is_held = match &fact.says {
-            Says::Seal(entries, root) => (*entries, *root) == (fact.seq, tree.root()),
+            Says::Seal(entries, root) => (*entries, *root) == (Some(fact.seq), Some(tree.root())),
             _ => true,
         };
         tree.push(fact.leaf_hash);
@@ -253,15 +234,14 @@ pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
     })
 }
 
-/// Whether of each entry that has no content a later redaction of its run says why.
-pub(crate) fn erasures_are_named(facts: &[Facts]) -> bool {
-    let (mut named, mut erased) = (BTreeSet::new(), BTreeSet::new());
-    facts.iter().rev().all(|fact| {
-        let run = fact.run.as_str();
-        let is_named = !fact.is_erased || erased.contains(run) || named.contains(&(run, fact.log_index));
+/// Whether of each entry of a run that has no content a later redaction of the run says why.
+pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
+    let (mut named, mut is_erased) = (BTreeSet::<u64>::new(), false);
+    entries.iter().rev().all(|fact| {
+        let is_named = !fact.is_bare || is_erased || named.contains(&fact.log_index);
         if let Says::Redaction(is_erasure, replaces) = &fact.says {
-            named.extend(replaces.iter().map(|replaced| (run, *replaced)));
-            erased.extend(is_erasure.then_some(run));
+            named.extend(replaces);
+            is_erased |= is_erasure;
         }
         is_named
     })

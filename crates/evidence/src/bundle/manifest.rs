@@ -31,12 +31,12 @@ object! {
         required created_at: Timestamp,
         /// What was asked for.
         required options: JsonObject,
+        /// The run that it is about.
+        optional run_id: String,
         /// The incident that it is about.
         optional incident_id: String,
         /// The time that it is about.
         optional period: Period,
-        /// What the steps add up to, as far as they are shown: {failures, micro_cents, nanoseconds, steps, tokens}.
-        required totals: JsonObject,
         /// What its kind requires and is not there, by name: of a bundle that was forced.
         required missing: Vec<String>,
     }
@@ -116,8 +116,9 @@ pub(crate) struct Opened {
     pub(crate) signers: Vec<String>,
 }
 
-/// Opens the envelope. With keys, one of them must have signed it; a wrong signature by any of them refuses it.
-pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
+/// Opens the envelope. With keys, one of them must have signed it, and have the log's origin for its name; a wrong signature by
+/// any of those refuses it.
+pub(crate) fn open(bytes: &[u8], keys: &[NoteKey], origin: &str) -> Result<Opened, Reason> {
     let malformed = Reason::MalformedManifest;
     if bytes.len() > MANIFEST_BYTES_MAX {
         return Err(malformed);
@@ -133,7 +134,7 @@ pub(crate) fn open(bytes: &[u8], keys: &[NoteKey]) -> Result<Opened, Reason> {
     let read = |signature: &EnvelopeSignature| base64::read(&signature.sig).ok_or(malformed);
     let bytes = signatures.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     for (signature, bytes) in signatures.iter().zip(&bytes) {
-        for key in keys.iter().filter(|key| keyid(key) == signature.keyid) {
+        for key in keys.iter().filter(|key| key.name() == origin && keyid(key) == signature.keyid) {
             if !key.has_signed(&signed, bytes) {
                 return Err(Reason::BadSignature);
             }
@@ -158,7 +159,6 @@ impl Opened {
         let files: Vec<Digested> = subjects.into_iter().map(|subject| (subject.name, subject.digest.sha256)).collect();
         let is_sound = object.is_empty()
             && statement_type == STATEMENT_TYPE
-            && predicate.period.is_none_or(|period| period.from < period.to)
             && statement(&files, &predicate).is_ok_and(|text| text.as_str().as_bytes() == self.payload);
         if is_sound { Ok((files, predicate)) } else { Err(Reason::MalformedManifest) }
     }

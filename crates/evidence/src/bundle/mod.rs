@@ -18,7 +18,8 @@ mod verify;
 
 pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
 pub use build::{BuildError, build};
-pub use contents::{Consistency, Contents, Kind, Period, Record};
+pub use contents::{Contents, Kind, Period, Record};
+pub use facts::Totals;
 pub(crate) use manifest::read_canonical;
 pub use manifest::{PREDICATE_TYPE, Predicate};
 pub use verify::{Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, verify};

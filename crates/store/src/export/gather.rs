@@ -8,7 +8,7 @@ use tracekeep_core::id::RunId;
 use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
 use tracekeep_core::model::BundleKind;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Consistency, Contents, Kind, Period, Record};
+use tracekeep_evidence::bundle::{Contents, Kind, Period, Record};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::debrief::debrief;
 use tracekeep_evidence::report::{self, Cover};
@@ -58,20 +58,17 @@ pub(super) fn contents(
         withhold(&mut records, run_id, request)?;
     }
     progress("proving", records.len() as u64);
-    let mut indices: Vec<u64> = records.iter().chain(&found.leaves).map(|record| record.log_index).collect();
-    indices.sort_unstable();
-    indices.dedup();
+    // The last entry of an earlier size is what the proof shows the log to extend that size by.
+    let last = request.since.and_then(|since| since.checked_sub(1));
+    last.map(|last| at(ledger, last)).transpose()?.into_iter().for_each(|last| found.leaves.push(last));
+    let shown: BTreeSet<u64> = records.iter().map(|record| record.log_index).collect();
+    let mut leaves: BTreeMap<u64, Record> = found.leaves.into_iter().map(|leaf| (leaf.log_index, leaf)).collect();
+    leaves.retain(|log_index, _| !shown.contains(log_index));
+    let indices: Vec<u64> = shown.iter().chain(leaves.keys()).copied().collect::<BTreeSet<_>>().into_iter().collect();
     if indices.len() > PROVED_MAX as usize {
         return Err(too_many());
     }
     let proof = block_on(ledger.multiproof(&indices, Some(size)))?;
-    let consistency = match request.since {
-        Some(from) => {
-            let proof = block_on(ledger.consistency(from, Some(size)))?;
-            Some(Consistency { from, hashes: proof.hashes })
-        }
-        None => None,
-    };
     let incident_id = match of {
         ExportOf::Incident(id) => Some(id.as_str()),
         ExportOf::Run(_) | ExportOf::Period(_) => None,
@@ -111,16 +108,15 @@ pub(super) fn contents(
         ledger: ledger.ledger(),
         tenant_id: tenant_id.to_owned(),
         exported_by,
+        run_id,
         incident_id: account.about.and(incident_id).map(str::to_owned),
         options: request.stated(absent(&account), &redacted_since),
         forced: request.force,
         checkpoint: signed.note,
         created_at,
-        records,
+        records: records.into_iter().chain(leaves.into_values().map(|leaf| Record { left: None, ..leaf })).collect(),
         proof: proof.nodes,
-        consistency,
         period: asked,
-        leaves: found.leaves,
         comparison: compared,
         controls: controls.map(|controls| controls.to_json()),
         debrief,

@@ -59,10 +59,9 @@ fn extends(shown: &Shown<'_>, keys: &[NoteKey], options: &Options<'_>) -> Result
     if old.size > now.size {
         return Err(Reason::OlderThanKnown);
     }
-    let hashes: &[_] = match &shown.consistency {
-        _ if old.size == now.size => &[],
-        Some(proof) if proof.from == old.size => &proof.hashes,
-        _ => return Err(Reason::NoConsistencyProof),
-    };
-    merkle::verify_consistency(old.size, &old.root, now.size, &now.root, hashes).map_err(|_| Reason::WrongConsistency)
+    match merkle::earlier_root(&shown.leaves(), now.size, &shown.nodes, old.size) {
+        Some(root) if root == old.root => Ok(()),
+        Some(_) => Err(Reason::WrongConsistency),
+        None => Err(Reason::NoConsistencyProof),
+    }
 }

@@ -9,8 +9,8 @@ use tracekeep_core::wire::{Path, read_whole, to_json};
 
 use super::{Aspect, Counts, Reason, RunCounts, Withheld};
 use crate::bundle::archive::{self, Members};
-use crate::bundle::contents::{Consistency, Line, ProofFile, Record};
-use crate::bundle::facts::{Facts, by_run};
+use crate::bundle::contents::{Line, ProofFile, Record};
+use crate::bundle::facts::{Facts, by_run, totals};
 use crate::bundle::manifest::{self, Predicate, read_canonical};
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;
@@ -46,9 +46,8 @@ pub(super) struct Shown<'a> {
     pub(super) members: Members<'a>,
     /// By log index.
     pub(super) records: Vec<Facts>,
-    /// Of a period, by log index.
-    pub(super) leaves: Vec<Facts>,
-    pub(super) consistency: Option<Consistency>,
+    /// What leads from their leaves to the checkpoint's root.
+    pub(super) nodes: Vec<Hash>,
     /// The records by log index, where controls or a debrief are made of them again.
     pub(super) told: Vec<Record>,
     /// Those of the brought keys that have signed both checkpoint and manifest, as text.
@@ -56,19 +55,27 @@ pub(super) struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// The leaves that the lines show, by log index.
+    pub(super) fn leaves(&self) -> Vec<(u64, Hash)> {
+        self.records.iter().map(|fact| (fact.log_index, fact.leaf_hash)).collect()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let of_run = |(run_id, run): (&str, Vec<&Facts>)| RunCounts {
             run_id: run_id.to_owned(),
             entries: run.len() as u64,
-            erased: run.iter().filter(|fact| fact.is_erased).count() as u64,
+            erased: run.iter().filter(|fact| fact.is_bare).count() as u64,
         };
+        let runs = by_run(&self.records);
+        let shown = self.records.iter().filter(|fact| !fact.is_bare || runs.contains_key(fact.run.as_str()));
         let withheld = self.records.iter().filter(|fact| !fact.withheld.is_empty());
         let withheld = withheld.map(|fact| Withheld { log_index: fact.log_index, members: fact.withheld.clone() });
         Counts {
             origin: self.checkpoint.origin.clone(),
             size: self.checkpoint.size,
-            entries: self.records.len() as u64,
-            runs: by_run(&self.records).into_iter().map(of_run).collect(),
+            totals: totals(&self.records),
+            entries: shown.count() as u64,
+            runs: runs.into_iter().map(of_run).collect(),
             withheld: withheld.collect(),
         }
     }
@@ -79,7 +86,8 @@ pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Pred
     if NEEDED.iter().any(|name| !members.contains_key(name)) {
         return Err(Reason::MissingMember.into());
     }
-    let envelope = manifest::open(&members["manifest.json"], keys).map_err(|reason| {
+    let (checkpoint, mut signers) = checkpoint(&members["checkpoint"], keys)?;
+    let envelope = manifest::open(&members["manifest.json"], keys, &checkpoint.origin).map_err(|reason| {
         if matches!(reason, Reason::BadSignature | Reason::UnknownSigner) { foreign(reason) } else { reason.into() }
     })?;
     let (files, claims) = envelope.statement()?;
@@ -89,42 +97,30 @@ pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Pred
     if made != files {
         return Err(Reason::WrongMembers.into());
     }
-    let (checkpoint, mut signers) = checkpoint(&members["checkpoint"], keys)?;
-    // A key of the log has its origin for a name; of others nothing here is believed.
-    let own: Vec<String> = keys.iter().filter(|key| key.name() == checkpoint.origin).map(ToString::to_string).collect();
-    let is_own = |signers: &[String]| own.iter().any(|key| signers.contains(key));
-    let is_signed = keys.is_empty() || is_own(&signers) && is_own(&envelope.signers);
-    if !is_signed {
-        return Err(foreign(Reason::WrongLedger));
-    }
-    signers.retain(|key| own.contains(key) && envelope.signers.contains(key));
+    signers.retain(|key| envelope.signers.contains(key));
     let mut told = Vec::new();
     let is_told = ["controls.json", "debrief.json"].iter().any(|name| members.contains_key(name));
     let records = lines(&members["records.jsonl"], &checkpoint, is_told.then_some(&mut told))?;
-    let leaves =
-        members.get("leaves.jsonl").map(|text| lines(text, &checkpoint, None)).transpose()?.unwrap_or_default();
-    let proof: ProofFile = read_canonical(&members["proof.json"]).ok_or(Reason::MalformedProof)?;
-    let mut hashes: Vec<(u64, Hash)> =
-        records.iter().chain(&leaves).map(|fact| (fact.log_index, fact.leaf_hash)).collect();
-    hashes.sort_unstable();
-    // An entry that stands in both is the same in both, or one index stays twice and proves nothing.
-    hashes.dedup();
-    merkle::verify_multiproof(&hashes, checkpoint.size, &proof.nodes, &checkpoint.root)
+    let proof: ProofFile = read_canonical(&members["proof.json"]).ok_or(Reason::WrongProof)?;
+    let shown = Shown { claims, checkpoint, members, records, nodes: proof.nodes, told, signers };
+    merkle::verify_multiproof(&shown.leaves(), shown.checkpoint.size, &shown.nodes, &shown.checkpoint.root)
         .map_err(|_| Reason::WrongProof)?;
-    Ok(Shown { claims, checkpoint, members, records, leaves, consistency: proof.consistency, told, signers })
+    Ok(shown)
 }
 
+/// The checkpoint, and those of the keys that have signed it: of those of the log, which have its origin for a name.
 fn checkpoint(note: &[u8], keys: &[NoteKey]) -> Result<(Checkpoint, Vec<String>), Fault> {
     let note = Note::parse(note).map_err(|_| Reason::MalformedCheckpoint)?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|_| Reason::MalformedCheckpoint)?;
+    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
     if !keys.is_empty() {
-        note.verify(keys).map_err(|error| foreign(error.code().into()))?;
+        note.verify(&own).map_err(|error| foreign(error.code().into()))?;
     }
-    let signers = keys.iter().filter(|key| note.verify(std::slice::from_ref(*key)).is_ok());
+    let signers = own.iter().filter(|key| note.verify(std::slice::from_ref(*key)).is_ok());
     Ok((checkpoint, signers.map(ToString::to_string).collect()))
 }
 
-/// Reads the lines of a file of records, or of bare leaves. The records themselves are kept in `told`.
+/// Reads the lines of `records.jsonl`. The records themselves are kept in `told`.
 fn lines(text: &[u8], log: &Checkpoint, mut told: Option<&mut Vec<Record>>) -> Result<Vec<Facts>, Fault> {
     let Some(text) = text.strip_suffix(b"\n") else {
         return if text.is_empty() { Ok(Vec::new()) } else { Err(Reason::MalformedRecord.into()) };

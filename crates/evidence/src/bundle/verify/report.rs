@@ -3,6 +3,7 @@
 use tracekeep_core::json::Json;
 use tracekeep_core::wire::{object, object_field, to_json, words};
 
+use crate::bundle::facts::Totals;
 use crate::bundle::manifest::Predicate;
 
 words! {
@@ -73,9 +74,7 @@ words! {
         WrongLedger = "wrong_ledger",
         /// Members do not give their entry's commitment.
         WrongCommitment = "wrong_commitment",
-        /// A proof is not in its form.
-        MalformedProof = "malformed_proof",
-        /// The proof does not lead from the records to the checkpoint's root.
+        /// The proof is not in its form, or does not lead from the records to the checkpoint's root.
         WrongProof = "wrong_proof",
         /// The checkpoint that was brought is larger than the bundle's.
         OlderThanKnown = "older_than_known",
@@ -87,12 +86,10 @@ words! {
         UnknownOldCheckpoint = "unknown_old_checkpoint",
         /// An entry was recorded before one in front of it, or the last one at another time than the bundle's.
         TimeRunsBack = "time_runs_back",
-        /// An entry of a run is missing: a number among its entries, or one that the leaves of the period show.
+        /// An entry of a run is missing: a number among its entries; of a period, a run that started in it.
         MissingEntry = "missing_entry",
         /// A seal is not over all entries of its run in front of it.
         WrongRunRoot = "wrong_run_root",
-        /// Totals are not what the steps add up to.
-        WrongTotals = "wrong_totals",
         /// Something that its kind requires is missing and not said to be, or the other way round.
         Incomplete = "incomplete",
         /// No entry in it opens the incident that it claims to be about.
@@ -101,7 +98,7 @@ words! {
         WrongControls = "wrong_controls",
         /// Its debrief is not what its records say.
         WrongDebrief = "wrong_debrief",
-        /// The leaves of a period have a gap, or end inside of it.
+        /// The lines of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
         /// An entry was erased, and no redaction of its run says so.
         UnnamedErasure = "unnamed_erasure",
@@ -123,8 +120,6 @@ words! {
         RunNotSealed = "run_not_sealed",
         /// It was made although something that its kind requires is missing.
         Forced = "forced",
-        /// Controls or debrief are of one of many runs, and were not made again.
-        NotRecomputed = "not_recomputed",
         /// How other runs came out is claimed: their entries are not in the bundle.
         ComparisonNotProven = "comparison_not_proven",
         /// Members are withheld.
@@ -184,10 +179,12 @@ object! {
         required origin: String,
         /// Entries of the log at its checkpoint.
         required size: u64,
-        /// Its records.
+        /// Its records; leaves that stand alone are none, but those of runs that are shown.
         required entries: u64,
         /// The runs that they are of, by id.
         required runs: Vec<RunCounts>,
+        /// What their steps add up to.
+        required totals: Totals,
         /// Where members of them are withheld, by log index.
         required withheld: Vec<Withheld>,
     }
@@ -198,7 +195,7 @@ object! {
     pub struct RunCounts {
         /// The run.
         required run_id: String,
-        /// Its records.
+        /// Its records; leaves that stand alone are none, but those of runs that are shown.
         required entries: u64,
         /// Those that were erased.
         required erased: u64,

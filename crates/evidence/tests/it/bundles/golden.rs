@@ -42,9 +42,12 @@ fn the_log_extends_a_checkpoint_from_before_or_the_bundle_fails() {
         assert_eq!(report.verdict(Aspect::Integrity).reason, reason, "{old}");
     };
     let note = |size| ledger.checkpoint(size).sign(&ledger.key).unwrap().to_string();
+    // By an entry of the run, by a leaf that stands alone, and by being the same.
     check(&note(4), None);
+    check(&note(6), None);
     check(&note(10), None);
-    check(&note(5), Some(Reason::NoConsistencyProof));
+    check(&note(3), Some(Reason::NoConsistencyProof));
+    check(&note(9), Some(Reason::NoConsistencyProof));
     let mut forked = ledger.checkpoint(4);
     forked.root = ledger.checkpoint(3).root;
     check(&forked.sign(&ledger.key).unwrap().to_string(), Some(Reason::WrongConsistency));

@@ -8,11 +8,11 @@ use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::json::Json;
-use tracekeep_core::merkle::{MemoryTiles, consistency_proof, multiproof, root_at, root_of};
+use tracekeep_core::merkle::{MemoryTiles, multiproof, root_at, root_of};
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_evidence::account::Account;
-use tracekeep_evidence::bundle::{Consistency, Contents, Kind, Period, Record};
+use tracekeep_evidence::bundle::{Contents, Kind, Period, Record};
 use tracekeep_evidence::comparison::{Beyond, Comparison, Example, FirstDifference, Group, Matches, Own};
 use tracekeep_evidence::controls::controls;
 use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey};
@@ -158,17 +158,24 @@ impl Ledger {
         Checkpoint { origin: Checkpoint::origin_of(self.id), size, root }
     }
 
-    pub(crate) fn consistency(&self, from: u64, to: u64) -> Consistency {
-        Consistency { from, hashes: consistency_proof(&self.tiles, from, to).unwrap() }
+    /// All entries, of those of other runs their leaves alone.
+    pub(crate) fn with_leaves(&self, runs: &[&str]) -> Vec<Record> {
+        let mut records = self.entries.clone();
+        let others = records.iter_mut().filter(|record| !runs.contains(&record.run.as_str()));
+        others.for_each(|record| record.left = None);
+        records
     }
 
     /// The contents of a bundle of these records, at the log's size.
     pub(crate) fn contents(&self, kind: Kind, records: Vec<Record>) -> Contents {
+        let run = records.iter().map(|record| &record.run).find(|run| !run.is_empty() && kind != Kind::Period);
+        let run_id = run.cloned();
         let mut contents = Contents {
             kind,
             ledger: self.id,
             tenant_id: "acme".to_owned(),
             exported_by: "auditor".to_owned(),
+            run_id,
             incident_id: None,
             options: JsonObject::new(Json::parse(r#"{"subject":"run-1"}"#).unwrap()).unwrap(),
             forced: false,
@@ -176,9 +183,7 @@ impl Ledger {
             created_at: self.entries.last().unwrap().recorded_at,
             records,
             proof: Vec::new(),
-            consistency: None,
             period: None,
-            leaves: Vec::new(),
             comparison: None,
             controls: None,
             debrief: None,
@@ -188,12 +193,10 @@ impl Ledger {
         contents
     }
 
-    /// Puts the proof for the records and leaves into the contents.
+    /// Puts the proof for the records into the contents.
     pub(crate) fn prove(&self, contents: &mut Contents) {
-        let mut indices: Vec<u64> =
-            contents.records.iter().chain(&contents.leaves).map(|record| record.log_index).collect();
+        let mut indices: Vec<u64> = contents.records.iter().map(|record| record.log_index).collect();
         indices.sort_unstable();
-        indices.dedup();
         contents.proof = multiproof(&self.tiles, &indices, self.size()).unwrap();
     }
 }
@@ -247,7 +250,9 @@ pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
         }
     }
     withheld.comparison = Some(compared(&withheld.records, true));
-    withheld.consistency = Some(ledger.consistency(4, ledger.size()));
+    // The leaf of a run that is not shown, so that the log of six entries is known again.
+    withheld.records.push(Record { left: None, ..ledger.entries[5].clone() });
+    ledger.prove(&mut withheld);
     let mut soc2 = ledger.contents(Kind::Soc2, ledger.of_runs(&["run-1", "run-2"]));
     soc2.period = Some(Period { from: at(0), to: at(60) });
     soc2.controls = Some(controls(&Account::of(&soc2.records, Some("run-1"), None), soc2.period).to_json());
@@ -256,10 +261,8 @@ pub(crate) fn golden(ledger: &Ledger) -> Vec<(&'static str, Contents)> {
     debrief.incident_id = Some("inc-1".to_owned());
     let account = Account::of(&debrief.records, Some("run-1"), Some("inc-1"));
     debrief.debrief = Some(tracekeep_evidence::debrief::debrief(&account).to_json());
-    let mut period = ledger.contents(Kind::Period, ledger.of_runs(&["run-2"]));
+    let mut period = ledger.contents(Kind::Period, ledger.with_leaves(&["run-2"]));
     period.period = Some(Period { from: at(1), to: at(9) });
-    period.leaves = ledger.entries.clone();
-    ledger.prove(&mut period);
     vec![
         ("evidence", evidence),
         ("executive_debrief", debrief),

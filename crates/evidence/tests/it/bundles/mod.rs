@@ -1,8 +1,8 @@
 //! Bundles: what is built verifies, and nothing else does.
 
 mod compared;
+mod flipped;
 mod forge;
-mod framing;
 mod golden;
 mod hostile;
 mod ledger;

@@ -1,4 +1,4 @@
-//! The unchanged bundle in another zip verifies; with any bit of it changed it does not, or says the same.
+//! The unchanged bundle in another zip verifies; cut, it does not.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -83,32 +83,6 @@ fn a_bundle_that_was_zipped_as_a_stream_says_the_same() {
     let packed = python.wait_with_output().unwrap().stdout;
     assert!(packed.windows(4).any(|part| part == b"PK\x07\x08"));
     assert_eq!(verdicts(&ledger, &packed), verdicts(&ledger, &bundle));
-}
-
-#[test]
-fn no_flipped_bit_goes_unseen() {
-    let (ledger, bundle) = small();
-    let unchanged = verdicts(&ledger, &bundle);
-    let (bits, members) = (bundle.len() * 8, unzip(&bundle));
-    let halves = [0..bits / 2, bits / 2..bits];
-    std::thread::scope(|scope| {
-        for half in halves {
-            let (ledger, bundle, unchanged, members) = (&ledger, &bundle, &unchanged, &members);
-            scope.spawn(move || {
-                let mut flipped = bundle.clone();
-                for bit in half {
-                    flipped[bit / 8] ^= 1 << (bit % 8);
-                    let report = verify(&flipped, &ledger.public(), &Options::default());
-                    // What passes has the same members: the bit was one of the zip's own.
-                    if report.outcome() != Outcome::Fail {
-                        assert_eq!(report.verdicts, *unchanged, "bit {bit}");
-                        assert_eq!(unzip(&flipped), *members, "bit {bit}");
-                    }
-                    flipped[bit / 8] ^= 1 << (bit % 8);
-                }
-            });
-        }
-    });
 }
 
 #[test]

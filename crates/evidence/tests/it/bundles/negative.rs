@@ -68,19 +68,21 @@ pub(super) fn cases() -> Vec<Case> {
     commented.extend(b"PK\x01\x02".repeat(33));
     cases.push(case("comment_of_records", commented, Some(Reason::StrayBytes)));
     cases.push(case("period_beside_run", beside, Some(Reason::Incomplete)));
-    for (name, key, bundle) in super::structure::named_otherwise(&ledger, &bundle) {
+    for (name, key, bundle, reason) in super::structure::named_otherwise(&ledger, &bundle) {
         let keys = vec![key.public().clone(), ledger.key.public().clone()];
-        cases.push(Case { keys, ..case(name, bundle, Some(Reason::WrongLedger)) });
+        cases.push(Case { keys, ..case(name, bundle, Some(reason)) });
     }
-    cases.push(case("undeclared_key", super::structure::undeclared(), Some(Reason::MissingEntry)));
+    cases.push(case("undeclared_key", super::structure::undeclared(), Some(Reason::SupersededKey)));
     let foreign = vec![key_of(ledger.id, 8).public().clone()];
     cases.push(Case { keys: foreign, ..case("foreign_key", bundle.clone(), Some(Reason::UnknownSigner)) });
     cases.push(Case { keys: Vec::new(), ..case("no_key", bundle.clone(), Some(Reason::NoKey)) });
     let note = |checkpoint: &Checkpoint| Some(checkpoint.sign(&ledger.key).unwrap().to_string());
     let with_old = |name, old, reason| Case { old, ..case(name, extending.clone(), reason) };
-    cases.push(with_old("extends_old", note(&ledger.checkpoint(4)), None));
-    cases.push(with_old("no_consistency_proof", note(&ledger.checkpoint(5)), Some(Reason::NoConsistencyProof)));
-    let forked = Checkpoint { root: ledger.checkpoint(3).root, ..ledger.checkpoint(4) };
+    cases.push(with_old("extends_old", note(&ledger.checkpoint(6)), None));
+    cases.push(with_old("extends_old_by_a_record", note(&ledger.checkpoint(4)), None));
+    cases.push(with_old("the_same_as_old", note(&ledger.checkpoint(10)), None));
+    cases.push(with_old("no_consistency_proof", note(&ledger.checkpoint(3)), Some(Reason::NoConsistencyProof)));
+    let forked = Checkpoint { root: ledger.checkpoint(3).root, ..ledger.checkpoint(6) };
     cases.push(with_old("wrong_consistency", note(&forked), Some(Reason::WrongConsistency)));
     let larger = Checkpoint { size: 11, ..ledger.checkpoint(10) };
     let another = Checkpoint { origin: "another".to_owned(), ..ledger.checkpoint(4) };
@@ -88,7 +90,7 @@ pub(super) fn cases() -> Vec<Case> {
     let foreign = ledger.checkpoint(4).sign(&key_of(ledger.id, 8)).unwrap().to_string();
     cases.push(with_old("old_by_other_key", Some(foreign), Some(Reason::UnknownOldCheckpoint)));
     let period = build(&of("period"), &ledger.key).unwrap();
-    let shown = |members: &mut Members| lines(members, "leaves.jsonl", |lines| lines[0]["members"] = json!([]));
+    let shown = |members: &mut Members| lines(members, "records.jsonl", |lines| lines[0]["members"] = json!([]));
     cases.push(case("leaf_with_members", forged(&ledger, &period, shown, |_| {}), Some(Reason::WrongCommitment)));
     let renamed = |members: &mut Members| {
         lines(members, "records.jsonl", |lines| {
@@ -306,7 +308,7 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         (
             "wrong_origin",
             noted(&signed(&Checkpoint { origin: "another".to_owned(), ..ledger.checkpoint(size) })),
-            Reason::WrongLedger,
+            Reason::UnknownSigner,
         ),
         (
             "malformed_checkpoint",
@@ -409,18 +411,13 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             ),
             Reason::WrongProof,
         ),
-        ("malformed_proof", text("proof.json", "\"nodes\"", "\"hashes\""), Reason::MalformedProof),
+        ("malformed_proof", text("proof.json", "\"nodes\"", "\"hashes\""), Reason::WrongProof),
         (
             "created_early",
             predicate(&|predicate| predicate["created_at"] = json!(at(1).to_string())),
             Reason::TimeRunsBack,
         ),
-        ("wrong_totals", predicate(&|predicate| predicate["totals"]["micro_cents"] = json!(1)), Reason::WrongTotals),
-        (
-            "totals_of_other_form",
-            predicate(&|predicate| predicate["totals"] = json!({"steps": 2})),
-            Reason::WrongTotals,
-        ),
+        ("another_run", predicate(&|predicate| predicate["run_id"] = json!("run-2")), Reason::WrongIncident),
         (
             "created_behind_all_time",
             predicate(&|predicate| predicate["created_at"] = json!("2262-04-11T23:47:16.854775808Z")),
@@ -429,11 +426,6 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         (
             "created_before_all_time",
             predicate(&|predicate| predicate["created_at"] = json!("1677-09-21T00:12:43.145224191Z")),
-            Reason::MalformedManifest,
-        ),
-        (
-            "period_of_no_time",
-            predicate(&|predicate| predicate["period"] = json!({"from": at(1).to_string(), "to": at(1).to_string()})),
             Reason::MalformedManifest,
         ),
         (
@@ -468,8 +460,8 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
         ),
         (
             "period_omits_entries",
-            changed("period", &|contents| contents.records.retain(|record| record.kind == "run_started")),
-            Reason::MissingEntry,
+            changed("period", &|contents| contents.records[8].left = None),
+            Reason::UnnamedErasure,
         ),
         (
             "wrong_controls",
@@ -485,11 +477,15 @@ fn of_contents(ledger: &Ledger, golden: &[(&'static str, Contents)]) -> Vec<(&'s
             Reason::WrongDebrief,
         ),
         ("wrong_created_at", changed("period", &|contents| contents.created_at = at(10)), Reason::TimeRunsBack),
-        ("missing_leaf", changed("period", &|contents| drop(contents.leaves.remove(4))), Reason::MissingLeaf),
-        ("leaves_end_early", changed("period", &|contents| contents.leaves.truncate(7)), Reason::MissingLeaf),
-        ("leaves_begin_late", changed("period", &|contents| drop(contents.leaves.drain(..2))), Reason::MissingLeaf),
-        ("no_leaves", changed("period", &|contents| contents.leaves.clear()), Reason::MissingLeaf),
-        ("missing_run", changed("period", &|contents| contents.records.clear()), Reason::MissingEntry),
+        ("missing_leaf", changed("period", &|contents| drop(contents.records.remove(4))), Reason::MissingLeaf),
+        ("leaves_end_early", changed("period", &|contents| contents.records.truncate(7)), Reason::MissingLeaf),
+        ("leaves_begin_late", changed("period", &|contents| drop(contents.records.drain(..2))), Reason::MissingLeaf),
+        ("no_leaves", changed("period", &|contents| contents.records.clear()), Reason::MissingLeaf),
+        (
+            "missing_run",
+            changed("period", &|contents| contents.records.iter_mut().for_each(|record| record.left = None)),
+            Reason::MissingEntry,
+        ),
         ("unnamed_erasure", erased, Reason::UnnamedErasure),
     ]
 }
@@ -546,8 +542,18 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     let key = declared.key.public().to_string();
     declared.push("signing_key", "", &format!(r#"{{"key":"{key}","op":"declare_key","reason":"first"}}"#));
     declared.start("run-1");
+    // What is computed with, of another form: `true` is not 1.
+    let mut true_seal = Ledger::new();
+    true_seal.start("run-1");
+    let root = true_seal.run_root("run-1");
+    true_seal.push("sealed", "run-1", &format!(r#"{{"entries":true,"op":"seal_run","run_root":"{root}"}}"#));
+    let mut no_key = Ledger::new();
+    no_key.start("run-1");
+    no_key.push("signing_key", "", r#"{"key":5,"op":"declare_key"}"#);
     vec![
         ("declared_key", declared, None),
+        ("seal_of_true", true_seal, Some(Reason::WrongRunRoot)),
+        ("signing_key_5", no_key, Some(Reason::SupersededKey)),
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
         ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
         ("root_then_gap", gap.again(), Some(Reason::MissingEntry)),

@@ -72,55 +72,22 @@ pub(crate) fn made() -> Vec<Made> {
         };
         (name, forged(&ledger, &bundle, called, |_| {}), Reason::MalformedRecord)
     };
-    let step = |name, member: &str| {
-        malformed(name, "step", &format!(r#"{{"index":0,"op":"record_step","status":"success",{member}}}"#))
-    };
-    vec![
-        malformed("step_of_status_5", "step", r#"{"index":0,"op":"record_step","status":5}"#),
-        malformed("step_of_no_status", "step", r#"{"index":0,"op":"record_step"}"#),
-        step("cost_of_14_digits", r#""cost_cents":"10000000000000""#),
-        step("cost_of_other_text", r#""cost_cents":"1.50""#),
-        step("cost_of_7_decimals", r#""cost_cents":"0.0000001""#),
-        step("duration_below_zero", r#""duration_ms":-1"#),
-        step("duration_of_too_much", r#""duration_ms":9223372036855"#),
-        step("duration_of_text", r#""duration_ms":"1""#),
-        step("tokens_below_zero", r#""tokens":-1"#),
-        malformed("redaction_of_no_index", "redaction", r#"{"op":"redact","replaces":[{"reason":"a card"}]}"#),
-        malformed("step_of_no_index", "step", r#"{"op":"record_step","status":"failure"}"#),
-        malformed("trace_of_id_5", "trace", r#"{"id":5,"op":"record_trace","trace_type":{"type":"Error"}}"#),
-        malformed("incident_of_id_5", "incident", r#"{"incident_id":5,"op":"open_incident"}"#),
-        malformed("incident_of_severity_5", "incident", r#"{"incident_id":"i","op":"open_incident","severity":5}"#),
-        malformed("incident_of_no_time", "incident", r#"{"created_at":"soon","incident_id":"i","op":"open_incident"}"#),
-        malformed("resolution_of_no_incident", "incident_resolved", r#"{"op":"resolve_incident"}"#),
-        malformed(
-            "seal_of_status_5",
-            "sealed",
-            &format!(r#"{{"entries":1,"op":"seal_run","run_root":"{}","status":5}}"#, "0".repeat(64)),
-        ),
-        malformed(
-            "seal_of_true",
-            "sealed",
-            &format!(r#"{{"entries":true,"op":"seal_run","run_root":"{}"}}"#, "0".repeat(64)),
-        ),
-        malformed("signing_key_5", "signing_key", r#"{"key":5,"op":"declare_key"}"#),
-    ]
+    vec![malformed("redaction_of_no_index", "redaction", r#"{"op":"redact","replaces":[{"reason":"a card"}]}"#)]
 }
 
-/// A period whose leaves declare a key that no record does.
+/// A period in which a key is declared, which is not shown.
 pub(crate) fn undeclared() -> Vec<u8> {
     let mut ledger = Ledger::new();
     ledger.start("run-1");
     let key = key_of(ledger.id, 8).public().to_string();
     ledger.push("signing_key", "", &format!(r#"{{"key":"{key}","op":"declare_key","reason":"rotated"}}"#));
-    let mut contents = ledger.contents(Kind::Period, ledger.of_runs(&["run-1"]));
+    let mut contents = ledger.contents(Kind::Period, ledger.with_leaves(&["run-1"]));
     contents.period = Some(Period { from: at(0), to: at(9) });
-    contents.leaves = ledger.entries.clone();
-    ledger.prove(&mut contents);
     build(&contents, &ledger.key).unwrap()
 }
 
 /// Signed by keys that have another name than the log's origin, or of a log whose origin is none of a ledger.
-pub(crate) fn named_otherwise(ledger: &Ledger, bundle: &[u8]) -> Vec<(&'static str, SigningKey, Vec<u8>)> {
+pub(crate) fn named_otherwise(ledger: &Ledger, bundle: &[u8]) -> Vec<(&'static str, SigningKey, Vec<u8>, Reason)> {
     let named = |name: &str| SigningKey::from_seed(name, [7; 32]).unwrap();
     let signed = |name: &str, note: Option<String>, of: Option<&'static str>| {
         let mut other = super::ledger::story();
@@ -140,9 +107,14 @@ pub(crate) fn named_otherwise(ledger: &Ledger, bundle: &[u8]) -> Vec<(&'static s
     let note = checkpoint.sign(&named(other)).unwrap().to_string();
     let upper_note = Checkpoint { origin: upper.to_owned(), ..checkpoint }.sign(&named(upper)).unwrap().to_string();
     vec![
-        ("manifest_by_key_of_other_log", named(other), signed(other, None, None)),
-        ("key_of_other_log", named(other), signed(other, Some(note), None)),
-        ("ledger_in_upper_case", named(upper), signed(upper, Some(upper_note), upper.strip_prefix("tracekeep/"))),
+        ("manifest_by_key_of_other_log", named(other), signed(other, None, None), Reason::UnknownSigner),
+        ("key_of_other_log", named(other), signed(other, Some(note), None), Reason::UnknownSigner),
+        (
+            "ledger_in_upper_case",
+            named(upper),
+            signed(upper, Some(upper_note), upper.strip_prefix("tracekeep/")),
+            Reason::WrongLedger,
+        ),
     ]
 }
 
