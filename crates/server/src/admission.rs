@@ -29,7 +29,12 @@ pub(crate) struct Admission {
     large: Arc<Semaphore>,
     worked_on: Arc<Semaphore>,
     cores: Arc<Semaphore>,
+    bundles: Arc<Semaphore>,
 }
+
+/// The one place of a bundle, from when it is begun until it is sent; given back on drop.
+#[derive(Debug)]
+pub(crate) struct BundlePlace(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
 
 /// The place of a body and of what is unpacked from it; given back on drop.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl Default for Admission {
             large: Arc::new(Semaphore::new(1)),
             worked_on: Arc::new(Semaphore::new(WORKED_ON_BYTES_MAX as usize)),
             cores: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
+            bundles: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -64,6 +70,12 @@ impl Admission {
             place: None,
             turn: None,
         }
+    }
+
+    /// Admits a bundle, which is built and held in memory: one at a time, another is `busy`.
+    pub(crate) fn bundle(&self) -> Result<BundlePlace, Error> {
+        let place = Arc::clone(&self.bundles).try_acquire_owned();
+        place.map(BundlePlace).map_err(|_| Error::new(Code::Busy, "another bundle is being made or sent just now"))
     }
 
     /// Does what takes long for a body on the blocking threads: on as many of them at once as there are cores. More would

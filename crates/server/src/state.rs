@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
 use tracekeep_store::{
-    AuditStore, Batch, Code, Error, Exporter, HeldListener, HeldWord, IdempotencyStore, LedgerStore, Receipt, Signer,
-    Source, block_on, commit_with_held,
+    AuditStore, Batch, Code, Error, Exported, Exporter, HeldListener, HeldWord, IdempotencyStore, LedgerStore, Receipt,
+    Signer, Source, block_on, commit_with_held,
 };
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, BundlePlace};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ServerCode};
 use crate::quiet::SealOptions;
@@ -39,8 +39,6 @@ struct Shared {
     sealing: SealOptions,
     /// What signs the log; `None` where nothing does.
     signer: Option<Arc<Signer>>,
-    /// Held by the export that is being made.
-    exporting: tokio::sync::Mutex<()>,
     requires_keys: bool,
 }
 
@@ -94,7 +92,6 @@ impl App {
             audit,
             sealing,
             signer: None,
-            exporting: tokio::sync::Mutex::default(),
             requires_keys: false,
         }))
     }
@@ -141,17 +138,22 @@ impl App {
         Ok(done?)
     }
 
-    /// Exports, one at a time: a bundle is held in memory until it is sent.
-    pub(crate) async fn export<T: Send + 'static>(
+    /// Exports, one at a time, also where the caller goes away meanwhile: the place is the answer's until it is sent, since
+    /// a bundle is held in memory until then.
+    pub(crate) async fn export(
         &self,
-        make: impl FnOnce(&Exporter) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Problem> {
+        make: impl FnOnce(&Exporter) -> Result<Exported, Error> + Send + 'static,
+    ) -> Result<(Exported, BundlePlace), Problem> {
         let none = || Error::new(Code::NotSigning, "this server holds no key, and signs nothing");
         let exporter = Exporter::new(Arc::clone(&self.0.store), self.0.signer.clone().ok_or_else(none)?);
-        let _turn = self.0.exporting.lock().await;
-        let done = tokio::task::spawn_blocking(move || make(&exporter)).await;
-        let done = done.map_err(|_| Problem::new(ServerCode::Internal, "the export was not finished"))?;
-        self.look_again().await;
+        let (app, place) = (self.clone(), self.admission().bundle()?);
+        let done = tokio::spawn(async move {
+            let done = tokio::task::spawn_blocking(move || Ok((make(&exporter)?, place))).await;
+            app.look_again().await;
+            done
+        });
+        let broken = |_| Problem::new(ServerCode::Internal, "the export was not finished");
+        let done: Result<_, Error> = done.await.and_then(|done| done).map_err(broken)?;
         Ok(done?)
     }
 

@@ -1,5 +1,8 @@
 //! Bundles over HTTP: each route gives one that the key alone verifies.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use tracekeep_evidence::NoteKey;
 use tracekeep_evidence::bundle::{Counts, Options, Outcome, Predicate, verify};
 
@@ -149,4 +152,33 @@ fn what_was_erased_since_is_said() {
     server.get("/api/v1/incidents/inc-1").refused(410, "run_erased", None);
     let again = r#"{"incident_id":"inc-1","run_id":"r-2"}"#;
     server.post("/api/v1/incidents", again).refused(409, "erased", Some("/incident_id"));
+}
+
+/// Six clients that asked for a bundle and did not read it once held one each: the turn ended before the answer was sent.
+#[test]
+fn one_bundle_is_held_at_a_time_until_its_client_has_it() {
+    let server = Server::start();
+    server.post("/api/v1/runs", r#"{"run_id":"r-1"}"#);
+    let long = "a".repeat(3 << 20);
+    for index in 0..8 {
+        let step = format!(r#"{{"index":{index},"skill_name":"pay","params":{{"is":"{long}"}},"status":"success"}}"#);
+        assert_eq!(server.post("/api/v1/runs/r-1/steps", &step).status, 201);
+    }
+    server.post("/api/v1/runs/r-1/complete", r#"{"status":"failed"}"#);
+    let mut waits = TcpStream::connect(server.address).unwrap();
+    let asked = "content-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    write!(waits, "POST {RUN} HTTP/1.1\r\nhost: {}\r\n{asked}", server.address).unwrap();
+    // Its answer has begun, and more of it is left than the sockets take.
+    let mut first = [0; 12];
+    waits.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let refused = server.post(RUN, "{}");
+    assert_eq!(refused.status, 503);
+    refused.refused(503, "busy", None);
+    let mut rest = Vec::new();
+    waits.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 24 << 20, "{}", rest.len());
+    let answer = server.post(RUN, "{}");
+    verified(&server, &answer);
+    assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
 }
