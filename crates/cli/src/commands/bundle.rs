@@ -76,16 +76,22 @@ fn text(report: &Report) -> String {
 /// What the bundle says it is and what it shows, in one line of talk.
 fn claimed(claims: &Predicate, shown: Option<&Counts>) -> String {
     let Predicate { kind, created_at, exported_by, .. } = claims;
-    let mut line = format!("claims: {kind} at {created_at}, exported by {exported_by}");
+    let of = [("incident", &claims.incident_id), ("run", &claims.run_id)];
+    let of = of.map(|(what, id)| id.as_ref().map(|id| format!(", {what} {id}")).unwrap_or_default());
+    let mut line = format!("claims: {kind}{} at {created_at}, exported by {exported_by}", of.concat());
     if !claims.missing.is_empty() {
         line += &format!(", forced without {}", claims.missing.join(", "));
     }
-    if let Some(Counts { origin, size, entries, runs, withheld }) = shown {
+    if let Some(Counts { origin, size, entries, runs, totals, withheld }) = shown {
         let withheld: usize = withheld.iter().map(|entry| entry.members.len()).sum();
         let erased: u64 = runs.iter().map(|run| run.erased).sum();
         line += &format!(
-            "; shows {entries} of {size} entries of {origin}: {} runs, {withheld} members withheld, {erased} entries erased",
-            runs.len()
+            "; shows {entries} of {size} entries of {origin}: {} runs, {withheld} members withheld, {erased} entries erased; \
+             {} steps, {} failed, {} cents",
+            runs.len(),
+            totals.steps,
+            totals.failures,
+            totals.cost_cents
         );
     }
     plain(&line)

@@ -29,7 +29,7 @@ fn a_bundle_is_verified_with_a_key_and_nothing_else() {
     let rows: Vec<_> = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(rows[1..4], ["integrity pass", "identity pass key_not_declared", "time pass created_at_not_shown"]);
     assert!(out.contains("integrity: that what was recorded is true"), "{out}");
-    assert!(found.talk().contains("claims: evidence at "), "{}", found.talk());
+    assert!(found.talk().contains("claims: evidence, incident inc-1, run run-1 at "), "{}", found.talk());
     assert!(!place.path().join("tracekeep.db").exists());
     std::fs::write(place.path().join("key.txt"), format!("# the ledger's\n{key}\n")).unwrap();
     place.run(&["verify", &bundle("withheld.zip"), "--key", "key.txt"]).code(0);
