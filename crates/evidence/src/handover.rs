@@ -1,0 +1,66 @@
+//! Following a log from one key to the next.
+
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::json::Value;
+use tracekeep_core::merkle;
+use tracekeep_core::model::{DeclareKey, KeyReason, Op};
+use tracekeep_core::view::SignedProof;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Code, Error, Result};
+use crate::key::NoteKey;
+use crate::note::Note;
+
+/// The key that `trusted` hands its log over to: `trusted` has signed a checkpoint of a log that declares, in the entry
+/// which `handover` proves, that the other takes its place; and the other has signed that checkpoint, too.
+///
+/// That a checkpoint has two signatures hands nothing over: no signature is over another one, and anybody adds their own.
+/// The entry does, which the old signature is over.
+///
+/// # Errors
+/// As [`Checkpoint::open`] of the checkpoint; `unknown_signer` also where it is about what follows another key; `wrong_proof` where the entry is not in that log, is not what its leaf commits
+/// to, or does not say so; `malformed_key` and `weak_key` of the key that it names.
+pub fn follow(trusted: &NoteKey, handover: &SignedProof) -> Result<NoteKey> {
+    let refuse = |detail| Error::new(Code::WrongProof, detail);
+    let (origin, note) = (trusted.name(), handover.checkpoint.as_bytes());
+    let checkpoint = Checkpoint::open(note, origin, std::slice::from_ref(trusted))?;
+    let entry = &handover.entry;
+    let leaf = merkle::leaf_hash(entry.leaf.as_str().as_bytes());
+    merkle::verify_inclusion(&leaf, entry.log_index, checkpoint.size, &handover.hashes, &checkpoint.root)
+        .map_err(|_| refuse("the proof does not lead from the entry to the checkpoint's root"))?;
+    let declared =
+        declaration(handover).ok_or_else(|| refuse("the entry is no declaration that its leaf commits to"))?;
+    if declared.previous != Some(trusted.to_string()) {
+        return Err(Error::new(Code::UnknownSigner, "the entry is about what follows another key"));
+    }
+    if declared.reason != KeyReason::Rotated {
+        return Err(refuse("the entry hands nothing over"));
+    }
+    let next: NoteKey = declared.key.parse()?;
+    if next.name() != origin {
+        return Err(Error::new(Code::WrongOrigin, "the declared key is of another log"));
+    }
+    Note::parse(note)?.verify(std::slice::from_ref(&next))?;
+    Ok(next)
+}
+
+/// What an entry declares, where its leaf says that it is a declaration and commits to this one.
+fn declaration(handover: &SignedProof) -> Option<DeclareKey> {
+    let entry = &handover.entry;
+    let Value::Object(leaf) = entry.leaf.json().value() else { return None };
+    let said = |name| match leaf.get(name) {
+        Some(Value::String(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let commit: Hash = said("commit")?.parse().ok()?;
+    let body = Body::from_recorded(entry.body.as_ref()?.as_str()).ok()?;
+    let is_committed = body.commitment(&Salt::from_bytes(*entry.salt?.as_bytes())) == commit;
+    if !is_committed || said("kind")? != "signing_key" {
+        return None;
+    }
+    match Op::from_body(body.as_str()) {
+        Ok(Op::DeclareKey(declared)) => Some(declared),
+        _ => None,
+    }
+}
