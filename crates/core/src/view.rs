@@ -11,8 +11,8 @@ use crate::hash::Hash;
 use crate::id::{BaselineName, CorrelationId, RunId, TraceId};
 use crate::json::Json;
 use crate::model::{
-    EffectGate, JsonObject, KeyReason, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus, TraceType,
-    Violation,
+    EffectGate, GivenUp, JsonObject, KeyReason, Redacted, ReplayBehavior, RunStatus, Source, StepStatus, TraceStatus,
+    TraceType, Violation,
 };
 use crate::seal::Gaps;
 use crate::time::Timestamp;
@@ -376,6 +376,8 @@ object! {
         optional why: String,
         /// On whose word.
         optional by: String,
+        /// What was signed last before it and was given up with the key before it.
+        optional given_up: GivenUp,
         /// Its declaration: it signs sizes above this log index, and not above the next declaration's.
         required log_index: u64,
         /// When it was declared, by the ledger's own clock.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use tracekeep_core::hash::sha256;
-use tracekeep_evidence::{NOTE_BYTES_MAX, SigningKey};
+use tracekeep_evidence::{NOTE_BYTES_MAX, NoteKey, SigningKey};
 use tracekeep_store::{Code, Error, KeyStore, Result};
 
 const KEY: &str = "key";
@@ -18,8 +18,12 @@ const LOCK: &str = "lock";
 const RETIRED: &str = "retired";
 
 /// A folder of files that their owner alone can read (0700, 0600): `key` and, while it is being replaced, `key.next`, each
-/// a private key on one line; `head`, the checkpoint that was signed last; `retired/`, the keys that signed before; `lock`, held by the process that signs. Whatever is
-/// written is written beside, synced, and renamed.
+/// a private key on one line; `head`, the checkpoint that was signed last; `retired/`, what of all this was before; `lock`,
+/// held by the process that signs. Whatever is written is written beside, synced, and renamed.
+///
+/// In `retired/`: `ID-HASH.key`, a key that signed before, ID being the key's own; `HASH.key`, what was in the place of the
+/// key and is none; `HASH.head`, what was signed last when its key was given up; `ID.handover`, the note by which the key of
+/// this ID was handed the log over.
 #[derive(Debug)]
 pub struct KeyFolder {
     path: PathBuf,
@@ -71,18 +75,17 @@ impl KeyFolder {
         read_own(&self.path.join(name))
     }
 
-    /// Keeps aside what was in the place of the key. Its name says nothing but that the same is kept once.
-    fn retire(&self, old: &[u8]) -> Result<()> {
+    /// Keeps aside what was, under this name.
+    fn retire(&self, name: &str, old: &[u8]) -> Result<()> {
         let place = self.path.join(RETIRED);
         make_folder(&place)?;
         is_own_folder(&place)?;
-        put(&place, &sha256(&[old]).to_string()[..16], old)
+        put(&place, name, old)
     }
 
     fn key_in(&self, name: &str) -> Result<Option<SigningKey>> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes).map_err(|_| damaged(name))?;
-        SigningKey::from_secret(text).map(Some).map_err(|_| damaged(name))
+        key_of(&bytes).map(Some).ok_or_else(|| damaged(name))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
@@ -113,7 +116,8 @@ impl KeyStore for KeyFolder {
 
     fn promote(&self) -> Result<()> {
         if let Some(old) = self.read(KEY)? {
-            self.retire(&old)?;
+            let id = key_of(&old).map(|key| format!("{:08x}-", key.public().id())).unwrap_or_default();
+            self.retire(&format!("{id}{}.key", short_hash(&old)), &old)?;
         }
         fs::rename(self.path.join(NEXT), self.path.join(KEY))
             .map_err(|error| failed("the new key cannot take its place", error))?;
@@ -129,8 +133,7 @@ impl KeyStore for KeyFolder {
         for file in fs::read_dir(&place).map_err(unread)? {
             let bytes = read_own(&file.map_err(unread)?.path())?.unwrap_or_default();
             // What is no key was kept aside all the same.
-            let key = std::str::from_utf8(&bytes).ok().and_then(|text| SigningKey::from_secret(text).ok());
-            if let Some(key) = key.filter(|key| key.public().to_string() == public) {
+            if let Some(key) = key_of(&bytes).filter(|key| key.public().to_string() == public) {
                 return Ok(Some(key));
             }
         }
@@ -145,9 +148,40 @@ impl KeyStore for KeyFolder {
         self.write(HEAD, note)
     }
 
+    fn set_head_aside(&self) -> Result<()> {
+        let Some(head) = self.read(HEAD)? else { return Ok(()) };
+        self.retire(&format!("{}.head", short_hash(&head)), &head)
+    }
+
+    fn put_handover(&self, key: &NoteKey, note: &str) -> Result<()> {
+        self.make()?;
+        self.retire(&handover_of(key), note.as_bytes())
+    }
+
+    fn handover(&self, key: &NoteKey) -> Result<Option<Vec<u8>>> {
+        let place = self.path.join(RETIRED);
+        if !self.enter()? || !is_own_folder(&place)? {
+            return Ok(None);
+        }
+        read_own(&place.join(handover_of(key)))
+    }
+
     fn is_lasting(&self) -> bool {
         true
     }
+}
+
+fn key_of(bytes: &[u8]) -> Option<SigningKey> {
+    std::str::from_utf8(bytes).ok().and_then(|text| SigningKey::from_secret(text).ok())
+}
+
+/// A name for these bytes: the same are kept once, and nothing else in their place.
+fn short_hash(bytes: &[u8]) -> String {
+    sha256(&[bytes]).to_string()[..16].to_owned()
+}
+
+fn handover_of(key: &NoteKey) -> String {
+    format!("{:08x}.handover", key.id())
 }
 
 /// Puts a file where nobody sees half of it.

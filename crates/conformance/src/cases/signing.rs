@@ -14,6 +14,7 @@ cases!("signing":
     the_same_declaration_again_is_a_duplicate,
     a_key_of_another_ledger_is_refused,
     what_is_no_key_is_refused,
+    what_a_key_gives_up_is_said,
 );
 
 fn key(cx: &Context, name: &str) -> String {
@@ -114,4 +115,21 @@ fn what_is_no_key_is_refused(cx: &mut Context) {
     for (op, code, path) in cases {
         assert_eq!(cx.refuse(&[op], code).path(), Some(path));
     }
+}
+
+fn what_a_key_gives_up_is_said(cx: &mut Context) {
+    first(cx);
+    let (before, root) = (key(cx, "A"), "ab".repeat(32));
+    let adopted = declare(&key(cx, "B"), Some(&before), "adopted");
+    let given_up = |size: u64| json!({"given_up": {"size": size, "root": root}});
+    let rotated = with(declare(&key(cx, "B"), Some(&before), "rotated"), given_up(7));
+    assert_eq!(cx.refuse(&[rotated], "invalid_member").path(), Some("/ops/0/given_up"));
+    let nothing = with(adopted.clone(), given_up(0));
+    assert_eq!(cx.refuse(&[nothing], "number_out_of_range").path(), Some("/ops/0/given_up/size"));
+    cx.record(&[with(adopted, given_up(7))]);
+    cx.look_reopen_look();
+    let found = keys(cx);
+    assert_eq!(found[0].given_up, None);
+    let said = found[1].given_up.as_ref().expect("what was given up");
+    assert_eq!((said.size, said.root.to_string()), (7, root));
 }

@@ -25,6 +25,6 @@ pub use redacted::{Redacted, RedactedCounts};
 pub use run::{
     CompleteRun, DescribeRun, EffectGate, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation,
 };
-pub use signing::{DeclareKey, KeyReason};
+pub use signing::{DeclareKey, GivenUp, KeyReason};
 pub use step::{RecordStep, ReplayBehavior, StepStatus};
 pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

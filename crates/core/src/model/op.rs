@@ -604,6 +604,14 @@ fn declaration(op: &DeclareKey) -> Result<(), Invalid> {
     if (op.reason == KeyReason::First) != op.previous.is_none() {
         return Err(refuse("/previous", InvalidCode::InvalidMember, "is the key before, of all but the first"));
     }
+    if let Some(given_up) = &op.given_up {
+        if op.reason == KeyReason::Rotated {
+            return Err(refuse("/given_up", InvalidCode::InvalidMember, "is nothing that a rotation does"));
+        }
+        if given_up.size == 0 {
+            return Err(refuse("/given_up/size", InvalidCode::NumberOutOfRange, "is 1 or more"));
+        }
+    }
     if let Some(why) = &op.why {
         said("/why", why, REASON_BYTES_MAX)?;
     }

@@ -1,7 +1,8 @@
 //! Saying in the log which key signs it.
 
+use crate::hash::Hash;
 use crate::model::Redacted;
-use crate::wire::{object, words};
+use crate::wire::{object, object_field, words};
 
 words! {
     /// Why a ledger is signed by a key from some entry on.
@@ -14,6 +15,18 @@ words! {
         Adopted = "adopted",
     }
 }
+
+object! {
+    /// A size and a root that were signed, and that nobody signs any more.
+    pub struct GivenUp {
+        /// Entries: 1 or more.
+        required size: u64,
+        /// The root at that size.
+        required root: Hash,
+    }
+}
+
+object_field!(GivenUp);
 
 object! {
     /// Declares the key that signs the ledger's checkpoints of sizes above this entry's log index, until the next
@@ -29,6 +42,9 @@ object! {
         optional why: String,
         /// On whose word: 1 to 256 bytes.
         optional by: String,
+        /// What was signed last before, where a key was given up and that is known: whoever holds it sees what became of it.
+        /// Absent of a rotation, which gives nothing up.
+        optional given_up: GivenUp,
         /// What rules took out of it at the door.
         door redacted: Redacted,
     }

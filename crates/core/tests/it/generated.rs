@@ -11,7 +11,7 @@ use tracekeep_core::json::Json;
 use tracekeep_core::limits::{DEADLINE_MS_MAX, EXPECTED_COUNT_MAX, JSON_DEPTH_MAX, STEP_INDEX_MAX};
 use tracekeep_core::model::{
     Ack, AckStatus, AuditStatus, BundleKind, ClearAudit, CompleteRun, DeclareKey, DescribeRun, EffectGate, EndStatus,
-    EndTrace, EnsureRun, EraseRun, Expect, FinalStatus, Hold, JsonObject, KeyReason, Op, OpenIncident, Period,
+    EndTrace, EnsureRun, EraseRun, Expect, FinalStatus, GivenUp, Hold, JsonObject, KeyReason, Op, OpenIncident, Period,
     Reconcile, RecordExport, RecordStep, RecordTrace, Redact, Redacted, RedactedCounts, ReleaseHold, ReplayBehavior,
     ResolveIncident, SealRun, SetBaseline, SetExpectationStatus, Severity, Source, StartRun, StepStatus, TraceStatus,
     TraceType, Violation,
@@ -495,13 +495,14 @@ pub(crate) fn op() -> BoxedStrategy<Op> {
             Op::ResolveIncident(ResolveIncident { incident_id, resolution, by, resolved_at, redacted: None })
         }),
         record_export(),
-        (text(), of(text()), word(KeyReason::ALL), of(text()), of(text())).prop_map(
-            |(key, previous, reason, why, by)| Op::DeclareKey(DeclareKey {
+        (text(), of(text()), word(KeyReason::ALL), of(text()), of(text()), of((any::<u64>(), hash()))).prop_map(
+            |(key, previous, reason, why, by, given_up)| Op::DeclareKey(DeclareKey {
                 key,
                 previous,
                 reason,
                 why,
                 by,
+                given_up: given_up.map(|(size, root)| GivenUp { size, root }),
                 redacted: None
             })
         ),

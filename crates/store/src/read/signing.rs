@@ -37,6 +37,7 @@ pub fn signing_keys(snapshot: &impl Snapshot, request: &PageRequest) -> Result<P
                 reason: op.reason,
                 why: op.why,
                 by: op.by,
+                given_up: op.given_up,
                 log_index,
                 recorded_at: entry.recorded_at,
             })

@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 
-use tracekeep_evidence::SigningKey;
+use tracekeep_evidence::{NoteKey, SigningKey};
 
 use crate::error::Result;
 
-/// A ledger's private key, the one that is to take its place, and what was signed last: beside the ledger, never in it.
+/// A ledger's private key, the one that is to take its place, what was signed last, and what of all this was before: beside
+/// the ledger, never in it.
 ///
 /// # Contract
 /// - What a method put is there after a crash once it has returned; while it had not, all of it is or none of it.
@@ -26,8 +27,8 @@ pub trait KeyStore: Debug + Send + Sync + 'static {
     /// Keeps it, in the place of any that was to.
     fn put_next(&self, key: &SigningKey) -> Result<()>;
 
-    /// Lets the next key be the one that signs. What was in its place, whatever it is, is kept aside: it signs again only
-    /// what it may have signed before.
+    /// Lets the next key be the one that signs. What was in its place, whatever it is, is kept aside. A key that was signs
+    /// checkpoints of sizes of its time alone, and bundles of those sizes: also ones that nobody asked for in its time.
     fn promote(&self) -> Result<()>;
 
     /// The key, among those that were kept aside, whose public key is this text.
@@ -38,6 +39,17 @@ pub trait KeyStore: Debug + Send + Sync + 'static {
 
     /// Keeps what is signed last from now on.
     fn put_head(&self, note: &str) -> Result<()>;
+
+    /// Keeps aside what was signed last, as it stands, beside all that was kept aside before, the same once. It stays what was signed last,
+    /// too. Nothing where there is none.
+    fn set_head_aside(&self) -> Result<()>;
+
+    /// Keeps the note with which the key before `key` handed over to it, for good: it is kept again where a crash came
+    /// between, and is the same then.
+    fn put_handover(&self, key: &NoteKey, note: &str) -> Result<()>;
+
+    /// That note.
+    fn handover(&self, key: &NoteKey) -> Result<Option<Vec<u8>>>;
 
     /// Whether it lasts longer than the process.
     fn is_lasting(&self) -> bool;

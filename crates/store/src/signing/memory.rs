@@ -1,8 +1,9 @@
 //! A key that is gone with its process.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tracekeep_evidence::SigningKey;
+use tracekeep_evidence::{NoteKey, SigningKey};
 
 use super::KeyStore;
 use crate::error::{Code, Error, Result};
@@ -17,9 +18,17 @@ struct Kept {
     next: Option<String>,
     retired: Vec<String>,
     head: Option<Vec<u8>>,
+    heads_aside: Vec<Vec<u8>>,
+    handovers: BTreeMap<String, Vec<u8>>,
 }
 
 impl MemoryKeys {
+    /// What was kept aside of what was signed last, the oldest first.
+    #[must_use]
+    pub fn heads_aside(&self) -> Vec<Vec<u8>> {
+        self.lock().heads_aside.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +83,22 @@ impl KeyStore for MemoryKeys {
     fn put_head(&self, note: &str) -> Result<()> {
         self.lock().head = Some(note.as_bytes().to_vec());
         Ok(())
+    }
+
+    fn set_head_aside(&self) -> Result<()> {
+        let mut kept = self.lock();
+        let head = kept.head.clone().filter(|head| !kept.heads_aside.contains(head));
+        kept.heads_aside.extend(head);
+        Ok(())
+    }
+
+    fn put_handover(&self, key: &NoteKey, note: &str) -> Result<()> {
+        self.lock().handovers.insert(key.to_string(), note.as_bytes().to_vec());
+        Ok(())
+    }
+
+    fn handover(&self, key: &NoteKey) -> Result<Option<Vec<u8>>> {
+        Ok(self.lock().handovers.get(&key.to_string()).cloned())
     }
 
     fn is_lasting(&self) -> bool {

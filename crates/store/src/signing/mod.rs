@@ -8,8 +8,10 @@ mod keys;
 mod memory;
 mod proofs;
 mod signer;
+mod succession;
 
 pub use keys::KeyStore;
 pub use memory::MemoryKeys;
 pub use proofs::WitnessRequest;
-pub use signer::{Declaring, SignedCheckpoint, Signer};
+pub use signer::{SignedCheckpoint, Signer};
+pub use succession::Declaring;

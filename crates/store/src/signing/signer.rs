@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::merkle::empty_root;
-use tracekeep_core::model::{DeclareKey, KeyReason, Op};
+use tracekeep_core::model::KeyReason;
 use tracekeep_core::view::DeclaredKey;
 use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey};
 
 use super::KeyStore;
-use crate::batch::Batch;
 use crate::block_on;
 use crate::error::{Code, Error, Result};
 use crate::ledger::LedgerStore;
@@ -24,15 +23,6 @@ pub struct SignedCheckpoint {
     pub note: Note,
 }
 
-/// What a declaration of a key says besides the key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declaring {
-    /// Why, in words.
-    pub why: Option<String>,
-    /// On whose word.
-    pub by: Option<String>,
-}
-
 /// Signs a ledger's checkpoints, in the process that writes to it.
 ///
 /// Each call is refused, with nothing signed and nothing changed, where a signature could contradict an earlier one or
@@ -42,7 +32,7 @@ pub struct Declaring {
 #[derive(Debug)]
 pub struct Signer {
     ledger: Arc<dyn LedgerStore>,
-    keys: Arc<dyn KeyStore>,
+    pub(super) keys: Arc<dyn KeyStore>,
     turn: Mutex<()>,
 }
 
@@ -67,7 +57,7 @@ impl Signer {
     pub fn checkpoint(&self) -> Result<SignedCheckpoint> {
         let _turn = self.turn()?;
         let (key, _) = self.ready()?;
-        self.extend(&[&key])
+        self.extend(&key)
     }
 
     /// The checkpoint at an earlier size, or at the head: a prefix of what is signed, by the one key that the log declares
@@ -79,7 +69,7 @@ impl Signer {
     pub fn checkpoint_at(&self, size: u64) -> Result<SignedCheckpoint> {
         let _turn = self.turn()?;
         let (key, _) = self.ready()?;
-        let latest = self.extend(&[&key])?;
+        let latest = self.extend(&key)?;
         let root = block_on(self.ledger.consistency(size, Some(latest.checkpoint.size)));
         let root = root.map_err(|error| match error.code() {
             "invalid_parameter" => Error::new(Code::EntryNotFound, format!("the log never had {size} entries")),
@@ -117,7 +107,7 @@ impl Signer {
         Ok(self.declarations()?.pop())
     }
 
-    fn declarations(&self) -> Result<Vec<DeclaredKey>> {
+    pub(super) fn declarations(&self) -> Result<Vec<DeclaredKey>> {
         let mut page = PageRequest { limit: PAGE_ITEMS_MAX, cursor: None };
         let mut declared = Vec::new();
         loop {
@@ -149,54 +139,12 @@ impl Signer {
         self.keys.retired(&valid.key)?.ok_or_else(gone)
     }
 
-    /// Puts a new key in the place of the one that signs, and keeps that aside for what it signed. Both sign the checkpoint that covers the
-    /// declaration: whoever trusts the old one may go on with the new one. What a crash interrupts, the next call of any
-    /// kind completes.
-    ///
-    /// # Errors
-    /// As [`Signer::checkpoint`]; refused input.
-    pub fn rotate(&self, saying: Declaring) -> Result<DeclaredKey> {
-        let _turn = self.turn()?;
-        let (old, _) = self.ready()?;
-        let new = self.another()?;
-        self.keys.put_next(&new)?;
-        let declared = self.declare(&new, Some(old.public().to_string()), KeyReason::Rotated, saying)?;
-        self.complete(Some(old), &new, &declared)?;
-        Ok(declared)
-    }
-
-    /// Makes a new key where the one that the log declares is lost, or has signed what the log no longer holds. The
-    /// declaration says so: nobody hands their trust on to the new key but those who read it. A key that is found in its
-    /// place, another ledger's perhaps, is kept aside.
-    ///
-    /// # Errors
-    /// `conflict` where nothing keeps the key from signing: it can be rotated; or where nothing was ever signed, and the first
-    /// signature makes the key; refused input; failures of the storage.
-    pub fn adopt(&self, saying: Declaring) -> Result<DeclaredKey> {
-        let _turn = self.turn()?;
-        if self.declared()?.is_none() && matches!(self.keys.key(), Ok(None)) && !self.has_signed()? {
-            return Err(Error::new(Code::Conflict, "nothing was signed yet: the first signature makes the key"));
-        }
-        match self.ready() {
-            Ok(_) => return Err(Error::new(Code::Conflict, "the key is here, and signs: rotate it instead")),
-            Err(error) if ADOPTABLE.map(Code::as_str).contains(&error.code()) => {}
-            Err(error) => return Err(error),
-        }
-        let previous = self.declared()?.map(|declared| declared.key);
-        let reason = if previous.is_none() { KeyReason::First } else { KeyReason::Adopted };
-        let new = self.another()?;
-        self.keys.put_next(&new)?;
-        let declared = self.declare(&new, previous, reason, saying)?;
-        self.complete(None, &new, &declared)?;
-        Ok(declared)
-    }
-
     pub(super) fn ledger(&self) -> &dyn LedgerStore {
         &*self.ledger
     }
 
     /// One call after the other, and none where the ledger outlasts its keys: the declaration would outlive the key.
-    fn turn(&self) -> Result<std::sync::MutexGuard<'_, ()>> {
+    pub(super) fn turn(&self) -> Result<std::sync::MutexGuard<'_, ()>> {
         if self.ledger.durability_mode().is_durable() && !self.keys.is_lasting() {
             let detail = "the ledger lasts, and the keys that it was opened with end with this process: open it with lasting ones";
             return Err(Error::new(Code::KeyMissing, detail));
@@ -205,19 +153,19 @@ impl Signer {
     }
 
     /// Whether something is kept as signed last that has entries.
-    fn has_signed(&self) -> Result<bool> {
+    pub(super) fn has_signed(&self) -> Result<bool> {
         let head = self.keys.head()?;
         Ok(head.is_some_and(|note| note.split(|byte| *byte == b'\n').nth(1) != Some(b"0")))
     }
 
     /// What a key has signed before it signs anything: no entries. So what was signed last is never absent beside a key.
-    fn begin(&self, key: &SigningKey) -> Result<()> {
+    pub(super) fn begin(&self, key: &SigningKey) -> Result<()> {
         let nothing = Checkpoint { origin: self.origin(), size: 0, root: empty_root() };
         self.keys.put_head(&nothing.sign(key).map_err(damaged)?.to_string())
     }
 
     /// The key that signs, once nothing keeps it from signing.
-    fn ready(&self) -> Result<(SigningKey, DeclaredKey)> {
+    pub(super) fn ready(&self) -> Result<(SigningKey, DeclaredKey)> {
         let (key, next, declared) = (self.keys.key()?, self.keys.next()?, self.declared()?);
         if let (Some(next), Some(declared)) = (next, &declared)
             && next.public().to_string() == declared.key
@@ -236,7 +184,7 @@ impl Signer {
             let key = self.another()?;
             self.begin(&key)?;
             self.keys.put_key(&key)?;
-            let declared = self.declare(&key, None, KeyReason::First, Declaring::default())?;
+            let declared = self.declare_first(&key)?;
             return Ok((key, declared));
         };
         self.check_origin(&key)?;
@@ -247,25 +195,25 @@ impl Signer {
             Some(declared) if declared.key == key.public().to_string() => Ok((key, declared)),
             Some(_) => missing("the key beside the ledger is not the one that the log declares"),
             None => {
-                let declared = self.declare(&key, None, KeyReason::First, Declaring::default())?;
+                let declared = self.declare_first(&key)?;
                 Ok((key, declared))
             }
         }
     }
 
     /// A new key of this ledger.
-    fn another(&self) -> Result<SigningKey> {
+    pub(super) fn another(&self) -> Result<SigningKey> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| Error::new(Code::StorageFailed, format!("no randomness for a key: {error}")))?;
         SigningKey::from_seed(self.origin(), seed).map_err(damaged)
     }
 
-    fn origin(&self) -> String {
+    pub(super) fn origin(&self) -> String {
         Checkpoint::origin_of(self.ledger.ledger())
     }
 
-    fn check_origin(&self, key: &SigningKey) -> Result<()> {
+    pub(super) fn check_origin(&self, key: &SigningKey) -> Result<()> {
         if key.public().name() == self.origin() {
             return Ok(());
         }
@@ -273,65 +221,35 @@ impl Signer {
         Err(Error::new(Code::ForeignKey, detail))
     }
 
-    fn declare(
-        &self,
-        key: &SigningKey,
-        previous: Option<String>,
-        reason: KeyReason,
-        Declaring { why, by }: Declaring,
-    ) -> Result<DeclaredKey> {
-        let op = DeclareKey { key: key.public().to_string(), previous, reason, why, by, redacted: None };
-        let receipt = self.ledger.commit_blocking(vec![Batch::one(Op::DeclareKey(op))]).pop();
-        receipt.unwrap_or_else(|| Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch")))?;
-        let undeclared = || Error::new(Code::Corrupt, "the key that was just declared is not in the log");
-        self.declared()?.filter(|declared| declared.key == key.public().to_string()).ok_or_else(undeclared)
-    }
-
-    /// Lets the declared key take its place: signed for by the one before it, unless that is given up.
-    fn complete(&self, old: Option<SigningKey>, new: &SigningKey, declared: &DeclaredKey) -> Result<()> {
-        if declared.reason == KeyReason::Rotated {
-            let old = old.ok_or_else(|| {
-                Error::new(
-                    Code::KeyMissing,
-                    "the key that is to hand over to the declared one is not beside the ledger",
-                )
-            })?;
-            self.check_origin(&old)?;
-            self.extend(&[&old, new])?;
-        } else {
-            self.begin(new)?;
-        }
-        self.keys.promote()
-    }
-
-    /// The checkpoint at the head by all of `keys`, kept before it leaves.
-    fn extend(&self, keys: &[&SigningKey]) -> Result<SignedCheckpoint> {
-        let public: Vec<NoteKey> = keys.iter().map(|key| key.public().clone()).collect();
-        let last = self.last(&public)?;
+    /// The checkpoint at the head, kept before it leaves.
+    fn extend(&self, key: &SigningKey) -> Result<SignedCheckpoint> {
+        let last = self.last(&[key.public().clone()])?;
         let head = block_on(self.ledger.head())?;
         if let Some(last) = last
             && last.checkpoint.size == head.tree_size
-            && public.iter().all(|key| last.note.verify(std::slice::from_ref(key)).is_ok())
         {
             return Ok(last);
         }
         let checkpoint = Checkpoint { origin: self.origin(), size: head.tree_size, root: head.root };
-        let mut note = checkpoint.sign(keys[0]).map_err(damaged)?;
-        for key in &keys[1..] {
-            note.sign_also(key);
-        }
+        let note = checkpoint.sign(key).map_err(damaged)?;
         self.keys.put_head(&note.to_string())?;
         Ok(SignedCheckpoint { checkpoint, note })
     }
 
     /// What was signed last, by one of `keys`: the log still extends it.
-    fn last(&self, keys: &[NoteKey]) -> Result<Option<SignedCheckpoint>> {
+    pub(super) fn last(&self, keys: &[NoteKey]) -> Result<Option<SignedCheckpoint>> {
         let Some(bytes) = self.keys.head()? else { return Ok(None) };
         let note = Note::parse(&bytes).map_err(damaged)?;
         let checkpoint = Checkpoint::open(&bytes, &self.origin(), keys).map_err(damaged)?;
+        self.extends(&checkpoint)?;
+        Ok(Some(SignedCheckpoint { checkpoint, note }))
+    }
+
+    /// Refuses where the log does not extend this checkpoint of it.
+    pub(super) fn extends(&self, checkpoint: &Checkpoint) -> Result<()> {
         let fork = |detail: String| Err(Error::new(Code::CheckpointFork, detail));
         match block_on(self.ledger.consistency(checkpoint.size, None)) {
-            Ok(proof) if proof.from_root == checkpoint.root => Ok(Some(SignedCheckpoint { checkpoint, note })),
+            Ok(proof) if proof.from_root == checkpoint.root => Ok(()),
             Ok(_) => fork(format!("the log had another root at {} entries, and that one was signed", checkpoint.size)),
             Err(error) if error.code() == Code::EntryNotFound.as_str() => {
                 fork(format!("{} entries were signed, and the log has fewer", checkpoint.size))
@@ -340,9 +258,6 @@ impl Signer {
         }
     }
 }
-
-/// Why a key does not sign that another may take the place of.
-const ADOPTABLE: [Code; 4] = [Code::CheckpointFork, Code::KeyMissing, Code::ForeignKey, Code::KeysDamaged];
 
 pub(super) fn damaged(error: tracekeep_evidence::Error) -> Error {
     Error::new(Code::KeysDamaged, format!("what lies beside the ledger for signing is not what was put there: {error}"))

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tracekeep::{
-    Declaring, Error, KeyStore, LedgerStore, MemoryKeys, MemoryLedger, PageRequest, Result, SignedCheckpoint, Signer,
-    SigningKey, Tracekeep,
+    Checkpoint, DeclaredKey, Declaring, Error, KeyStore, LedgerStore, MemoryKeys, MemoryLedger, NoteKey, PageRequest,
+    Result, SignedCheckpoint, Signer, SigningKey, Tracekeep,
 };
 
-use tracekeep_store::Code;
+use tracekeep_core::hash::Hash;
+use tracekeep_evidence::follow;
+use tracekeep_store::{Code, block_on};
 
 use crate::{opened, record};
 
@@ -74,9 +76,25 @@ impl KeyStore for Failing {
         self.inner.retired(public)
     }
 
+    fn set_head_aside(&self) -> Result<()> {
+        self.write(|| self.inner.set_head_aside())
+    }
+
+    fn put_handover(&self, key: &NoteKey, note: &str) -> Result<()> {
+        self.write(|| self.inner.put_handover(key, note))
+    }
+
+    fn handover(&self, key: &NoteKey) -> Result<Option<Vec<u8>>> {
+        self.inner.handover(key)
+    }
+
     fn is_lasting(&self) -> bool {
         true
     }
+}
+
+fn first_root(bench: &Bench) -> Hash {
+    block_on(bench.ledger.consistency(1, None)).unwrap().from_root
 }
 
 struct Bench {
@@ -92,6 +110,42 @@ impl Bench {
         let keys = Arc::new(Failing::default());
         let signer = Signer::new(Arc::clone(&ledger), Arc::clone(&keys) as Arc<dyn KeyStore>);
         Self { tracekeep: Tracekeep::over(Arc::clone(&ledger)), ledger, keys, signer }
+    }
+
+    /// Another process, with what is kept.
+    fn restart(&mut self) {
+        self.signer = Signer::new(Arc::clone(&self.ledger), Arc::clone(&self.keys) as Arc<dyn KeyStore>);
+    }
+
+    fn signed_last(&self) -> Checkpoint {
+        self.read(&self.keys.head().unwrap().unwrap())
+    }
+
+    fn read(&self, note: &[u8]) -> Checkpoint {
+        let keys = block_on(self.ledger.signing_keys(&PageRequest::default())).unwrap().items;
+        let keys: Vec<NoteKey> = keys.iter().map(|key| key.key.parse().unwrap()).collect();
+        Checkpoint::open(note, &Checkpoint::origin_of(self.ledger.ledger()), &keys).unwrap()
+    }
+
+    /// Whatever was kept as signed last is of the one log, and never less than before.
+    #[track_caller]
+    fn is_one_log(&self) {
+        let heads = self.keys.heads.lock().unwrap();
+        // The first is that of no entries.
+        let heads: Vec<Checkpoint> = heads[1..].iter().map(|note| self.read(note.as_bytes())).collect();
+        assert!(heads.is_sorted_by(|a, b| a.size <= b.size), "{heads:?}");
+        for head in heads {
+            assert_eq!(block_on(self.ledger.consistency(head.size, None)).unwrap().from_root, head.root);
+        }
+    }
+
+    /// Whoever trusts the one key follows to the other, by a note that ends with its declaration.
+    #[track_caller]
+    fn is_handed_over(&self, before: &DeclaredKey, now: &DeclaredKey) {
+        let shown = self.signer.handover(now.log_index).unwrap();
+        assert_eq!(shown.tree_size, now.log_index + 1);
+        let next = follow(&before.key.parse().unwrap(), &shown).unwrap();
+        assert_eq!(next.to_string(), now.key);
     }
 
     /// What left the signer was kept before.
@@ -131,49 +185,124 @@ fn a_signature_leaves_only_after_it_is_kept() {
     assert_eq!(signed.note.to_string().into_bytes(), kept, "what was kept and did not leave leaves now");
 }
 
+/// Each write of a rotation or an adoption, failed before it was done and after.
+fn points(writes: u32) -> impl Iterator<Item = (u32, bool)> {
+    (0..writes).flat_map(|write| [(write, false), (write, true)])
+}
+
 #[test]
 fn a_rotation_that_fails_at_any_write_is_completed_or_never_was() {
-    // put_next, put_head, promote.
-    for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
-        let bench = Bench::new();
+    // put_next, put_head, put_handover, promote. The declaration comes after the first.
+    for (write, is_done) in points(4) {
+        let mut bench = Bench::new();
         let old = bench.signer.checkpoint().unwrap();
         let before = bench.signer.declared().unwrap().unwrap();
         bench.keys.fail(write, is_done);
         assert_eq!(bench.signer.rotate(Declaring::default()).unwrap_err().code(), "storage_failed");
+        let at = format!("write {write}, {is_done}");
+        assert!(bench.signed_last().size >= old.checkpoint.size, "{at}");
+        bench.restart();
         record(&bench.tracekeep);
         let signed = bench.signer.checkpoint().unwrap();
         bench.is_kept(&signed);
         let now = bench.signer.declared().unwrap().unwrap();
-        assert_eq!(now.key != before.key, write > 0, "what the log says counts: write {write}, {is_done}");
-        // Every note that was kept, in order, is by a key of its time; the handing over is by both.
+        assert_eq!(now.key != before.key, write > 0, "what the log says counts: {at}");
         if write > 0 {
-            let both = |note: &String| note.lines().filter(|line| line.starts_with('\u{2014}')).count() == 2;
-            assert!(bench.keys.heads.lock().unwrap().iter().any(both), "write {write}, {is_done}");
+            bench.is_handed_over(&before, &now);
+        } else {
+            assert_eq!(bench.signer.handover(before.log_index).unwrap_err().code(), "entry_not_found");
         }
-        assert!(signed.checkpoint.size > old.checkpoint.size);
-        assert!(bench.signer.rotate(Declaring::default()).is_ok());
+        let again = bench.signer.rotate(Declaring::default()).unwrap();
+        bench.is_handed_over(&now, &again);
+        bench.is_one_log();
+    }
+}
+
+/// A process that comes after the crash asks for the note at once, and nothing else.
+#[test]
+fn what_hands_over_is_there_whoever_asks_first() {
+    for (write, is_done) in points(4).filter(|(write, _)| *write > 0) {
+        let mut bench = Bench::new();
+        bench.signer.checkpoint().unwrap();
+        let before = bench.signer.declared().unwrap().unwrap();
+        bench.keys.fail(write, is_done);
+        bench.signer.rotate(Declaring::default()).unwrap_err();
+        bench.restart();
+        let now = bench.signer.declared().unwrap().unwrap();
+        bench.is_handed_over(&before, &now);
+        bench.is_one_log();
     }
 }
 
 #[test]
 fn an_adoption_that_fails_at_any_write_is_completed_or_never_was() {
-    // put_next, put_head of nothing, promote.
-    for (write, is_done) in (0..3).flat_map(|write| [(write, false), (write, true)]) {
+    // put_next, set_head_aside, put_head of nothing, promote.
+    for (write, is_done) in points(4) {
         let mut bench = Bench::new();
         bench.signer.checkpoint().unwrap();
         // The keys were lost.
         bench.keys = Arc::new(Failing::default());
-        bench.signer = Signer::new(Arc::clone(&bench.ledger), Arc::clone(&bench.keys) as Arc<dyn KeyStore>);
+        bench.restart();
         assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "key_missing");
         bench.keys.fail(write, is_done);
         assert_eq!(bench.signer.adopt(Declaring::default()).unwrap_err().code(), "storage_failed");
+        bench.restart();
         if write == 0 {
             assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "key_missing", "it never was");
             bench.signer.adopt(Declaring::default()).unwrap();
         }
         bench.is_kept(&bench.signer.checkpoint().unwrap());
-        assert_eq!(bench.signer.declared().unwrap().unwrap().reason.as_str(), "adopted");
+        let adopted = bench.signer.declared().unwrap().unwrap();
+        assert_eq!((adopted.reason.as_str(), adopted.given_up), ("adopted", None), "nothing is known of it");
+        assert_eq!(bench.signer.handover(adopted.log_index).unwrap_err().code(), "entry_not_found");
     }
+}
+
+/// A backup was put back: more was signed than the log has. Wherever it stops, that note is there.
+#[test]
+fn what_an_adoption_gives_up_is_never_lost() {
+    for (write, is_done) in points(4) {
+        let mut bench = Bench::new();
+        let first = bench.signer.checkpoint().unwrap().checkpoint;
+        let key = bench.keys.key().unwrap().unwrap();
+        let given_up = Checkpoint { size: 99, ..first }.sign(&key).unwrap().to_string().into_bytes();
+        bench.keys.inner.put_head(std::str::from_utf8(&given_up).unwrap()).unwrap();
+        bench.keys.fail(write, is_done);
+        assert_eq!(bench.signer.adopt(Declaring::default()).unwrap_err().code(), "storage_failed");
+        let at = format!("write {write}, {is_done}");
+        let is_aside = || bench.keys.inner.heads_aside().contains(&given_up);
+        assert!(is_aside() || bench.keys.head().unwrap().as_ref() == Some(&given_up), "{at}");
+        bench.restart();
+        if write == 0 {
+            assert_eq!(bench.signer.checkpoint().unwrap_err().code(), "checkpoint_fork", "it never was");
+            bench.signer.adopt(Declaring::default()).unwrap();
+        }
+        bench.is_kept(&bench.signer.checkpoint().unwrap());
+        assert_eq!(bench.keys.inner.heads_aside(), [given_up], "{at}");
+        let said = bench.signer.declared().unwrap().unwrap().given_up.unwrap();
+        assert_eq!((said.size, said.root), (99, first_root(&bench)), "{at}");
+    }
+}
+
+/// A rotation that is completed late signs what it hands over by, which is an earlier size by then.
+#[test]
+fn what_is_signed_last_never_goes_back() {
+    let bench = Bench::new();
+    bench.signer.checkpoint().unwrap();
+    let old = bench.keys.key().unwrap().unwrap();
+    bench.signer.rotate(Declaring::default()).unwrap();
+    let new = bench.keys.key().unwrap().unwrap();
+    record(&bench.tracekeep);
+    let last = bench.signer.checkpoint().unwrap();
+    // The files of the keys were put back as they were within the rotation; what was signed last is the newest.
+    let inner = Arc::new(MemoryKeys::default());
+    inner.put_key(&old).unwrap();
+    inner.put_next(&new).unwrap();
+    inner.put_head(&last.note.to_string()).unwrap();
+    let signer = Signer::new(Arc::clone(&bench.ledger), Arc::clone(&inner) as Arc<dyn KeyStore>);
+    signer.with_key(|_| ()).unwrap();
+    assert_eq!(inner.head().unwrap(), Some(last.note.to_string().into_bytes()));
+    assert_eq!(signer.checkpoint().unwrap(), last);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use tracekeep::{KeyFolder, KeyStore, LedgerStore, Result, Signer, SigningKey, Tracekeep};
+use tracekeep::{KeyFolder, KeyStore, LedgerStore, NoteKey, Result, Signer, SigningKey, Tracekeep};
 
 use crate::{opened, record};
 
@@ -53,6 +53,15 @@ impl KeyStore for Killed {
         }
         self.keys.put_head(note)?;
         Self::end()
+    }
+    fn set_head_aside(&self) -> Result<()> {
+        self.keys.set_head_aside()
+    }
+    fn put_handover(&self, key: &NoteKey, note: &str) -> Result<()> {
+        self.keys.put_handover(key, note)
+    }
+    fn handover(&self, key: &NoteKey) -> Result<Option<Vec<u8>>> {
+        self.keys.handover(key)
     }
     fn is_lasting(&self) -> bool {
         true

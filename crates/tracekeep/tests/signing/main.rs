@@ -5,6 +5,7 @@ mod failing;
 mod killed;
 mod process;
 mod refused;
+mod succession;
 
 use std::sync::Arc;
 

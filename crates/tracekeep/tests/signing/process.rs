@@ -112,7 +112,8 @@ fn the_key_before_is_kept_aside_for_what_it_signed() {
     tracekeep.signer().rotate(tracekeep::Declaring::default()).unwrap();
     let retired = folder.path().join("x.db.keys/retired");
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let file = fs::read_dir(&retired).unwrap().next().unwrap().unwrap().path();
+    let mut files = fs::read_dir(&retired).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|of| of == "key")).unwrap();
     assert_eq!((mode(&retired), mode(&file)), (0o700, 0o600));
     assert_eq!(tracekeep.signer().checkpoint_at(1).unwrap(), first);
     drop(tracekeep);
