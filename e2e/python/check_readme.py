@@ -172,3 +172,13 @@ def check_agents_find_the_server_by_the_variable_that_the_readme_names(stage):
         holds("the run is in the list", any(sent["trace_id"] in line for line in lines), lines)
         for span in sent["spans"]:
             same(f"lines of the tree and of the list that end in {span['id']}", sum(line.endswith(span["id"]) for line in lines), 2)
+
+
+def check_a_rotated_key_is_followed_as_written(stage):
+    path = ":".join((str(Path(stage.binary).parent), environment()["PATH"]))
+    stage.run("record", stdin='{"op":"start_run","run_id":"signed"}\n')
+    for text in (block("tracekeep keys public"), block("tracekeep keys follow")):
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=PATIENCE_S, cwd=stage.folder, env=environment(PATH=path))
+        same(f"the exit code; it said:\n{done.stdout}{done.stderr}", done.returncode, 0)
+        same("what comes of it", done.stdout, shown_below(text))

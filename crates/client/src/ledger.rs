@@ -98,6 +98,14 @@ impl HttpLedger {
         self.get(&query.on(&format!("/api/v1/runs/{}/proof", segment(run_id.as_str()))))?.whole()
     }
 
+    /// What shows whoever trusts the key before it that the key which is declared at `log_index` took over.
+    ///
+    /// # Errors
+    /// Why there is none; `unreachable`.
+    pub fn handover(&self, log_index: u64) -> Result<SignedProof> {
+        self.get(&format!("/api/v1/log/keys/{log_index}/handover"))?.whole()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Answer> {
         let answer = self.agent.get(format!("{}{path}", self.base)).call().map_err(unreachable).and_then(take)?;
         if answer.status == 200 { Ok(answer) } else { Err(answer.problem()) }

@@ -1,5 +1,7 @@
 //! The arguments of `log` and `keys`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use tracekeep_core::id::{RunId, TraceId};
 
@@ -7,9 +9,10 @@ pub(super) const LOG_HELP: &str = "Checkpoints and proofs are texts in the forma
 the public key (tracekeep keys public) checks them without the ledger. The first one makes the key.";
 
 pub(super) const KEYS_HELP: &str = "The private key lies in LEDGER.keys/ beside the ledger, never in it. rotate and adopt need \
-the ledger for themselves: stop its server first. A key that was replaced is kept in LEDGER.keys/retired/, and signs sizes of \
-its time again (export --at, log checkpoint --size). One that was exposed: rotate, delete its file there, and tell whoever holds \
-its public half not to trust it; sizes of its time are then not signed again.";
+the ledger for themselves: stop its server first. A key that was replaced is kept in LEDGER.keys/retired/, by its ID, and signs \
+checkpoints and bundles of sizes of its time (export --at, log checkpoint --size), also ones that nobody asked for before. One \
+that was exposed: rotate, delete its file there, and tell whoever holds its public half not to trust it, nor what it hands over \
+to; sizes of its time are then not signed again.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
@@ -54,7 +57,7 @@ pub(crate) enum Keys {
     Public,
     /// List the keys that signed, and from where on
     Show,
-    /// Put a new key in the place of the one that signs, and keep that one aside in LEDGER.keys/retired/
+    /// Put a new key in the place of the one that signs; print it, and below it what hands over to it
     Rotate {
         /// Why
         #[arg(long)]
@@ -62,6 +65,19 @@ pub(crate) enum Keys {
         /// On whose word
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
+    },
+    /// Print what shows whoever has an older key that the next one took over: a line of JSON for each rotation
+    Handover {
+        /// That of the key that is declared here alone [default: all, the oldest first]
+        log_index: Option<u64>,
+    },
+    /// From a key that you trust to the one that signs now, by what `keys handover` printed: no ledger is needed
+    Follow {
+        /// What it printed
+        file: PathBuf,
+        /// The key that you trust, or a file with it
+        #[arg(long, value_name = "KEY")]
+        key: String,
     },
     /// Begin with a new key where the declared one is lost, or has signed what is no longer here
     Adopt {

@@ -33,7 +33,7 @@ pub(crate) fn verify(path: &Path, keys: &[String], checkpoint: Option<&Path>, is
 }
 
 /// The keys that an argument names: it is one, or a file of them.
-fn keys_of(argument: &str) -> Result<Vec<NoteKey>, Failure> {
+pub(super) fn keys_of(argument: &str) -> Result<Vec<NoteKey>, Failure> {
     let as_key = argument.parse::<NoteKey>();
     if argument.contains('+') && !Path::new(argument).exists() {
         return Ok(vec![as_key.map_err(|error| Failure::Usage(format!("--key: {error}")))?]);
@@ -50,7 +50,7 @@ fn keys_of(argument: &str) -> Result<Vec<NoteKey>, Failure> {
 }
 
 /// A whole file, of so many bytes at most.
-fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     let refuse = |detail: String| Failure::Usage(format!("{}: {detail}", path.display()));
     let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
     let mut bytes = Vec::new();

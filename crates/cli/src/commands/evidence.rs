@@ -1,19 +1,24 @@
 //! `tracekeep log` and `tracekeep keys`.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use tracekeep_core::view::DeclaredKey;
-use tracekeep_core::wire::to_json;
-use tracekeep_evidence::base64_of;
+use tracekeep_core::model::{GivenUp, KeyReason};
+use tracekeep_core::view::{DeclaredKey, SignedProof};
+use tracekeep_core::wire::{from_text, to_json};
+use tracekeep_evidence::{Code, NoteKey, base64_of};
 use tracekeep_store::signing::Declaring;
-use tracekeep_store::{PageRequest, Signer, block_on};
+use tracekeep_store::{LedgerStore, PageRequest, Signer, block_on};
 
-use super::file_of;
+use super::{bundle, file_of};
 use crate::args::{Keys, Log};
 use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open::{self, Signing};
 use crate::print::{data, json, plain, table, talk};
+
+/// Bytes of a file of handovers: each line has some 2 KiB.
+const HANDOVERS_BYTES_MAX: u64 = 4 << 20;
 
 pub(crate) fn log(config: &Config, command: Log) -> Outcome {
     let text = match command {
@@ -73,43 +78,101 @@ pub(crate) fn keys(config: &Config, command: Keys) -> Outcome {
         }
         Keys::Show => show(config)?,
         Keys::Rotate { why, by } => {
-            told(config, &alone(config)?.rotate(Declaring { why, by })?)?;
+            let signer = alone(config)?;
+            let declared = signer.rotate(Declaring { why, by })?;
+            told(config, &declared)?;
+            json(&to_json(&signer.handover(declared.log_index)?))?;
+            talk("the line below the key is for whoever trusts the one before it: tracekeep keys follow");
             talk(
-                "the key before it is kept in the folder retired/ of the keys, and still signs: delete it there if it was exposed",
+                "that one is kept in the folder retired/ of the keys, and signs sizes of its time: delete it there if it was exposed",
             );
         }
+        Keys::Handover { log_index } => handover(config, log_index)?,
+        Keys::Follow { file, key } => return follow(&file, &key),
         Keys::Adopt { why, by } => told(config, &alone(config)?.adopt(Declaring { why: Some(why), by })?)?,
     }
     Ok(Done::Yes)
 }
 
 fn show(config: &Config) -> Result<(), Failure> {
-    let ledger = open::reading(config)?;
-    let mut page = PageRequest::default();
-    let mut rows = vec![["SIGNS ABOVE", "DECLARED", "REASON", "KEY"].map(str::to_owned).to_vec()];
+    let keys = declared(&*open::reading(config)?)?;
+    if config.json {
+        return keys.iter().try_for_each(|key| json(&to_json(key)));
+    }
+    if keys.is_empty() {
+        talk("nothing was signed yet: the first signature makes the key");
+        return Ok(());
+    }
+    let mut rows = vec![["SIGNS ABOVE", "DECLARED", "REASON", "GIVES UP", "KEY"].map(str::to_owned).to_vec()];
+    rows.extend(keys.into_iter().map(|key| {
+        let given_up = key.given_up.map_or("-".to_owned(), |given_up| given_up.size.to_string());
+        vec![key.log_index.to_string(), key.recorded_at.to_string(), key.reason.to_string(), given_up, plain(&key.key)]
+    }));
+    data(&table(&rows))
+}
+
+/// Every key that the log declares, the oldest first.
+fn declared(ledger: &dyn LedgerStore) -> Result<Vec<DeclaredKey>, Failure> {
+    let (mut page, mut declared) = (PageRequest::default(), Vec::new());
     loop {
         let keys = block_on(ledger.signing_keys(&page))?;
-        for key in &keys.items {
-            if config.json {
-                json(&to_json(key))?;
-            }
-        }
-        rows.extend(keys.items.into_iter().map(|key| {
-            vec![key.log_index.to_string(), key.recorded_at.to_string(), key.reason.to_string(), plain(&key.key)]
-        }));
+        declared.extend(keys.items);
         page.cursor = keys.next_cursor;
         if page.cursor.is_none() {
-            break;
+            return Ok(declared);
         }
     }
-    match (config.json, rows.len() == 1) {
-        (true, _) => Ok(()),
-        (false, true) => {
-            talk("nothing was signed yet: the first signature makes the key");
-            Ok(())
-        }
-        (false, false) => data(&table(&rows)),
+}
+
+fn handover(config: &Config, log_index: Option<u64>) -> Result<(), Failure> {
+    let signing = open::signing(config)?;
+    let of = match log_index {
+        Some(log_index) => vec![log_index],
+        None => declared(signing.ledger())?
+            .iter()
+            .filter(|key| key.reason == KeyReason::Rotated)
+            .map(|key| key.log_index)
+            .collect(),
+    };
+    if of.is_empty() {
+        talk("no key was rotated: nothing was handed over");
     }
+    of.into_iter().try_for_each(|log_index| {
+        let shown = match &signing {
+            Signing::Here { signer, .. } => signer.handover(log_index)?,
+            Signing::There(server) => server.handover(log_index)?,
+        };
+        json(&to_json(&shown))
+    })
+}
+
+/// Follows what leads on from the key. A line by other keys is passed over; one by this key that does not hold is not.
+fn follow(file: &Path, key: &str) -> Outcome {
+    let keys = bundle::keys_of(key)?;
+    let [mut key] = <[NoteKey; 1]>::try_from(keys)
+        .map_err(|_| Failure::Usage("--key: name one key, or a file with one".to_owned()))?;
+    let text = bundle::read(file, HANDOVERS_BYTES_MAX)?;
+    let (mut lines, mut followed) = (0, 0);
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        lines += 1;
+        let malformed = |invalid| Failure::Usage(format!("{}: line {lines}: {invalid}", file.display()));
+        let shown: SignedProof = from_text(line).map_err(malformed)?;
+        match tracekeep_evidence::follow(&key, &shown) {
+            Ok(next) => (key, followed) = (next, followed + 1),
+            Err(error) if error.code() == Code::UnknownSigner => {}
+            Err(error) => {
+                talk(&format!("{}: line {lines}: {error}", file.display()));
+                return Ok(Done::Findings);
+            }
+        }
+    }
+    if followed == 0 {
+        talk(&format!("{}: none of {lines} lines leads on from this key", file.display()));
+        return Ok(Done::Findings);
+    }
+    talk(&format!("followed {followed} of {lines} lines"));
+    data(&key.to_string())?;
+    Ok(Done::Yes)
 }
 
 fn told(config: &Config, key: &DeclaredKey) -> Result<(), Failure> {
@@ -117,6 +180,9 @@ fn told(config: &Config, key: &DeclaredKey) -> Result<(), Failure> {
         return json(&to_json(key));
     }
     talk(&format!("log index {} declares it: {}", key.log_index, key.reason));
+    if let Some(GivenUp { size, root }) = &key.given_up {
+        talk(&format!("given up: {size} entries under root {root}, kept in the folder retired/ of the keys"));
+    }
     data(&key.key)
 }
 

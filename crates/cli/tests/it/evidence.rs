@@ -96,11 +96,18 @@ fn a_database_that_was_put_back_is_not_signed() {
     assert_eq!(fs::read_to_string(file("tracekeep.db.keys/head")).unwrap(), signed, "nothing was signed");
 
     place.run(&["keys", "rotate", "--json"]).code(1);
-    place.run(&["keys", "adopt", "--why", "the disk was lost", "--by", "ops"]).code(0);
+    let adopted = place.run(&["keys", "adopt", "--why", "the disk was lost", "--by", "ops", "--json"]).code(0).out();
     let new_key = key(&place);
     assert_ne!(new_key, old_key);
     opened(&place, &place.run(&["log", "checkpoint"]).code(0).out(), &new_key);
     assert!(place.run(&["keys", "show"]).out().contains("adopted"));
+    // What it gives up is said, and kept as it was signed.
+    let lost = opened(&place, &signed, &old_key);
+    let given_up = format!("\"given_up\":{{\"root\":\"{}\",\"size\":{}}}", lost.root, lost.size);
+    assert!(adopted.contains(&given_up), "{adopted}");
+    let mut kept = fs::read_dir(file("tracekeep.db.keys/retired")).unwrap().map(|kept| kept.unwrap().path());
+    let kept = kept.find(|kept| kept.extension().is_some_and(|of| of == "head")).unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), signed);
     place.run(&["keys", "adopt", "--why", "again"]).code(1);
     place.run(&["fsck"]).code(0);
 }
@@ -143,8 +150,10 @@ fn a_rotated_key_is_handed_the_trust_of_the_one_before_it() {
     place.run(&["log", "checkpoint"]).code(0);
     let old = key(&place);
     let secret = fs::read_to_string(place.path().join("tracekeep.db.keys/key")).unwrap();
-    place.run(&["keys", "rotate", "--why", "once a year"]).code(0);
+    let rotated = place.run(&["keys", "rotate", "--why", "once a year"]).code(0).out();
+    let (printed, handover) = rotated.trim_end().split_once('\n').unwrap();
     let new = key(&place);
+    assert_eq!(printed.parse::<NoteKey>().unwrap(), new);
     assert_ne!(new, old);
     let note = place.run(&["log", "checkpoint"]).code(0).out();
     assert_eq!(opened(&place, &note, &old), opened(&place, &note, &new), "both sign what declares the new one");
@@ -152,6 +161,24 @@ fn a_rotated_key_is_handed_the_trust_of_the_one_before_it() {
     let later = place.run(&["log", "checkpoint"]).code(0).out();
     opened(&place, &later, &new);
     assert_eq!(later.lines().filter(|line| line.starts_with('\u{2014}')).count(), 1, "the old one signs no more");
+    // However much was signed since, and without the ledger.
+    assert_eq!(place.run(&["keys", "handover"]).code(0).out().trim_end(), handover);
+    place.run(&["keys", "rotate"]).code(0);
+    let last = key(&place);
+    fs::write(place.path().join("handovers"), place.run(&["keys", "handover"]).code(0).out()).unwrap();
+    fs::write(place.path().join("old.pub"), format!("{old}\n")).unwrap();
+    let elsewhere = Place::new();
+    let file = place.path().join("handovers").display().to_string();
+    for trusted in [old.to_string(), place.path().join("old.pub").display().to_string(), new.to_string()] {
+        let followed = elsewhere.run(&["keys", "follow", &file, "--key", &trusted]);
+        assert_eq!(followed.code(0).out().trim_end(), last.to_string());
+    }
+    elsewhere.run(&["keys", "follow", &file, "--key", &last.to_string()]).code(1);
+    let forged = fs::read_to_string(&file).unwrap().replace("once a year", "once a week");
+    fs::write(place.path().join("handovers"), forged).unwrap();
+    let refused = elsewhere.run(&["keys", "follow", &file, "--key", &old.to_string()]);
+    assert!(refused.code(1).talk().contains("wrong_proof"), "{}", refused.talk());
+    place.run(&["keys", "handover", "0"]).code(1);
     let kept: String = fs::read_dir(place.path().join("tracekeep.db.keys"))
         .unwrap()
         .map(|file| file.unwrap().path())

@@ -68,13 +68,22 @@ pub(crate) async fn keys(call: Call) -> Result<Response, Problem> {
     Ok(page(&call.app.read(async move |store| store.signing_keys(&request).await).await?))
 }
 
+pub(crate) async fn handover(call: Call) -> Result<Response, Problem> {
+    let log_index = log_index(&call)?;
+    Ok(view(&call.app.sign(move |signer| signer.handover(log_index)).await?))
+}
+
+fn log_index(call: &Call) -> Result<u64, Problem> {
+    let log_index = call.part("log_index").parse::<u64>();
+    Ok(log_index.map_err(|_| Error::new(Code::InvalidParameter, A_LOG_INDEX).at("log_index"))?)
+}
+
 pub(crate) async fn proof(call: Call) -> Result<Response, Problem> {
     let mut params = Params::new(call.request.uri().query())?;
     let size = params.parse("size", A_SIZE)?;
     let format = params.text("format");
     params.finish()?;
-    let log_index = call.part("log_index").parse::<u64>();
-    let log_index = log_index.map_err(|_| Error::new(Code::InvalidParameter, A_LOG_INDEX).at("log_index"))?;
+    let log_index = log_index(&call)?;
     match format.as_deref() {
         None => {}
         Some("tlog-proof") => {

@@ -365,6 +365,8 @@ routes! {
         [], Nothing, Other("text/plain", "NAME+ID+BASE64, and a newline") => log::key;
     GET "/api/v1/log/keys" "Page through the keys that sign the log, in the order of their declarations"
         [LIMIT, CURSOR], Nothing, Gives::Page("items", Shape::of::<view::DeclaredKey>) => log::keys;
+    GET "/api/v1/log/keys/{log_index}/handover" "Read what shows whoever trusts the key before it that this one took over"
+        [], Nothing, Object(Shape::of::<view::SignedProof>) => log::handover;
     GET "/api/v1/log/proof/{log_index}" "Prove that an entry is in the log"
         [integer("size", "the size of the tree to prove it in; the head's unless told"),
          text("format", "tlog-proof: with a signed checkpoint, as text (c2sp.org/tlog-proof)")],

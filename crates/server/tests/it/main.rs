@@ -75,6 +75,23 @@ impl Server {
         audit: AuditOptions,
         demands_keys: bool,
     ) -> Self {
+        Self::signing(limits, ledger, gate, audit, demands_keys, Arc::new(MemoryKeys::default()))
+    }
+
+    /// A server that signs with these keys.
+    pub(crate) fn with_keys(ledger: Arc<dyn LedgerStore>, keys: Arc<MemoryKeys>) -> Self {
+        let gate = Arc::new(MemoryIdempotencyStore::default());
+        Self::signing(ConnectionLimits::default(), ledger, gate, AuditOptions::default(), false, keys)
+    }
+
+    fn signing(
+        limits: ConnectionLimits,
+        ledger: Arc<dyn LedgerStore>,
+        gate: Arc<dyn IdempotencyStore>,
+        audit: AuditOptions,
+        demands_keys: bool,
+        keys: Arc<MemoryKeys>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -86,7 +103,7 @@ impl Server {
                 let stop = async move {
                     let _ = stopped.await;
                 };
-                let signer = Arc::new(Signer::new(Arc::clone(&ledger), Arc::new(MemoryKeys::default())));
+                let signer = Arc::new(Signer::new(Arc::clone(&ledger), keys));
                 let app = App::new(ledger, gate, hosts).auditing(audit).signing(signer);
                 bound.serve(app.requiring_idempotency_keys(demands_keys), stop).await;
             });

@@ -1,9 +1,13 @@
 //! What the server signs, read by others than the one that made it.
 
+use std::sync::Arc;
+
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::merkle;
 use tracekeep_core::view::SignedProof;
 use tracekeep_evidence::{Checkpoint, NoteKey, TlogProof};
+use tracekeep_store::signing::Declaring;
+use tracekeep_store::{LedgerStore, MemoryKeys, MemoryLedger, Signer};
 
 use crate::Server;
 
@@ -157,4 +161,23 @@ fn nobody_declares_a_key_or_states_an_export_by_a_request() {
     let op = r#"{"ops":[{"op":"record_export","kind":"evidence","run_id":"r","size":1,"by":"mallory"}]}"#;
     server.post("/api/v1/batches", op).refused(400, "local_only", Some("/ops/0"));
     assert_eq!(server.get("/api/v1/log").member("tree_size").unwrap(), "0");
+}
+
+#[test]
+fn who_trusts_the_old_key_is_shown_the_new_one() {
+    let ledger: Arc<dyn LedgerStore> = Arc::new(MemoryLedger::default());
+    let keys = Arc::new(MemoryKeys::default());
+    let server = Server::with_keys(Arc::clone(&ledger), Arc::clone(&keys));
+    let old = key(&server);
+    Signer::new(ledger, keys).rotate(Declaring::default()).unwrap();
+    record(&server, "r");
+    let (_, head) = checkpoint(&server, "/api/v1/log/checkpoint");
+    assert_eq!(head.size, 3, "signed over since");
+    let shown = server.get("/api/v1/log/keys/1/handover");
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    let shown: SignedProof = tracekeep_core::wire::from_text(shown.text().as_bytes()).unwrap();
+    assert_eq!(tracekeep_evidence::follow(&old, &shown).unwrap(), key(&server));
+    server.get("/api/v1/log/keys/0/handover").refused(404, "entry_not_found", None);
+    server.get("/api/v1/log/keys/9/handover").refused(404, "entry_not_found", None);
+    server.get("/api/v1/log/keys/x/handover").refused(400, "invalid_parameter", Some("log_index"));
 }
