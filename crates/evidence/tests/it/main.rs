@@ -9,3 +9,4 @@ mod notes;
 mod overstated;
 mod proofs;
 mod several;
+mod tlog;
