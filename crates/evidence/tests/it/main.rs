@@ -4,6 +4,7 @@
 mod account;
 mod bundles;
 mod fuzzed;
+mod handover;
 mod merkle;
 mod notes;
 mod overstated;
