@@ -81,7 +81,7 @@ impl Shared {
         link.get_or_try_init(|| Link::make(&self.address, &self.promised, self.timeout)).await.cloned()
     }
 
-    async fn run(&self, call: &Call) -> Result<Value> {
+    async fn run(&self, call: &Call) -> Result<(Value, bool)> {
         let deadline = Instant::now() + self.timeout;
         let mut link = within(deadline, self.link()).await.map_err(|error| failed(error, false))?;
         link.run(call, deadline).await.map_err(|(error, ran)| failed(error, ran))
@@ -132,6 +132,16 @@ impl Connection {
 
     /// Runs one of the scripts that it was opened for.
     pub(crate) async fn run(&self, operation: Operation, keys: Vec<String>, arguments: Vec<Vec<u8>>) -> Result<Value> {
+        self.run_again(operation, keys, arguments).await.map(|(value, _)| value)
+    }
+
+    /// The same, with whether an earlier try may have run, whose answer was lost.
+    pub(crate) async fn run_again(
+        &self,
+        operation: Operation,
+        keys: Vec<String>,
+        arguments: Vec<Vec<u8>>,
+    ) -> Result<(Value, bool)> {
         let digest = self.digests.get(operation.name).cloned();
         let digest = digest.ok_or_else(|| Error::new(Code::StorageFailed, "a script that is not listed"))?;
         let call = Call { operation, digest, keys, arguments };

@@ -80,16 +80,16 @@ impl Link {
         }
     }
 
-    /// Runs a script, until then altogether. The flag beside an error says whether it may have run, now or in an earlier
-    /// try.
+    /// Runs a script, until then altogether. The flag beside an answer says whether an earlier try may have run, whose answer
+    /// was lost; beside an error, whether any may have.
     ///
     /// What may have run is sent again only where it may run twice. In a cluster, and behind sentinels, where another
     /// node may be the one to ask by now, that is done for as long as an answer may take; else at once, a few times.
-    pub(crate) async fn run(&mut self, call: &Call, deadline: Instant) -> Result<Value, (RedisError, bool)> {
+    pub(crate) async fn run(&mut self, call: &Call, deadline: Instant) -> Result<(Value, bool), (RedisError, bool)> {
         let (mut ran, mut tries, mut pause) = (false, 1, PAUSE_MIN);
         loop {
             let error = match self.once(call, deadline).await {
-                Ok(value) => return Ok(value),
+                Ok(value) => return Ok((value, ran)),
                 Err(error) => error,
             };
             ran |= may_have_run(&error);

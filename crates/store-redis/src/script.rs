@@ -5,8 +5,8 @@
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
-    /// Whether the same call may be sent again by itself where its answer got lost. Not a retryable failure, which frees the key
-    /// for others, nor a deletion, which would delete what they were given: whoever sent it decides.
+    /// Whether the same call may be sent again by itself where its answer got lost. Not a deletion, which would delete what
+    /// others were given meanwhile: whoever sent it decides. A failure is its bearer's alone, by the token.
     pub(crate) is_repeatable: bool,
 }
 
@@ -29,7 +29,7 @@ macro_rules! operation {
 
 pub(crate) const CHECK: Operation = operation!("check", true, "new");
 pub(crate) const COMPLETE: Operation = operation!("complete", true);
-pub(crate) const FAIL: Operation = operation!("fail", false);
+pub(crate) const FAIL: Operation = operation!("fail", true);
 pub(crate) const RENEW: Operation = operation!("renew", true);
 pub(crate) const STATUS: Operation = operation!("status", true);
 pub(crate) const DELETE: Operation = operation!("delete", false);

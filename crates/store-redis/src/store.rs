@@ -32,8 +32,8 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// its time enabled; threads that wait (`check_blocking`, [`block_on`](tracekeep_store::block_on)) share one, which they drive
 /// themselves. A connection that breaks is made anew, and its server is asked what it keeps before anything is sent: one that
 /// keeps less than [`durability`](Self::durability) says, or would forget keys, is refused (`unsafe_store`). The nodes of a
-/// cluster are asked when it is opened, and not again. What may not happen twice, a failure and a deletion, is
-/// `commit_unknown` where the server had closed the connection before: that is found out only when something is sent.
+/// cluster are asked when it is opened, and not again. What may not happen twice, a deletion, is `commit_unknown` where the
+/// server had closed the connection before: that is found out only when something is sent.
 ///
 /// ```no_run
 /// use tracekeep_store::gate::{Fingerprint, IdempotencyStore, Terms};
@@ -166,11 +166,17 @@ impl RedisIdempotencyStore {
     }
 
     async fn ask(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<Reply> {
+        self.ask_again(operation, key, given).await.map(|(reply, _)| reply)
+    }
+
+    /// The same, with whether an earlier try may have run, whose answer was lost.
+    async fn ask_again(&self, operation: Operation, key: &Key, given: Vec<Vec<u8>>) -> Result<(Reply, bool)> {
         let mut arguments = Vec::with_capacity(2 + given.len());
         arguments.push(text(self.shift_ms.load(Ordering::SeqCst)));
         arguments.push(text(self.options.rules.remembered().as_secs()));
         arguments.extend(given);
-        Reply::read(self.connection.run(operation, self.keys(key).to_vec(), arguments).await?)
+        let (value, ran) = self.connection.run_again(operation, self.keys(key).to_vec(), arguments).await?;
+        Ok((Reply::read(value)?, ran))
     }
 }
 
@@ -227,7 +233,17 @@ impl IdempotencyStore for RedisIdempotencyStore {
 
     async fn mark_failed(&self, key: &Key, token: &Token, error: &str, retryable: bool) -> Result<Recorded> {
         Ask::Fail { token: *token, error: error.to_owned(), retryable }.check()?;
-        self.ask(script::FAIL, key, vec![text(token), text(error), text(u8::from(retryable))]).await?.marked()
+        let given = vec![text(token), text(error), text(u8::from(retryable))];
+        let (reply, ran) = self.ask_again(script::FAIL, key, given).await?;
+        // Said for the first time it may have freed the key, for whoever has it now.
+        let is_freed =
+            |error: &Error| [Code::LeaseLost, Code::KeyNotFound].iter().any(|code| error.code() == code.as_str());
+        reply.marked().map_err(|error| match ran && is_freed(&error) {
+            true => {
+                Error::new(Code::CommitUnknown, "the key is not its bearer's any more, perhaps by this").because(error)
+            }
+            false => error,
+        })
     }
 
     async fn renew(&self, key: &Key, token: &Token) -> Result<Timestamp> {

@@ -10,14 +10,14 @@ use tracekeep_conformance::gate::{Asked, Said};
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{IdempotencyResult, IdempotencyStore, Terms, Token};
-use tracekeep_store::{Outcome, Recorded, Source, Sources, block_on};
+use tracekeep_store::{Outcome, Recorded, Result, Source, Sources, block_on};
 use tracekeep_store_redis::{Durability, Options, RedisIdempotencyStore};
 
 use crate::calls::{NAMESPACE, ask, claim, complete, connect, is, key, refused, request};
 use crate::proxy::Proxy;
 use crate::real::Server;
 
-use IdempotencyResult::{Conflict, Duplicate, InProgress, New};
+use IdempotencyResult::{Conflict, Duplicate, Failed, InProgress, New};
 
 faults!("faults":
     scripts_that_are_flushed_are_sent_again,
@@ -31,6 +31,9 @@ faults!("faults":
     a_request_that_is_cut_off_is_sent_again,
     an_answer_that_is_cut_off_gives_the_lease_to_its_own_caller_alone,
     an_end_whose_answer_is_cut_off_holds_once,
+    a_failure_over_a_closed_connection_is_sent_again,
+    a_failure_whose_answer_is_cut_off_holds_once,
+    a_failure_that_freed_the_key_for_another_is_unknown,
     a_deletion_whose_answer_is_cut_off_is_unknown,
     a_server_that_forgets_keys_is_refused,
     the_callers_clock_means_nothing,
@@ -209,6 +212,59 @@ fn an_end_whose_answer_is_cut_off_holds_once() {
         assert_eq!(complete(&store, &name, &token).expect("sent again"), Recorded::Duplicate);
         is(&store, &name, Duplicate);
     }
+}
+
+fn fail(store: &RedisIdempotencyStore, name: &str, token: &Token, retryable: bool) -> Result<Recorded> {
+    block_on(store.mark_failed(&key(name), token, "why", retryable))
+}
+
+/// It was unknown, though the server had never seen it.
+fn a_failure_over_a_closed_connection_is_sent_again() {
+    let server = Server::start(&[]);
+    let store = connect(&server.url());
+    for (name, retryable, then) in [("again", true, New), ("good", false, Failed)] {
+        let token = claim(&store, name);
+        server.admin(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).expect("killed");
+        assert_eq!(fail(&store, name, &token, retryable).expect("sent again"), Recorded::Recorded);
+        is(&store, name, then);
+    }
+}
+
+fn a_failure_whose_answer_is_cut_off_holds_once() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port());
+    let store = connect(&proxy.url());
+    fail(&store, "script-is-known", &claim(&store, "script-is-known"), true).expect("failed");
+    for (name, retryable, then) in [("again", true, New), ("good", false, Failed)] {
+        let token = claim(&store, name);
+        proxy.cut_after();
+        assert_eq!(fail(&store, name, &token, retryable).expect("sent again"), Recorded::Duplicate);
+        is(&store, name, then);
+    }
+}
+
+/// Told that it had lost the lease, its bearer would not know that it gave it up itself.
+fn a_failure_that_freed_the_key_for_another_is_unknown() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port());
+    let options = Options { timeout: Duration::from_secs(60), ..Options::default() };
+    let store = RedisIdempotencyStore::connect_with(&proxy.url(), NAMESPACE, options).expect("the server answers");
+    let other = connect(&server.url());
+    fail(&store, "script-is-known", &claim(&store, "script-is-known"), true).expect("failed");
+    let token = claim(&store, "k");
+    proxy.hold(true);
+    proxy.cut_after();
+    let error = std::thread::scope(|scope| {
+        let failing = scope.spawn(|| fail(&store, "k", &token, true));
+        while ask(&other, "k", "a").expect("an answer").result != New {
+            std::thread::yield_now();
+        }
+        proxy.hold(false);
+        failing.join().expect("no panic").expect_err("it is another's")
+    });
+    assert_eq!((error.code(), error.outcome(), error.is_retryable()), ("commit_unknown", Outcome::Unknown, true));
+    assert_eq!(fail(&store, "k", &token, true).expect_err("it is another's").code(), "lease_lost");
+    is(&other, "k", InProgress);
 }
 
 /// Sent again, it would say that the key was unknown.

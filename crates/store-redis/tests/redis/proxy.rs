@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// What is cut: each counts down what still passes; below zero everything passes.
 #[derive(Debug)]
@@ -12,6 +12,9 @@ struct Cuts {
     answers: AtomicI64,
     /// Pieces of requests that passed.
     passed: AtomicU64,
+    /// Whether connections wait to be passed on.
+    held: Mutex<bool>,
+    let_go: Condvar,
 }
 
 /// A proxy on a port of its own.
@@ -32,10 +35,14 @@ impl Proxy {
             requests: AtomicI64::new(EVERYTHING_PASSES),
             answers: AtomicI64::new(EVERYTHING_PASSES),
             passed: AtomicU64::new(0),
+            held: Mutex::default(),
+            let_go: Condvar::new(),
         });
         let shared = Arc::clone(&cuts);
         std::thread::spawn(move || {
             for caller in listener.incoming() {
+                let held = shared.held.lock().expect("no panic");
+                drop(shared.let_go.wait_while(held, |held| *held).expect("no panic"));
                 let (Ok(caller), Ok(server)) = (caller, TcpStream::connect(("127.0.0.1", port))) else { continue };
                 let ends = [(&caller, &server), (&server, &caller)];
                 for (place, (from, to)) in ends.into_iter().enumerate() {
@@ -72,6 +79,12 @@ impl Proxy {
     /// How many pieces of requests it passed on.
     pub(crate) fn passed(&self) -> u64 {
         self.cuts.passed.load(Ordering::SeqCst)
+    }
+
+    /// Lets connections wait, or those that wait go on.
+    pub(crate) fn hold(&self, is_held: bool) {
+        *self.cuts.held.lock().expect("no panic") = is_held;
+        self.cuts.let_go.notify_all();
     }
 
     /// Cuts the connection instead of passing the next request on.
