@@ -146,7 +146,8 @@ pub trait AuditStore: Debug + Send + Sync + 'static {
     /// Runs with an expectation that is neither acknowledged nor cleared, overdue or not, reconciled or not.
     async fn get_pending_run_ids(&self, page: &PageRequest) -> Result<Page<RunId>>;
 
-    /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000).
+    /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). None says since when
+    /// it is overdue: that takes a look at all of its facts, which the list of those that wait has.
     async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
 
     /// Compares what should have happened in a run with what did: facts outside the ledger are moved into it first.

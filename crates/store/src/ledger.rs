@@ -156,7 +156,7 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     async fn unsealed_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<UnsealedRun>>;
 
     /// Runs that something falls due of before `before`, the earliest first, at most `limit` (1 to 1,000). Costs what it
-    /// returns, however many runs are pending.
+    /// returns, however many runs are pending; so none says since when it is overdue, as those that wait do.
     async fn due_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>>;
     /// An incident; `None` where it is unknown; `run_erased` where its run was erased.
     async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>>;

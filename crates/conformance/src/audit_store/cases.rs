@@ -220,6 +220,8 @@ fn what_is_due_is_found(cx: &mut Context) {
     cx.instance.advance_ms(2_000);
     let due = block_on(cx.store().due(before, 10)).expect("readable");
     assert!(due.iter().any(|run| run.run_id.as_str() == "p" && run.open == 1), "{due:?}");
+    assert!(due.iter().all(|run| run.due.is_some_and(|due| due < before)), "when to look is past: {due:?}");
+    assert!(due.iter().all(|run| run.overdue_since.is_none()), "the list of those that wait says it: {due:?}");
     assert!(block_on(cx.store().due(Timestamp::from_nanos(0), 10)).expect("readable").is_empty());
 }
 

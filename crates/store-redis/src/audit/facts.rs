@@ -180,7 +180,7 @@ pub(crate) fn parked(answer: &Answer) -> Result<Vec<ParkedFact>> {
 }
 
 /// A time: the scripts count microseconds.
-fn micros(text: &str) -> Result<Timestamp> {
+pub(crate) fn micros(text: &str) -> Result<Timestamp> {
     let nanos = text.parse::<i64>().ok().and_then(|micros| micros.checked_mul(1_000));
     nanos.map(Timestamp::from_nanos).ok_or_else(strange)
 }

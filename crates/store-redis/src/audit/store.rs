@@ -20,7 +20,7 @@ use tracekeep_store::{
 };
 
 use super::answer::{Answer, strange};
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, micros};
 use super::scripts;
 use crate::connection::Connection;
 use crate::options::Durability;
@@ -485,7 +485,7 @@ impl AuditStore for RedisAuditStore {
 
     async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<PendingRun>> {
         let mut due = Vec::new();
-        for (run_id, _) in self.to_look_at(Some(before), limit.clamp(1, PAGE_ITEMS_MAX)).await? {
+        for (run_id, when) in self.to_look_at(Some(before), limit.clamp(1, PAGE_ITEMS_MAX)).await? {
             let facts = self.all(&run_id).await?;
             let summary = facts.summary(&run_id);
             if let Some(first) = facts.facts.first() {
@@ -494,7 +494,7 @@ impl AuditStore for RedisAuditStore {
                     run_id,
                     started_at,
                     open,
-                    due: summary.due,
+                    due: Some(micros(&when)?),
                     overdue_since: None,
                     log_index: None,
                 });
