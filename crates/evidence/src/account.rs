@@ -30,6 +30,8 @@ pub struct Fact {
 pub struct StepAccount {
     /// The entry.
     pub log_index: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
     /// Its index.
     pub index: u32,
     /// What was executed.
@@ -303,6 +305,7 @@ impl Account {
 fn step(record: &Record) -> Option<StepAccount> {
     Some(StepAccount {
         log_index: record.log_index,
+        recorded_at: record.recorded_at,
         index: shown(record, "index")?,
         skill_name: shown(record, "skill_name"),
         status: shown(record, "status"),

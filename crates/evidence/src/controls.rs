@@ -285,7 +285,6 @@ impl Seen<'_> {
     /// The entries from which it follows how long a violation went on. That a run had ended before anybody saw what was wrong
     /// is no response to it.
     fn lasted(&self, incident: &IncidentAccount) -> Vec<u64> {
-        let Some(violated) = self.account.violated(incident) else { return Vec::new() };
         let is_response =
             |log_index: u64, at: Timestamp| log_index > incident.log_index && at >= incident.detected_at();
         let over = self.account.over(incident).filter(|over| match over.how {
@@ -294,12 +293,15 @@ impl Seen<'_> {
         });
         let resolved = incident.resolution.as_ref().map(|end| (end.resolved_at, end.log_index, end.recorded_at));
         let end = over.map(|over| (over.at, over.log_index, over.recorded_at)).or(resolved);
-        let end = end.filter(|(at, _, recorded_at)| {
-            self.account.since(incident, Some(*at)).is_some()
-                && self.counts(*recorded_at)
-                && self.counts(violated.recorded_at)
-        });
-        end.map(|(_, log_index, _)| vec![violated.log_index, log_index]).unwrap_or_default()
+        let end = end.filter(|(at, ..)| self.account.since(incident, Some(*at)).is_some());
+        let Some((_, ended_by, ended_recorded_at)) = end else { return Vec::new() };
+        // Where the incident does not say when it began, the step does.
+        let step = self.account.step_of(incident).filter(|_| incident.violation_at.is_none());
+        let began = step.map(|step| (step.log_index, step.recorded_at));
+        let told = [(incident.log_index, incident.recorded_at), (ended_by, ended_recorded_at)];
+        let facts: Vec<_> = began.into_iter().chain(told).collect();
+        let counts = facts.iter().all(|(_, recorded_at)| self.counts(*recorded_at));
+        if counts { facts.into_iter().map(|(log_index, _)| log_index).collect() } else { Vec::new() }
     }
 
     /// Of a control that was violated: that it was seen, and that something was done, never that the control works.

@@ -53,7 +53,7 @@ object! {
         optional violation_type: String,
         /// The step that violated it.
         optional violation_step_index: u32,
-        /// When the policy was violated.
+        /// When the policy was violated: as the incident says, else when its step occurred, where that is shown.
         optional violation_at: Timestamp,
         /// When the incident was opened.
         required detected_at: Timestamp,
@@ -63,7 +63,8 @@ object! {
         optional contained_by: String,
         /// When it was resolved.
         optional resolved_at: Timestamp,
-        /// From the violation to its detection; absent where the claimed times contradict each other.
+        /// From the violation to its detection; absent where it is not known when that was, and where the claimed times
+        /// contradict each other.
         optional time_to_detect_ms: DurationMs,
         /// From the violation to its containment; likewise.
         optional time_to_contain_ms: DurationMs,

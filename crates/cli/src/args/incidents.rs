@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use tracekeep_core::Timestamp;
 use tracekeep_core::id::{IncidentId, RunId, TraceId};
 use tracekeep_core::model::{BundleKind, IncidentStatus, Severity};
 
@@ -111,6 +112,9 @@ pub(crate) struct IncidentOpen {
     /// The step of the run that violated it
     #[arg(long, value_name = "INDEX", requires = "run")]
     pub(crate) step: Option<u32>,
+    /// When it was violated, in RFC 3339 [default: when that step occurred]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) violated_at: Option<Timestamp>,
     /// What it is, in a line
     #[arg(long)]
     pub(crate) title: Option<String>,

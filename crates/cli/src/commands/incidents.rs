@@ -41,6 +41,7 @@ fn open_one(config: &Config, args: IncidentOpen) -> Outcome {
         threshold: free("--threshold", args.threshold)?,
         actual: free("--actual", args.actual)?,
         violation_step_index: args.step,
+        violation_at: args.violated_at,
         title: args.title,
         summary: args.summary,
         created_at: None,
@@ -112,6 +113,7 @@ fn show(config: &Config, id: &IncidentId) -> Outcome {
     say("policy", incident.policy_id);
     say("policy name", incident.policy_name);
     say("violation", incident.violation_type);
+    say("violated", incident.violation_at.map(|at| at.to_string()));
     say("threshold", incident.threshold.map(|json| json.as_str().to_owned()));
     say("actual", incident.actual.map(|json| json.as_str().to_owned()));
     say("summary", incident.summary);

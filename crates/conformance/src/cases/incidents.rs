@@ -28,6 +28,7 @@ cases!("incidents":
     resolving_keeps_the_hold,
     an_unknown_incident_is_not_resolved,
     the_first_incident_is_the_runs_violation,
+    the_time_of_a_violation_is_what_is_stated,
     the_completion_says_the_violation_before_any_incident,
     incidents_follow_a_seal_and_leave_its_hashes,
     incidents_are_listed_by_when_they_were_opened,
@@ -67,7 +68,7 @@ fn an_incident_reads_as_it_was_opened(cx: &mut Context) {
     let said = json!({
         "severity": "critical", "policy_id": "p-1", "policy_name": "spend", "violation_type": "cost_limit",
         "threshold": {"cents": "100"}, "actual": 250, "violation_step_index": 0, "title": "too much",
-        "summary": "it bought\ntwice", "created_at": "2026-01-02T03:04:05Z",
+        "summary": "it bought\ntwice", "created_at": "2026-01-02T03:04:05Z", "violation_at": "2026-01-02T03:04:04Z",
     });
     let receipt = cx.record(&[with(incident("i", "r"), said)]);
     assert_eq!(receipt.ops[0].id.as_ref().map(|id| id.as_str()), Some("i"));
@@ -81,6 +82,7 @@ fn an_incident_reads_as_it_was_opened(cx: &mut Context) {
     assert_eq!((found.violation_step_index, found.title.as_deref()), (Some(0), Some("too much")));
     assert_eq!(found.summary.as_deref(), Some("it bought\ntwice"));
     assert_eq!(found.created_at.to_string(), "2026-01-02T03:04:05.000000000Z");
+    assert_eq!(found.violation_at.map(|at| at.to_string()).as_deref(), Some("2026-01-02T03:04:04.000000000Z"));
     assert_eq!((found.log_index, found.resolved_log_index), (receipt.ops[0].log_index, None));
     assert_eq!(event(cx, found.log_index), ("r".to_owned(), "incident".to_owned()));
 }
@@ -234,12 +236,26 @@ fn the_first_incident_is_the_runs_violation(cx: &mut Context) {
     assert_eq!(cx.run("r").violation, Some(first.clone()));
     cx.record(&[complete("r")]);
     assert_eq!(cx.run("r").violation, Some(first));
-    // Of no step, or of one that has not come, it happened when the incident was opened.
+    // Of no step, or of one that has not come, nobody knows when it happened: not when the incident was opened.
     ended(cx, "s");
     cx.record(&[with(incident("k", "s"), json!({"violation_type": "t", "created_at": "2026-01-01T11:00:00Z"}))]);
     let of_none = cx.run("s").violation.expect("the incident says it");
-    assert_eq!((of_none.step_index, of_none.reason.as_deref()), (None, Some("t")));
-    assert_eq!(of_none.at.map(|at| at.to_string()).as_deref(), Some("2026-01-01T11:00:00.000000000Z"));
+    assert_eq!((of_none.step_index, of_none.reason.as_deref(), of_none.at), (None, Some("t"), None));
+}
+
+fn the_time_of_a_violation_is_what_is_stated(cx: &mut Context) {
+    cx.record(&[start("r"), with(step("r", 3), json!({"occurred_at": "2026-01-01T10:00:00Z"}))]);
+    let said = with(incident("i", "r"), json!({"violation_step_index": 3, "violation_at": "2026-01-01T10:00:01Z"}));
+    let receipt = cx.record(std::slice::from_ref(&said));
+    cx.again(std::slice::from_ref(&said), &receipt);
+    let violation = cx.run("r").violation.expect("the incident says it");
+    assert_eq!(violation.at.map(|at| at.to_string()).as_deref(), Some("2026-01-01T10:00:01.000000000Z"));
+    cx.conflict(&[with(incident("i", "r"), json!({"violation_step_index": 3}))], &["violation_at"]);
+    cx.conflict(&[with(said, json!({"violation_at": "2026-01-01T10:00:02Z"}))], &["violation_at"]);
+    // Of an incident of no run, too: no step can tell when.
+    let of_none = json!({"op": "open_incident", "incident_id": "n", "violation_at": "2026-01-01T10:00:01Z"});
+    cx.record(&[of_none]);
+    assert!(read(cx, "n").expect("it was opened").violation_at.is_some());
 }
 
 fn the_completion_says_the_violation_before_any_incident(cx: &mut Context) {

@@ -190,11 +190,12 @@ fn baseline() -> impl Strategy<Value = Value> {
 fn incident() -> impl Strategy<Value = Value> {
     let run = prop_oneof![3 => run().prop_map(Value::from), 1 => Just(Value::Null)];
     let step = maybe((0..6u32).prop_map(Value::from));
-    (0..4u8, run, maybe(one_of(&["low", "high"])), step, maybe(time())).prop_map(|(id, run, severity, step, at)| {
+    let times = (maybe(time()), maybe(time()));
+    (0..4u8, run, maybe(one_of(&["low", "high"])), step, times).prop_map(|(id, run, severity, step, (at, violated))| {
         let step = if run.is_null() { Value::Null } else { step };
         json!({
             "op": "open_incident", "incident_id": format!("i{id}"), "run_id": run, "severity": severity,
-            "violation_step_index": step, "created_at": at, "policy_id": "p",
+            "violation_step_index": step, "violation_at": violated, "created_at": at, "policy_id": "p",
         })
     })
 }

@@ -54,6 +54,8 @@ object! {
         optional actual: Json,
         /// The step of the run that violated it. It must be there, unless steps may still come.
         optional violation_step_index: u32,
+        /// When the policy was violated. Without it that is known only where the step is there that did it.
+        optional violation_at: Timestamp,
         /// What it is, in a line: 1 to 256 bytes.
         optional title: String,
         /// What is known, in words: 1 byte to 4 KiB.
@@ -79,6 +81,7 @@ impl OpenIncident {
             threshold: None,
             actual: None,
             violation_step_index: None,
+            violation_at: None,
             title: None,
             summary: None,
             created_at: None,

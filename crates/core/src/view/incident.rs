@@ -29,6 +29,8 @@ object! {
         optional actual: Json,
         /// The step that violated it.
         optional violation_step_index: u32,
+        /// When the policy was violated, where that was stated.
+        optional violation_at: Timestamp,
         /// What it is, in a line.
         optional title: String,
         /// What is known, in words.

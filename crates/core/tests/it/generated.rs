@@ -344,11 +344,11 @@ fn redact() -> BoxedStrategy<Op> {
 
 fn open_incident() -> BoxedStrategy<Op> {
     let policy = (of(text()), of(text()), of(text()), of(json()), of(json()));
-    let words = (of(0..=STEP_INDEX_MAX + 1), of(text()), of(text()), of(time()));
+    let words = (of(0..=STEP_INDEX_MAX + 1), of(text()), of(text()), (of(time()), of(time())));
     (of(run_id()), of(run_id()), of(word(Severity::ALL)), policy, words)
         .prop_map(|(id, run_id, severity, policy, words)| {
             let (policy_id, policy_name, violation_type, threshold, actual) = policy;
-            let (violation_step_index, title, summary, created_at) = words;
+            let (violation_step_index, title, summary, (created_at, violation_at)) = words;
             Op::OpenIncident(OpenIncident {
                 incident_id: id.map(|id| id.as_str().parse().unwrap()),
                 run_id,
@@ -359,6 +359,7 @@ fn open_incident() -> BoxedStrategy<Op> {
                 threshold,
                 actual,
                 violation_step_index,
+                violation_at,
                 title,
                 summary,
                 created_at,

@@ -4,7 +4,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::amount::DurationMs;
 use tracekeep_core::json::Json;
 
-use super::{Account, json, shown};
+use super::{Account, StepAccount, json, shown};
 use crate::bundle::Record;
 
 /// An incident, as its entry says.
@@ -32,6 +32,8 @@ pub struct IncidentAccount {
     pub actual: Option<Json>,
     /// The step that violated it.
     pub step_index: Option<u32>,
+    /// When the policy was violated, as claimed.
+    pub violation_at: Option<Timestamp>,
     /// What it is, in a line.
     pub title: Option<String>,
     /// What is known.
@@ -114,7 +116,8 @@ impl IncidentAccount {
     /// Whether it says that something was violated.
     pub(super) fn is_of_violation(&self) -> bool {
         let is_of_policy = self.policy_id.is_some() || self.policy_name.is_some();
-        is_of_policy || self.violation_type.is_some() || self.step_index.is_some()
+        let is_of_step = self.step_index.is_some() || self.violation_at.is_some();
+        is_of_policy || is_of_step || self.violation_type.is_some()
     }
 }
 
@@ -151,7 +154,7 @@ impl Account {
     }
 
     /// All that is said to have been violated: by the run's completion, unless one incident is asked about, and by each
-    /// incident that is told of and names a type, a policy or a step.
+    /// incident that is told of and names a type, a policy, a step or a time of it.
     #[must_use]
     pub fn violations(&self) -> Vec<Violated> {
         let stated = self.stated().filter(|_| self.about.is_none());
@@ -171,16 +174,22 @@ impl Account {
         incident.is_of_violation().then(|| self.about_of(incident))
     }
 
-    /// What an incident is about. Of a step that is shown it happened when that occurred; of any other when the incident
-    /// was opened.
+    /// The step that an incident names, where it is among the records.
+    pub(crate) fn step_of(&self, incident: &IncidentAccount) -> Option<&StepAccount> {
+        let is_own = incident.run_id.is_some() && incident.run_id == self.run_id;
+        self.step(incident.step_index).filter(|_| is_own)
+    }
+
+    /// What an incident is about. It happened when the incident says so, else when the step did that is shown. When the
+    /// incident was opened is the time of something else.
     pub(crate) fn about_of(&self, incident: &IncidentAccount) -> Violated {
-        let step = self.step(incident.step_index);
+        let step = self.step_of(incident);
         Violated {
             log_index: incident.log_index,
             recorded_at: incident.recorded_at,
             step_index: incident.step_index,
             step: step.map(|step| step.log_index),
-            at: step.and_then(|step| step.occurred_at).or(incident.created_at),
+            at: incident.violation_at.or(step.and_then(|step| step.occurred_at)),
             policy_id: incident.policy_id.clone(),
             reason: incident.title.clone().or_else(|| incident.violation_type.clone()),
         }
@@ -221,6 +230,7 @@ pub(super) fn read(record: &Record) -> Option<IncidentAccount> {
         threshold: json(record, "threshold"),
         actual: json(record, "actual"),
         step_index: shown(record, "violation_step_index"),
+        violation_at: shown(record, "violation_at"),
         title: shown(record, "title"),
         summary: shown(record, "summary"),
         created_at: shown(record, "created_at"),

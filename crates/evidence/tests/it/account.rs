@@ -110,7 +110,7 @@ fn a_control_is_demonstrated_by_facts_alone() {
     assert!(!debrief(&told).actions.iter().any(|action| action.contains("is held")));
     let of_none = (incident(FULL).0, incident(FULL).1.replace(r#""run_id":"r","#, ""));
     assert!(asked(&of(vec![of_none]), "held").is_empty());
-    assert_eq!(asked(&of(vec![incident(FULL), resolved()]), "how long"), [4, 5]);
+    assert_eq!(asked(&of(vec![incident(FULL), resolved()]), "how long"), [1, 4, 5]);
     assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"data_leak""#)]), "CC6.7"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"other""#)]), "A1.1"), None);

@@ -1,10 +1,12 @@
 //! What records do not bear out, however they are put together: no status, time or sentence says more than they do.
 
+use tracekeep_core::amount::DurationMs;
 use tracekeep_evidence::account::Account;
 use tracekeep_evidence::controls::{Asked, ControlStatus, controls};
+use tracekeep_evidence::debrief::debrief;
 
-use crate::account::{FULL, incident, of};
-use ControlStatus::{Demonstrated, Partial};
+use crate::account::{FULL, incident, of, records, resolved, run};
+use ControlStatus::{Demonstrated, NotDemonstrated, Partial};
 
 type Body = (&'static str, String);
 
@@ -46,10 +48,56 @@ fn a_verdict_speaks_for_nothing_that_came_after_it() {
 #[test]
 fn a_verdict_that_does_not_show_what_it_found_leaves_it_open() {
     let bodies = vec![expected(), verdict("COMPLETE"), verdict("PENDING"), incident(FULL)];
-    let mut records = crate::account::records(&[crate::account::run(), bodies].concat());
-    let last = records[6].left.as_ref().unwrap().without(&["verdict"]).unwrap();
-    records[6].left = Some(last);
-    let account = Account::of(&records, Some("r"), Some("i"));
+    let mut shown = records(&[run(), bodies].concat());
+    shown[6].left = Some(shown[6].left.as_ref().unwrap().without(&["verdict"]).unwrap());
+    let account = Account::of(&shown, Some("r"), Some("i"));
     assert_eq!(asked(&account, "was compared").status, Partial);
     assert_eq!(account.verdicts.iter().map(|fact| fact.says.as_str()).collect::<Vec<_>>(), ["COMPLETE", "withheld"]);
+}
+
+/// Of the first incident: when it was violated, and from then to its detection and containment.
+fn times(account: &Account) -> [Option<String>; 3] {
+    let told = debrief(account).incidents.remove(0);
+    let ms = |ms: Option<DurationMs>| ms.map(|ms| ms.as_ms().to_string());
+    [told.violation_at.map(|at| at.to_string()), ms(told.time_to_detect_ms), ms(told.time_to_contain_ms)]
+}
+
+#[test]
+fn that_an_incident_was_opened_does_not_say_when_anything_was_violated() {
+    // It was the time of the violation, so that each incident of no step was detected after 0 ms.
+    let opened = of(vec![incident(r#","policy_id":"p","severity":"high""#), resolved()]);
+    assert_eq!(times(&opened), [None, None, None]);
+    assert_eq!(opened.violation().unwrap().at, None);
+    assert_eq!(asked(&opened, "how long").status, NotDemonstrated);
+    let of_no_step = of(vec![incident(&FULL.replace(r#"index":0"#, r#"index":7"#)), resolved()]);
+    assert_eq!(times(&of_no_step), [None, None, None]);
+    assert_eq!(asked(&of_no_step, "how long").status, NotDemonstrated);
+}
+
+#[test]
+fn an_incident_says_itself_when_it_was_violated() {
+    let stated = format!(r#"{FULL},"violation_at":"2026-01-01T10:01:00.000000000Z""#);
+    let at = Some("2026-01-01T10:01:00.000000000Z".to_owned());
+    let minutes = |minutes: u32| Some((60_000 * minutes).to_string());
+    let account = of(vec![incident(&stated), resolved()]);
+    assert_eq!(times(&account), [at.clone(), minutes(1), minutes(4)]);
+    assert_eq!(asked(&account, "how long").entries, [4, 5]);
+    // So that an incident of no run can be told of.
+    let of_none = (incident("").0, incident(&stated).1.replace(r#""run_id":"r","#, ""));
+    let mut shown = records(&[of_none, resolved()]);
+    shown.iter_mut().for_each(|record| record.run.clear());
+    let account = Account::of(&shown, None, Some("i"));
+    assert_eq!(times(&account), [at, minutes(1), minutes(59)]);
+}
+
+#[test]
+fn what_the_end_of_a_run_states_is_no_time_of_an_incident() {
+    let mut bodies = run();
+    let op =
+        r#""op":"complete_run","violation":{"step_index":0,"policy_id":"p","at":"2026-01-01T09:00:00.000000000Z"}"#;
+    bodies[3].1 = bodies[3].1.replace(r#""op":"complete_run""#, op);
+    bodies.push(incident(r#","policy_id":"p""#));
+    let account = Account::of(&records(&bodies), Some("r"), Some("i"));
+    assert_eq!(times(&account), [None, None, None]);
+    assert!(account.stated().unwrap().at.is_some());
 }

@@ -90,6 +90,7 @@ fn view(snapshot: &impl Snapshot, row: IncidentRow, meter: &Meter) -> Result<Inc
         threshold: op.threshold,
         actual: op.actual,
         violation_step_index: op.violation_step_index,
+        violation_at: op.violation_at,
         title: op.title,
         summary: op.summary,
         created_at: row.created_at,
@@ -104,8 +105,8 @@ fn view(snapshot: &impl Snapshot, row: IncidentRow, meter: &Meter) -> Result<Inc
     })
 }
 
-/// What a run's first incident says that the run violated. It happened when the step did that it names; of a step that is not
-/// there, or of none, when the incident was opened.
+/// What a run's first incident says that the run violated. It happened when the incident says so, else when the step did that
+/// it names. Otherwise nobody knows when: that the incident was opened is another time.
 pub(super) fn violation(snapshot: &impl Snapshot, run: &RunRow, meter: &Meter) -> Result<Option<Violation>> {
     let Some(log_index) = run.incidents.first else { return Ok(None) };
     let Some(Op::OpenIncident(op)) = meter.entry(snapshot, log_index)?.op()? else { return Ok(None) };
@@ -120,7 +121,7 @@ pub(super) fn violation(snapshot: &impl Snapshot, run: &RunRow, meter: &Meter) -
     };
     Ok(Some(Violation {
         step_index: op.violation_step_index,
-        at: occurred_at.or(op.created_at),
+        at: op.violation_at.or(occurred_at),
         policy_id: op.policy_id,
         reason: op.title.or(op.violation_type).or(op.policy_name),
     }))
