@@ -103,6 +103,10 @@ pub struct Account {
     pub about: Option<usize>,
     /// What its completion states as a violation, as it stands there: [`Account::stated`] knows the step's time.
     stated_violation: Option<Violated>,
+    /// Whether a completion has a violation that it does not show.
+    pub violation_withheld: bool,
+    /// The latest time at which it did anything, as claimed.
+    last_act: Option<Timestamp>,
     /// What held it, and what was let go of.
     pub holds: Vec<Hold>,
     /// What was expected.
@@ -164,7 +168,8 @@ impl Account {
         let mut account = Self { run_id: run_id.map(str::to_owned), ..Self::default() };
         for record in records {
             let is_own = run_id.is_some_and(|run_id| run_id == record.run);
-            let names = shown::<String>(record, "incident_id");
+            let is_of_incident = matches!(record.kind.as_str(), "incident" | "incident_resolved");
+            let names = shown::<String>(record, "incident_id").filter(|_| is_of_incident);
             let is_asked = incident_id.is_some() && names.as_deref() == incident_id;
             if is_own || is_asked {
                 account.take(record);
@@ -190,12 +195,16 @@ impl Account {
                 self.started_at = self.started_at.or_else(|| shown(record, "started_at"));
             }
             "step" => {
+                self.acted(record);
                 if let Some(step) = step(record) {
                     self.step_places.entry(step.index).or_insert(self.steps.len());
                     self.steps.push(step);
                 }
             }
-            "trace" => self.traces.extend(trace(record)),
+            "trace" => {
+                self.acted(record);
+                self.traces.extend(trace(record));
+            }
             "sealed" => self.sealed(record),
             "incident" => {
                 let incident = incident::read(record);
@@ -211,7 +220,7 @@ impl Account {
                 let id: Option<String> = shown(record, "incident_id");
                 let place = id.and_then(|id| self.incident_places.get(&id).copied());
                 if let Some(known) = place.and_then(|place| self.incidents.get_mut(place)) {
-                    known.resolution = Some(ResolutionAccount {
+                    known.resolution.get_or_insert(ResolutionAccount {
                         log_index: record.log_index,
                         recorded_at: record.recorded_at,
                         resolution: shown(record, "resolution"),
@@ -236,6 +245,10 @@ impl Account {
             "redaction" => self.redactions.push(fact(record, texts(record, &["reason", "by"]))),
             _ => {}
         }
+    }
+
+    fn acted(&mut self, record: &Record) {
+        self.last_act = self.last_act.max(shown(record, "occurred_at"));
     }
 
     /// The first step of an index.
@@ -265,12 +278,14 @@ impl Account {
         }
         self.termination_reason = shown(record, "termination_reason").or(self.termination_reason.take());
         self.verdict(record);
+        self.violation_withheld |= is_withheld(record, "violation");
         let Some(stated) = json(record, "violation") else { return };
         let value = stated.value();
         let Some(object) = value.as_object() else { return };
-        let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text =
+            |name: &str| object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         let step_index = object.get("step_index").map(Value::to_json).and_then(|step| step.as_str().parse().ok());
-        self.stated_violation.get_or_insert(Violated {
+        let stated = Violated {
             log_index: record.log_index,
             recorded_at: record.recorded_at,
             step_index,
@@ -278,7 +293,11 @@ impl Account {
             at: text("at").and_then(|at| at.parse().ok()),
             policy_id: text("policy_id"),
             reason: text("reason"),
-        });
+        };
+        let says = [step_index.is_some(), stated.at.is_some(), stated.policy_id.is_some(), stated.reason.is_some()];
+        if says.contains(&true) {
+            self.stated_violation.get_or_insert(stated);
+        }
     }
 
     fn verdict(&mut self, record: &Record) {

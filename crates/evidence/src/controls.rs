@@ -5,7 +5,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::json::Json;
 use tracekeep_core::wire::{object, object_field, to_json, words};
 
-use crate::account::{Account, Fact, How, IncidentAccount};
+use crate::account::{Account, Fact, How, IncidentAccount, Over};
 use crate::bundle::Period;
 
 words! {
@@ -178,9 +178,11 @@ impl Seen<'_> {
         self.each_and(0, what, shows)
     }
 
-    /// Violations that have no incident, and so nothing that is asked of one.
+    /// Violations that have no incident, and so nothing that is asked of one. One that is withheld may be one of these.
     fn untold(&self) -> usize {
-        usize::from(self.account.untold().is_some_and(|stated| self.counts(stated.recorded_at)))
+        let untold = self.account.untold(self.period.map(|period| period.to));
+        let is_unknown = self.account.about.is_none() && self.account.violation_withheld;
+        usize::from(is_unknown || untold.is_some_and(|stated| self.counts(stated.recorded_at)))
     }
 
     fn each_and(&self, others: usize, what: &str, shows: impl Fn(&IncidentAccount) -> Vec<u64>) -> Asked {
@@ -285,20 +287,18 @@ impl Seen<'_> {
     /// The entries from which it follows how long a violation went on. That a run had ended before anybody saw what was wrong
     /// is no response to it.
     fn lasted(&self, incident: &IncidentAccount) -> Vec<u64> {
-        let is_response =
-            |log_index: u64, at: Timestamp| log_index > incident.log_index && at >= incident.detected_at();
-        let over = self.account.over(incident).filter(|over| match over.how {
+        let is_response = |over: &Over| match over.how {
             How::Resolved => true,
-            How::RunEnded => is_response(over.log_index, over.at),
-        });
-        let resolved = incident.resolution.as_ref().map(|end| (end.resolved_at, end.log_index, end.recorded_at));
-        let end = over.map(|over| (over.at, over.log_index, over.recorded_at)).or(resolved);
-        let end = end.filter(|(at, ..)| self.account.since(incident, Some(*at)).is_some());
-        let Some((_, ended_by, ended_recorded_at)) = end else { return Vec::new() };
+            How::RunEnded => over.log_index > incident.log_index && over.at >= incident.detected_at(),
+        };
+        let end = self.account.ends(incident).filter(is_response).min_by_key(|over| over.at);
+        let Some(end) = end.filter(|end| self.account.since(incident, Some(end.at)).is_some()) else {
+            return Vec::new();
+        };
         // Where the incident does not say when it began, the step does.
         let step = self.account.step_of(incident).filter(|_| incident.violation_at.is_none());
         let began = step.map(|step| (step.log_index, step.recorded_at));
-        let told = [(incident.log_index, incident.recorded_at), (ended_by, ended_recorded_at)];
+        let told = [(incident.log_index, incident.recorded_at), (end.log_index, end.recorded_at)];
         let facts: Vec<_> = began.into_iter().chain(told).collect();
         let counts = facts.iter().all(|(_, recorded_at)| self.counts(*recorded_at));
         if counts { facts.into_iter().map(|(log_index, _)| log_index).collect() } else { Vec::new() }

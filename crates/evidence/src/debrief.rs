@@ -57,7 +57,8 @@ object! {
         optional violation_at: Timestamp,
         /// When the incident was opened.
         required detected_at: Timestamp,
-        /// When it was over: its run had ended, or it was resolved, whichever was first.
+        /// When it was over: its run had ended, or it was resolved, whichever was first; absent where that contradicts what is
+        /// claimed of other times.
         optional contained_at: Timestamp,
         /// Which of the two: `run_ended`, which nobody need have done, or `resolved`.
         optional contained_by: String,
@@ -150,25 +151,31 @@ fn told(account: &Account, incident: &IncidentAccount) -> IncidentDebrief {
     }
 }
 
+/// What somebody wrote, so that nobody takes it for what is said here.
+fn quoted(text: &str) -> String {
+    Json::from(text).as_str().to_owned()
+}
+
 fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Violated>) -> String {
     let mut said = Vec::new();
     if let Some(run_id) = &account.run_id {
-        let agent = account.agent_id.as_ref().map(|agent| format!(" of agent {agent}")).unwrap_or_default();
-        let goal = account.goal.as_ref().map(|goal| format!(", which was to {goal}")).unwrap_or_default();
+        let agent = account.agent_id.as_ref().map(|agent| format!(" of agent {}", quoted(agent))).unwrap_or_default();
+        let goal = account.goal.as_ref().map(|goal| format!(", with the goal {},", quoted(goal))).unwrap_or_default();
         let end = match account.status.as_deref() {
-            Some(status) => format!("ended as {status}"),
-            None => "has not ended".to_owned(),
+            Some(status) => format!(" and ended as {status}"),
+            None => "; no end of it is recorded here".to_owned(),
         };
-        said.push(format!("The run {run_id}{agent}{goal}, took {} steps and {end}.", account.steps.len()));
+        said.push(format!("The run {run_id}{agent}{goal} took {} steps{end}.", account.steps.len()));
     }
-    let of_policy = |policy: Option<&str>| policy.map(|policy| format!(" of the policy {policy}")).unwrap_or_default();
+    let of_policy =
+        |policy: Option<&str>| policy.map(|policy| format!(" of the policy {}", quoted(policy))).unwrap_or_default();
     let at_step = |index: Option<u32>| index.map(|index| format!(" at its step {index}")).unwrap_or_default();
     if let Some(stated) = stated {
         let (policy, step) = (of_policy(stated.policy_id.as_deref()), at_step(stated.step_index));
         said.push(format!("Its end states a violation{policy}{step}."));
     }
     for incident in judged.iter().take(TOLD_MAX) {
-        let kind = incident.violation_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default();
+        let kind = incident.violation_type.as_ref().map(|kind| format!(" ({})", quoted(kind))).unwrap_or_default();
         let (policy, step) = (of_policy(incident.policy()), at_step(incident.step_index));
         let what = match account.violated(incident) {
             Some(_) => format!("says that there was a violation{policy}{kind}{step}"),
@@ -176,11 +183,13 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
         };
         said.push(format!("The incident {} {what}.", incident.incident_id));
         if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
-            said.push(format!("Allowed was {}, found was {}.", threshold.as_str(), actual.as_str()));
+            said.push(format!("It says that {} is allowed, and {} was found.", threshold.as_str(), actual.as_str()));
         }
-        said.extend(incident.summary.clone());
+        said.extend(incident.summary.as_ref().map(|summary| format!("It says: {}.", quoted(summary))));
     }
-    if judged.is_empty() && stated.is_none() {
+    if account.violation_withheld {
+        said.push("The end of the run has a violation that is withheld.".to_owned());
+    } else if judged.is_empty() && stated.is_none() {
         said.push("No violation is recorded.".to_owned());
     }
     said.extend(others(account, judged));
@@ -212,9 +221,9 @@ const LEVELS: [(&str, &str); 4] = [
 fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
     if judged.is_empty() {
         let what = if account.stated().is_some() {
-            "a violation is stated, and no incident was opened"
+            "a violation is stated, and no incident is recorded here"
         } else {
-            "no incident was opened"
+            "no incident is recorded here"
         };
         let run = if account.run_id.is_some() { "Of this run " } else { "" };
         return format!("{run}{what}: what risk there is, is not known.");
@@ -239,7 +248,7 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
         _ if all == 1 => "It is not resolved: the risk stands.".to_owned(),
         _ => format!("Of {all} incidents {open} are not resolved: the risk stands."),
     };
-    let untold = match account.untold() {
+    let untold = match account.untold(None) {
         Some(_) => " Of the violation that the end of the run states, no incident tells: how bad it is, is not known.",
         None => "",
     };
@@ -255,8 +264,8 @@ fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {
         let id = &incident.incident_id;
         done.push(match &incident.resolution {
             Some(end) => {
-                let by = end.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-                let what = end.resolution.as_deref().unwrap_or("withheld");
+                let by = end.by.as_ref().map(|by| format!(" by {}", quoted(by))).unwrap_or_default();
+                let what = end.resolution.as_ref().map_or_else(|| "withheld".to_owned(), |what| quoted(what));
                 format!("Done: the incident {id} was resolved{by}: {what}")
             }
             None => format!("To do: find out why it happened, and resolve the incident {id}."),
@@ -266,7 +275,7 @@ fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {
         done.push("To do: open an incident, if there was one.".to_owned());
     }
     if account.run_id.is_some() && account.status.is_none() {
-        done.push("To do: end the run, which is still running.".to_owned());
+        done.push("To do: end the run, if it still runs: no end of it is recorded here.".to_owned());
     }
     done
 }

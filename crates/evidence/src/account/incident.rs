@@ -3,6 +3,7 @@
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::DurationMs;
 use tracekeep_core::json::Json;
+use tracekeep_core::model::Severity;
 
 use super::{Account, StepAccount, json, shown};
 use crate::bundle::Record;
@@ -16,7 +17,7 @@ pub struct IncidentAccount {
     pub recorded_at: Timestamp,
     /// Its id.
     pub incident_id: String,
-    /// The run that it names.
+    /// The run that it is of, as its leaf says.
     pub run_id: Option<String>,
     /// How bad it is.
     pub severity: Option<String>,
@@ -142,15 +143,16 @@ impl Account {
     }
 
     /// What the run's completion states as a violation and no incident tells of, be it resolved or not: none names the same
-    /// policy and the same step.
+    /// policy and the same step. Where a time is told, those alone count that were recorded before it.
     #[must_use]
-    pub fn untold(&self) -> Option<Violated> {
+    pub fn untold(&self, before: Option<Timestamp>) -> Option<Violated> {
         let stated = self.stated().filter(|_| self.about.is_none())?;
         let is_same = |known: &&IncidentAccount| {
             let is_one = known.policy_id.is_some() || known.step_index.is_some();
             is_one && known.policy_id == stated.policy_id && known.step_index == stated.step_index
         };
-        if self.incidents.iter().any(|known| is_same(&known)) { None } else { Some(stated) }
+        let mut seen = self.incidents.iter().filter(|known| before.is_none_or(|before| known.recorded_at < before));
+        if seen.any(|known| is_same(&known)) { None } else { Some(stated) }
     }
 
     /// All that is said to have been violated: by the run's completion, unless one incident is asked about, and by each
@@ -195,17 +197,28 @@ impl Account {
         }
     }
 
-    /// When an incident's violation was over: its run had ended, or it was resolved, whichever is claimed to be first.
+    /// When an incident's violation was over: its run had ended, or it was resolved, whichever is claimed to be first. A time
+    /// that contradicts others is none: the end of a run before what it violated, or before what it still did, and a
+    /// resolution from before the incident was opened.
     #[must_use]
     pub fn over(&self, incident: &IncidentAccount) -> Option<Over> {
+        self.ends(incident).min_by_key(|over| over.at)
+    }
+
+    pub(crate) fn ends(&self, incident: &IncidentAccount) -> impl Iterator<Item = Over> {
         let resolved = incident.resolution.as_ref().map(|end| Over {
             at: end.resolved_at,
             log_index: end.log_index,
             recorded_at: end.recorded_at,
             how: How::Resolved,
         });
-        let ended = self.ended.filter(|_| incident.run_id.is_some() && incident.run_id == self.run_id);
-        ended.into_iter().chain(resolved).min_by_key(|over| over.at)
+        let resolved = resolved.filter(|over| over.at >= incident.detected_at());
+        let ended = self.ended.filter(|over| {
+            let is_own = incident.run_id.is_some() && incident.run_id == self.run_id;
+            is_own && self.last_act.is_none_or(|last| last <= over.at)
+        });
+        let began = self.about_of(incident).at;
+        ended.into_iter().chain(resolved).filter(move |over| began.is_none_or(|began| began <= over.at))
     }
 
     /// From what an incident says was violated to some time; absent where it says none, and where the claimed times
@@ -217,16 +230,21 @@ impl Account {
     }
 }
 
+/// A text that is not empty.
+fn name(record: &Record, name: &str) -> Option<String> {
+    shown(record, name).filter(|text: &String| !text.is_empty())
+}
+
 pub(super) fn read(record: &Record) -> Option<IncidentAccount> {
     Some(IncidentAccount {
         log_index: record.log_index,
         recorded_at: record.recorded_at,
         incident_id: shown(record, "incident_id")?,
-        run_id: shown(record, "run_id"),
-        severity: shown(record, "severity"),
-        policy_id: shown(record, "policy_id"),
-        policy_name: shown(record, "policy_name"),
-        violation_type: shown(record, "violation_type"),
+        run_id: (!record.run.is_empty()).then(|| record.run.clone()),
+        severity: shown::<Severity>(record, "severity").map(|severity| severity.to_string()),
+        policy_id: name(record, "policy_id"),
+        policy_name: name(record, "policy_name"),
+        violation_type: name(record, "violation_type"),
         threshold: json(record, "threshold"),
         actual: json(record, "actual"),
         step_index: shown(record, "violation_step_index"),

@@ -59,7 +59,11 @@ pub(super) fn write(page: &mut Page, account: &Account) {
     }
     if stated.is_none() && judged.is_empty() {
         page.heading("The violation");
-        page.text("No violation is recorded.");
+        page.text(if account.violation_withheld {
+            "The end of the run has a violation that is withheld."
+        } else {
+            "No violation is recorded."
+        });
     }
 }
 
@@ -72,7 +76,7 @@ fn said(violated: &Violated) -> Vec<(&'static str, String)> {
     };
     vec![
         ("step", step),
-        ("violated", time(violated.at)),
+        ("violated, as claimed", time(violated.at)),
         ("reason", or_not_stated(violated.reason.as_deref())),
         ("entry", violated.log_index.to_string()),
     ]
@@ -101,9 +105,10 @@ fn of_incident(page: &mut Page, account: &Account, incident: &IncidentAccount) {
         None => pairs.push(("entry", incident.log_index.to_string())),
     }
     pairs.extend([
-        ("detected: it was opened", detected.to_string()),
-        ("contained", contained),
-        ("resolved", time(incident.resolution.as_ref().map(|end| end.resolved_at))),
+        ("detected: opened, as claimed", detected.to_string()),
+        ("its opening was recorded", incident.recorded_at.to_string()),
+        ("contained, as claimed", contained),
+        ("resolved, as claimed", time(incident.resolution.as_ref().map(|end| end.resolved_at))),
         ("time to detect", lasted(account.since(incident, Some(detected)))),
         ("time to contain", lasted(account.since(incident, over.map(|over| over.at)))),
     ]);

@@ -109,7 +109,9 @@ fn a_control_is_demonstrated_by_facts_alone() {
     assert!(asked(&told, "held").is_empty() && asked(&told, "how long").is_empty());
     assert!(!debrief(&told).actions.iter().any(|action| action.contains("is held")));
     let of_none = (incident(FULL).0, incident(FULL).1.replace(r#""run_id":"r","#, ""));
-    assert!(asked(&of(vec![of_none]), "held").is_empty());
+    let mut shown = records(&[run(), vec![of_none]].concat());
+    shown[4].run.clear();
+    assert!(asked(&Account::of(&shown, Some("r"), Some("i")), "held").is_empty());
     assert_eq!(asked(&of(vec![incident(FULL), resolved()]), "how long"), [1, 4, 5]);
     assert_eq!(status(&of(vec![incident(FULL)]), "A1.1"), Some(Partial));
     assert_eq!(status(&of(vec![incident(r#","violation_type":"data_leak""#)]), "CC6.7"), Some(Partial));
