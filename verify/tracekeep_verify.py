@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """Verifies a Tracekeep bundle from its bytes and a public key: no server, no network, none of Tracekeep's code.
-
 Written from docs/format/bundle.md; needs Python 3.9 and the package `cryptography`. Exits with 0 if all verdicts pass, 1
 if one fails, 2 on usage or no zip, 3 if one is unconfirmed. Controls, debrief, comparison, report: by digest alone."""
 import argparse, base64, bisect, contextlib, datetime, decimal, hashlib, json, os, re, struct, sys, types, zlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-class Refused(ValueError):  # its argument is the reason
-    pass
+class Refused(ValueError): pass  # its argument is the reason
 
 def need(condition, reason=None):
     if not condition:
@@ -63,7 +61,7 @@ NAMES = NEEDED | {"comparison.json", "controls.json", "debrief.json"}
 REQUIRED = {"evidence": ["exported_by", "run", "tenant_id"], "period": ["exported_by", "period", "tenant_id"],
             "soc2": ["controls", "exported_by", "period", "run", "tenant_id"], "executive_debrief": [
                 "debrief", "exported_by", "incident", "policy", "severity", "tenant_id", "violation_at"]}
-TOLD = {"created_at": "violation_at", "policy_id": "policy", "policy_name": "policy", "severity": "severity"}
+TOLD = {"violation_at": "violation_at", "policy_id": "policy", "policy_name": "policy", "severity": "severity"}
 ENVELOPE = {"payload": TEXT, "payloadType": '"%s"' % re.escape(TYPE), "signatures": [{"keyid": TEXT, "sig": TEXT}]}
 CLAIMS = {"kind": '"(%s)"' % "|".join(REQUIRED), "tenant_id": TEXT, "exported_by": TEXT, "created_at": TIME,
           "options": "{.*}", "run_id?": TEXT, "incident_id?": TEXT, "period?": {"from": TIME, "to": TIME},
@@ -240,7 +238,10 @@ def completeness(it, _):
     start, end = claims.get("period", {"from": "", "to": ""}).values()
     is_period = any(start <= row.recorded_at < end for row in it.told) or kind == "period" and start
     there = {**claims, "run": claims.get("run_id") in it.runs, "incident": about, "period": is_period}
-    there.update(dict.fromkeys([TOLD.get(name) for name in about] + [name.split(".")[0] for name in it.files], True))
+    step = write(["step", claims.get("run_id"), *[about[name] for name in about if name == "violation_step_index"]])
+    told = ["violation_at" for row in it.told if {"index", "occurred_at"} <= row.shown.keys()
+            and write([row.kind, row.run, row.shown["index"]]) == step] + [TOLD.get(name) for name in about]
+    there.update(dict.fromkeys(told + [name.split(".")[0] for name in it.files], True))
     need(claims["missing"] == [name for name in REQUIRED[kind] if not there.get(name)], "incomplete")
     if kind == "period" and start:
         first = max([row.index for row in it.rows if row.recorded_at < start], default=-1) + 1
@@ -296,5 +297,4 @@ def main():
     code = 1 if "fail" in outcomes else 3 if "unconfirmed" in outcomes else 0
     sys.exit(2 if verdicts["integrity"][1] == "not_a_zip" else code)
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__": main()

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::hash::Hash;
+use tracekeep_core::json::Json;
 use tracekeep_core::merkle;
 use tracekeep_core::remainder::{NEVER_WITHHELD, Remainder};
 use tracekeep_core::wire::{Field, Path, object, object_field};
@@ -68,14 +69,16 @@ pub(crate) enum Says {
     Seal(Option<u64>, Option<Hash>),
     /// Who signs the log from then on.
     Key(Option<String>),
-    /// Which incident is opened, and what a debrief requires that its entry shows.
-    Incident(Option<String>, Vec<&'static str>),
+    /// Which incident is opened, what a debrief requires that its entry shows, and the step that it names.
+    Incident(Option<String>, Vec<&'static str>, Option<Json>),
     /// Whether all of the run in front of it was erased, and else which redactions it took the place of.
     Redaction(bool, Vec<u64>),
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StepFacts {
+    /// Which step it is, where it says when it occurred, too.
+    index: Option<Json>,
     is_failure: bool,
     cost: Cost,
     duration: Option<DurationMs>,
@@ -84,7 +87,7 @@ pub(crate) struct StepFacts {
 
 /// Members of an incident that a debrief requires, and by which name.
 const TOLD: [(&str, &str); 4] =
-    [("created_at", "violation_at"), ("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity")];
+    [("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity"), ("violation_at", "violation_at")];
 
 /// Beside [`NEVER_WITHHELD`], what no bundle withholds: which incident it is, whose key, and what a seal is over.
 const KEPT: [&str; 4] = ["entries", "incident_id", "key", "run_root"];
@@ -108,6 +111,7 @@ impl Says {
         if left.withheld().any(|name| NEVER_WITHHELD.contains(&name) || KEPT.contains(&name)) {
             return Err(Malformed);
         }
+        let value = |name: &str| left.get(name)?.value().cloned();
         let is_told = |name: &str| left.get(name).is_some_and(|left| left.value().is_some());
         Ok(match kind {
             "step" => Self::Step(StepFacts::of(left)),
@@ -115,7 +119,7 @@ impl Says {
             "signing_key" => Self::Key(shown(left, "key")),
             "incident" => {
                 let told = TOLD.into_iter().filter(|(name, _)| is_told(name)).map(|(_, what)| what);
-                Self::Incident(shown(left, "incident_id"), told.collect())
+                Self::Incident(shown(left, "incident_id"), told.collect(), value("violation_step_index"))
             }
             "redaction" => {
                 let replaces: Option<Vec<Replaced>> = shown(left, "replaces");
@@ -150,7 +154,9 @@ impl Facts {
 
 impl StepFacts {
     fn of(left: &Remainder) -> Self {
+        let is_timed = left.get("occurred_at").is_some_and(|left| left.value().is_some());
         Self {
+            index: left.get("index").filter(|_| is_timed).and_then(|left| left.value().cloned()),
             is_failure: shown::<String>(left, "status").as_deref() == Some("failure"),
             cost: shown(left, "cost_cents").unwrap_or_default(),
             duration: shown(left, "duration_ms"),
@@ -206,14 +212,21 @@ pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static s
     required.iter().filter(|name| !there.contains(**name)).map(|name| (*name).to_owned()).collect()
 }
 
-/// What the entry of the claimed run tells that opened the claimed incident; `None` where none is claimed, or none did.
-pub(crate) fn incident<'a>(claims: &Predicate, facts: &'a [Facts]) -> Option<impl Iterator<Item = &'static str> + 'a> {
+/// What is told of the claimed incident by the entry that opened it, and by the step of its run that it names; `None` where
+/// none is claimed, or none did.
+pub(crate) fn incident(claims: &Predicate, facts: &[Facts]) -> Option<BTreeSet<&'static str>> {
     let run_id = claims.run_id.as_deref().unwrap_or_default();
     let opened = facts.iter().filter(|fact| fact.run == run_id).find_map(|fact| match &fact.says {
-        Says::Incident(Some(id), told) if Some(id) == claims.incident_id.as_ref() => Some(told),
+        Says::Incident(Some(id), told, step) if Some(id) == claims.incident_id.as_ref() => Some((told, step)),
         _ => None,
     });
-    opened.map(|told| told.iter().copied())
+    let (told, index) = opened?;
+    let is_it = |fact: &Facts| match &fact.says {
+        Says::Step(step) => index.is_some() && step.index == *index && fact.run == run_id,
+        _ => false,
+    };
+    let of_step = !run_id.is_empty() && facts.iter().any(is_it);
+    Some(told.iter().copied().chain(of_step.then_some("violation_at")).collect())
 }
 
 /// Whether anything of the runs was recorded in a period.

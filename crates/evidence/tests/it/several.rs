@@ -150,7 +150,7 @@ fn what_a_seal_states_is_told_apart_from_what_an_incident_says() {
     bodies.push(incident(r#","policy_id":"of-incident","violation_type":"other""#));
     let account = Account::of(&records(&bodies), Some("r"), None);
     let told = debrief(&account).summary;
-    assert!(told.contains("violation of the policy \"of-incident\" (other)."), "{told}");
+    assert!(told.contains("violation of the policy \"of-incident\" (\"other\")."), "{told}");
     assert!(told.contains("violation of the policy \"of-seal\" at its step 0"), "{told}");
     let shown = page(&account);
     let (seal, incident) =

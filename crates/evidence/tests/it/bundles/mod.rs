@@ -9,3 +9,4 @@ mod ledger;
 mod mutated;
 mod negative;
 mod structure;
+mod violations;

@@ -54,6 +54,7 @@ pub(super) fn cases() -> Vec<Case> {
     let kept = super::structure::kept(&ledger, &bundle);
     cases.extend(kept.into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
     cases.extend(super::structure::made().into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
+    cases.extend(super::violations::of_violations().into_iter().map(|(name, bytes, reason)| case(name, bytes, reason)));
     for (name, bundle) in super::structure::rotated() {
         let keys = vec![ledger.public().remove(0), key_of(ledger.id, 8).public().clone()];
         cases.push(Case { keys, ..case(name, bundle, Some(Reason::SupersededKey)) });
