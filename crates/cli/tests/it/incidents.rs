@@ -38,6 +38,8 @@ fn an_incident_is_opened_listed_shown_and_resolved() {
         "250",
         "--step",
         "0",
+        "--violated-at",
+        "2026-01-01T10:00:00Z",
         "--title",
         "too\u{1b}[31m much",
     ];
@@ -47,7 +49,9 @@ fn an_incident_is_opened_listed_shown_and_resolved() {
     assert!(place.run(&["incidents", "list", "--until", "1h"]).code(0).talk().contains("no incidents"));
     let shown = place.run(&["incidents", "show", "inc-1"]).code(0).out();
     assert!(shown.contains("cost_limit") && shown.contains("{\"cents\":100}") && shown.contains("open"), "{shown}");
-    assert!(place.run(&["show", "r-1", "--json"]).code(0).out().contains(r#""violation":{"#));
+    assert!(shown.contains("2026-01-01T10:00:00.000000000Z"), "{shown}");
+    let run = place.run(&["show", "r-1", "--json"]).code(0).out();
+    assert!(run.contains(r#""violation":{"at":"2026-01-01T10:00:00.000000000Z""#), "{run}");
     let held = place.run(&["hold", "r-1", "--reason", "x", "--release"]);
     assert!(held.code(1).talk().contains("incident_open"), "{}", held.talk());
     place.run(&["incidents", "resolve", "inc-1"]).code(2);

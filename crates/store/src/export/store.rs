@@ -65,7 +65,7 @@ pub struct RunSummarySnapshot {
     pub tenant_id: String,
     /// The step that violated a policy.
     pub violation_step_index: Option<u32>,
-    /// When, as claimed.
+    /// When, as claimed: as the run's end or the incident states it, else when that step occurred.
     pub violation_timestamp: Option<Timestamp>,
 }
 

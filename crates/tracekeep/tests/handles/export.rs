@@ -250,6 +250,10 @@ fn what_is_written_between_two_reads_is_not_seen() {
     let summary = pinned.get_run_summary(&run_id("r-1")).unwrap().unwrap();
     assert_eq!((summary.trace_id.as_str(), summary.violation_step_index), ("r-1", Some(3)));
     let steps = pinned.get_steps(&run_id("r-1"), &PageRequest::default()).unwrap().items;
+    assert_eq!(summary.violation_timestamp, Some(steps[3].timestamp));
+    // The incident of the late run says neither at which step nor when: that it was opened is no time of a violation.
+    let summary = tracekeep.export_bundles().unwrap().get_run_summary(&run_id("r-3")).unwrap().unwrap();
+    assert_eq!((summary.violation_step_index, summary.violation_timestamp), (None, None));
     assert_eq!((steps.len(), steps[3].step_type.as_str(), steps[3].step_index), (4, "search", 3));
     // The run's own late steps are seen by whoever looks later.
     assert!(tracekeep.export_bundles().unwrap().get_run(&run_id("r-3")).unwrap().unwrap().completed_at.is_some());
