@@ -192,9 +192,9 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// Proves that an entry is in the log of `size` entries (the head where absent); `entry_not_found`.
     async fn inclusion(&self, log_index: u64, size: Option<u64>) -> Result<InclusionProof>;
 
-    /// Proves, by one proof, that entries are in the log of `size` entries (the head where absent): at most
-    /// [`PROVED_MAX`](tracekeep_core::limits::PROVED_MAX) log indices, ascending, each once. `entry_not_found`,
-    /// `invalid_parameter`. Reads at most as many tiles as the proof has nodes.
+    /// Proves, by one proof, that entries are in the log of `size` entries (the head where absent): log
+    /// indices, ascending, each once; over HTTP at most [`PROVED_MAX`](tracekeep_core::limits::PROVED_MAX) of them.
+    /// `entry_not_found`, `invalid_parameter`. Reads at most as many tiles as the proof has nodes.
     async fn multiproof(&self, indices: &[u64], size: Option<u64>) -> Result<Multiproof>;
 
     /// Proves that the log of `to` entries (the head where absent) extends that of `from` entries.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tracekeep_core::id::TraceId;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::PAGE_ITEMS_DEFAULT;
+use tracekeep_core::limits::{PAGE_ITEMS_DEFAULT, PROVED_MAX};
 use tracekeep_core::view::MultiproofOf;
 use tracekeep_core::wire::from_text;
 use tracekeep_store::{Code, Error, Page};
@@ -124,6 +124,10 @@ pub(crate) async fn multiproof(call: Call) -> Result<Response, Problem> {
     let app = call.app.clone();
     let mut form = body::write(&app, call.request).await?;
     let asked: MultiproofOf = form.read(|bytes| Ok(from_text(bytes)?)).await?;
+    if asked.indices.len() > PROVED_MAX as usize {
+        let detail = format!("at most {PROVED_MAX} entries are proved at once");
+        return Err(Error::new(Code::InvalidParameter, detail).at("indices").into());
+    }
     let proof = app.read(async move |store| store.multiproof(&asked.indices, asked.size).await).await;
     drop(form);
     Ok(view(&proof?))

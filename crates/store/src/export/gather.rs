@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{Code, Error, LedgerStore, Order, PageRequest, Result, RunFilter, RunQuery, SignedCheckpoint, block_on};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
-use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
+use tracekeep_core::limits::{EXPORT_BYTES_MAX, PAGE_ITEMS_MAX};
 use tracekeep_core::model::BundleKind;
 use tracekeep_evidence::account::Account;
 use tracekeep_evidence::bundle::{Contents, Kind, Period, Record};
@@ -16,9 +16,9 @@ use tracekeep_evidence::report::{self, Cover};
 use super::Progress;
 use super::compared::comparison;
 use super::period;
-use super::records::{at, of_run, too_many};
+use super::records::{Reading, at, too_large};
 use super::request::{ExportOf, ExportRequest};
-use super::select::withhold;
+use super::select::{Shown, withhold};
 
 /// Everything that a bundle is made of, at the size that was signed.
 pub(super) fn contents(
@@ -30,32 +30,36 @@ pub(super) fn contents(
     progress: &Progress<'_>,
 ) -> Result<Contents> {
     let size = signed.checkpoint.size;
+    let mut reading = Reading::below(size, ledger);
     let mut found = match of {
         ExportOf::Incident(id) => {
             let missing = || Error::new(Code::IncidentNotFound, format!("no incident {id} is among {size} entries"));
             let incident = block_on(ledger.incident(id))?.filter(|known| known.log_index < size).ok_or_else(missing)?;
             let mut found = match &incident.run_id {
-                Some(run_id) => run(ledger, run_id, request, size, progress)?,
-                None => Gathered::default(),
+                Some(run_id) => run(&mut reading, run_id, request, progress)?,
+                None => {
+                    reading.shown = Some(Shown::of(None, request));
+                    Gathered::default()
+                }
             };
             let entries = [Some(incident.log_index), incident.resolved_log_index];
             for log_index in entries.into_iter().flatten().filter(|log_index| *log_index < size) {
-                found.add(at(ledger, log_index)?);
+                found.add(reading.at(log_index)?);
             }
             found
         }
-        ExportOf::Run(run_id) => run(ledger, run_id, request, size, progress)?,
-        ExportOf::Period(asked) => period::gather(ledger, asked, size, progress)?,
+        ExportOf::Run(run_id) => run(&mut reading, run_id, request, progress)?,
+        ExportOf::Period(asked) => period::gather(&mut reading, asked, progress)?,
     };
     for key in signing_keys(ledger, size)? {
-        found.add(at(ledger, key)?);
+        found.add(reading.at(key)?);
     }
     let mut records: Vec<Record> = std::mem::take(&mut found.records).into_values().collect();
     let run_id = found.run_id.clone();
-    let before = withheld(&records);
-    let redacted_since = redacted_since(ledger, &records, size)?;
-    if let Some(run_id) = &run_id {
-        withhold(&mut records, run_id, request)?;
+    let before = reading.withheld;
+    let redacted_since = redacted_since(ledger, &records, &before, size)?;
+    if let Some(shown) = reading.shown {
+        withhold(&mut records, shown)?;
     }
     progress("proving", records.len() as u64);
     // The last entry of an earlier size is what the proof shows the log to extend that size by.
@@ -65,9 +69,6 @@ pub(super) fn contents(
     let mut leaves: BTreeMap<u64, Record> = found.leaves.into_iter().map(|leaf| (leaf.log_index, leaf)).collect();
     leaves.retain(|log_index, _| !shown.contains(log_index));
     let indices: Vec<u64> = shown.iter().chain(leaves.keys()).copied().collect::<BTreeSet<_>>().into_iter().collect();
-    if indices.len() > PROVED_MAX as usize {
-        return Err(too_many());
-    }
     let proof = block_on(ledger.multiproof(&indices, Some(size)))?;
     let incident_id = match of {
         ExportOf::Incident(id) => Some(id.as_str()),
@@ -139,34 +140,35 @@ impl Gathered {
 }
 
 /// A run, and those that are tied to it where that is asked for.
-fn run(
-    ledger: &dyn LedgerStore,
+fn run<'a>(
+    reading: &mut Reading<'a>,
     run_id: &RunId,
-    request: &ExportRequest,
-    size: u64,
+    request: &'a ExportRequest,
     progress: &Progress<'_>,
 ) -> Result<Gathered> {
     let mut found = Gathered { run_id: Some(run_id.to_string()), ..Gathered::default() };
-    for record in of_run(ledger, run_id, size, |count| progress("reading", count))? {
+    reading.shown = Some(Shown::of(Some(run_id.as_str()), request));
+    for record in reading.run(run_id, |count| progress("reading", count))? {
         found.add(record);
     }
     if request.related {
-        let known = block_on(ledger.run(run_id))?;
-        for related in related(ledger, known.and_then(|run| run.correlation_id.map(|id| id.to_string())), size)? {
+        let known = block_on(reading.ledger.run(run_id))?;
+        let correlation = known.and_then(|run| run.correlation_id.map(|id| id.to_string()));
+        for related in related(reading.ledger, correlation, reading.size)? {
             if related == *run_id {
                 continue;
             }
             let before = found.records.len() as u64;
-            for record in of_run(ledger, &related, size, |count| progress("reading", before + count))? {
+            for record in reading.run(&related, |count| progress("reading", before + count))? {
                 found.add(record);
-            }
-            if found.records.len() > PROVED_MAX as usize {
-                return Err(too_many());
             }
         }
     }
     Ok(found)
 }
+
+/// Runs of one correlation id: the line of a start alone has about 1 KiB, so that more of them than this have no room.
+const RELATED_MAX: usize = (EXPORT_BYTES_MAX / 1024) as usize;
 
 /// The runs of a correlation id that began below a size.
 fn related(ledger: &dyn LedgerStore, correlation: Option<String>, size: u64) -> Result<Vec<RunId>> {
@@ -177,8 +179,8 @@ fn related(ledger: &dyn LedgerStore, correlation: Option<String>, size: u64) -> 
     loop {
         let found = block_on(ledger.runs(&query))?;
         related.extend(found.items.into_iter().filter(|run| run.log_index < size).map(|run| run.run_id));
-        if related.len() > PROVED_MAX as usize {
-            return Err(too_many());
+        if related.len() > RELATED_MAX {
+            return Err(too_large());
         }
         query.page.cursor = found.next_cursor;
         if query.page.cursor.is_none() {
@@ -211,10 +213,15 @@ pub(super) fn recorded_at(ledger: &dyn LedgerStore, log_index: u64) -> Result<Ti
 ///
 /// # Errors
 /// `erased` where one of them took the place of an earlier redaction: nothing in the bundle could say so.
-fn redacted_since(ledger: &dyn LedgerStore, records: &[Record], size: u64) -> Result<BTreeSet<u64>> {
+fn redacted_since(
+    ledger: &dyn LedgerStore,
+    records: &[Record],
+    withheld: &BTreeMap<u64, Vec<String>>,
+    size: u64,
+) -> Result<BTreeSet<u64>> {
     let mut since = BTreeSet::new();
     for record in records {
-        let is_whole = record.left.as_ref().is_some_and(|left| left.withheld().next().is_none());
+        let is_whole = record.left.is_some() && !withheld.contains_key(&record.log_index);
         if is_whole {
             continue;
         }

@@ -129,7 +129,7 @@ fn refused(error: BuildError) -> Error {
             Error::new(Code::BundleIncomplete, format!("what its kind requires is missing: {}", missing.join(", ")))
         }
         BuildError::TooLarge => {
-            let detail = "the bundle would have more than 1 GiB: export a part of it";
+            let detail = "the bundle would have more than 1 GiB: show fewer of the steps and traces";
             tracekeep_core::Invalid::new(tracekeep_core::InvalidCode::TooLarge, "", detail).into()
         }
         other => Error::new(Code::Corrupt, other.to_string()),

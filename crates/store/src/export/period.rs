@@ -5,26 +5,21 @@ use std::collections::BTreeMap;
 use crate::{Code, Error, LedgerStore, Result, block_on};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
-use tracekeep_core::limits::{PAGE_ITEMS_MAX, PROVED_MAX};
+use tracekeep_core::limits::PAGE_ITEMS_MAX;
 use tracekeep_core::model::{Kind, Period};
-use tracekeep_evidence::bundle::Record;
 
 use super::Progress;
 use super::gather::{Gathered, recorded_at};
-use super::records::{of_run, record, too_many};
+use super::records::{Reading, record};
 
 /// Gathers the runs of a period, and every leaf from the entry before it to the one after it: `recorded_at` never decreases
 /// along the log, so nothing of the period is outside of them.
 ///
 /// # Errors
-/// `too_large` where it has more entries than one bundle shows; `run_erased` where one of its runs was erased at or above the
+/// `too_large` where its entries have more bytes than one bundle shows; `run_erased` where one of its runs was erased at or above the
 /// size, so that nothing in the bundle would say so; failures of the storage.
-pub(super) fn gather(
-    ledger: &dyn LedgerStore,
-    period: &Period,
-    size: u64,
-    progress: &Progress<'_>,
-) -> Result<Gathered> {
+pub(super) fn gather(reading: &mut Reading<'_>, period: &Period, progress: &Progress<'_>) -> Result<Gathered> {
+    let (ledger, size) = (reading.ledger, reading.size);
     let (mut found, mut erased) = (Gathered::default(), BTreeMap::new());
     let (first, end) = (first_at(ledger, period.from, size)?, first_at(ledger, period.to, size)?);
     let (mut next, last) = (first.saturating_sub(1), end.saturating_add(1).min(size));
@@ -36,7 +31,7 @@ pub(super) fn gather(
             let leaf = record(ledger, entry)?;
             let is_inside = (first..end).contains(&leaf.log_index);
             if is_inside && leaf.kind == Kind::RunStarted.as_str() && leaf.left.is_some() {
-                of_run(ledger, &RunId::new(&leaf.run)?, size, |_| ())?.into_iter().for_each(|own| found.add(own));
+                reading.run(&RunId::new(&leaf.run)?, |_| ())?.into_iter().for_each(|own| found.add(own));
             } else if is_inside && leaf.kind == Kind::RunStarted.as_str() {
                 let by = erased_by(ledger, &RunId::new(&leaf.run)?)?;
                 if by >= size {
@@ -45,15 +40,12 @@ pub(super) fn gather(
                 }
                 erased.insert(leaf.run.clone(), (leaf.log_index, by));
             }
-            found.leaves.push(Record { left: None, ..leaf });
-        }
-        if found.records.len() + found.leaves.len() > PROVED_MAX as usize {
-            return Err(too_many());
+            found.leaves.push(reading.bare(leaf)?);
         }
         progress("reading", found.leaves.len() as u64);
         next = read;
     }
-    left_of(ledger, &erased, &mut found)?;
+    left_of(reading, &erased, &mut found)?;
     Ok(found)
 }
 
@@ -65,22 +57,16 @@ fn erased_by(ledger: &dyn LedgerStore, run_id: &RunId) -> Result<u64> {
     }
 }
 
-/// Of erased runs their leaves are left, from the start to the redaction: all are shown.
-fn left_of(ledger: &dyn LedgerStore, erased: &BTreeMap<String, (u64, u64)>, found: &mut Gathered) -> Result<()> {
+/// Of erased runs their leaves are left, from the start to the redaction: all are shown. Where they stand is looked for
+/// without reading what stands between them.
+fn left_of(reading: &mut Reading<'_>, erased: &BTreeMap<String, (u64, u64)>, found: &mut Gathered) -> Result<()> {
     let Some(mut next) = erased.values().map(|(start, _)| *start).min() else { return Ok(()) };
     let last = erased.values().map(|(_, by)| *by).max().unwrap_or(next);
     while next <= last {
-        let entries = block_on(ledger.entries(next, PAGE_ITEMS_MAX))?;
-        let Some(read) = entries.last().map(|entry| entry.log_index + 1) else { break };
-        for entry in entries.iter().filter(|entry| entry.log_index <= last) {
-            let leaf = entry.leaf.json().value();
-            let run = leaf.as_object().and_then(|leaf| leaf.get("run")?.as_str());
-            if run.is_some_and(|run| erased.contains_key(run)) {
-                found.add(record(ledger, entry)?);
-            }
-        }
-        if found.records.len() + found.leaves.len() > PROVED_MAX as usize {
-            return Err(too_many());
+        let events = block_on(reading.ledger.events(next, PAGE_ITEMS_MAX))?;
+        let Some(read) = events.last().map(|event| event.log_index + 1) else { break };
+        for event in events.iter().filter(|event| event.log_index <= last && erased.contains_key(&event.run)) {
+            found.add(reading.at(event.log_index)?);
         }
         next = read;
     }

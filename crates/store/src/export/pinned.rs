@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::records::{at, of_run};
+use super::records::{Reading, at};
 use super::store::{ExportBundleStore, IncidentSnapshot, RunSnapshot, RunSummarySnapshot, StepSnapshot};
 use crate::{LedgerStore, Page, PageRequest, Result, block_on};
 use tracekeep_core::id::{IncidentId, RunId};
@@ -29,7 +29,7 @@ impl PinnedBundles {
 
     /// What the entries of a run below the size say; `None` where it had not begun.
     fn account(&self, run_id: &RunId) -> Result<Option<Account>> {
-        match of_run(&*self.ledger, run_id, self.size, |_| ()) {
+        match Reading::below(self.size, &*self.ledger).run(run_id, |_| ()) {
             Ok(records) => Ok(Some(Account::of(&records, Some(run_id.as_str()), None))),
             Err(error) if error.code() == "run_not_found" => Ok(None),
             Err(error) => Err(error),

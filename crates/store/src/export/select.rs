@@ -14,6 +14,25 @@ use crate::plan::{in_a_trace, in_an_end};
 /// What was left out, by the log index of its entry.
 type Gone = BTreeMap<u64, BTreeSet<String>>;
 
+/// What is shown of the steps and traces of a run, and of related runs, where a request names what it shows: told of each
+/// entry as it is read, so that nothing is held of one that is not shown.
+pub(super) struct Shown<'a> {
+    /// Of an incident of no run there are no steps and traces.
+    run_id: Option<String>,
+    request: &'a ExportRequest,
+    named: Named<'a>,
+    /// What is named and was not found yet.
+    missing: Named<'a>,
+    gone: Gone,
+}
+
+/// Steps and traces that are shown.
+#[derive(Clone, Default)]
+struct Named<'a> {
+    steps: BTreeSet<u32>,
+    traces: BTreeSet<&'a str>,
+}
+
 /// Members that entries of a run are not shown without, beside those that none is: what the run's seals are held to.
 fn is_kept(record: &Record, name: &str) -> bool {
     let of_kind: &[&str] = match record.kind.as_str() {
@@ -25,16 +44,19 @@ fn is_kept(record: &Record, name: &str) -> bool {
     NEVER_WITHHELD.contains(&name) || of_kind.contains(&name)
 }
 
-/// Withholds what a request names from the entries of the run and of those that are related to it, or all but what it names,
-/// and what would give it away.
+/// Withholds what a request names from the entries of the run and of those that are related to it, beside what was left out
+/// as they were read, and what would give it away.
 ///
 /// # Errors
 /// `invalid_parameter` for a name of another form; `step_not_found`, `trace_not_found`; `invalid_member` for a member that is
 /// never withheld or is not there.
-pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportRequest) -> Result<()> {
-    let mut gone = Gone::new();
-    if request.only_steps.is_some() || request.only_traces.is_some() {
-        all_but(records, run_id, request, &mut gone)?;
+pub(super) fn withhold(records: &mut [Record], shown: Shown<'_>) -> Result<()> {
+    let Shown { request, missing, mut gone, .. } = shown;
+    if let Some(index) = missing.steps.first() {
+        return Err(Error::new(Code::StepNotFound, format!("no step {index} is exported")).at("only_steps"));
+    }
+    if let Some(id) = missing.traces.first() {
+        return Err(Error::new(Code::TraceNotFound, format!("no trace {id} is exported")).at("only_traces"));
     }
     for (of, names) in named(request)? {
         let (mut is_known, mut missing) = (false, names.clone());
@@ -54,10 +76,10 @@ pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportReq
                 }
             }
             Of::Step(index) => {
-                return Err(Error::new(Code::StepNotFound, format!("the run has no step {index}")).at("redact"));
+                return Err(Error::new(Code::StepNotFound, format!("no step {index} is exported")).at("redact"));
             }
             Of::Trace(id) => {
-                return Err(Error::new(Code::TraceNotFound, format!("the run has no trace {id}")).at("redact"));
+                return Err(Error::new(Code::TraceNotFound, format!("no trace {id} is exported")).at("redact"));
             }
         }
     }
@@ -65,36 +87,39 @@ pub(super) fn withhold(records: &mut [Record], run_id: &str, request: &ExportReq
     redactions(records, &mut gone)
 }
 
-/// Shows of the run's steps and traces those that are named, and of related runs that they are there.
-fn all_but(records: &mut [Record], run_id: &str, request: &ExportRequest, gone: &mut Gone) -> Result<()> {
-    let mut steps: BTreeSet<u32> = request.only_steps.iter().flatten().copied().collect();
-    let mut traces: BTreeSet<&str> = request.only_traces.iter().flatten().map(|id| id.as_str()).collect();
-    let (asked_steps, asked_traces) = (steps.clone(), traces.clone());
-    for record in records.iter_mut().filter(|record| !record.run.is_empty()) {
-        let is_shown = match record.kind.as_str() {
-            _ if record.run != run_id => false,
+impl<'a> Shown<'a> {
+    /// What a request shows of a run.
+    pub(super) fn of(run_id: Option<&str>, request: &'a ExportRequest) -> Self {
+        let steps = request.only_steps.iter().flatten().copied().collect();
+        let traces = request.only_traces.iter().flatten().map(|id| id.as_str()).collect();
+        let named = Named { steps, traces };
+        Self { run_id: run_id.map(str::to_owned), request, missing: named.clone(), named, gone: Gone::new() }
+    }
+
+    /// Leaves out what is not shown of an entry.
+    pub(super) fn leave(&mut self, record: &mut Record) -> Result<()> {
+        let is_partial = self.request.only_steps.is_some() || self.request.only_traces.is_some();
+        if is_partial && !record.run.is_empty() && !self.is_shown(record) {
+            let names = withholdable(record);
+            leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>(), &mut self.gone)?;
+        }
+        Ok(())
+    }
+
+    fn is_shown(&mut self, record: &Record) -> bool {
+        match record.kind.as_str() {
+            _ if Some(&record.run) != self.run_id.as_ref() => false,
             "step" => shown::<u32>(record, "index").is_some_and(|index| {
-                steps.remove(&index);
-                asked_steps.contains(&index)
+                self.missing.steps.remove(&index);
+                self.named.steps.contains(&index)
             }),
             "trace" | "trace_ended" => shown::<String>(record, "id").is_some_and(|id| {
-                traces.remove(id.as_str());
-                asked_traces.contains(id.as_str())
+                self.missing.traces.remove(id.as_str());
+                self.named.traces.contains(id.as_str())
             }),
             _ => true,
-        };
-        if !is_shown {
-            let names = withholdable(record);
-            leave_out(record, &names.iter().map(String::as_str).collect::<Vec<_>>(), gone)?;
         }
     }
-    if let Some(index) = steps.first() {
-        return Err(Error::new(Code::StepNotFound, format!("the run has no step {index}")).at("only_steps"));
-    }
-    if let Some(id) = traces.first() {
-        return Err(Error::new(Code::TraceNotFound, format!("the run has no trace {id}")).at("only_traces"));
-    }
-    Ok(())
 }
 
 /// A seal's hashes and totals are over the steps: with one of them, what a withheld member held could be tried out. So could

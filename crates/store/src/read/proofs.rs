@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
-use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX, PROVED_MAX};
+use tracekeep_core::limits::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 use tracekeep_core::merkle::{self, ProofError, TileReader};
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::view::{ConsistencyProof, Head, InclusionProof, LogEntry, LogEvent, Multiproof};
@@ -125,17 +125,14 @@ pub fn inclusion(snapshot: &impl Snapshot, log_index: u64, size: Option<u64>) ->
 /// Proves, by one proof, that entries are in the tree of `size` entries, or of the head.
 ///
 /// # Errors
-/// `entry_not_found` where there is no such tree, or no such entry in it; `invalid_parameter` where they are too many or do
-/// not ascend; what the snapshot fails with.
+/// `entry_not_found` where there is no such tree, or no such entry in it; `invalid_parameter` where they do not ascend; what
+/// the snapshot fails with.
 pub fn multiproof(snapshot: &impl Snapshot, indices: &[u64], size: Option<u64>) -> Result<Multiproof> {
     let tree_size = size.unwrap_or_else(|| snapshot.size());
     if tree_size > snapshot.size() {
         return Err(no_tree(tree_size));
     }
     let refused = |detail| Error::new(Code::InvalidParameter, detail).at("indices");
-    if indices.len() > PROVED_MAX as usize {
-        return Err(refused(format!("at most {PROVED_MAX} entries are proved at once")));
-    }
     if !indices.is_sorted_by(|a, b| a < b) {
         return Err(refused("log indices ascend, and stand there once".to_owned()));
     }
