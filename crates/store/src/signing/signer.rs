@@ -89,14 +89,16 @@ impl Signer {
         Ok(sign(&self.ready()?.0))
     }
 
-    /// The same of the key that signs checkpoints of `size` entries.
+    /// The same of the key that signs checkpoints of `size` entries; others sign meanwhile, as it may take long.
     ///
     /// # Errors
     /// As [`Signer::checkpoint_at`].
     pub fn with_key_at<T>(&self, size: u64, sign: impl FnOnce(&SigningKey) -> T) -> Result<T> {
-        let _turn = self.turn()?;
+        let turn = self.turn()?;
         let (key, _) = self.ready()?;
-        Ok(sign(&self.valid_at(size, key)?))
+        let key = self.valid_at(size, key)?;
+        drop(turn);
+        Ok(sign(&key))
     }
 
     /// The key that the log declares, if any: nothing is made, and it need not be here.

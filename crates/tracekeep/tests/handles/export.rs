@@ -343,3 +343,14 @@ fn steps_are_read_as_they_were_while_others_write() {
     let now = tracekeep.export_bundles().unwrap().get_steps(&id, &PageRequest::first(1_000)).unwrap().items;
     assert!(now.len() > 60, "{}", now.len());
 }
+
+/// A bundle was once hashed and put together while nobody else could sign.
+#[test]
+fn others_sign_while_a_bundle_is_signed() {
+    let (tracekeep, _) = story();
+    let signer = tracekeep.signer();
+    let size = signer.checkpoint().unwrap().checkpoint.size;
+    let other = || signer.checkpoint().unwrap().checkpoint.size;
+    let signed = signer.with_key_at(size, |_| std::thread::scope(|scope| scope.spawn(other).join().unwrap()));
+    assert_eq!(signed.unwrap(), size);
+}
