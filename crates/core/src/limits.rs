@@ -63,8 +63,8 @@ pub const GAP_RANGES_MAX: u32 = 100;
 /// Ancestors that `plan` walks before it records a late parent as an orphan.
 pub const ANCESTORS_MAX: u32 = 1_000;
 
-/// Bytes of the entries that one bundle shows (512 MiB), counted as they are read, each as its line: what bounds the memory of an
-/// export.
+/// Bytes of the entries that one bundle shows (512 MiB), counted as they are read, each as its line: what bounds the memory
+/// of an export.
 pub const EXPORT_BYTES_MAX: u64 = 512 << 20;
 
 /// Entries that one request may ask a multiproof of, over HTTP: a run of so many, with its tree's nodes, is what one answer
