@@ -8,6 +8,7 @@ mod audited;
 mod body;
 mod call;
 mod events;
+mod gated;
 mod metrics;
 mod openapi;
 mod otlp;

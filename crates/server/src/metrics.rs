@@ -8,9 +8,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use tracekeep_store::gate::GateWord;
 use tracekeep_store::{Error, HeldWord, Receipt, Recorded};
 
 use crate::audited::AuditMetrics;
+use crate::gated::GateMetrics;
 use crate::webhook::WebhookMetrics;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +37,7 @@ pub(crate) struct Metrics {
     spans: Family<Outcome, Counter>,
     audits: AuditMetrics,
     webhooks: WebhookMetrics,
+    gate: GateMetrics,
 }
 
 impl Default for Metrics {
@@ -56,7 +59,8 @@ impl Default for Metrics {
         registry.register("otlp_spans", "Spans by outcome: accepted or rejected", spans.clone());
         let audits = AuditMetrics::new(&mut registry);
         let webhooks = WebhookMetrics::new(&mut registry);
-        Self { registry, batches, ops, requests, seconds, spans, audits, webhooks }
+        let gate = GateMetrics::new(&mut registry);
+        Self { registry, batches, ops, requests, seconds, spans, audits, webhooks, gate }
     }
 }
 
@@ -81,6 +85,11 @@ impl Metrics {
     /// Counts what becomes of facts that were held in front of the ledger, and says what was not taken.
     pub(crate) fn held(&self, word: &HeldWord<'_>) {
         self.audits.held(word);
+    }
+
+    /// Counts what the gate tells besides its answers.
+    pub(crate) fn gate(&self, word: &GateWord<'_>) {
+        self.gate.heard(word);
     }
 
     pub(crate) fn request(&self, route: &'static str, status: StatusCode, took: Duration) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tracekeep_audit::Contract;
+use tracekeep_store::gate::GateListener;
 use tracekeep_store::{
     AuditStore, Batch, Code, Error, Exported, Exporter, HeldListener, HeldWord, IdempotencyStore, LedgerStore, Receipt,
     Signer, Source, block_on, commit_with_held,
@@ -79,7 +80,9 @@ impl App {
     pub fn new(store: Arc<dyn LedgerStore>, gate: Arc<dyn IdempotencyStore>, hosts: Option<Vec<String>>) -> Self {
         let (size, _) = watch::channel(0);
         let (stopping, _) = watch::channel(false);
-        let (admission, metrics) = (Admission::default(), Arc::default());
+        let (admission, metrics) = (Admission::default(), Arc::<Metrics>::default());
+        let heard = Arc::clone(&metrics);
+        gate.listen(GateListener::new(move |word| heard.gate(word)));
         let (audit, sealing) = (AuditOptions::default(), SealOptions::default());
         Self(Arc::new(Shared {
             store,

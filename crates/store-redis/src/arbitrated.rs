@@ -1,13 +1,14 @@
 //! Redis remembers, another gate decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Reply, Ruling, Terms, Token,
+    Arbiter, Ask, Fingerprint, GateListener, GateWord, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Reply,
+    Ruling, Terms, Token,
 };
 use tracekeep_store::{Code, Error, Recorded, Result};
 
@@ -36,13 +37,14 @@ use crate::store::RedisIdempotencyStore;
 pub struct ArbitratedGate {
     redis: RedisIdempotencyStore,
     arbiter: Arc<dyn Arbiter>,
+    listener: OnceLock<GateListener>,
 }
 
 impl ArbitratedGate {
     /// The gate in `redis` that `arbiter` decides for.
     #[must_use]
     pub fn new(redis: RedisIdempotencyStore, arbiter: Arc<dyn Arbiter>) -> Self {
-        Self { redis, arbiter }
+        Self { redis, arbiter, listener: OnceLock::new() }
     }
 
     /// What remembers.
@@ -66,6 +68,9 @@ impl ArbitratedGate {
     async fn ruled(&self, key: &Key, ask: Ask) -> Result<(Ruling, Result<Noted>)> {
         let ruling = self.arbiter.rule(key, ask).await?;
         let told = self.redis.note(key, &ruling).await;
+        if let (Err(error), Some(listener)) = (&told, self.listener.get()) {
+            listener.tell(&GateWord::Untold { code: error.code() });
+        }
         Ok((ruling, told))
     }
 
@@ -113,6 +118,11 @@ impl IdempotencyStore for ArbitratedGate {
             None => self.redis.status_alone(key).await,
             known => Ok(known),
         }
+    }
+
+    fn listen(&self, listener: GateListener) {
+        // The first one stays.
+        let _ = self.listener.set(listener);
     }
 
     async fn delete(&self, key: &Key) -> Result<bool> {

@@ -5,8 +5,8 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::id::Key;
 use tracekeep_core::json::Json;
 use tracekeep_store::gate::{
-    Arbiter, Ask, Fingerprint, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms, Token, look,
-    status,
+    Arbiter, Ask, Fingerprint, GateListener, IdempotencyResponse, IdempotencyStatus, IdempotencyStore, Ruling, Terms,
+    Token, look, status,
 };
 use tracekeep_store::{Recorded, Result};
 
@@ -126,6 +126,8 @@ impl IdempotencyStore for SqliteLedger {
     fn renew_blocking(&self, key: &Key, token: &Token) -> Result<Timestamp> {
         self.ask_blocking(key, Ask::Renew { token: *token })?.renewed()
     }
+
+    fn listen(&self, _: GateListener) {}
 }
 
 #[async_trait]

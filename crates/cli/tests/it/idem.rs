@@ -1,5 +1,8 @@
 //! `tracekeep idem`: in the ledger's file, and through a running server.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::serve::Serving;
 use crate::{Ended, Place};
 
@@ -366,4 +369,32 @@ fn each_run_says_that_the_gate_is_in_redis_alone() {
         assert_eq!(told.contains("redis alone"), says, "{told}");
         serving.stop();
     }
+}
+
+/// Nobody could tell how often Redis was not told what the ledger had decided.
+#[test]
+fn what_redis_was_not_told_is_counted_and_logged_once() {
+    let place = Place::new();
+    let redis = Redis::start(&place, &["no"]);
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("TRACEKEEP_IDEMPOTENCY_STORE", "redis").env("TRACEKEEP_REDIS_URL", &redis.1);
+    let server = Serving::of(&mut command);
+    let port = redis.1.rsplit_once(':').unwrap().1;
+    let config = ["-p", port, "config", "set", "maxmemory", "1"];
+    assert!(std::process::Command::new("redis-cli").args(config).output().unwrap().status.success());
+    for key in ["a", "b", "c"] {
+        let check = ["idem", "check", key, "--request", REQUEST, "--server", server.url()];
+        assert!(place.run(&check).code(0).out().starts_with("new\n"));
+    }
+    let address = server.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).unwrap();
+    assert!(metrics.contains("tracekeep_gate_untold_notes_total{code=\"storage_full\"} 3\n"), "{metrics}");
+    let (code, said) = server.stop_and_say();
+    assert_eq!(code, Some(0));
+    assert_eq!(said.matches("Redis was not told what the ledger decided").count(), 1, "{said}");
 }

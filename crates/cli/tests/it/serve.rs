@@ -1,6 +1,6 @@
 //! `serve` and the commands beside it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use crate::Place;
@@ -32,10 +32,17 @@ impl Serving {
     }
 
     /// Asks it to stop, as Ctrl-C does, and gives its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.stop_and_say().0
+    }
+
+    /// The same, with what it has logged since it began to listen.
+    pub(crate) fn stop_and_say(mut self) -> (Option<i32>, String) {
         let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
-        self.child.wait().unwrap().code()
+        let mut said = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Redis with the ledger as arbiter: the suite, and what no loss in Redis can bring about.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -10,7 +10,7 @@ use tracekeep_conformance::{GateHarness, GateInstance, ManualSources};
 use tracekeep_core::json::{Json, parse};
 use tracekeep_core::model::Op;
 use tracekeep_store::gate::{
-    GateState, IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Terms, Token,
+    GateListener, GateState, IdempotencyResult, IdempotencyStore, MemoryIdempotencyStore, Rules, Terms, Token,
 };
 use tracekeep_store::{Batch, LedgerStore, Outcome, Recorded, Source, block_on};
 use tracekeep_store_redis::{ArbitratedGate, RedisIdempotencyStore};
@@ -306,7 +306,11 @@ fn a_lease_of_redis_alone_that_is_over_is_taken_once() {
 fn a_redis_without_room_is_told_nothing_and_the_ledger_decides() {
     let (server, folder) = (Server::start(&[]), tempfile::tempdir().expect("a folder"));
     let gate = ArbitratedGate::new(connect(&server.url()), ledger(&folder));
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&heard);
+    gate.listen(GateListener::new(move |word| listener.lock().expect("no panic").push(format!("{word:?}"))));
     let (held, done) = (claim(&gate, "held"), claim(&gate, "done"));
+    assert_eq!(*heard.lock().expect("no panic"), [""; 0], "Redis was told");
     server.admin(&["CONFIG", "SET", "maxmemory", "1"]).expect("set");
     is(&gate, "new", New);
     is(&gate, "new", InProgress);
@@ -316,6 +320,7 @@ fn a_redis_without_room_is_told_nothing_and_the_ledger_decides() {
     let error = block_on(gate.delete(&key("done"))).expect_err("Redis was not told");
     assert_eq!(error.code(), "commit_unknown");
     assert_eq!(server.admin(&["DBSIZE"]).expect("an answer"), redis::Value::Int(2), "what was there before");
+    assert_eq!(*heard.lock().expect("no panic"), [r#"Untold { code: "storage_full" }"#; 5], "each of them");
     server.admin(&["CONFIG", "SET", "maxmemory", "0"]).expect("set");
     block_on(gate.delete(&key("done"))).expect("sent again");
     is(&gate, "done", New);

@@ -12,6 +12,7 @@ use super::answer::{IdempotencyResponse, IdempotencyStatus};
 use super::arbiter::{Arbiter, Ruling, RulingTimes};
 use super::decide::{Ask, Next, Reply, decide, look, status};
 use super::fingerprint::Fingerprint;
+use super::listener::GateListener;
 use super::record::Record;
 use super::rules::{Rules, Terms, full};
 use super::store::IdempotencyStore;
@@ -195,6 +196,8 @@ impl IdempotencyStore for MemoryIdempotencyStore {
     fn renew_blocking(&self, key: &Key, token: &Token) -> Result<Timestamp> {
         self.ask(key, &Ask::Renew { token: *token })?.renewed()
     }
+
+    fn listen(&self, _: GateListener) {}
 }
 
 #[async_trait]

@@ -17,6 +17,7 @@ mod answer;
 mod arbiter;
 mod decide;
 mod fingerprint;
+mod listener;
 mod memory;
 mod record;
 mod rules;
@@ -27,6 +28,7 @@ pub use answer::{GateState, IdempotencyResponse, IdempotencyResult, IdempotencyS
 pub use arbiter::{Arbiter, Ruling, RulingTime, RulingTimes};
 pub use decide::{Ask, Next, Reply, decide, lease_lost, look, not_known, status};
 pub use fingerprint::Fingerprint;
+pub use listener::{GateListener, GateWord};
 pub use memory::MemoryIdempotencyStore;
 pub use record::{Phase, Record};
 pub use rules::{REMEMBER_MAX, Rules, Terms, full};

@@ -9,6 +9,7 @@ use tracekeep_core::json::Json;
 
 use super::answer::{IdempotencyResponse, IdempotencyStatus};
 use super::fingerprint::Fingerprint;
+use super::listener::GateListener;
 use super::rules::Terms;
 use super::token::Token;
 use crate::block_on;
@@ -79,6 +80,9 @@ pub trait IdempotencyStore: Debug + Send + Sync + 'static {
 
     /// Forgets a key, whatever became of it: the same request is new again. Tells whether it was known.
     async fn delete(&self, key: &Key) -> Result<bool>;
+
+    /// Tells somebody what the answers do not say, from now on. The first one to listen is the only one.
+    fn listen(&self, _: GateListener) {}
 
     /// [`check`](Self::check) for callers without an async runtime; a backend may do it on the calling thread.
     fn check_blocking(&self, key: &Key, request: &Fingerprint, terms: &Terms) -> Result<IdempotencyResponse> {
