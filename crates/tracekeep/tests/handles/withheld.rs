@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use tracekeep::{
-    Batch, BundleKind, EndStatus, EndTrace, ExportOf, ExportRequest, FinalStatus, Json, Op, RecordStep, RecordTrace,
-    RunId, StartRun, TraceType, Tracekeep,
+    Batch, BundleKind, EndStatus, EndTrace, ExportOf, ExportRequest, FinalStatus, Json, Op, OpenIncident, RecordStep,
+    RecordTrace, RunId, Severity, StartRun, TraceType, Tracekeep,
 };
 use tracekeep_evidence::bundle::Report;
 
-use crate::common::{export, verified};
+use crate::common::{by, export, verified};
 
 const PINS: std::ops::Range<u32> = 0..20;
 
@@ -121,4 +121,28 @@ fn the_end_of_a_trace_is_withheld_under_the_name_that_the_trace_has() {
     let request = ExportRequest { by: Some("anna".into()), ..redacting(&["trace/t-1/nothing"]) };
     let refused = tracekeep.exporter().export(&ExportOf::Run(id()), &request, &|_, _| ());
     assert_eq!(refused.expect_err("no such member").code(), "invalid_member");
+}
+
+/// They were ignored, and signed as what the bundle withheld.
+#[test]
+fn an_incident_of_no_run_has_no_steps_to_show_or_to_withhold() {
+    let tracekeep = Tracekeep::open_in_memory();
+    let policy_id = Some("spend".into());
+    let said = OpenIncident { run_id: None, policy_id, ..OpenIncident::of(id(), Severity::High) };
+    let of = ExportOf::Incident(tracekeep.incidents().open(said).unwrap());
+    let debrief = ExportRequest { force: true, ..by(BundleKind::ExecutiveDebrief) };
+    let refused = |request: ExportRequest| {
+        let refused = tracekeep.exporter().export(&of, &request, &|_, _| ()).expect_err("it has none");
+        (refused.code().to_owned(), refused.path().unwrap_or_default().to_owned())
+    };
+    let redact = |member: &str| ExportRequest { redact: Some(vec![member.to_owned()]), ..debrief.clone() };
+    let pair = |code: &str, path: &str| (code.to_owned(), path.to_owned());
+    assert_eq!(refused(redact("step/99/params")), pair("step_not_found", "redact"));
+    assert_eq!(refused(redact("trace/t/tags")), pair("trace_not_found", "redact"));
+    assert_eq!(refused(redact("run/goal")), pair("invalid_parameter", "redact"));
+    let steps = ExportRequest { only_steps: Some(vec![7]), ..debrief.clone() };
+    assert_eq!(refused(steps), pair("step_not_found", "only_steps"));
+    let traces = ExportRequest { only_traces: Some(vec!["t".parse().unwrap()]), ..debrief.clone() };
+    assert_eq!(refused(traces), pair("trace_not_found", "only_traces"));
+    verified(&tracekeep, &export(&tracekeep, &of, &debrief).bundle);
 }
