@@ -80,7 +80,8 @@ impl Failure {
             Self::Other(_) | Self::Unverifiable(_) | Self::Unread => return 3,
             Self::Store(error) | Self::At(_, error) => error,
         };
-        if [Code::InvalidParameter.as_str(), Code::InvalidCursor.as_str()].contains(&error.code()) {
+        let usage = [Code::InvalidParameter, Code::InvalidCursor, Code::AmbiguousTarget];
+        if usage.iter().any(|code| code.as_str() == error.code()) {
             return 2;
         }
         match error.kind() {

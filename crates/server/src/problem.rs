@@ -190,6 +190,7 @@ macro_rules! pages {
 }
 
 pages!(
+    "ambiguous_target",
     "audit_off",
     "bad_signature",
     "baseline_not_found",

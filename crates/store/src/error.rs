@@ -125,6 +125,8 @@ codes! {
     EffectFailed = "effect_failed", Unprocessable;
     /// An effect was done, and the gate could not be told.
     EffectUnrecorded = "effect_unrecorded", Unknown;
+    /// An id names a run and an incident, and which one is meant is not said.
+    AmbiguousTarget = "ambiguous_target", Invalid;
     /// A bundle lacks what its kind requires.
     BundleIncomplete = "bundle_incomplete", Unprocessable;
     /// An idempotency key was used with another request.

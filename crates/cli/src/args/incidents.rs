@@ -12,7 +12,7 @@ use crate::when::When;
 
 /// What stands below the options of `export`.
 pub(crate) const EXPORT_HELP: &str = "\
-The target is an incident of that id, else a run. `tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The \
+The target is the incident or the run of that id; where both have it, say which with --incident or --run. `tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The \
 log states who exported what and when, above the size that the bundle is of: the same with --at SIZE and the same --by gives \
 the same bytes, unless something was erased since. --only-steps and --only-traces leave the rest of the run as it is: its start with goal and \
 plan, its end, its audit, holds and incidents. The file is the owner's alone to read, and is on the disk before the log \
@@ -23,8 +23,14 @@ With --json: one line {\"file\", \"kind\", \"tree_size\", \"bytes\", \"sha256\"}
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The incident or the run; none with --period alone
-    #[arg(required_unless_present = "period")]
+    #[arg(required_unless_present_any = ["period", "incident", "run"], conflicts_with_all = ["incident", "run"])]
     pub(crate) target: Option<String>,
+    /// The incident of this id, where a run has it, too
+    #[arg(long, value_name = "ID", conflicts_with = "run")]
+    pub(crate) incident: Option<IncidentId>,
+    /// The run of this id, where an incident has it, too
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<RunId>,
     /// evidence, soc2 or executive_debrief; period where no target is named [default: evidence]
     #[arg(long)]
     pub(crate) kind: Option<BundleKind>,

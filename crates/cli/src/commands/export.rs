@@ -7,7 +7,7 @@ use tracekeep_core::hash::sha256;
 use tracekeep_core::id::{IncidentId, RunId};
 use tracekeep_core::json::Json;
 use tracekeep_core::model::{BundleKind, Period};
-use tracekeep_store::{ExportOf, ExportRequest, Exporter, LedgerStore, block_on};
+use tracekeep_store::{Code, Error, ErrorKind, ExportOf, ExportRequest, Exporter, LedgerStore, block_on};
 
 use super::retention::user;
 use crate::args::Export;
@@ -21,7 +21,11 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
     let signing = open::signing(config)?;
     let of = what(signing.ledger(), &args)?;
     let request = ExportRequest {
-        kind: args.kind.unwrap_or(if args.target.is_none() { BundleKind::Period } else { BundleKind::Evidence }),
+        kind: args.kind.unwrap_or(if matches!(of, ExportOf::Period(_)) {
+            BundleKind::Period
+        } else {
+            BundleKind::Evidence
+        }),
         by: Some(args.by.or_else(user).ok_or_else(unnamed)?),
         at: args.at,
         since: args.since,
@@ -68,19 +72,37 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
     Ok(Done::Yes)
 }
 
-/// What is to be exported: an incident of that id, else a run of that id, else a period.
+/// What is to be exported: the incident or the run that is named as such, what alone has the id that is named, else a period.
 fn what(ledger: &dyn LedgerStore, args: &Export) -> Result<ExportOf, Failure> {
-    let Some(target) = &args.target else {
-        let unnamed = || Failure::Usage("name an incident or a run, or --period FROM..TO".to_owned());
-        return Ok(ExportOf::Period(args.period.clone().ok_or_else(unnamed)?.0));
-    };
-    if let Ok(id) = IncidentId::new(target)
-        && block_on(ledger.incident(&id))?.is_some()
-    {
-        return Ok(ExportOf::Incident(id));
+    match (&args.target, &args.incident, &args.run) {
+        (Some(target), _, _) => named(ledger, target),
+        (None, Some(id), _) => Ok(ExportOf::Incident(id.clone())),
+        (None, None, Some(id)) => Ok(ExportOf::Run(id.clone())),
+        (None, None, None) => {
+            let unnamed = || Failure::Usage("name an incident or a run, or --period FROM..TO".to_owned());
+            Ok(ExportOf::Period(args.period.clone().ok_or_else(unnamed)?.0))
+        }
     }
+}
+
+/// The incident or the run of an id. Whoever records chooses ids: where it is both, neither takes the other's place, erased
+/// or not.
+fn named(ledger: &dyn LedgerStore, target: &str) -> Result<ExportOf, Failure> {
     let run = RunId::new(target).map_err(|invalid| Failure::Usage(invalid.to_string()))?;
-    Ok(ExportOf::Run(run))
+    let Ok(incident) = IncidentId::new(target) else { return Ok(ExportOf::Run(run)) };
+    let is_incident = is_known(block_on(ledger.incident(&incident)))?;
+    if is_incident && is_known(block_on(ledger.run(&run)))? {
+        let detail = format!("a run and an incident have the id {target}: say --run {target} or --incident {target}");
+        return Err(Error::new(Code::AmbiguousTarget, detail).into());
+    }
+    Ok(if is_incident { ExportOf::Incident(incident) } else { ExportOf::Run(run) })
+}
+
+fn is_known<T>(found: Result<Option<T>, Error>) -> Result<bool, Error> {
+    match found {
+        Err(error) if error.kind() == ErrorKind::Gone => Ok(true),
+        found => Ok(found?.is_some()),
+    }
 }
 
 /// A period as the command line states it: two times in RFC 3339, `FROM..TO`.

@@ -45,6 +45,45 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     place.run(&["fsck"]).code(0);
 }
 
+const NAMESAKE: &str = r#"{"op":"start_run","run_id":"victim"}
+{"op":"complete_run","run_id":"victim","status":"completed"}
+{"op":"start_run","run_id":"r-1"}
+{"op":"complete_run","run_id":"r-1","status":"completed"}
+{"op":"open_incident","incident_id":"victim","run_id":"r-1","severity":"low"}
+"#;
+
+/// Whoever may open an incident could have another run exported in place of the one that was named.
+#[test]
+fn an_incident_does_not_take_the_place_of_a_run_of_its_id() {
+    let place = Place::new();
+    place.run_with(&["record"], NAMESAKE).code(0);
+    let refused = place.run(&["export", "victim", "-o", "a.zip", "--json"]);
+    assert!(refused.code(2).talk().contains(r#""code":"ambiguous_target""#), "{}", refused.talk());
+    assert!(refused.talk().contains("--incident") && refused.talk().contains("--run"), "{}", refused.talk());
+    let shown = |file: &str| {
+        let said = place.run(&["verify", file, "--json"]).code(3).out();
+        said.split(r#""runs":[{"#).nth(1).unwrap().split(']').next().unwrap().to_owned()
+    };
+    place.run(&["export", "--run", "victim", "-o", "a.zip"]).code(0);
+    assert!(shown("a.zip").contains(r#""run_id":"victim""#), "{}", shown("a.zip"));
+    place.run(&["export", "--incident", "victim", "-o", "b.zip"]).code(0);
+    assert!(shown("b.zip").contains(r#""run_id":"r-1""#), "{}", shown("b.zip"));
+    place.run(&["export", "r-1", "-o", "c.zip"]).code(0);
+    // One of each is named, and each is what it is called.
+    place.run(&["export", "r-1", "--run", "r-1", "-o", "d.zip"]).code(2);
+    place.run(&["export", "--incident", "victim", "--run", "r-1", "-o", "d.zip"]).code(2);
+    assert!(place.run(&["export", "--run", "nobody", "-o", "d.zip"]).code(1).talk().contains("run_not_found"));
+    assert!(place.run(&["export", "--incident", "r-1", "-o", "d.zip"]).code(1).talk().contains("incident_not_found"));
+    // That either was erased does not make the other the one that was meant.
+    place.run(&["gc", "--run", "victim", "--reason", "asked for"]).code(0);
+    assert!(place.run(&["export", "victim", "-o", "d.zip"]).code(2).talk().contains("ambiguous_target"));
+    assert!(place.run(&["export", "--run", "victim", "-o", "d.zip"]).code(1).talk().contains("run_erased"));
+    place.run(&["incidents", "resolve", "victim", "--resolution", "a limit was set"]).code(0);
+    place.run(&["hold", "r-1", "--reason", "closed", "--release"]).code(0);
+    place.run(&["gc", "--run", "r-1", "--reason", "asked for"]).code(0);
+    assert!(place.run(&["export", "victim", "-o", "d.zip"]).code(2).talk().contains("ambiguous_target"));
+}
+
 /// The log must not say that somebody was handed what was put nowhere.
 #[test]
 fn what_cannot_be_put_anywhere_is_not_handed_out() {
