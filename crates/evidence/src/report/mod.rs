@@ -203,6 +203,7 @@ fn proofs(page: &mut Page, cover: &Cover<'_>) {
             "That a run without seal is whole, or what follows a run's last seal: the log may have entries of the run there that \
              this bundle does not show, such as another incident, or the end of a hold. That every check passes does not say that \
              there are none.",
+            "Which runs are related to the one that this is about: another one may have been left out, or erased before.",
             "Nothing at all to whoever takes the key out of the same hands as the bundle.",
         ]
         .map(str::to_owned),

@@ -154,7 +154,8 @@ impl Verdict {
             }
             Aspect::Completeness => {
                 "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
-                 after a latest seal, entries below the checkpoint may have been left out, another incident for one"
+                 after a latest seal, entries below the checkpoint may have been left out, another incident for one; nor which runs are \
+                 related to the one that the bundle is about: one may have been left out, or erased before"
             }
             Aspect::Redaction => "what the withheld members held",
         }
