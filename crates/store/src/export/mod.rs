@@ -2,6 +2,7 @@
 
 mod compared;
 mod gather;
+mod meanwhile;
 mod period;
 mod pinned;
 mod records;
@@ -9,6 +10,7 @@ mod request;
 mod select;
 mod store;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use pinned::PinnedBundles;
@@ -67,7 +69,8 @@ impl Exporter {
     /// # Errors
     /// `incident_not_found`, `run_not_found`, `run_erased`, `step_not_found`, `trace_not_found`, `entry_not_found` for a size
     /// that the log never had; `invalid_parameter` for a request that contradicts itself; `bundle_incomplete`, with what is
-    /// missing, unless it is forced; `too_large`; why nothing is signed; failures of the storage.
+    /// missing, unless it is forced; `too_large`; `busy` where something is redacted of its runs whenever it is made; why
+    /// nothing is signed; failures of the storage.
     pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
         self.export_to(of, request, progress, |_| Ok(()))
     }
@@ -94,10 +97,7 @@ impl Exporter {
             let detail = format!("{since} is above the size that is exported, {size}");
             return Err(Error::new(Code::InvalidParameter, detail).at("since").into());
         }
-        let signed = self.signer.checkpoint_at(size)?;
-        let contents = gather::contents(&*self.ledger, of, request, &self.tenant_id, signed, progress)?;
-        progress("signing", contents.records.len() as u64);
-        let bundle = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?.map_err(refused)?;
+        let bundle = meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
         let sha256 = sha256(&[&bundle]);
         put(&bundle)?;
         let (incident_id, run_id, period) = match of {
@@ -120,6 +120,31 @@ impl Exporter {
         let receipt = answer.unwrap_or_else(unanswered).map_err(|error| error.strip("/ops/0"))?;
         let log_index = receipt.ops.first().map_or(size, |op| op.log_index);
         Ok(Exported { bundle, size, sha256, log_index })
+    }
+
+    /// The bundle, and the runs of which it shows more than leaves. It is forced only where something is missing: a whole one
+    /// is the same whether that was allowed or not.
+    fn built(
+        &self,
+        of: &ExportOf,
+        request: &ExportRequest,
+        size: u64,
+        progress: &Progress<'_>,
+    ) -> Result<(Vec<u8>, BTreeSet<String>)> {
+        let signed = self.signer.checkpoint_at(size)?;
+        let build = |forced| {
+            let asked = ExportRequest { force: forced, ..request.clone() };
+            let contents = gather::contents(&*self.ledger, of, &asked, &self.tenant_id, signed.clone(), progress)?;
+            progress("signing", contents.records.len() as u64);
+            let shown = contents.records.iter().filter(|record| record.left.is_some());
+            let runs = shown.map(|record| record.run.clone()).collect();
+            let built = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?;
+            Ok::<_, Error>(built.map(|bundle| (bundle, runs)))
+        };
+        match build(false)? {
+            Err(BuildError::Incomplete(_)) if request.force => build(true)?.map_err(refused),
+            built => built.map_err(refused),
+        }
     }
 }
 
