@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""Verifies a Tracekeep bundle from its bytes and a public key: no server, no network, none of Tracekeep's code.
-Written from docs/format/bundle.md; needs Python 3.9 and the package `cryptography`. Exits with 0 if all verdicts pass, 1
-if one fails, 2 on usage or no zip, 3 if one is unconfirmed. Controls, debrief, comparison, report: by digest alone."""
+"""Verifies a Tracekeep bundle from its bytes and a public key, by docs/format/bundle.md: no server, no network, none of
+Tracekeep's code. Needs Python 3.9 and the package `cryptography`. Exits with 0 if all verdicts pass, 1 if one fails, 2
+on usage or no zip, 3 if one is unconfirmed. Controls, debrief, comparison, report: held to their digests alone."""
 import argparse, base64, bisect, contextlib, datetime, decimal, hashlib, json, os, re, struct, sys, types, zlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 class Refused(ValueError): pass  # its argument is the reason
 
 def need(condition, reason=None):
-    if not condition:
-        raise Refused(reason)
+    if not condition: raise Refused(reason)
 
 @contextlib.contextmanager
 def reading(reason):  # whatever goes wrong in reading a part has that part's reason, unless it has one of its own
@@ -18,8 +17,7 @@ def reading(reason):  # whatever goes wrong in reading a part has that part's re
     except Exception as error:
         raise error if isinstance(error, Refused) and error.args[0] else Refused(reason) from None
 
-def sha(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
+def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 
 def read(text, shape, levels=128):  # canonical JSON: what was read is written again, and is the same bytes
     value = json.loads(text.decode())
@@ -61,12 +59,12 @@ NAMES = NEEDED | {"comparison.json", "controls.json", "debrief.json"}
 REQUIRED = {"evidence": ["exported_by", "run", "tenant_id"], "period": ["exported_by", "period", "tenant_id"],
             "soc2": ["controls", "exported_by", "period", "run", "tenant_id"], "executive_debrief": [
                 "debrief", "exported_by", "incident", "policy", "severity", "tenant_id", "violation_at"]}
-TOLD = {"violation_at": "violation_at", "policy_id": "policy", "policy_name": "policy", "severity": "severity"}
 ENVELOPE = {"payload": TEXT, "payloadType": '"%s"' % re.escape(TYPE), "signatures": [{"keyid": TEXT, "sig": TEXT}]}
 CLAIMS = {"kind": '"(%s)"' % "|".join(REQUIRED), "tenant_id": TEXT, "exported_by": TEXT, "created_at": TIME,
           "options": "{.*}", "run_id?": TEXT, "incident_id?": TEXT, "period?": {"from": TIME, "to": TIME},
           "missing": [TEXT]}
-STATEMENT = {"_type": '"https://in-toto[.]io/Statement/v1"', "predicateType": TEXT, "predicate": CLAIMS, "subject": ANY}
+STATEMENT = {"_type": '"https://in-toto[.]io/Statement/v1"', "predicateType": TEXT, "predicate": CLAIMS,
+             "subject": [{"digest": {"sha256": HEX}, "name": TEXT}]}
 LEAF = {"kind": TEXT, "ledger": TEXT, "run": TEXT, "commit": HEX, "recorded_at": TIME, "seq": COUNT, "v": "1"}
 LINE = {"leaf": LEAF, "log_index": COUNT, "members?": [r'\["[ !#-\[\]-~]*",(.*,)?"[0-9a-f]{64}"\]']}
 REPLACES = [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]
@@ -74,43 +72,46 @@ KEPT = {*"ended_at entries id incident_id index key occurred_at op parent_id run
         "trace_type/name", "trace_type/type"}  # what an entry is and where it stands is never withheld
 
 def unzip(blob):  # the members, one right after the other, as the directory behind them says; not a byte besides
-    end, members, stop, slack, room = blob.rfind(b"PK\5\6"), {}, 0, 0, 2**30
+    end, members, stops, room = blob.rfind(b"PK\5\6"), {}, [0], 2**30
     need(0 <= end <= len(blob) - 22, "not_a_zip")
-    *counts, length, at = struct.unpack_from("<HHII", blob, end + 8)
-    need(counts[0] <= 32, "too_many_members")
-    need(counts[0] == counts[1] and at + length == end == len(blob) - 22 and blob[-2:] == b"\0\0", "stray_bytes")
-    for _ in range(counts[0]):
+    count, again, length, at, comment = struct.unpack_from("<HHIIH", blob, end + 8)
+    need(count <= 32, "too_many_members")
+    is_end = at + length == end == len(blob) - 22 and (again, comment) == (count, 0)
+    need(is_end and blob[end - 20:end - 16] != b"PK\6\7", "stray_bytes")  # the mark of yet another directory
+    for _ in range(count):
         with reading("not_a_zip"):
-            magic, said, extra, more, kind, begin = struct.unpack_from("<4s2x24sHH4xII", blob, at)
-            flags, method, packed, size, named = struct.unpack("<2xHH8xIIH", said)
+            magic, flags, method, packed, size, named, extra, more, kind, begin = struct.unpack_from(
+                "<4s4xHH8xIIHHH4xII", blob, at)
             need(magic == b"PK\1\2" and at + 46 + named + extra + more <= end)
-        name, fields = blob[at + 46:at + 46 + named].decode("latin-1"), blob[at + 46 + named:at + 46 + named + extra]
-        need(name in NAMES - members.keys() and {kind >> 28, method} <= {0, 8} and not flags & 1, "unexpected_member")
-        need(stop <= begin <= stop + slack, "stray_bytes")
-        room, at = room - size, at + 46 + named + extra + more
+        said, name, at = blob[at + 8:at + 30], blob[at + 46:at + 46 + named].decode("latin-1"), at + 46 + named
+        fields, at, room, is_plain = blob[at:at + extra], at + extra + more, room - size, not (kind & 24 or flags & 1)
+        need(name in NAMES - members.keys() and {kind >> 28, method} <= {0, 8} and is_plain, "unexpected_member")
+        need(begin in stops, "stray_bytes")
         need(room >= 0, "too_large")
         with reading("damaged_member"):
-            # With flag bit 3 the CRC and the lengths stand behind the data, where no other member has room.
-            magic, here, extra = struct.unpack_from("<4s24sH", blob, begin)
-            need(magic == b"PK\3\4" and here[22:] == said[22:] and (method or not flags & 8))
-            need(here[2:10] == said[2:10] if flags & 8 else here[2:] == said[2:])
-            begin += 30 + named + extra
-            need(blob[begin - extra - named:begin - extra] == name.encode())
-            stop, slack, data = begin + packed, 24 if flags & 8 else 0, blob[begin:begin + packed]
+            # With flag bit 3 the CRC and the lengths stand behind the data, and maybe 0 or the greatest in front.
+            tells = [said[8:20], bytes(12), bytes(4) + b"\xff" * 8][:3 if flags & 8 else 1]
+            magic, here, extra = struct.unpack_from("<4s2x22sH", blob, begin)
+            need(magic == b"PK\3\4" and here[8:20] in tells and (method or not flags & 8))
+            need(here[:8] + here[20:] + blob[begin + 30:begin + 30 + named] == said[:8] + said[20:] + name.encode())
+            start = begin + 30 + named + extra
+            stop, data = start + packed, blob[start:start + packed]
             if method:
                 inflating = zlib.decompressobj(-15)
                 data = inflating.decompress(data, size + 1)
                 need(inflating.eof and not inflating.unused_data)
-            need(len(data) == size)
+            need(len(data) == size and stop <= len(blob))
+        tails = [mark + said[8:12] + struct.pack(form, packed, size) for mark in (b"", b"PK\7\10")
+                 for form in ("<II", "<QQ")] if flags & 8 else [b""]
+        stops = [stop + len(tail) for tail in tails if blob.startswith(tail, stop)]
         # Some tools unpack a member under the name that a field of this form has (Unicode path).
-        need(not re.search(b"(?s)up..\1", fields + b"||||" + blob[begin - extra:begin]), "unexpected_member")
+        need(not re.search(b"(?s)up..\1", fields + b"||||" + blob[start - extra:start]), "unexpected_member")
         members[name] = data
-    need(stop <= end - length <= stop + slack and at == end, "stray_bytes")
+    need(end - length in stops and at == end, "stray_bytes")
     return members
 
 def unbase64(text):
-    data = base64.b64decode(text.encode("ascii"), validate=True)
-    need(base64.b64encode(data).decode() == text)
+    need(base64.b64encode(data := base64.b64decode(text, validate=True)).decode() == text)
     return data
 
 def key_of(text):  # NAME+ID+BASE64 (docs/format/evidence.md); signatures name a key by NAME+ID
@@ -133,18 +134,19 @@ def signers(text, rows, keys, origin):  # those of the log's keys, by its origin
 
 def checkpoint(data, keys):  # origin, size and root of a signed note, and who has signed it
     with reading("malformed_checkpoint"):
-        text, tail = re.fullmatch(NOTE, data.decode()).groups()
+        text, tail = re.fullmatch(NOTE, data.decode() if len(data) <= 2**16 else "").groups()
         rows = [(name, unbase64(row)) for name, row in re.findall("\u2014 ([^ \n]+) (.+)\n", tail)]
         origin, size, root, *rest = text[:-1].split("\n")
         log = types.SimpleNamespace(origin=origin, size=int(size), root=unbase64(root))
         need(all([origin, *rest, *[row[4:] for _, row in rows]]) and str(log.size) == size and len(log.root) == 32)
-        need(len(data) <= 2**16 and 0 <= log.size < 2**64 and all(len(name.encode()) < 256 for name, _ in rows))
+        need(0 <= log.size < 2**64 and all(len(name.encode()) < 256 for name, _ in rows))
     log.by = signers(text.encode(), [(name + "+" + row[:4].hex(), row[4:]) for name, row in rows], keys, origin)
     return log
 
 def manifest(members, keys, origin):  # what is claimed, and who has signed that and each other member's digest
     with reading("malformed_manifest"):
-        envelope = read(members.pop("manifest.json")[:2**26], ENVELOPE)
+        need(len(members["manifest.json"]) <= 2**22 and members["manifest.json"].count(b"{") <= 101)
+        envelope = read(members.pop("manifest.json"), ENVELOPE)
         payload = unbase64(envelope["payload"])
         rows = [(row["keyid"], unbase64(row["sig"])) for row in envelope["signatures"]]
     by = signers(b"DSSEv1 28 %s %d %s" % (TYPE.encode(), len(payload), payload), rows, keys, origin)
@@ -162,13 +164,12 @@ def entries(data, log):  # the lines by log index, each with its leaf hash and w
         with reading("malformed_record"):
             line = read(text, LINE, 136)
             row, parts = types.SimpleNamespace(**line["leaf"], index=line["log_index"]), line.get("members", [])
-            # A member is [name, value, salt], or [name, commitment] where it is withheld (docs/format/redaction.md).
             names, row.shown = [part[0] for part in parts], {part[0]: part[1] for part in parts if part[2:]}
             row.is_bare, row.withheld, commits = "members" not in line, set(names) - row.shown.keys(), []
             need(names == sorted(set(names)) and all(len(part) < 4 for part in parts))
             need("tracekeep/" + row.ledger == log.origin and re.fullmatch("[0-9a-f]{32}", row.ledger), "wrong_ledger")
             need((rows[-1].index if rows else -1) < row.index < log.size, "misordered")
-            for name, *value, last in parts:
+            for name, *value, last in parts:  # [name, value, salt], or [name, commitment] where it is withheld
                 opened = [b"tracekeep/member/1\n", bytes.fromhex(last), write([name, *value]).encode()]
                 commits += [write(name).encode(), sha(*opened) if value else opened[1]]
             need(row.is_bare or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
@@ -199,24 +200,21 @@ def opened(blob, keys):  # every byte is accounted for, and every line is in the
         need(roots(it.known, nodes, 0, it.size, 0)[0] == it.root and not [*nodes])
     it.runs = {row.run: [] for row in it.rows if row.run and not row.is_bare}  # their bare leaves are of erased entries
     it.told = [row for row in it.rows if row.run in it.runs]
-    for row in it.told:
-        it.runs[row.run].append(row)
+    for row in it.told: it.runs[row.run].append(row)
     return it
 
-# What a bundle is held to. Each gives its remarks, and whether there is cause for them.
-def integrity(it, note):
-    old = None
+def integrity(it, note):  # each of these five gives its remarks, and whether there is cause for them
+    old = note is None and it
     with contextlib.suppress(Refused):
-        old = note and checkpoint(note, it.keys)
-    need(note is None or old and it.keys and old.origin == it.origin and old.size, "unknown_old_checkpoint")
-    if old:
-        need(old.size <= it.size, "older_than_known")
-        need(old.size == it.size or old.size - 1 in dict(it.known), "no_consistency_proof")
-        need(roots(it.known, iter(it.nodes), 0, it.size, old.size)[1] == old.root, "wrong_consistency")
+        old = old or checkpoint(note, it.keys)
+    need(old and (old is it or it.keys and old.origin == it.origin and old.size), "unknown_old_checkpoint")
+    need(old.size <= it.size, "older_than_known")
+    need(old.size == it.size or old.size - 1 in dict(it.known), "no_consistency_proof")
+    need(roots(it.known, iter(it.nodes), 0, it.size, old.size)[1] == old.root, "wrong_consistency")
 
 def identity(it, _):
     declared = [row.shown.get("key") for row in it.rows if row.kind == "signing_key"]
-    need(not declared or not it.keys or declared[-1] in it.signers, "superseded_key")
+    need(not declared or not it.keys or declared[-1] in [*it.signers], "superseded_key")
     return {"key_not_declared": not declared}
 
 def time(it, _):  # the last entry was recorded at created_at, and none before an earlier one
@@ -236,14 +234,15 @@ def completeness(it, _):
                   ("incident", claims.get("run_id", ""), claims.get("incident_id", it))), {})
     need(about or "incident_id" not in claims, "wrong_incident")
     start, end = claims.get("period", {"from": "", "to": ""}).values()
-    is_period = any(start <= row.recorded_at < end for row in it.told) or kind == "period" and start
-    there = {**claims, "run": claims.get("run_id") in it.runs, "incident": about, "period": is_period}
-    step = write(["step", claims.get("run_id"), *[about[name] for name in about if name == "violation_step_index"]])
-    told = ["violation_at" for row in it.told if {"index", "occurred_at"} <= row.shown.keys()
-            and write([row.kind, row.run, row.shown["index"]]) == step] + [TOLD.get(name) for name in about]
-    there.update(dict.fromkeys(told + [name.split(".")[0] for name in it.files], True))
+    is_period = any(start <= row.recorded_at < end for row in it.told) or kind == "period" and start < end
+    steps = [write(row.shown["index"]) for row in it.told if {"index", "occurred_at"} <= row.shown.keys()
+             and (row.kind, row.run) == ("step", claims.get("run_id"))]
+    is_timed = "violation_step_index" in about and write(about["violation_step_index"]) in steps
+    there = {**claims, "run": claims.get("run_id") in it.runs, "incident": about, "period": is_period,
+             "severity": "severity" in about, "policy": about.keys() & {"policy_id", "policy_name"},
+             "violation_at": "violation_at" in about or is_timed, **{name.split(".")[0]: True for name in it.files}}
     need(claims["missing"] == [name for name in REQUIRED[kind] if not there.get(name)], "incomplete")
-    if kind == "period" and start:
+    if kind == "period" and start < end:
         first = max([row.index for row in it.rows if row.recorded_at < start], default=-1) + 1
         last = min([row.index for row in it.rows if row.recorded_at >= end], default=it.size)
         within = [row for row in it.rows if first <= row.index < last]
@@ -254,12 +253,13 @@ def completeness(it, _):
             "not_recomputed": it.files & {"controls.json", "debrief.json"}}
 
 def redaction(it, _):
-    named = set()
+    erased, replaced = set(), set()
     for row in reversed(it.told):
-        need(not row.is_bare or {row.run, (row.run, row.index)} & named, "unnamed_erasure")
+        is_named = row.run in erased or row.kind == "redaction" and (row.run, row.index) in replaced
+        need(not row.is_bare or is_named, "unnamed_erasure")
         if row.kind == "redaction":
-            named |= {(row.run, entry["log_index"]) for entry in row.shown.get("replaces", [])}
-            named |= {row.run} if row.shown.get("op") == "erase_run" else set()
+            replaced |= {(row.run, entry["log_index"]) for entry in row.shown.get("replaces", [])}
+            erased |= {row.run} if row.shown.get("op") == "erase_run" else set()
     return {"members_withheld": any(row.withheld for row in it.rows), "entries_erased": any(r.is_bare for r in it.told)}
 
 CHECKS = dict(integrity=integrity, identity=identity, time=time, completeness=completeness, redaction=redaction)
@@ -281,7 +281,7 @@ def verify(blob, keys, note=None):  # {aspect: (outcome, reason or None, remarks
     return verdicts
 
 def keys_of(text):  # each a line of a file, or the text is one
-    lines = open(text).read().splitlines() if os.path.isfile(text) else [text]
+    lines = open(text, encoding="utf-8").read().splitlines() if os.path.isfile(text) else [text]
     return [key_of(line.strip()) for line in lines if line.strip() and line[0] != "#"] or [key_of("")]
 
 def main():

@@ -17,8 +17,8 @@ pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 const WITH_DESCRIPTOR: u8 = 1 << 3;
 /// Bytes of the record that ends a zip.
 const END_BYTES: usize = 22;
-/// What may stand behind a member that was written as a stream, its CRC and lengths once more: no other has room there.
-const DESCRIPTOR_BYTES_MAX: usize = 24;
+/// Bytes of the record in front of that one, which says where a second directory is (Zip64).
+const LOCATOR_BYTES: usize = 20;
 /// Every name that a member of a bundle can have.
 pub(crate) const NAMES: [&str; 9] = [
     "README.txt",
@@ -98,10 +98,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
     }
     let (length, start) = (long(bytes, end + 12), long(bytes, end + 16));
     let is_end = end + END_BYTES == bytes.len() && bytes.ends_with(&[0, 0]) && short(bytes, end + 10) == count;
-    if !is_end || start + length != end {
+    // Where the mark of another directory stands in front of the end, some tools read that one.
+    let is_other = end >= LOCATOR_BYTES && bytes[end - LOCATOR_BYTES..].starts_with(b"PK\x06\x07");
+    if !is_end || start + length != end || is_other {
         return Err(Reason::StrayBytes);
     }
-    let (mut members, mut at, mut stop, mut slack) = (Members::new(), start, 0, 0);
+    let (mut members, mut at, mut stops) = (Members::new(), start, vec![0]);
     let mut room = BUNDLE_BYTES_MAX as usize;
     for _ in 0..count {
         let entry = Entry::at(bytes, at).filter(|entry| entry.next <= end).ok_or(Reason::NotAZip)?;
@@ -110,18 +112,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Members<'_>, Reason> {
         let Some(name) = known.filter(|name| entry.is_plain && !members.contains_key(name)) else {
             return Err(Reason::UnexpectedMember);
         };
-        if !(stop..=stop + slack).contains(&entry.begin) {
+        if !stops.contains(&entry.begin) {
             return Err(Reason::StrayBytes);
         }
         room = room.checked_sub(entry.size).ok_or(Reason::TooLarge)?;
         let data = entry.data(bytes).ok_or(Reason::DamagedMember)?;
-        (stop, slack) = (data.end, if entry.is_streamed { DESCRIPTOR_BYTES_MAX } else { 0 });
+        stops = entry.stops(&bytes[data.end..]).map(|behind| data.end + behind).collect();
         members.insert(name, entry.unpacked(&bytes[data.clone()]).ok_or(Reason::DamagedMember)?);
         if renames(entry.extra) || renames(&bytes[entry.begin + 30 + entry.name.len()..data.start]) {
             return Err(Reason::UnexpectedMember);
         }
     }
-    if (stop..=stop + slack).contains(&start) && at == end { Ok(members) } else { Err(Reason::StrayBytes) }
+    if stops.contains(&start) && at == end { Ok(members) } else { Err(Reason::StrayBytes) }
 }
 
 /// An entry, as the directory states it.
@@ -151,11 +153,12 @@ impl<'a> Entry<'a> {
         let record = bytes.get(at..at + 46).filter(|record| record.starts_with(b"PK\x01\x02"))?;
         let (method, named) = (short(record, 10), short(record, 28));
         let extra = at + 46 + named..at + 46 + named + short(record, 30);
-        // The type of a Unix file is in the highest bits.
-        let is_file = matches!(record[41] >> 4, 0 | 8) && matches!(method, 0 | 8) && record[8] & 1 == 0;
+        // The type of a Unix file is in the highest bits, folders and volumes of DOS are in lower ones.
+        let is_file = matches!(record[41] >> 4, 0 | 8) && record[38] & 0x18 == 0;
+        let is_plain = is_file && matches!(method, 0 | 8) && record[8] & 1 == 0;
         Some(Self {
             name: bytes.get(at + 46..at + 46 + named)?,
-            is_plain: is_file,
+            is_plain,
             method,
             is_streamed: record[8] & WITH_DESCRIPTOR != 0,
             said: &record[8..30],
@@ -171,15 +174,33 @@ impl<'a> Entry<'a> {
     fn data(&self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         let header = bytes.get(self.begin..self.begin + 30).filter(|header| header.starts_with(b"PK\x03\x04"))?;
         let name = self.begin + 30..self.begin + 30 + self.name.len();
-        // What is stored does not tell where it ends: only of what is deflated CRC and lengths may stand behind it.
-        let stated = if self.is_streamed { self.method.checked_sub(1).map(|_| 8)? } else { 20 };
-        let is_said = header[6..6 + stated] == self.said[..stated] && header[26..28] == self.said[20..];
-        if !is_said || bytes.get(name.clone())? != self.name {
+        let (here, said) = (&header[6..28], self.said);
+        // What is stored does not tell where it ends: only of what is deflated CRC and lengths may stand behind it, and
+        // nothing, or 0 and the greatest, in front.
+        let is_open =
+            self.is_streamed && (here[8..20] == [0; 12] || here[8..20] == [[0; 4], [255; 4], [255; 4]].concat());
+        let is_told = here[8..20] == said[8..20] || is_open;
+        let is_said = here[..8] == said[..8] && here[20..] == said[20..] && is_told;
+        if !is_said || self.is_streamed && self.method == 0 || bytes.get(name.clone())? != self.name {
             return None;
         }
         let from = name.end + short(header, 28);
         let data = from..from + self.packed;
         bytes.get(data.clone()).map(|_| data)
+    }
+
+    /// After how many bytes behind its data another entry may begin: at once, or after its CRC and lengths once more.
+    fn stops(&self, behind: &[u8]) -> impl Iterator<Item = usize> {
+        let wide = |length: usize| (length as u64).to_le_bytes();
+        let crc = &self.said[8..12];
+        let (short, long) = (&self.said[12..20], [wide(self.packed), wide(self.size)].concat());
+        let tails = if self.is_streamed {
+            let marks: [&[u8]; 2] = [b"", b"PK\x07\x08"];
+            marks.iter().flat_map(|mark| [[mark, crc, short].concat(), [mark, crc, &long].concat()]).collect()
+        } else {
+            vec![Vec::new()]
+        };
+        tails.into_iter().filter(|tail| behind.starts_with(tail)).map(|tail| tail.len()).collect::<Vec<_>>().into_iter()
     }
 
     fn unpacked(&self, data: &'a [u8]) -> Option<Cow<'a, [u8]>> {

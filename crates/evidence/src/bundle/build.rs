@@ -9,7 +9,7 @@ use tracekeep_core::wire::to_json;
 use super::archive::{self, BUNDLE_BYTES_MAX};
 use super::contents::{Contents, LeafLine, Line, ProofFile, Record};
 use super::facts::{Facts, missing};
-use super::manifest::{self, Predicate};
+use super::manifest::{self, MANIFEST_BYTES_MAX, Predicate};
 use crate::checkpoint::Checkpoint;
 use crate::key::SigningKey;
 
@@ -33,7 +33,7 @@ pub enum BuildError {
         /// What is wrong.
         detail: &'static str,
     },
-    /// The options nest too deep.
+    /// The options nest too deep, or are longer than a manifest may be.
     Options,
     /// All of it would have more than 1 GiB.
     TooLarge,
@@ -45,7 +45,7 @@ impl fmt::Display for BuildError {
             Self::Incomplete(missing) => write!(f, "the bundle lacks what its kind requires: {}", missing.join(", ")),
             Self::Checkpoint(error) => write!(f, "the checkpoint is not this ledger's: {error}"),
             Self::Record { log_index, detail } => write!(f, "the entry {log_index} {detail}"),
-            Self::Options => f.write_str("the options nest too deep"),
+            Self::Options => f.write_str("the options nest too deep, or are too long"),
             Self::TooLarge => f.write_str("the bundle would have more than 1 GiB"),
         }
     }
@@ -104,7 +104,11 @@ pub fn build(contents: &Contents, key: &SigningKey) -> Result<Vec<u8>, BuildErro
         return Err(BuildError::Incomplete(predicate.missing));
     }
     let digests: Vec<_> = files.iter().map(|(name, bytes)| ((*name).to_owned(), manifest::digest(bytes))).collect();
-    files.insert("manifest.json", manifest::write(&digests, &predicate, key));
+    let manifest = manifest::write(&digests, &predicate, key);
+    if manifest.len() > MANIFEST_BYTES_MAX {
+        return Err(BuildError::Options);
+    }
+    files.insert("manifest.json", manifest);
     Ok(archive::write(&files))
 }
 

@@ -198,7 +198,8 @@ pub(crate) fn missing(claims: &Predicate, files: impl Iterator<Item = &'static s
     add(!claims.exported_by.is_empty(), "exported_by");
     let runs = by_run(facts);
     add(claims.run_id.as_ref().is_some_and(|run_id| runs.contains_key(run_id.as_str())), "run");
-    add(claims.period.is_some_and(|period| claims.kind == Kind::Period || touches(&period, facts)), "period");
+    let is_about = |period: Period| claims.kind == Kind::Period && period.from < period.to || touches(&period, facts);
+    add(claims.period.is_some_and(is_about), "period");
     add(claims.incident_id.is_some(), "incident");
     incident(claims, facts).into_iter().flatten().for_each(|told| add(true, told));
     let required: &[&str] = match claims.kind {
@@ -251,7 +252,8 @@ pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
 pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
     let (mut named, mut is_erased) = (BTreeSet::<u64>::new(), false);
     entries.iter().rev().all(|fact| {
-        let is_named = !fact.is_bare || is_erased || named.contains(&fact.log_index);
+        let is_replaced = fact.kind == "redaction" && named.contains(&fact.log_index);
+        let is_named = !fact.is_bare || is_erased || is_replaced;
         if let Says::Redaction(is_erasure, replaces) = &fact.says {
             named.extend(replaces);
             is_erased |= is_erasure;

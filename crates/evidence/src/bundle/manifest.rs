@@ -15,8 +15,10 @@ const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// What the predicate is: the version of the format.
 pub const PREDICATE_TYPE: &str = "https://tracekeep.dev/bundle/v1";
-/// Bytes of `manifest.json` (64 MiB), which is read before anybody is known to have signed it.
-pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// Bytes of `manifest.json` (4 MiB), which is read before anybody is known to have signed it.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 4 << 20;
+/// Objects in `manifest.json`: itself, and at most 100 signatures.
+const OBJECTS_MAX: usize = 101;
 
 object! {
     /// Everything that a bundle claims. Computed from its records, or signed with them.
@@ -120,7 +122,8 @@ pub(crate) struct Opened {
 /// any of those refuses it.
 pub(crate) fn open(bytes: &[u8], keys: &[NoteKey], origin: &str) -> Result<Opened, Reason> {
     let malformed = Reason::MalformedManifest;
-    if bytes.len() > MANIFEST_BYTES_MAX {
+    let objects = bytes.iter().filter(|byte| **byte == b'{').count();
+    if bytes.len() > MANIFEST_BYTES_MAX || objects > OBJECTS_MAX {
         return Err(malformed);
     }
     let Ok(Value::Object(mut object)) = parse(bytes) else { return Err(malformed) };
@@ -148,9 +151,10 @@ pub(crate) fn open(bytes: &[u8], keys: &[NoteKey], origin: &str) -> Result<Opene
 impl Opened {
     /// The files and what is claimed of them.
     pub(crate) fn statement(&self) -> Result<(Vec<Digested>, Predicate), Reason> {
-        let Ok(Value::Object(mut object)) = parse(&self.payload) else { return Err(Reason::MalformedManifest) };
-        let predicate_type: String = take(&mut object, "predicateType")?;
-        if predicate_type != PREDICATE_TYPE {
+        let parsed = parse(&self.payload).ok().filter(|value| value.to_json().as_str().as_bytes() == self.payload);
+        let Some(Value::Object(mut object)) = parsed else { return Err(Reason::MalformedManifest) };
+        let predicate_type: Json = take(&mut object, "predicateType")?;
+        if predicate_type != Json::from(PREDICATE_TYPE) {
             return Err(Reason::UnknownFormat);
         }
         let statement_type: String = take(&mut object, "_type")?;

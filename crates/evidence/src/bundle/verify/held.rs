@@ -51,8 +51,8 @@ pub(super) fn completeness(shown: &Shown<'_>) -> Held {
         return Err(Reason::Incomplete);
     }
     told(shown)?;
-    if let (Kind::Period, Some(period)) = (claims.kind, &claims.period) {
-        check_period(shown, period)?;
+    if let (Kind::Period, Some(period)) = (claims.kind, claims.period.filter(|period| period.from < period.to)) {
+        check_period(shown, &period)?;
     }
     let mut remarks = Vec::new();
     let mut remark = |is: bool, what| remarks.extend(is.then_some(what));

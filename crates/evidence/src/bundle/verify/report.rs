@@ -150,12 +150,14 @@ impl Verdict {
             Aspect::Integrity => "that what was recorded is true: only that it is what was recorded",
             Aspect::Identity => "who holds the key, nor that nobody else does",
             Aspect::Time => {
-                "when things happened: recorded_at is the ledger's own clock, occurred_at the sender's word"
+                "when things happened: recorded_at is the ledger's own clock, occurred_at the sender's word; nor that entries \
+                 without a line here were recorded in order"
             }
             Aspect::Completeness => {
                 "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
                  after a latest seal, entries below the checkpoint may have been left out, another incident for one; nor which runs are \
-                 related to the one that the bundle is about: one may have been left out, or erased before"
+                 related to the one that the bundle is about: one may have been left out, or erased before; nor that no entry of no \
+                 run was left out, an incident's resolution for one"
             }
             Aspect::Redaction => "what the withheld members held",
         }

@@ -142,6 +142,20 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         }
         zip(&plain)
     };
+    let mut unsaid = plain.clone();
+    for member in unsaid.iter_mut().filter(|member| member.name == b"proof.json") {
+        let says = (u32::try_from(member.bytes.len()).unwrap(), rawzip::crc32(&member.bytes));
+        *member = Stated { bytes: deflated(&member.bytes), method: 8, flags: 8, says: Some(says), ..member.clone() };
+    }
+    let unsaid = zip(&unsaid);
+    let mut lying = unsaid.clone();
+    let is_header = |window: &[u8]| window.starts_with(b"PK\x03\x04") && window.ends_with(b"proof.json");
+    let header = lying.windows(40).position(is_header).unwrap();
+    lying[header + 18..header + 26].fill(1);
+    let mut located = plain.clone();
+    let locator = [&b"PK\x06\x07"[..], &[0; 16]].concat();
+    located.last_mut().unwrap().extra[1] = &locator;
+    let located = zip(&located);
     let local = |change: &dyn Fn(&mut [u8], usize)| {
         let mut bundle = bundle.to_vec();
         let name = bundle.windows(12).position(|window| window == b"report.html<").unwrap();
@@ -171,6 +185,10 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("name_with_nul", with(hostile(b"report.html\0.exe")), Reason::UnexpectedMember),
         ("symlink", changed(&|member| member.attributes = 0o120_777 << 16), Reason::UnexpectedMember),
         ("directory", with(hostile(b"reports/")), Reason::UnexpectedMember),
+        ("directory_of_dos", changed(&|member| member.attributes = 0x10), Reason::UnexpectedMember),
+        ("stream_without_descriptor", unsaid, Reason::StrayBytes),
+        ("stream_of_other_lengths", lying, Reason::DamagedMember),
+        ("another_directory", located, Reason::StrayBytes),
         ("encrypted_member", changed(&|member| member.flags = 1), Reason::UnexpectedMember),
         ("unsupported_compression", changed(&|member| member.method = 12), Reason::UnexpectedMember),
         ("stray_member", with(hostile(b"extra.txt")), Reason::UnexpectedMember),
@@ -302,7 +320,17 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             predicate(&|predicate| predicate["incident_id"] = json!(null)),
             Reason::MalformedManifest,
         ),
+        (
+            "many_signatures",
+            manifest(&|envelope| {
+                let row = envelope["signatures"][0].clone();
+                envelope["signatures"] = vec![row; 101].into();
+            }),
+            Reason::MalformedManifest,
+        ),
         ("unknown_format", claim(&|statement| statement["predicateType"] = json!("v2")), Reason::UnknownFormat),
+        ("format_of_5", claim(&|statement| statement["predicateType"] = json!(5)), Reason::UnknownFormat),
+        ("subject_of_5", claim(&|statement| statement["subject"] = json!([5])), Reason::MalformedManifest),
         ("wrong_digest", raw(&|members| text_of(members, "report.html", "a report", "a deport")), Reason::WrongMembers),
         ("replaced_record", raw(&|members| text_of(members, "records.jsonl", "4111", "4112")), Reason::WrongMembers),
         ("malformed_note", noted("nothing"), Reason::MalformedCheckpoint),
@@ -434,6 +462,14 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
             predicate(&|predicate| predicate["created_at"] = json!("2300-01-01T00:00:00.000000000Z")),
             Reason::MalformedManifest,
         ),
+        (
+            "period_of_no_time",
+            predicate(&|predicate| {
+                predicate["kind"] = json!("period");
+                predicate["period"] = json!({"from": at(1).to_string(), "to": at(1).to_string()});
+            }),
+            Reason::Incomplete,
+        ),
         ("incomplete", predicate(&|predicate| predicate["tenant_id"] = json!("")), Reason::Incomplete),
         ("called_incomplete", predicate(&|predicate| predicate["missing"] = json!(["run"])), Reason::Incomplete),
     ]
@@ -551,8 +587,20 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     let mut no_key = Ledger::new();
     no_key.start("run-1");
     no_key.push("signing_key", "", r#"{"key":5,"op":"declare_key"}"#);
+    let mut object_key = Ledger::new();
+    object_key.start("run-1");
+    object_key.push("signing_key", "", r#"{"key":{},"op":"declare_key"}"#);
+    // A redaction takes the place of another, and of nothing else.
+    let mut replaced = Ledger::new();
+    replaced.start("run-1");
+    replaced.step("run-1", 0, "success", "1");
+    let body = r#"{"op":"redact","remainders":[],"replaces":[{"log_index":1,"reason":"a card"}],"run_id":"run-1"}"#;
+    replaced.push("redaction", "run-1", body);
+    replaced.entries[1].left = None;
     vec![
         ("declared_key", declared, None),
+        ("signing_key_of_object", object_key, Some(Reason::SupersededKey)),
+        ("replaced_step", replaced, Some(Reason::UnnamedErasure)),
         ("seal_of_true", true_seal, Some(Reason::WrongRunRoot)),
         ("signing_key_5", no_key, Some(Reason::SupersededKey)),
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
