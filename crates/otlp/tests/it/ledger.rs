@@ -148,6 +148,7 @@ fn what_the_ledger_could_not_do_is_for_the_whole_request() {
                 | Code::KeyReused
                 | Code::IncidentNotFound
                 | Code::IncidentOpen
+                | Code::AmbiguousTarget
                 | Code::BundleIncomplete
                 | Code::CheckpointFork
                 | Code::KeyMissing
