@@ -68,8 +68,8 @@ STATEMENT = {"_type": '"https://in-toto[.]io/Statement/v1"', "predicateType": TE
 LEAF = {"kind": TEXT, "ledger": TEXT, "run": TEXT, "commit": HEX, "recorded_at": TIME, "seq": COUNT, "v": "1"}
 LINE = {"leaf": LEAF, "log_index": COUNT, "members?": [r'\["[ !#-\[\]-~]*",(.*,)?"[0-9a-f]{64}"\]']}
 REPLACES = [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]
-KEPT = {*"ended_at entries id incident_id index key occurred_at op parent_id run_id run_root status".split(),
-        "trace_type/name", "trace_type/type"}  # what an entry is and where it stands is never withheld
+KEPT = {*("incident:incident_id incident_resolved:incident_id sealed:entries sealed:run_root signing_key:key "
+          "ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type").split()}
 
 def unzip(blob):  # the members, one right after the other, as the directory behind them says; not a byte besides
     end, members, stops, room = blob.rfind(b"PK\5\6"), {}, [0], 2**30
@@ -173,7 +173,8 @@ def entries(data, log):  # the lines by log index, each with its leaf hash and w
                 opened = [b"tracekeep/member/1\n", bytes.fromhex(last), write([name, *value]).encode()]
                 commits += [write(name).encode(), sha(*opened) if value else opened[1]]
             need(row.is_bare or sha(b"tracekeep/commit/1\n", *commits).hex() == row.commit, "wrong_commitment")
-            need(not KEPT & row.withheld and (row.kind != "redaction" or fits(row.shown.get("replaces", []), REPLACES)))
+            need(KEPT.isdisjoint(row.withheld | {row.kind + ":" + name for name in row.withheld}))  # never so
+            need(row.kind != "redaction" or fits(row.shown.get("replaces", []), REPLACES))
             row.hash = sha(b"\0", write(line["leaf"]).encode())
         rows.append(row)
     return rows
@@ -293,8 +294,7 @@ def main():
     verdicts = verify(args.bundle.read(), args.key, args.checkpoint and args.checkpoint.read())
     for aspect, (outcome, reason, remarks) in verdicts.items():
         print(json.dumps({"aspect": aspect, "outcome": outcome, "reason": reason, "remarks": remarks}))
-    outcomes = [outcome for outcome, _, _ in verdicts.values()]
-    code = 1 if "fail" in outcomes else 3 if "unconfirmed" in outcomes else 0
-    sys.exit(2 if verdicts["integrity"][1] == "not_a_zip" else code)
+    found = [outcome for outcome, _, _ in verdicts.values()]
+    sys.exit(2 if verdicts["integrity"][1] == "not_a_zip" else 1 if "fail" in found else 3 * ("unconfirmed" in found))
 
 if __name__ == "__main__": main()

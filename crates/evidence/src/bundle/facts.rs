@@ -89,8 +89,14 @@ pub(crate) struct StepFacts {
 const TOLD: [(&str, &str); 4] =
     [("policy_id", "policy"), ("policy_name", "policy"), ("severity", "severity"), ("violation_at", "violation_at")];
 
-/// Beside [`NEVER_WITHHELD`], what no bundle withholds: which incident it is, whose key, and what a seal is over.
-const KEPT: [&str; 4] = ["entries", "incident_id", "key", "run_root"];
+/// Beside [`NEVER_WITHHELD`], what no bundle withholds of a kind: which incident it is, whose key, and what a seal is over.
+const KEPT: [(&str, &str); 5] = [
+    ("incident", "incident_id"),
+    ("incident_resolved", "incident_id"),
+    ("sealed", "entries"),
+    ("sealed", "run_root"),
+    ("signing_key", "key"),
+];
 
 /// A member is withheld although it says what the entry is, or `replaces` has another form.
 pub(crate) struct Malformed;
@@ -108,7 +114,7 @@ impl Says {
     /// What an entry of a kind says. What it is and where it stands is never withheld, or all that is made of the records
     /// would pass it over.
     fn of(kind: &str, left: &Remainder) -> Result<Self, Malformed> {
-        if left.withheld().any(|name| NEVER_WITHHELD.contains(&name) || KEPT.contains(&name)) {
+        if left.withheld().any(|name| NEVER_WITHHELD.contains(&name) || KEPT.contains(&(kind, name))) {
             return Err(Malformed);
         }
         let value = |name: &str| left.get(name)?.value().cloned();

@@ -590,6 +590,12 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     let mut object_key = Ledger::new();
     object_key.start("run-1");
     object_key.push("signing_key", "", r#"{"key":{},"op":"declare_key"}"#);
+    // What is never withheld of an incident is, of the notice that it was exported.
+    let mut notice = Ledger::new();
+    notice.start("run-1");
+    let body = r#"{"by":"anna","export_id":"e","incident_id":"inc-1","kind":"evidence","op":"record_export","size":1}"#;
+    notice.push("export", "run-1", body);
+    notice.entries[1].left = Some(notice.entries[1].left.as_ref().unwrap().without(&["incident_id"]).unwrap());
     // A redaction takes the place of another, and of nothing else.
     let mut replaced = Ledger::new();
     replaced.start("run-1");
@@ -601,6 +607,7 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
         ("declared_key", declared, None),
         ("signing_key_of_object", object_key, Some(Reason::SupersededKey)),
         ("replaced_step", replaced, Some(Reason::UnnamedErasure)),
+        ("withheld_in_a_notice", notice, None),
         ("seal_of_true", true_seal, Some(Reason::WrongRunRoot)),
         ("signing_key_5", no_key, Some(Reason::SupersededKey)),
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
