@@ -108,7 +108,8 @@ def check_an_export_tells_whoever_watches_how_far_it_is(stage):
     silent = subprocess.run(export, capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), cwd=stage.folder)
     same("what a pipe is told", (silent.returncode, silent.stderr), (0, ""))
     ours, theirs = pty.openpty()
-    watched = subprocess.Popen(export, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(), cwd=stage.folder)
+    again = [*export, "--overwrite"]
+    watched = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(), cwd=stage.folder)
     os.close(theirs)
     told = b""
     try:
