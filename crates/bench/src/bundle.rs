@@ -72,7 +72,7 @@ fn contents(ledger: LedgerId, key: &SigningKey) -> Result<Contents> {
         ledger,
         tenant_id: "bench".to_owned(),
         exported_by: "bench".to_owned(),
-        run_id: Some("run".to_owned()),
+        run_id: Some("run-1".to_owned()),
         incident_id: None,
         options: JsonObject::default(),
         forced: false,
