@@ -38,7 +38,7 @@ pub(crate) fn writing(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> 
     to_write(config, true)
 }
 
-/// As [`writing`], but of a ledger that is there already: in the wrong folder, nothing is made.
+/// As `writing`, but of a ledger that is there already: in the wrong folder, nothing is made.
 pub(crate) fn writing_what_is_there(config: &Config) -> Result<Arc<dyn LedgerStore>, Failure> {
     to_write(config, false)
 }
@@ -99,7 +99,7 @@ fn only_erases(batch: &Batch) -> bool {
     batch.ops.iter().all(|op| matches!(op, Op::EraseRun(_)))
 }
 
-/// As [`writing`], with what is held in front of it; made where it is to be.
+/// As `writing`, with what is held in front of it; made where it is to be.
 pub(crate) fn fronted(config: &Config, create: bool) -> Result<Fronted<'_>, Failure> {
     let there = |ledger: HttpLedger| Fronted { ledger: Arc::new(ledger), config, is_here: false };
     if let Some(url) = &config.server {
@@ -403,7 +403,7 @@ pub(crate) fn held_audit(config: &Config, ledger: Arc<dyn LedgerStore>) -> Resul
 }
 
 /// A ledger to search for words in, and whether a search catches the text index up, which takes one who may write: as
-/// [`writing`], but what nobody can write to is read, and nothing is made.
+/// `writing`, but what nobody can write to is read, and nothing is made.
 pub(crate) fn searching(config: &Config) -> Result<(Arc<dyn LedgerStore>, bool), Failure> {
     if config.server.is_some() || config.is_volatile() {
         return Ok((reading(config)?, true));
