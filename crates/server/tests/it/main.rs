@@ -35,17 +35,40 @@ pub(crate) struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a server is made of.
+struct Setup {
+    limits: ConnectionLimits,
+    ledger: Arc<dyn LedgerStore>,
+    gate: Arc<dyn IdempotencyStore>,
+    audit: AuditOptions,
+    demands_keys: bool,
+    keys: Arc<MemoryKeys>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            limits: ConnectionLimits::default(),
+            ledger: Arc::new(MemoryLedger::default()),
+            gate: Arc::new(MemoryIdempotencyStore::default()),
+            audit: AuditOptions::default(),
+            demands_keys: false,
+            keys: Arc::new(MemoryKeys::default()),
+        }
+    }
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::over(Arc::new(MemoryLedger::default()))
+        Self::of(Setup::default())
     }
 
     pub(crate) fn over(ledger: Arc<dyn LedgerStore>) -> Self {
-        Self::within(ConnectionLimits::default(), ledger)
+        Self::of(Setup { ledger, ..Setup::default() })
     }
 
     pub(crate) fn within(limits: ConnectionLimits, ledger: Arc<dyn LedgerStore>) -> Self {
-        Self::before(limits, ledger, Arc::new(MemoryIdempotencyStore::default()))
+        Self::of(Setup { limits, ledger, ..Setup::default() })
     }
 
     /// A server before a gate of its own.
@@ -54,44 +77,26 @@ impl Server {
         ledger: Arc<dyn LedgerStore>,
         gate: Arc<dyn IdempotencyStore>,
     ) -> Self {
-        Self::with(limits, ledger, gate, AuditOptions::default(), false)
+        Self::of(Setup { limits, ledger, gate, ..Setup::default() })
     }
 
     /// A server that demands idempotency keys on writes.
     pub(crate) fn demanding_keys() -> Self {
-        let (ledger, gate) = (Arc::new(MemoryLedger::default()), Arc::new(MemoryIdempotencyStore::default()));
-        Self::with(ConnectionLimits::default(), ledger, gate, AuditOptions::default(), true)
+        Self::of(Setup { demands_keys: true, ..Setup::default() })
     }
 
     /// A server that audits so.
     pub(crate) fn auditing(ledger: Arc<dyn LedgerStore>, audit: AuditOptions) -> Self {
-        Self::with(ConnectionLimits::default(), ledger, Arc::new(MemoryIdempotencyStore::default()), audit, false)
-    }
-
-    fn with(
-        limits: ConnectionLimits,
-        ledger: Arc<dyn LedgerStore>,
-        gate: Arc<dyn IdempotencyStore>,
-        audit: AuditOptions,
-        demands_keys: bool,
-    ) -> Self {
-        Self::signing(limits, ledger, gate, audit, demands_keys, Arc::new(MemoryKeys::default()))
+        Self::of(Setup { ledger, audit, ..Setup::default() })
     }
 
     /// A server that signs with these keys.
     pub(crate) fn with_keys(ledger: Arc<dyn LedgerStore>, keys: Arc<MemoryKeys>) -> Self {
-        let gate = Arc::new(MemoryIdempotencyStore::default());
-        Self::signing(ConnectionLimits::default(), ledger, gate, AuditOptions::default(), false, keys)
+        Self::of(Setup { ledger, keys, ..Setup::default() })
     }
 
-    fn signing(
-        limits: ConnectionLimits,
-        ledger: Arc<dyn LedgerStore>,
-        gate: Arc<dyn IdempotencyStore>,
-        audit: AuditOptions,
-        demands_keys: bool,
-        keys: Arc<MemoryKeys>,
-    ) -> Self {
+    fn of(setup: Setup) -> Self {
+        let Setup { limits, ledger, gate, audit, demands_keys, keys } = setup;
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -64,7 +64,7 @@ pub(super) fn contents(
     progress("proving", records.len() as u64);
     // The last entry of an earlier size is what the proof shows the log to extend that size by.
     let last = request.since.and_then(|since| since.checked_sub(1));
-    last.map(|last| at(ledger, last)).transpose()?.into_iter().for_each(|last| found.leaves.push(last));
+    found.leaves.extend(last.map(|last| at(ledger, last)).transpose()?);
     let shown: BTreeSet<u64> = records.iter().map(|record| record.log_index).collect();
     let mut leaves: BTreeMap<u64, Record> = found.leaves.into_iter().map(|leaf| (leaf.log_index, leaf)).collect();
     leaves.retain(|log_index, _| !shown.contains(log_index));

@@ -40,8 +40,8 @@ pub trait KeyStore: Debug + Send + Sync + 'static {
     /// Keeps what is signed last from now on.
     fn put_head(&self, note: &str) -> Result<()>;
 
-    /// Keeps aside what was signed last, as it stands, beside all that was kept aside before, the same once. It stays what was signed last,
-    /// too. Nothing where there is none.
+    /// Keeps aside what was signed last, as it stands, beside all that was kept aside before, the same once. It stays
+    /// what was signed last, too. Nothing where there is none.
     fn set_head_aside(&self) -> Result<()>;
 
     /// Keeps the note with which the key before `key` handed over to it, for good: it is kept again where a crash came
