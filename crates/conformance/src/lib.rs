@@ -46,12 +46,15 @@ pub mod gate;
 mod harness;
 pub mod model;
 mod ops;
+mod runner;
 mod sources;
 
 pub use audit_store::{AuditHarness, AuditInstance, audit_trials};
+pub use cases::Case;
 pub use context::Context;
 pub use dump::Dump;
 pub use fault::{FailingRead, Fault, FaultStore};
 pub use gate::{GateCase, GateHarness, GateInstance, GateMemory, gate_main, gate_trials};
-pub use harness::{Case, Harness, Instance, Memory, main, trials};
+pub use harness::{Harness, Instance, Memory};
+pub use runner::{main, trials};
 pub use sources::ManualSources;

@@ -2,6 +2,8 @@
 
 mod cases;
 mod harness;
+mod runner;
 
-pub(crate) use harness::of_ledger;
-pub use harness::{AuditHarness, AuditInstance, audit_trials};
+pub use harness::{AuditHarness, AuditInstance};
+pub use runner::audit_trials;
+pub(crate) use runner::of_ledger;

@@ -12,8 +12,11 @@ mod context;
 mod harness;
 pub mod linear;
 mod model;
+mod runner;
 mod sequences;
 
+pub use cases::GateCase;
 pub use context::Gate;
-pub use harness::{GateCase, GateHarness, GateInstance, GateMemory, gate_failures, gate_main, gate_trials};
+pub use harness::{GateHarness, GateInstance, GateMemory};
 pub use model::{Asked, Model, Said};
+pub use runner::{gate_failures, gate_main, gate_trials};

@@ -1,6 +1,17 @@
 //! The cases, by topic. A case that its file does not list is dead code, and so is a topic that is not listed here.
 
-use super::harness::GateCase;
+use super::context::Gate;
+
+/// One case of the suite.
+#[derive(Clone, Copy, Debug)]
+pub struct GateCase {
+    /// What it is about: the file that it stands in.
+    pub topic: &'static str,
+    /// The behaviour that it states.
+    pub name: &'static str,
+    /// The case; it panics where the behaviour is another.
+    pub run: fn(&mut Gate),
+}
 
 /// Lists the cases of a file.
 macro_rules! cases {
