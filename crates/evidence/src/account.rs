@@ -260,12 +260,27 @@ impl Account {
         self.holds.push(Hold { fact: fact(record, says), holds: true });
     }
 
-    /// The entry that holds the run, before a time where one is told. One hold holds a run; another, or an incident, changes
-    /// nothing of it.
+    /// The entry that holds the run, among those in front of a log index and before a time, where one is told. One hold
+    /// holds a run; another, or an incident, changes nothing of it.
+    fn held_at(&self, log_index: u64, before: Option<Timestamp>) -> Option<&Fact> {
+        let is_seen = |fact: &Fact| fact.log_index < log_index && before.is_none_or(|before| fact.recorded_at < before);
+        let seen = self.holds.iter().filter(|hold| is_seen(&hold.fact));
+        seen.fold(None, |held, hold| held.filter(|_| hold.holds).or(hold.holds.then_some(&hold.fact)))
+    }
+
+    /// The entry that holds the run at last, before a time where one is told.
     #[must_use]
     pub fn held_by(&self, before: Option<Timestamp>) -> Option<&Fact> {
-        let seen = self.holds.iter().filter(|hold| before.is_none_or(|before| hold.fact.recorded_at < before));
-        seen.fold(None, |held, hold| held.filter(|_| hold.holds).or(hold.holds.then_some(&hold.fact)))
+        self.held_at(u64::MAX, before)
+    }
+
+    /// The entry that held the run from an incident's opening to its resolution, or to the last entry where it is open;
+    /// before a time where one is told. That it was let go of afterwards takes nothing of that back.
+    #[must_use]
+    pub fn held_while_open(&self, incident: &IncidentAccount, before: Option<Timestamp>) -> Option<&Fact> {
+        let end = incident.resolution.as_ref().map_or(u64::MAX, |end| end.log_index);
+        let held = self.held_at(end, before).filter(|held| held.log_index <= incident.log_index);
+        held.filter(|_| incident.run_id.is_some() && incident.run_id == self.run_id)
     }
 
     fn sealed(&mut self, record: &Record) {

@@ -264,17 +264,29 @@ impl Seen<'_> {
     }
 
     fn responded(&self) -> Vec<Asked> {
-        let held = self.account.held_by(self.period.map(|period| period.to));
-        let held: Vec<_> =
-            held.filter(|fact| self.counts(fact.recorded_at)).map(|fact| fact.log_index).into_iter().collect();
         vec![
-            asked("the record is held", of(held.len(), 1), held),
+            self.held(),
             self.resolved(self.untold(), "the incident was resolved"),
             self.each(
                 "how long it went on is known: to its resolution, or to the end of its run after it was opened",
                 |known| self.lasted(known),
             ),
         ]
+    }
+
+    /// What holds the record of an incident is asked for as long as that is open; of a violation without one, and of a run
+    /// without either, at last.
+    fn held(&self) -> Asked {
+        let before = self.period.map(|period| period.to);
+        let of_incidents = self.incidents.iter().map(|incident| self.account.held_while_open(incident, before));
+        let others = if self.incidents.is_empty() { 1 } else { self.untold() };
+        let all = of_incidents.chain(std::iter::repeat_n(self.account.held_by(before), others)).collect::<Vec<_>>();
+        let holds = all.iter().flatten().filter(|fact| self.counts(fact.recorded_at));
+        let mut entries: Vec<_> = holds.map(|fact| fact.log_index).collect();
+        let status = of(entries.len(), all.len());
+        entries.sort_unstable();
+        entries.dedup();
+        asked("the record was held while the incident was open", status, entries)
     }
 
     fn resolved(&self, others: usize, what: &str) -> Asked {

@@ -57,11 +57,13 @@ object! {
         optional violation_at: Timestamp,
         /// When the incident was opened.
         required detected_at: Timestamp,
-        /// When it was over: its run had ended, or it was resolved, whichever was first; absent where that contradicts what is
-        /// claimed of other times.
+        /// When it was contained: its run ended, or it was resolved, whichever was first, and not before it was detected;
+        /// absent where that contradicts what is claimed of other times.
         optional contained_at: Timestamp,
         /// Which of the two: `run_ended`, which nobody need have done, or `resolved`.
         optional contained_by: String,
+        /// When its run had ended, where that was before the incident was detected: it could do no more by then.
+        optional run_had_ended_at: Timestamp,
         /// When it was resolved.
         optional resolved_at: Timestamp,
         /// From the violation to its detection; absent where it is not known when that was, and where the claimed times
@@ -128,7 +130,7 @@ pub fn debrief(account: &Account) -> Debrief {
 }
 
 fn told(account: &Account, incident: &IncidentAccount) -> IncidentDebrief {
-    let (violated, over) = (account.violated(incident), account.over(incident));
+    let (violated, over) = (account.violated(incident), account.contained(incident));
     let detected_at = incident.detected_at();
     let how = |how| match how {
         How::RunEnded => "run_ended",
@@ -145,6 +147,7 @@ fn told(account: &Account, incident: &IncidentAccount) -> IncidentDebrief {
         detected_at,
         contained_at: over.map(|over| over.at),
         contained_by: over.map(|over| how(over.how).to_owned()),
+        run_had_ended_at: account.ended_before_detection(incident).map(|ended| ended.at),
         resolved_at: incident.resolution.as_ref().map(|end| end.resolved_at),
         time_to_detect_ms: account.since(incident, Some(detected_at)),
         time_to_contain_ms: account.since(incident, over.map(|over| over.at)),
@@ -179,7 +182,7 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
         let (policy, step) = (of_policy(incident.policy()), at_step(incident.step_index));
         let what = match account.violated(incident) {
             Some(_) => format!("says that there was a violation{policy}{kind}{step}"),
-            None => "was opened; it names no violation".to_owned(),
+            None => "names no violation".to_owned(),
         };
         said.push(format!("The incident {} {what}.", incident.incident_id));
         if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
@@ -201,14 +204,17 @@ fn others(account: &Account, judged: &[&IncidentAccount]) -> Option<String> {
     let told = judged.len().min(TOLD_MAX);
     let is_told = |incident: &IncidentAccount| judged.iter().take(told).any(|one| one.log_index == incident.log_index);
     let others: Vec<_> = account.incidents.iter().filter(|incident| !is_told(incident)).collect();
-    let open = others.iter().filter(|incident| incident.resolution.is_none()).count();
-    (!others.is_empty()).then(|| {
-        let plural = if others.len() == 1 { "" } else { "s" };
-        format!(
-            "The run has {} other incident{plural}, of which {open} not resolved: this does not tell of them.",
-            others.len()
-        )
-    })
+    let open = others.iter().filter(|incident| incident.is_open()).count();
+    match (others.len(), open) {
+        (0, _) => None,
+        (1, open) => {
+            let state = if open == 0 { "resolved" } else { "open" };
+            Some(format!("The run has 1 other incident, which is {state}: this does not tell of it."))
+        }
+        (all, open) => {
+            Some(format!("The run has {all} other incidents, of which {open} are open: this does not tell of them."))
+        }
+    }
 }
 
 const LEVELS: [(&str, &str); 4] = [
@@ -233,7 +239,7 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
     let is_rated =
         |incident: &&&IncidentAccount| LEVELS.iter().any(|(level, _)| incident.severity.as_deref() == Some(level));
     let (all, unrated) = (judged.len(), judged.len() - judged.iter().filter(is_rated).count());
-    let open = judged.iter().filter(|incident| incident.resolution.is_none()).count();
+    let open = judged.iter().filter(|incident| incident.is_open()).count();
     let level = match worst {
         None => "Nobody has rated how bad it is.".to_owned(),
         Some((level, means)) if all == 1 => format!("It is rated {level}: {means}."),
@@ -245,8 +251,8 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
     let open = match open {
         0 if all == 1 => "It is resolved.".to_owned(),
         0 => format!("All {all} are resolved."),
-        _ if all == 1 => "It is not resolved: the risk stands.".to_owned(),
-        _ => format!("Of {all} incidents {open} are not resolved: the risk stands."),
+        _ if all == 1 => "It is open: the risk stands.".to_owned(),
+        _ => format!("Of {all} incidents {open} are open: the risk stands."),
     };
     let untold = match account.untold(None) {
         Some(_) => " Of the violation that the end of the run states, no incident tells: how bad it is, is not known.",
@@ -259,6 +265,10 @@ fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {
     let mut done = Vec::new();
     if account.held_by(None).is_some() {
         done.push("Done: the record of the run is held, so that nothing of it is erased.".to_owned());
+    } else if !judged.is_empty() && judged.iter().all(|incident| account.held_while_open(incident, None).is_some()) {
+        done.push(
+            "Done: the record of the run was held until all of this was resolved, and was let go of then.".to_owned(),
+        );
     }
     for incident in judged.iter().take(TOLD_MAX) {
         let id = &incident.incident_id;
@@ -266,9 +276,9 @@ fn actions(account: &Account, judged: &[&IncidentAccount]) -> Vec<String> {
             Some(end) => {
                 let by = end.by.as_ref().map(|by| format!(" by {}", quoted(by))).unwrap_or_default();
                 let what = end.resolution.as_ref().map_or_else(|| "withheld".to_owned(), |what| quoted(what));
-                format!("Done: the incident {id} was resolved{by}: {what}")
+                format!("Done: the incident {id} is resolved{by}: {what}")
             }
-            None => format!("To do: find out why it happened, and resolve the incident {id}."),
+            None => format!("To do: find out why it happened, and resolve the incident {id}, which is open."),
         });
     }
     if judged.is_empty() {

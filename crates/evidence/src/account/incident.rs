@@ -88,7 +88,7 @@ pub enum How {
     Resolved,
 }
 
-/// When an incident's violation was over, and the entry that says so.
+/// When an incident's violation came to an end, and the entry that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Over {
     /// When, as claimed.
@@ -112,6 +112,12 @@ impl IncidentAccount {
     #[must_use]
     pub fn detected_at(&self) -> Timestamp {
         self.created_at.unwrap_or(self.recorded_at)
+    }
+
+    /// Whether a resolution of it is recorded.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.resolution.is_none()
     }
 
     /// Whether it says that something was violated.
@@ -197,14 +203,22 @@ impl Account {
         }
     }
 
-    /// When an incident's violation was over: its run had ended, or it was resolved, whichever is claimed to be first. A time
-    /// that contradicts others is none: the end of a run before what it violated, or before what it still did, and a
-    /// resolution from before the incident was opened.
+    /// When an incident's violation was contained: its run ended, or it was resolved, whichever is claimed to be first, and
+    /// neither before it was detected. A time that contradicts others is none: the end of a run before what it violated, or
+    /// before what it still did, and a resolution from before the incident was opened.
     #[must_use]
-    pub fn over(&self, incident: &IncidentAccount) -> Option<Over> {
-        self.ends(incident).min_by_key(|over| over.at)
+    pub fn contained(&self, incident: &IncidentAccount) -> Option<Over> {
+        self.ends(incident).filter(|over| over.at >= incident.detected_at()).min_by_key(|over| over.at)
     }
 
+    /// The end of an incident's run where that was before anybody had detected what was wrong: the run could do no more, and
+    /// nobody need have contained anything.
+    #[must_use]
+    pub fn ended_before_detection(&self, incident: &IncidentAccount) -> Option<Over> {
+        self.ends(incident).find(|over| over.how == How::RunEnded && over.at < incident.detected_at())
+    }
+
+    /// All ends of an incident's violation, in no order, before its detection too.
     pub(crate) fn ends(&self, incident: &IncidentAccount) -> impl Iterator<Item = Over> {
         let resolved = incident.resolution.as_ref().map(|end| Over {
             at: end.resolved_at,

@@ -35,7 +35,7 @@ pub(super) fn write(page: &mut Page, account: &Account) {
                 or_not_stated(known.severity.as_deref()),
                 or_not_stated(known.policy()),
                 known.detected_at().to_string(),
-                known.resolution.as_ref().map_or_else(|| "not resolved".to_owned(), |end| end.resolved_at.to_string()),
+                known.resolution.as_ref().map_or_else(|| "open".to_owned(), |end| end.resolved_at.to_string()),
                 known.log_index.to_string(),
             ]
         };
@@ -84,15 +84,18 @@ fn said(violated: &Violated) -> Vec<(&'static str, String)> {
 
 fn of_incident(page: &mut Page, account: &Account, incident: &IncidentAccount) {
     let json = |json: &Option<tracekeep_core::json::Json>| or_not_stated(json.as_ref().map(|json| json.as_str()));
-    let over = account.over(incident);
+    let over = account.contained(incident);
     let detected = incident.detected_at();
-    let contained = match over.map(|over| (over.at, over.how)) {
+    let mut contained = match over.map(|over| (over.at, over.how)) {
         None => "not known".to_owned(),
         Some((at, How::Resolved)) => format!("{at}: the incident was resolved"),
         Some((at, How::RunEnded)) => {
-            format!("{at}: the run had ended, which need not be anybody's doing, and does not say that harm was undone")
+            format!("{at}: the run ended, which need not be anybody's doing, and does not say that harm was undone")
         }
     };
+    if let Some(ended) = account.ended_before_detection(incident) {
+        contained.push_str(&format!("; the run had ended at {}, before it was detected", ended.at));
+    }
     let mut pairs = vec![
         ("severity", or_not_stated(incident.severity.as_deref())),
         ("policy", or_not_stated(incident.policy())),

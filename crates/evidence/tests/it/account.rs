@@ -140,7 +140,7 @@ fn the_debrief_states_times_cost_risk_and_actions() {
     assert!(told.actions.iter().any(|action| action.contains("a limit")), "{:?}", told.actions);
     assert_eq!(told.entries, [1, 3, 4, 5]);
     let open = debrief(&of(vec![incident("")]));
-    assert!(open.risk.contains("not resolved") && open.incidents[0].severity.is_none(), "{}", open.risk);
+    assert!(open.risk.contains("It is open") && open.incidents[0].severity.is_none(), "{}", open.risk);
     // Times that contradict each other give no time at all.
     let before = incident(r#","violation_step_index":0"#);
     let before = (before.0, before.1.replace("T10:02", "T09:02"));

@@ -190,8 +190,48 @@ fn a_run_that_ended_before_anybody_saw_it_was_not_contained_by_anybody() {
     };
     assert_eq!(asked(&of(vec![late(FULL)])).status, NotDemonstrated);
     assert_eq!(asked(&of(vec![late(FULL), resolved()])).entries, [1, 4, 5]);
+    let told = |account: &Account| debrief(account).incidents.remove(0);
+    let (open, done) = (told(&of(vec![late(FULL)])), told(&of(vec![late(FULL), resolved()])));
+    assert_eq!((open.contained_at, open.time_to_contain_ms), (None, None));
+    assert_eq!(open.run_had_ended_at, "2026-01-01T10:05:00.000000000Z".parse().ok());
+    // It was said to be contained 5 minutes after it began, and detected after 30.
+    assert_eq!(done.contained_by.as_deref(), Some("resolved"));
+    assert!(done.time_to_contain_ms > done.time_to_detect_ms);
+    assert_eq!(told(&of(vec![incident(FULL)])).run_had_ended_at, None);
     let shown = page(&of(vec![late(FULL)]));
     assert!(shown.contains("the run had ended"), "{shown}");
+}
+
+#[test]
+fn a_hold_that_is_let_go_of_after_all_is_resolved_was_held_while_it_mattered() {
+    let end = || ("hold_released", r#"{"op":"release_hold","run_id":"r","reason":"closed"}"#.to_owned());
+    let hold = || ("hold", r#"{"op":"hold","run_id":"r","reason":"again"}"#.to_owned());
+    let held = |account: &Account, period: Option<Period>| {
+        let found = controls(account, period).controls.into_iter().flat_map(|control| control.asked);
+        let asked = found.into_iter().find(|asked| asked.what.contains("was held")).unwrap();
+        (asked.status, asked.entries)
+    };
+    let account = of(vec![incident(FULL), resolved(), end()]);
+    assert_eq!(held(&account, None), (Demonstrated, vec![4]));
+    assert_eq!(status(&account, "CC7.4"), Some(Demonstrated));
+    let done = debrief(&account).actions.join(" ");
+    assert!(done.contains("was held until") && !done.contains("is held"), "{done}");
+    // Let go of while it was open, and held again too late.
+    assert_eq!(held(&of(vec![incident(FULL), end()]), None).0, NotDemonstrated);
+    assert_eq!(held(&of(vec![incident(FULL), end(), resolved()]), None).0, NotDemonstrated);
+    assert_eq!(held(&of(vec![incident(FULL), end(), hold(), resolved()]), None).0, NotDemonstrated);
+    // One of two.
+    assert_eq!(held(&of_run(vec![incident(FULL), resolved(), end(), second("")]), None), (Demonstrated, vec![4, 7]));
+    let both = of_run(vec![second(""), incident(FULL), resolved(), end()]);
+    assert_eq!(held(&both, None), (Partial, vec![4]));
+    // Without an incident a run is held at last, or it is not.
+    assert_eq!(held(&of_run(vec![hold()]), None), (Demonstrated, vec![4]));
+    assert_eq!(held(&of_run(vec![hold(), end()]), None).0, NotDemonstrated);
+    // What began to hold it before the period supports nothing in it.
+    let at = |second: i64| Timestamp::from_nanos(second * 1_000_000_000);
+    let period = |from, to| Some(Period { from: at(from), to: at(to) });
+    assert_eq!(held(&account, period(5, 9)).0, NotDemonstrated);
+    assert_eq!(held(&account, period(0, 5)).0, Demonstrated);
 }
 
 #[test]
