@@ -63,7 +63,7 @@ fn an_earlier_size_is_signed_again_to_the_byte() {
     let (again, signed) = checkpoint(&server, "/api/v1/log/checkpoint?size=1");
     assert_eq!((signed.size, again), (1, first));
     server.get("/api/v1/log/checkpoint?size=9").refused(404, "entry_not_found", None);
-    server.get("/api/v1/log/checkpoint?size=0").refused(409, "key_missing", None);
+    server.get("/api/v1/log/checkpoint?size=0").refused(400, "invalid_parameter", Some("size"));
     server.get("/api/v1/log/checkpoint?size=x").refused(400, "invalid_parameter", Some("size"));
 }
 

@@ -68,7 +68,7 @@ impl Exporter {
     ///
     /// # Errors
     /// `incident_not_found`, `run_not_found`, `run_erased`, `step_not_found`, `trace_not_found`, `entry_not_found` for a size
-    /// that the log never had; `invalid_parameter` for a request that contradicts itself; `bundle_incomplete`, with what is
+    /// that the log never had; `invalid_parameter` for a request that contradicts itself, or a size below the first signing; `bundle_incomplete`, with what is
     /// missing, unless it is forced; `too_large`; `busy` where something is redacted of its runs whenever it is made; why
     /// nothing is signed; failures of the storage.
     pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
@@ -131,7 +131,10 @@ impl Exporter {
         size: u64,
         progress: &Progress<'_>,
     ) -> Result<(Vec<u8>, BTreeSet<String>)> {
-        let signed = self.signer.checkpoint_at(size)?;
+        let signed = self.signer.checkpoint_at(size).map_err(|error| match error.path() {
+            Some("size") => error.at("at"),
+            _ => error,
+        })?;
         let build = |forced| {
             let asked = ExportRequest { force: forced, ..request.clone() };
             let contents = gather::contents(&*self.ledger, of, &asked, &self.tenant_id, signed.clone(), progress)?;

@@ -64,8 +64,9 @@ impl Signer {
     /// for that size, and the same bytes each time.
     ///
     /// # Errors
-    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size; `key_missing` where no key is declared
-    /// below it, or that key is not here, or was given up by an adoption since.
+    /// As [`Signer::checkpoint`]; `entry_not_found` where the log never had that size; `invalid_parameter` where no key is
+    /// declared below it, since nothing so small was ever signed; `key_missing` where that key is not here, or was given up
+    /// by an adoption since.
     pub fn checkpoint_at(&self, size: u64) -> Result<SignedCheckpoint> {
         let _turn = self.turn()?;
         let (key, _) = self.ready()?;
@@ -128,7 +129,9 @@ impl Signer {
         let declared = self.declarations()?;
         let later = declared.partition_point(|key| key.log_index < size);
         let Some(valid) = later.checked_sub(1).and_then(|place| declared.get(place)) else {
-            return Err(missing(format!("no key is declared below {size} entries")));
+            let first = declared.first().map_or(0, |first| first.log_index.saturating_add(1));
+            let detail = format!("{size} is below {first}, the first size that a key signs: name that or a larger one");
+            return Err(Error::new(Code::InvalidParameter, detail).at("size"));
         };
         if later == declared.len() {
             return Ok(now);

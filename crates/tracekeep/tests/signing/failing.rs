@@ -311,7 +311,9 @@ fn what_was_signed_before_the_key_is_not_signed_again() {
     record(&bench.tracekeep);
     record(&bench.tracekeep);
     let first = bench.signer.checkpoint().unwrap();
-    assert_eq!(bench.signer.checkpoint_at(1).unwrap_err().code(), "key_missing");
+    let refused = bench.signer.checkpoint_at(1).unwrap_err();
+    assert_eq!((refused.code(), refused.path()), ("invalid_parameter", Some("size")));
+    assert!(refused.detail().contains("1 is below 3"), "{refused}");
     record(&bench.tracekeep);
     assert_eq!(bench.signer.checkpoint_at(3).unwrap(), first, "the same bytes");
     bench.signer.rotate(Declaring::default()).unwrap();
