@@ -35,7 +35,7 @@ pub mod report;
 pub use base64::of as base64_of;
 pub use checkpoint::Checkpoint;
 pub use error::{Code, Error, Result};
-pub use handover::follow;
+pub use handover::{follow, is_followed_by};
 pub use key::{NoteKey, SigningKey};
 pub use note::{NOTE_BYTES_MAX, Note, SIGNATURES_MAX};
 pub use proof::{EXTRA_BYTES_MAX, TlogProof};

@@ -71,7 +71,7 @@ pub(crate) enum Keys {
         /// That of the key that is declared here alone [default: all, the oldest first]
         log_index: Option<u64>,
     },
-    /// From a key that you trust to the one that signs now, by what `keys handover` printed: no ledger is needed
+    /// Print the newest key that one which you trust leads to, by what `keys handover` printed: no ledger is needed
     Follow {
         /// What it printed
         file: PathBuf,

@@ -146,25 +146,36 @@ fn handover(config: &Config, log_index: Option<u64>) -> Result<(), Failure> {
     })
 }
 
-/// Follows what leads on from the key. A line by other keys is passed over; one by this key that does not hold is not.
+/// Follows what leads on from the key, if it is not the newest already. A line by other keys is passed over; one by this
+/// key that does not hold is not.
 fn follow(file: &Path, key: &str) -> Outcome {
     let keys = bundle::keys_of(key)?;
     let [mut key] = <[NoteKey; 1]>::try_from(keys)
         .map_err(|_| Failure::Usage("--key: name one key, or a file with one".to_owned()))?;
     let text = bundle::read(file, HANDOVERS_BYTES_MAX)?;
-    let (mut lines, mut followed) = (0, 0);
+    let (mut lines, mut followed, mut is_last) = (0, 0, false);
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         lines += 1;
         let malformed = |invalid| Failure::Usage(format!("{}: line {lines}: {invalid}", file.display()));
         let shown: SignedProof = from_text(line).map_err(malformed)?;
         match tracekeep_evidence::follow(&key, &shown) {
             Ok(next) => (key, followed) = (next, followed + 1),
-            Err(error) if error.code() == Code::UnknownSigner => {}
+            Err(error) if error.code() == Code::UnknownSigner => {
+                is_last |= tracekeep_evidence::is_followed_by(&key, &shown).unwrap_or(false);
+            }
             Err(error) => {
                 talk(&format!("{}: line {lines}: {error}", file.display()));
                 return Ok(Done::Findings);
             }
         }
+    }
+    if followed == 0 && is_last {
+        talk(&format!(
+            "{}: this key is the newest: the log was handed over to it, and nothing leads on",
+            file.display()
+        ));
+        data(&key.to_string())?;
+        return Ok(Done::Yes);
     }
     if followed == 0 {
         talk(&format!("{}: none of {lines} lines leads on from this key", file.display()));

@@ -7,7 +7,7 @@ use std::path::Path;
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::view::SignedProof;
 use tracekeep_core::wire::from_text;
-use tracekeep_evidence::{Checkpoint, NoteKey, TlogProof};
+use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey, TlogProof};
 
 use crate::Place;
 
@@ -173,7 +173,13 @@ fn a_rotated_key_is_handed_the_trust_of_the_one_before_it() {
         let followed = elsewhere.run(&["keys", "follow", &file, "--key", &trusted]);
         assert_eq!(followed.code(0).out().trim_end(), last.to_string());
     }
-    elsewhere.run(&["keys", "follow", &file, "--key", &last.to_string()]).code(1);
+    // Whoever has the newest key is told so; a key that the log was never handed to leads nowhere.
+    let newest = elsewhere.run(&["keys", "follow", &file, "--key", &last.to_string()]);
+    assert_eq!(newest.code(0).out().trim_end(), last.to_string());
+    assert!(newest.talk().contains("this key is the newest"), "{}", newest.talk());
+    let foreign = SigningKey::from_seed(last.name(), [9; 32]).unwrap().public().to_string();
+    let refused = elsewhere.run(&["keys", "follow", &file, "--key", &foreign]);
+    assert!(refused.code(1).talk().contains("leads on from this key") && refused.out().is_empty());
     let forged = fs::read_to_string(&file).unwrap().replace("once a year", "once a week");
     fs::write(place.path().join("handovers"), forged).unwrap();
     let refused = elsewhere.run(&["keys", "follow", &file, "--key", &old.to_string()]);
