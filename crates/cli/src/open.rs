@@ -181,7 +181,8 @@ pub(crate) fn signing_alone(config: &Config) -> Result<(Arc<dyn LedgerStore>, Ar
 }
 
 /// The gate to ask: the server that was named, else the one in the ledger's file, else that of the server that holds it.
-pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure> {
+/// Only one that is to give keys out makes a ledger where there is none.
+pub(crate) fn gate(config: &Config, create: bool) -> Result<Arc<dyn IdempotencyStore>, Failure> {
     if let Some(url) = &config.server {
         return Ok(Arc::new(HttpLedger::connect(url)?));
     }
@@ -195,7 +196,7 @@ pub(crate) fn gate(config: &Config) -> Result<Arc<dyn IdempotencyStore>, Failure
         return in_redis_alone(config);
     }
     let own = Options::default();
-    match SqliteLedger::open(path, Options { gate: config.gate_rules(own.gate.clone()), ..own }) {
+    match SqliteLedger::open(path, Options { create, gate: config.gate_rules(own.gate.clone()), ..own }) {
         Ok(ledger) if config.gate == GateStore::Redis => in_redis(config, Arc::new(ledger)),
         Ok(ledger) => Ok(Arc::new(ledger)),
         Err(error) if error.code() == Code::LedgerLocked.as_str() => Ok(Arc::new(holder(path, error)?)),

@@ -22,6 +22,11 @@ impl Output {
     /// never followed.
     pub(crate) fn open(path: &Path, overwrite: bool) -> Result<Self, Failure> {
         let refused = |detail: &str| Failure::Usage(format!("{}: {detail}", path.display()));
+        if path == Path::new("-") {
+            return Err(refused(
+                "what is exported is put into a file, and not written to stdout; a file of that name is ./-",
+            ));
+        }
         let name = path.file_name().ok_or_else(|| refused("is no name of a file"))?;
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned();
         let place = folder.join(name);

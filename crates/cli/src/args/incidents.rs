@@ -12,11 +12,17 @@ use crate::when::When;
 
 /// What stands below the options of `export`.
 pub(crate) const EXPORT_HELP: &str = "\
-The target is the incident or the run of that id; where both have it, say which with --incident or --run. `tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The \
-log states who exported what and when, above the size that the bundle is of: the same with --at SIZE and the same --by gives \
-the same bytes, unless something was erased since. --only-steps and --only-traces leave the rest of the run as it is: its start with goal and \
-plan, its end, its audit, holds and incidents. The file is the owner's alone to read, and is on the disk before the log \
-states the export; a server states it before it sends the bundle.
+The target is the incident or the run of that id; where both have it, say which with --incident or --run. \
+`tracekeep verify BUNDLE --key KEY` checks the bundle with nothing else. The log states who exported what and when, above \
+the size that the bundle is of, which is printed: the same with --at SIZE and the same --by gives the same bytes, unless \
+something was erased since. --only-steps and --only-traces leave the rest of the run as it is: its start with goal and \
+plan, its end, its audit, holds and incidents.
+
+A period begins with FROM and ends before TO. Of both, a time is RFC 3339, and a date is a whole day in UTC: \
+2026-11-01..2026-11-30 is the month with its last day.
+
+The file is the owner's alone to read, and is on the disk before the log states the export; a server states it before it \
+sends the bundle. An export that was killed may leave .tracekeep-*.part beside it: delete that.
 
 With --json: one line {\"file\", \"kind\", \"tree_size\", \"bytes\", \"sha256\"}.";
 
@@ -52,10 +58,10 @@ pub(crate) struct Export {
     /// Show of steps and traces these traces alone, or beside those of --only-steps
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) only_traces: Vec<TraceId>,
-    /// Withhold a member, of related runs too: step/3/params, trace/ID/trace_type/arguments
-    #[arg(long, value_name = "MEMBER")]
+    /// Withhold members, of related runs too: step/3/params,trace/ID/trace_type/arguments
+    #[arg(long, value_name = "MEMBER", value_delimiter = ',')]
     pub(crate) redact: Vec<String>,
-    /// Export the runs with the same correlation id, too
+    /// Export the runs with the same correlation id, too, but for those that were erased
     #[arg(long)]
     pub(crate) related: bool,
     /// Prove that the log extends what it was at this size: the leaf of its last entry is shown
@@ -64,7 +70,8 @@ pub(crate) struct Export {
     /// Export although something is missing: the bundle says so
     #[arg(long)]
     pub(crate) force: bool,
-    /// Of soc2 the period that is audited; without a target, all runs that started in it
+    /// Of soc2 the period that is audited; without a target, all runs that started in it: dates, the last one included,
+    /// or times, the end excluded
     #[arg(long, value_name = "FROM..TO")]
     pub(crate) period: Option<Span>,
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
+use tracekeep_core::Timestamp;
 use tracekeep_core::hash::sha256;
 use tracekeep_core::id::{IncidentId, RunId};
 use tracekeep_core::json::Json;
@@ -15,9 +16,14 @@ use crate::config::Config;
 use crate::exit::{Done, Failure, Outcome};
 use crate::open::{self, Signing};
 use crate::output::Output;
-use crate::print::{data, json};
+use crate::print::{data, json, talk};
 
 pub(crate) fn export(config: &Config, args: Export) -> Outcome {
+    if args.kind == Some(BundleKind::Soc2) && args.period.is_none() && !args.force {
+        let detail = "--kind soc2 needs --period FROM..TO, the period that is audited; with --force the bundle says that \
+                      there is none";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
     let signing = open::signing(config)?;
     let of = what(signing.ledger(), &args)?;
     let request = ExportRequest {
@@ -55,6 +61,9 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
     bar.clear();
     let (bundle, size) = made?;
     output.put()?;
+    if request.related {
+        talk("related runs are those of the same correlation id; of a run that was erased it is not known any more");
+    }
     let digest = sha256(&[&bundle]).to_string();
     let (file, bytes) = (args.output.display().to_string(), bundle.len() as u64);
     if config.json {
@@ -105,17 +114,27 @@ fn is_known<T>(found: Result<Option<T>, Error>) -> Result<bool, Error> {
     }
 }
 
-/// A period as the command line states it: two times in RFC 3339, `FROM..TO`.
-#[derive(Clone, Debug)]
+/// A period as the command line states it, `FROM..TO`: two times in RFC 3339, the second excluded, or days in UTC, the
+/// second included.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Period);
+
+/// Nanoseconds of a day in UTC.
+const DAY: i64 = 86_400_000_000_000;
 
 impl std::str::FromStr for Span {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (from, to) = text.split_once("..").ok_or("a period is FROM..TO")?;
-        let time = |text: &str| text.parse().map_err(|_| "a time is RFC 3339 with at most nine digits");
-        Ok(Self(Period { from: time(from)?, to: time(to)? }))
+        let day = |text: &str| format!("{text}T00:00:00Z").parse::<Timestamp>().ok();
+        let time =
+            |text: &str| text.parse().map_err(|_| "a time is RFC 3339 with at most nine digits, or a date 2026-11-30");
+        let period = Period {
+            from: day(from).map_or_else(|| time(from), Ok)?,
+            to: day(to).map(|day| day.saturating_add(DAY)).map_or_else(|| time(to), Ok)?,
+        };
+        if period.from < period.to { Ok(Self(period)) } else { Err("a period ends after it begins") }
     }
 }
 
@@ -144,6 +163,40 @@ impl Bar {
     fn clear(&self) {
         if self.is_watched {
             let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, from: &str, to: &str) {
+        let period = Period { from: from.parse().unwrap(), to: to.parse().unwrap() };
+        assert_eq!(text.parse(), Ok(Span(period)), "{text}");
+    }
+
+    #[test]
+    fn a_period_is_of_times_or_of_whole_days() {
+        check("2026-11-01..2026-11-30", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+        check("2024-02-29..2024-02-29", "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z");
+        check("2026-11-01T02:00:00+02:00..2026-11-30T00:00:00Z", "2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z");
+        check("2026-11-01..2026-11-01T00:00:00.5Z", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00.5Z");
+        for text in [
+            "",
+            "..",
+            "2026-11-01",
+            "2026-11-01..",
+            "..2026-11-30",
+            "2026-02-30..2026-03-01",
+            "2026-11..2026-12",
+            "2026-11-02..2026-11-01",
+            "2026-11-01T00:00:00Z..2026-11-01T00:00:00Z",
+            "2026-11-01...2026-11-30",
+            "soon..2026-11-30",
+        ] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }
 }

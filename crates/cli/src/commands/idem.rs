@@ -20,10 +20,10 @@ pub(crate) fn idem(config: &Config, command: Idem) -> Outcome {
         Idem::Check(args) => check(config, args),
         Idem::Complete { key, token, response } => complete(config, &key, &token, &response),
         Idem::Fail { key, token, error, retryable } => {
-            ended(config, open::gate(config)?.mark_failed_blocking(&key, &token, &error, retryable)?)
+            ended(config, open::gate(config, false)?.mark_failed_blocking(&key, &token, &error, retryable)?)
         }
         Idem::Renew { key, token } => {
-            let until = open::gate(config)?.renew_blocking(&key, &token)?.to_string();
+            let until = open::gate(config, false)?.renew_blocking(&key, &token)?.to_string();
             let line =
                 Json::object([("lease_until", Json::from(until.as_str()))]).map_err(tracekeep_core::Invalid::from)?;
             if config.json {
@@ -45,7 +45,7 @@ pub(crate) fn idem(config: &Config, command: Idem) -> Outcome {
             Ok(Done::Yes)
         }
         Idem::Rm { key } => {
-            let known = block_on(open::gate(config)?.delete(&key))?;
+            let known = block_on(open::gate(config, false)?.delete(&key))?;
             let word = if known { "deleted" } else { "unknown" };
             if config.json {
                 data(&format!("{{\"deleted\":{known}}}"))?;
@@ -65,7 +65,7 @@ fn check(config: &Config, args: IdemCheck) -> Outcome {
     };
     let terms = Terms { run_id: args.run, lease_ms: args.lease_ms, ttl_s: args.ttl_s };
     terms.check().map_err(|error| Failure::Usage(format!("{error}")))?;
-    let answer = open::gate(config)?.check_blocking(&args.key, &request, &terms)?;
+    let answer = open::gate(config, true)?.check_blocking(&args.key, &request, &terms)?;
     if config.json {
         json(&to_json(&answer))?
     } else {
@@ -94,7 +94,7 @@ fn told(answer: &IdempotencyResponse) -> String {
 
 fn complete(config: &Config, key: &Key, token: &Token, response: &str) -> Outcome {
     let response = value("--response", response)?;
-    ended(config, open::gate(config)?.mark_completed_blocking(key, token, &response)?)
+    ended(config, open::gate(config, false)?.mark_completed_blocking(key, token, &response)?)
 }
 
 fn ended(config: &Config, outcome: Recorded) -> Outcome {
@@ -107,7 +107,7 @@ fn ended(config: &Config, outcome: Recorded) -> Outcome {
 }
 
 fn status(config: &Config, key: &Key) -> Outcome {
-    let Some(status) = block_on(open::gate(config)?.get_status(key))? else {
+    let Some(status) = block_on(open::gate(config, false)?.get_status(key))? else {
         if config.json {
             data("null")?
         } else {

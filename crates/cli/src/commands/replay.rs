@@ -29,7 +29,7 @@ fn claim(config: &Config, args: ReplayClaim) -> Outcome {
     let terms = Terms { run_id: Some(run.clone()), lease_ms, ttl_s };
     terms.check().map_err(|error| Failure::Usage(format!("{error}")))?;
     // Reading first: where there is no ledger, none is made for the gate.
-    let (ledger, gate) = (open::reading(config)?, open::gate(config)?);
+    let (ledger, gate) = (open::reading(config)?, open::gate(config, false)?);
     let answer = block_on(replay::claim(&*ledger, &*gate, &run, index, &session, &terms)).map_err(unanswered)?;
     show(config, &answer)?;
     Ok(if answer.result == ReplayResult::New { Done::Yes } else { Done::Findings })
@@ -38,7 +38,7 @@ fn claim(config: &Config, args: ReplayClaim) -> Outcome {
 fn complete(config: &Config, args: ReplayComplete) -> Outcome {
     let ReplayComplete { run, index, session, token, output } = args;
     let output = value("--output", &output)?;
-    let (ledger, gate) = (open::reading(config)?, open::gate(config)?);
+    let (ledger, gate) = (open::reading(config)?, open::gate(config, false)?);
     let completed = replay::complete(&*ledger, &*gate, &run, index, &session, &token, output);
     let answer = block_on(completed).map_err(unanswered)?;
     show(config, &answer)?;

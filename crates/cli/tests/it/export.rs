@@ -28,8 +28,13 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     assert_eq!(digest(&made), digest(&again));
     assert!(place.run(&["export", "r-1", "-o", "d.zip"]).code(0).out().contains("evidence at tree size 8"));
     assert!(place.run(&["export", "nobody", "-o", "e.zip"]).code(1).talk().contains("run_not_found"));
-    let refused = place.run(&["export", "r-1", "--kind", "soc2", "-o", "e.zip"]);
+    let refused = place.run(&["export", "r-1", "--kind", "executive_debrief", "-o", "e.zip"]);
     assert!(refused.code(1).talk().contains("bundle_incomplete"), "{}", refused.talk());
+    let refused = place.run(&["export", "r-1", "--kind", "soc2", "-o", "e.zip"]);
+    assert!(refused.code(2).talk().contains("needs --period FROM..TO"), "{}", refused.talk());
+    let refused = place.run(&["export", "r-1", "-o", "-"]);
+    assert!(refused.code(2).talk().contains("not written to stdout"), "{}", refused.talk());
+    assert!(refused.out().is_empty() && !place.path().join("-").exists());
     let period = "2020-01-01T00:00:00Z..2100-01-01T00:00:00Z";
     place.run(&["export", "r-1", "--kind", "soc2", "--period", period, "-o", "e.zip"]).code(0);
     place.run(&["export", "r-1", "--kind", "soc2", "--force", "-o", "f.zip"]).code(0);
@@ -153,9 +158,14 @@ fn every_way(place: &Place, through: &[&str]) {
     assert!(!has(&only, r#"{"colour":"mauve"}"#));
     let (only, _) = made("k.zip", &["r-1", "--only-traces", "t-1"]);
     assert!(!has(&only, "word-three") && has(&only, r#"{"colour":"mauve"}"#));
-    let redact = ["--redact", "step/3/params", "--redact", "trace/t-1/trace_type/arguments"];
+    let redact = ["--redact", "step/3/params,step/7/params", "--redact", "trace/t-1/trace_type/arguments"];
     let (some, _) = made("d.zip", &[&["inc-1"], &redact[..]].concat());
-    assert!(!has(&some, "word-three") && has(&some, "word-five") && !has(&some, r#"{"colour":"mauve"}"#));
+    assert!(
+        !has(&some, "word-three")
+            && !has(&some, "word-seven")
+            && has(&some, "word-five")
+            && !has(&some, r#"{"colour":"mauve"}"#)
+    );
     let old = run(&["log", "checkpoint"]).code(0).out();
     fs::write(place.path().join("old.txt"), &old).unwrap();
     made("e.zip", &["r-1", "--since", old.lines().nth(1).unwrap()]);
@@ -168,8 +178,12 @@ fn every_way(place: &Place, through: &[&str]) {
     assert!(made("g.zip", &["--period", period, "--at", &at]).0 == all);
     made("h.zip", &["inc-1", "--kind", "soc2", "--period", period]);
     made("i.zip", &["inc-1", "--kind", "executive_debrief"]);
-    let refused = run(&["export", "r-1", "--kind", "soc2", "-o", "z.zip"]);
+    let refused = run(&["export", "r-1", "--kind", "executive_debrief", "-o", "z.zip"]);
     assert!(refused.code(1).talk().contains("bundle_incomplete"), "{}", refused.talk());
+    let refused = run(&["export", "r-1", "--at", "1", "-o", "z.zip"]);
+    assert!(refused.code(2).talk().contains("1 is below 8, the first size that a key signs"), "{}", refused.talk());
+    let related = run(&["export", "r-1", "--related", "-o", "related.zip"]);
+    assert!(related.code(0).talk().contains("of a run that was erased"), "{}", related.talk());
     assert!(run(&["export", "nobody", "-o", "z.zip"]).code(1).talk().contains("run_not_found"));
     assert!(!place.path().join("z.zip").exists() && !place.path().join("z.zip.part").exists());
     // A member is withheld since: the bundle of that size is another one, and says by which entry.

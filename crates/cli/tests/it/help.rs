@@ -29,6 +29,61 @@ fn below(help: &str) -> Vec<String> {
     named.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
+/// Whoever is in the wrong folder is told so, and finds nothing new in it.
+#[test]
+fn where_there_is_no_ledger_what_reads_says_so_and_makes_none() {
+    let place = Place::new();
+    let reading = [
+        "runs",
+        "runs --count",
+        "show r",
+        "tree r",
+        "traces r",
+        "traces r --text x",
+        "traces r --counts",
+        "diff a b",
+        "matches r",
+        "check r --baseline b",
+        "baseline list",
+        "verify --run r",
+        "tail",
+        "fsck",
+        "hold --list",
+        "audit show r",
+        "audit pending",
+        "audit parked r",
+        "audit reconcile r",
+        "audit watch r",
+        "replay output r 0",
+        "replay claim r 0 --session s",
+        "export r -o x.zip",
+        "export --period 2026-01-01..2026-01-31 -o x.zip",
+        "incidents list",
+        "incidents show i",
+        "log checkpoint",
+        "log consistency --from 1",
+        "log proof 0",
+        "log proof --run r",
+        "log witness-export --from 0",
+        "keys public",
+        "keys show",
+        "keys handover",
+        "idem status k",
+        "idem rm k",
+        "gc --dry-run",
+    ];
+    for command in reading {
+        let ended = place.run(&command.split(' ').collect::<Vec<_>>());
+        assert!(
+            ended.code(3).talk().contains("there is no ledger at this path (not_a_ledger"),
+            "{command}: {}",
+            ended.talk()
+        );
+        assert!(ended.out().is_empty(), "{command}: {}", ended.out());
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{command}");
+    }
+}
+
 #[test]
 fn wrong_usage_is_2() {
     let place = Place::new();
