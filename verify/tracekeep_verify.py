@@ -249,7 +249,7 @@ def completeness(it, _):
         within = [row for row in it.rows if first <= row.index < last]
         need(len(within) == max(last - first, 0), "missing_leaf")
         need(all(row.run in it.runs for row in within if row.kind == "run_started"), "missing_entry")
-    return {"run_not_sealed": any(run[-1].kind != "sealed" for run in runs), "forced": claims["missing"],
+    return {"end_not_proven": any(run[-1].kind != "sealed" for run in runs), "forced": claims["missing"],
             "comparison_not_proven": "comparison.json" in it.files,
             "not_recomputed": it.files & {"controls.json", "debrief.json"}}
 

@@ -65,8 +65,9 @@ fn text(report: &Report) -> String {
     let mut rows = vec![["VERDICT", "", "REASON", "REMARKS"].map(str::to_owned).to_vec()];
     rows.extend(report.verdicts.iter().map(|verdict| {
         let remarks: Vec<_> = verdict.remarks.iter().map(|remark| remark.as_str()).collect();
-        let reason = verdict.reason.map_or("", |reason| reason.as_str());
-        vec![verdict.aspect.to_string(), verdict.outcome.to_string(), reason.to_owned(), remarks.join(" ")]
+        let place = verdict.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let reason = verdict.reason.map_or_else(String::new, |reason| format!("{reason}{place}"));
+        vec![verdict.aspect.to_string(), verdict.outcome.to_string(), reason, remarks.join(" ")]
     }));
     let mut lines = vec![table(&rows), "What this does not prove:".to_owned()];
     lines.extend(report.verdicts.iter().map(|verdict| format!("  {}: {}", verdict.aspect, verdict.does_not_prove())));

@@ -57,7 +57,7 @@ pub(super) fn completeness(shown: &Shown<'_>) -> Held {
     let mut remarks = Vec::new();
     let mut remark = |is: bool, what| remarks.extend(is.then_some(what));
     let is_open = |run: &Vec<&Facts>| run.last().is_some_and(|last| last.kind != "sealed");
-    remark(runs.values().any(is_open), Remark::RunNotSealed);
+    remark(runs.values().any(is_open), Remark::EndNotProven);
     remark(!claims.missing.is_empty(), Remark::Forced);
     remark(shown.members.contains_key("comparison.json"), Remark::ComparisonNotProven);
     Ok(remarks)

@@ -35,8 +35,9 @@ pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
             report.conclude(Aspect::Completeness, held::completeness(&shown));
             report.conclude(Aspect::Redaction, held::redaction(&shown));
         }
-        Err(Fault { aspects, reason }) => {
+        Err(Fault { aspects, reason, place }) => {
             aspects.iter().for_each(|aspect| report.conclude(*aspect, Err(reason)));
+            report.verdicts[Aspect::Integrity as usize].place = place;
         }
     }
     if keys.is_empty() {

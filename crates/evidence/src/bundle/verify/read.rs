@@ -8,7 +8,7 @@ use tracekeep_core::remainder::Remainder;
 use tracekeep_core::wire::{Path, read_whole, to_json};
 
 use super::{Aspect, Counts, Reason, RunCounts, Withheld};
-use crate::bundle::archive::{self, Members};
+use crate::bundle::archive::{self, Members, NAMES};
 use crate::bundle::contents::{Line, ProofFile, Record};
 use crate::bundle::facts::{Facts, by_run, totals};
 use crate::bundle::manifest::{self, Predicate, read_canonical};
@@ -26,17 +26,25 @@ const NEEDED: [&str; 6] = ["README.txt", "checkpoint", "manifest.json", "proof.j
 pub(super) struct Fault {
     pub(super) aspects: &'static [Aspect],
     pub(super) reason: Reason,
+    /// The member that it is found in, and of records the line.
+    pub(super) place: Option<String>,
+}
+
+impl Fault {
+    fn at(self, place: impl Into<String>) -> Self {
+        Self { place: Some(place.into()), ..self }
+    }
 }
 
 impl From<Reason> for Fault {
     fn from(reason: Reason) -> Self {
-        Self { aspects: &[Aspect::Integrity], reason }
+        Self { aspects: &[Aspect::Integrity], reason, place: None }
     }
 }
 
 /// What nobody has vouched for, or is of another ledger, is neither whole nor anybody's.
 const fn foreign(reason: Reason) -> Fault {
-    Fault { aspects: &[Aspect::Integrity, Aspect::Identity], reason }
+    Fault { aspects: &[Aspect::Integrity, Aspect::Identity], reason, place: None }
 }
 
 /// A bundle of which every byte is accounted for.
@@ -83,8 +91,8 @@ impl Shown<'_> {
 
 pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Predicate>) -> Result<Shown<'a>, Fault> {
     let members = archive::read(bytes)?;
-    if NEEDED.iter().any(|name| !members.contains_key(name)) {
-        return Err(Reason::MissingMember.into());
+    if let Some(missing) = NEEDED.iter().find(|name| !members.contains_key(*name)) {
+        return Err(Fault::from(Reason::MissingMember).at(*missing));
     }
     let (checkpoint, mut signers) = checkpoint(&members["checkpoint"], keys)?;
     let envelope = manifest::open(&members["manifest.json"], keys, &checkpoint.origin).map_err(|reason| {
@@ -95,7 +103,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Pred
     let others = members.iter().filter(|(name, _)| **name != "manifest.json");
     let made: Vec<_> = others.map(|(name, bytes)| ((*name).to_owned(), manifest::digest(bytes))).collect();
     if made != files {
-        return Err(Reason::WrongMembers.into());
+        let fault = Fault::from(Reason::WrongMembers);
+        return Err(match NAMES.into_iter().find(|name| of(&made, name) != of(&files, name)) {
+            Some(name) => fault.at(name),
+            None => fault,
+        });
     }
     signers.retain(|key| envelope.signers.contains(key));
     let mut told = Vec::new();
@@ -106,6 +118,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], keys: &[NoteKey], seen: &mut Option<Pred
     merkle::verify_multiproof(&shown.leaves(), shown.checkpoint.size, &shown.nodes, &shown.checkpoint.root)
         .map_err(|_| Reason::WrongProof)?;
     Ok(shown)
+}
+
+/// The digests under a name.
+fn of<'a>(files: &'a [(String, Hash)], name: &str) -> Vec<&'a Hash> {
+    files.iter().filter(|(known, _)| known == name).map(|(_, digest)| digest).collect()
 }
 
 /// The checkpoint, and those of the keys that have signed it: of those of the log, which have its origin for a name.
@@ -126,18 +143,26 @@ fn lines(text: &[u8], log: &Checkpoint, mut told: Option<&mut Vec<Record>>) -> R
         return if text.is_empty() { Ok(Vec::new()) } else { Err(Reason::MalformedRecord.into()) };
     };
     let mut facts: Vec<Facts> = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let (ledger, record) = record(line, log)?;
-        if facts.last().is_some_and(|before| before.log_index >= record.log_index) || record.log_index >= log.size {
-            return Err(Reason::Misordered.into());
-        }
-        if record.left.as_ref().is_some_and(|left| left.commitment() != record.commit) {
-            return Err(Reason::WrongCommitment.into());
-        }
-        facts.push(Facts::of(&record, record.leaf(ledger).hash()).map_err(|_| Reason::MalformedRecord)?);
+    for (line, number) in text.split(|byte| *byte == b'\n').zip(1u64..) {
+        let read = held(line, log, facts.last());
+        let (fact, record) = read.map_err(|fault| fault.at(format!("records.jsonl line {number}")))?;
+        facts.push(fact);
         told.iter_mut().for_each(|told| told.push(record.clone()));
     }
     Ok(facts)
+}
+
+/// A line, behind the one before it.
+fn held(line: &[u8], log: &Checkpoint, before: Option<&Facts>) -> Result<(Facts, Record), Fault> {
+    let (ledger, record) = record(line, log)?;
+    if before.is_some_and(|before| before.log_index >= record.log_index) || record.log_index >= log.size {
+        return Err(Reason::Misordered.into());
+    }
+    if record.left.as_ref().is_some_and(|left| left.commitment() != record.commit) {
+        return Err(Reason::WrongCommitment.into());
+    }
+    let fact = Facts::of(&record, record.leaf(ledger).hash()).map_err(|_| Reason::MalformedRecord)?;
+    Ok((fact, record))
 }
 
 fn record(text: &[u8], log: &Checkpoint) -> Result<(LedgerId, Record), Fault> {

@@ -117,7 +117,7 @@ words! {
         /// The entry that gives the bundle its time is not in it.
         CreatedAtNotShown = "created_at_not_shown",
         /// The last entry of a run is no seal: later ones, below the checkpoint too, may have been left out.
-        RunNotSealed = "run_not_sealed",
+        EndNotProven = "end_not_proven",
         /// It was made although something that its kind requires is missing.
         Forced = "forced",
         /// How other runs came out is claimed: their entries are not in the bundle.
@@ -138,6 +138,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why it is not `pass`.
     pub reason: Option<Reason>,
+    /// Where that was found, if it is of one place: the name of a member, of records with the number of the line.
+    pub place: Option<String>,
     /// What it leaves open in this bundle.
     pub remarks: Vec<Remark>,
 }
@@ -223,6 +225,7 @@ impl Report {
             aspect: *aspect,
             outcome: Outcome::Unconfirmed,
             reason: Some(Reason::NotChecked),
+            place: None,
             remarks: Vec::new(),
         };
         let verdicts: Vec<_> = Aspect::ALL.iter().map(blank).collect();
@@ -238,10 +241,10 @@ impl Report {
     pub(super) fn conclude(&mut self, aspect: Aspect, result: Result<Vec<Remark>, Reason>) {
         let verdict = &mut self.verdicts[aspect as usize];
         match result {
-            Ok(remarks) => *verdict = Verdict { aspect, outcome: Outcome::Pass, reason: None, remarks },
+            Ok(remarks) => *verdict = Verdict { aspect, outcome: Outcome::Pass, reason: None, place: None, remarks },
             Err(reason) => {
                 let outcome = if reason.is_open() { Outcome::Unconfirmed } else { Outcome::Fail };
-                *verdict = Verdict { aspect, outcome, reason: Some(reason), remarks: Vec::new() };
+                *verdict = Verdict { aspect, outcome, reason: Some(reason), place: None, remarks: Vec::new() };
             }
         }
     }
@@ -265,7 +268,7 @@ impl Report {
         self.verdicts[0].reason == Some(Reason::NotAZip)
     }
 
-    /// {claims?, outcome, shown?, verdicts: [{aspect, does_not_prove, outcome, reason?, remarks}]}.
+    /// {claims?, outcome, shown?, verdicts: [{aspect, does_not_prove, outcome, place?, reason?, remarks}]}.
     #[must_use]
     pub fn to_json(&self) -> Json {
         let verdict = |verdict: &Verdict| {
@@ -275,6 +278,7 @@ impl Report {
                 ("outcome", Json::from(verdict.outcome.as_str())),
                 ("remarks", Json::array(verdict.remarks.iter().map(|remark| Json::from(remark.as_str())))),
             ];
+            members.extend(verdict.place.as_deref().map(|place| ("place", Json::from(place))));
             members.extend(verdict.reason.map(|reason| ("reason", Json::from(reason.as_str()))));
             Json::object(members).expect("invariant: a verdict nests less than a document may")
         };
