@@ -153,7 +153,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Idem,
     },
-    /// Say what an error code means and what to do about it
+    /// Say what an error code, or a reason or remark of verify, means and what to do about it
     Explain { code: String },
     /// Look over what serve needs
     Doctor {
@@ -347,7 +347,7 @@ pub(crate) struct Check {
 /// What stands below the options of `verify`.
 const VERIFY_HELP: &str = "\
 Of a bundle: five verdicts, integrity, identity, time, completeness and redaction, each pass, fail or unconfirmed, with a \
-reason that docs/format/bundle.md explains, and what it does not prove. Trust comes from the brought key alone; no ledger, \
+reason that `tracekeep explain` explains, and what it does not prove. Trust comes from the brought key alone; no ledger, \
 server or configuration is looked at. Exit codes: 0 all pass, 1 one fails, 2 usage, or the file is no bundle, 3 one is \
 unconfirmed: no key was brought, or nothing ties the bundle to the brought checkpoint.
 

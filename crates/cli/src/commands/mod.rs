@@ -71,21 +71,25 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     }
 }
 
+/// What is known of a code: of an error, of what verifying says, or of both; or of the codes behind an HTTP status.
 fn explain(code: &str) -> Outcome {
-    match tracekeep_server::error_page(code) {
-        Some(page) => {
-            crate::print::data(page.trim_end())?;
-            Ok(Done::Yes)
-        }
-        None if !tracekeep_server::error_codes_of(code).is_empty() => {
-            crate::print::data(&tracekeep_server::error_codes_of(code).join("\n"))?;
-            Ok(Done::Yes)
-        }
-        None => {
-            crate::print::talk(&format!("tracekeep: no error has the code {}", crate::print::brief(code, 64)));
-            Ok(Done::Findings)
-        }
+    let verifying = tracekeep_evidence::bundle::explained(code);
+    let parts = match (tracekeep_server::error_page(code).map(str::trim_end), verifying) {
+        (Some(page), Some(part)) => vec![page, "", "Where `tracekeep verify` says it:", "", part],
+        (Some(page), None) => vec![page],
+        (None, Some(part)) => vec![part],
+        (None, None) => tracekeep_server::error_codes_of(code),
+    };
+    if parts.is_empty() {
+        let code = crate::print::brief(code, 64);
+        crate::print::talk(&format!("tracekeep: no error, and nothing that verify says, has the code {code}"));
+        return Ok(Done::Findings);
     }
+    if let (None, Some(_)) = (tracekeep_server::error_page(code), verifying) {
+        crate::print::data(&format!("# {code}\n"))?;
+    }
+    crate::print::data(&parts.join("\n"))?;
+    Ok(Done::Yes)
 }
 
 /// A ledger that a file holds: not a server's, not in memory.

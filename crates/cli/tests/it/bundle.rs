@@ -36,6 +36,10 @@ fn a_bundle_is_verified_with_a_key_and_nothing_else() {
     place.run(&["verify", &bundle("evidence.zip")]).code(3);
     let failed = place.run(&["verify", &bundle("wrong_run_root.zip"), "--key", &key, "--json"]);
     assert!(failed.code(1).out().contains("\"outcome\":\"fail\",\"reason\":\"wrong_run_root\""), "{}", failed.out());
+    let failed = place.run(&["verify", &bundle("flipped_bit.zip"), "--key", &key]);
+    assert!(failed.code(1).out().contains("wrong_members (report.html)"), "{}", failed.out());
+    let failed = place.run(&["verify", &bundle("wrong_commitment.zip"), "--key", &key, "--json"]);
+    assert!(failed.code(1).out().contains(r#""place":"records.jsonl line 3","reason":"wrong_commitment""#));
     place.run(&["verify", &bundle("not_a_zip.zip"), "--key", &key]).code(2);
     place.run(&["verify", &bundle("nowhere.zip"), "--key", &key]).code(2);
     place.run(&["verify", &bundle("evidence.zip"), "--key", "key+text"]).code(2);

@@ -102,6 +102,14 @@ fn explain_prints_the_page_of_a_code() {
     let place = Place::new();
     assert!(place.run(&["explain", "conflict"]).code(0).out().starts_with("# conflict\n"));
     place.run(&["explain", "nothing"]).code(1);
+    let reason = place.run(&["explain", "older_than_known"]).code(0).out();
+    assert!(
+        reason.starts_with("# older_than_known\n\nintegrity. ") && reason.contains("\nDo: ask for a newer one"),
+        "{reason}"
+    );
+    assert!(place.run(&["explain", "end_not_proven"]).code(0).out().contains("the last entry here is no seal"));
+    let both = place.run(&["explain", "too_large"]).code(0).out();
+    assert!(both.starts_with("# too_large\n\n**Status**") && both.contains("The zip states more bytes"), "{both}");
 }
 
 #[test]

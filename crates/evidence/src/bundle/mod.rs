@@ -22,4 +22,6 @@ pub use contents::{Contents, Kind, Period, Record};
 pub use facts::Totals;
 pub(crate) use manifest::read_canonical;
 pub use manifest::{PREDICATE_TYPE, Predicate};
-pub use verify::{Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, verify};
+pub use verify::{
+    Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, explained, verify,
+};

@@ -1,9 +1,11 @@
 //! Verifying a bundle, from nothing but its bytes and the keys that the verifier brings.
 
+mod explained;
 mod held;
 mod read;
 mod report;
 
+pub use explained::explained;
 pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld};
 
 use crate::checkpoint::Checkpoint;

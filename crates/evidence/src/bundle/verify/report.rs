@@ -35,7 +35,7 @@ words! {
 }
 
 words! {
-    /// Why a verdict is not `pass`. docs/format/bundle.md has a row for each.
+    /// Why a verdict is not `pass`: [`explained`](crate::bundle::explained) says what to do.
     #[non_exhaustive]
     pub enum Reason {
         /// The file is no zip, or was cut.
