@@ -131,7 +131,7 @@ pub(crate) fn shown<T: Field>(record: &Record, name: &str) -> Option<T> {
     T::read(value.value(), &Path::ROOT).ok()
 }
 
-fn json(record: &Record, name: &str) -> Option<Json> {
+pub(crate) fn json(record: &Record, name: &str) -> Option<Json> {
     record.left.as_ref()?.get(name)?.value().cloned()
 }
 

@@ -140,6 +140,33 @@ impl Own {
         })
     }
 
+    /// Why a run is not compared, in words; at least one cause where [`Own::of`] gives `None`.
+    #[must_use]
+    pub fn lacks(records: &[Record], run_id: &str) -> Vec<String> {
+        let mut entries = records.iter().filter(|record| record.run == run_id);
+        let start = entries.next().filter(|first| first.kind == "run_started");
+        let seal = entries.rfind(|record| record.kind == "sealed");
+        let lack = |record: Option<&Record>, name: &str, is_shown: bool, absent: &str| match record {
+            None => None,
+            Some(_) if is_shown => None,
+            Some(record) if record.left.as_ref().is_none_or(|left| left.withholds(name)) => {
+                Some(format!("its {name} is withheld, with what that is over"))
+            }
+            Some(_) => Some(absent.to_owned()),
+        };
+        let has = |name: &str| seal.is_some_and(|seal| shown::<Hash>(seal, name).is_some());
+        let is_seeded = start.is_some_and(|start| shown::<i64>(start, "seed").is_some());
+        let causes = [
+            start.is_none().then(|| "its start is not shown".to_owned()),
+            seal.is_none().then(|| "it is not sealed: no end of it is recorded".to_owned()),
+            lack(start, "seed", is_seeded, "it has no seed"),
+            lack(seal, "plan_hash", has("plan_hash"), "it has no plan"),
+            lack(seal, "behaviour_hash", has("behaviour_hash"), "its end states no behaviour_hash"),
+            lack(seal, "root_hash", has("root_hash"), "its end states no root_hash"),
+        ];
+        causes.into_iter().flatten().collect()
+    }
+
     /// How another run came out beside this one; `None` where it is of another plan or seed.
     #[must_use]
     pub fn relation(&self, other: &Self) -> Option<Verdict> {

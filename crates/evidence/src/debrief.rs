@@ -6,7 +6,10 @@ use tracekeep_core::json::Json;
 use tracekeep_core::wire::{object, object_field, to_json};
 
 use crate::account::{Account, How, IncidentAccount, Violated};
+use crate::quoted::beginning;
 
+/// Characters of a recorded text that are quoted.
+const QUOTED_MAX: usize = 300;
 /// Incidents that are told of one by one.
 const TOLD_MAX: usize = 100;
 
@@ -154,9 +157,8 @@ fn told(account: &Account, incident: &IncidentAccount) -> IncidentDebrief {
     }
 }
 
-/// What somebody wrote, so that nobody takes it for what is said here.
 fn quoted(text: &str) -> String {
-    Json::from(text).as_str().to_owned()
+    crate::quoted::quoted(text, QUOTED_MAX)
 }
 
 fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Violated>) -> String {
@@ -186,7 +188,8 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
         };
         said.push(format!("The incident {} {what}.", incident.incident_id));
         if let (Some(threshold), Some(actual)) = (&incident.threshold, &incident.actual) {
-            said.push(format!("It says that {} is allowed, and {} was found.", threshold.as_str(), actual.as_str()));
+            let [allowed, found] = [threshold, actual].map(|json| beginning(json.as_str(), QUOTED_MAX));
+            said.push(format!("It says that {allowed} is allowed, and {found} was found."));
         }
         said.extend(incident.summary.as_ref().map(|summary| format!("It says: {}.", quoted(summary))));
     }
@@ -242,10 +245,14 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
     let open = judged.iter().filter(|incident| incident.is_open()).count();
     let level = match worst {
         None => "Nobody has rated how bad it is.".to_owned(),
-        Some((level, means)) if all == 1 => format!("It is rated {level}: {means}."),
-        Some((level, means)) if unrated == 0 => format!("The worst of {all} incidents is rated {level}: {means}."),
         Some((level, means)) => {
-            format!("Of {all} incidents {unrated} are not rated, and the worst that is, {level}: {means}.")
+            // What is over has not to be looked at now.
+            let means = if open == 0 { String::new() } else { format!(": {means}") };
+            match unrated {
+                _ if all == 1 => format!("It is rated {level}{means}."),
+                0 => format!("The worst of {all} incidents is rated {level}{means}."),
+                _ => format!("Of {all} incidents {unrated} are not rated, and the worst that is, {level}{means}."),
+            }
         }
     };
     let open = match open {

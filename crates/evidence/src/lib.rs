@@ -30,6 +30,7 @@ mod handover;
 mod key;
 mod note;
 mod proof;
+mod quoted;
 pub mod report;
 
 pub use base64::of as base64_of;

@@ -2,16 +2,16 @@
 
 use tracekeep_core::compare::{Change, Verdict};
 
-use super::page::Page;
-use crate::comparison::{Comparison, FirstDifference, Matches};
+use super::Subject;
+use super::page::{Column, Page};
+use crate::comparison::{FirstDifference, Matches, Own};
 
-pub(super) fn write(page: &mut Page, comparison: &Comparison) {
+pub(super) fn write(page: &mut Page, subject: &Subject<'_>) {
+    let Some(comparison) = subject.comparison else { return };
     page.heading("Comparison with matching runs");
     let Some(matches) = &comparison.matches else {
-        page.text(
-            "The run is not compared with others: it is not sealed, has no plan or no seed, or something that its hashes are \
-             over is withheld.",
-        );
+        let causes = Own::lacks(subject.records, &comparison.run_id);
+        page.text(&format!("The run is not compared with others: {}.", causes.join("; ")));
         return;
     };
     summary(page, matches);
@@ -25,7 +25,13 @@ pub(super) fn write(page: &mut Page, comparison: &Comparison) {
         let examples = examples.collect::<Vec<_>>().join(", ");
         vec![relation.to_owned(), group.runs.to_string(), group.status.clone(), examples]
     });
-    page.table(&["beside this run", "runs", "ended", "the first of them"], rows.collect());
+    let columns = [
+        ("beside this run", Column::Words),
+        ("runs", Column::Number),
+        ("ended", Column::Text),
+        ("the first of them", Column::Text),
+    ];
+    page.table(&columns, &rows.collect::<Vec<_>>());
     let beyond = matches.beyond;
     if beyond.groups > 0 {
         page.text(&format!("and {} ways more, of {} runs", beyond.groups, beyond.runs));

@@ -1,32 +1,48 @@
 //! The report: one HTML file that opens from disk, holds no script, loads nothing, and prints well.
 //!
-//! Recorded text is hostile: everything of it is escaped on its way in.
+//! Recorded text is hostile: everything of it is escaped on its way in. Every kind of bundle has the same sections, put in
+//! the order in which its readers need them.
 
 mod compared;
+mod controls;
 mod incidents;
 mod page;
 mod period;
+mod proofs;
+mod steps;
+mod summary;
 mod timeline;
+mod withheld;
+mod words;
+
+use std::collections::BTreeMap;
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::LedgerId;
 
-use self::page::{Page, plain};
+use self::page::{Column, Page};
 pub use self::period::period;
-use crate::account::{Account, Fact, TraceAccount};
+use self::words::{TEXT_MAX, time};
+use crate::account::{Account, Fact};
+use crate::bundle::{Kind, Record};
 use crate::comparison::Comparison;
 use crate::controls::Controls;
-use crate::debrief::debrief;
+use crate::debrief::{Debrief, debrief};
+use crate::quoted::quoted;
 
-/// Rows of one list that the report shows; how many there are beyond them is said.
+/// Rows of one list that a report shows, and of one that tells it in plain language; how many there are beyond them is said.
 const ROWS_MAX: usize = 200;
+const ROWS_IN_SHORT: usize = 20;
+/// Characters of one recorded member that are shown, and in short.
+const MEMBER_MAX: usize = 4_000;
+const MEMBER_IN_SHORT: usize = 400;
 
 /// What the report says of the bundle itself.
 #[derive(Clone, Debug)]
 pub struct Cover<'a> {
     /// What the bundle is for.
-    pub kind: &'a str,
+    pub kind: Kind,
     /// The ledger.
     pub ledger: LedgerId,
     /// Whose it is.
@@ -41,171 +57,160 @@ pub struct Cover<'a> {
     pub created_at: Timestamp,
     /// Whether it was built although something is missing.
     pub forced: bool,
-    /// Entries that it shows.
-    pub entries: u64,
-    /// What is withheld, and by whom: a line an entry.
-    pub withheld: &'a [String],
+    /// The members that the ledger itself has no longer, by log index; what else is withheld, the export left out.
+    pub redacted: &'a BTreeMap<u64, Vec<String>>,
 }
 
-/// The report on a run and its incident.
+/// What a report is about, and how much of it is shown.
+struct Subject<'a> {
+    cover: &'a Cover<'a>,
+    account: &'a Account,
+    records: &'a [Record],
+    controls: Option<&'a Controls>,
+    comparison: Option<&'a Comparison>,
+    told: Debrief,
+    rows: usize,
+    member_max: usize,
+}
+
+/// A part of a report.
+#[derive(Clone, Copy)]
+enum Section {
+    Actions,
+    Audits,
+    Comparison,
+    Controls,
+    Decisions,
+    Holds,
+    Impact,
+    Incidents,
+    NotProven,
+    Proofs,
+    Risk,
+    Steps,
+    Summary,
+    Technical,
+    Times,
+    Timeline,
+}
+
+/// The sections of a kind, in order.
+const fn sections(kind: Kind) -> &'static [Section] {
+    use Section::{
+        Actions, Audits, Comparison, Controls, Decisions, Holds, Impact, Incidents, NotProven, Proofs, Risk, Steps,
+        Summary, Technical, Timeline, Times,
+    };
+    match kind {
+        Kind::Evidence | Kind::Period => &[
+            Summary, Risk, Times, Timeline, Incidents, Steps, Decisions, Audits, Comparison, Holds, Impact, Actions,
+            Proofs, NotProven,
+        ],
+        Kind::Soc2 => &[
+            Controls, Summary, Risk, Times, Incidents, Audits, Holds, Actions, Impact, Timeline, Steps, Decisions,
+            Comparison, Proofs, NotProven,
+        ],
+        Kind::ExecutiveDebrief => &[
+            Summary, Impact, Times, Risk, Actions, Timeline, Technical, Incidents, Steps, Decisions, Audits,
+            Comparison, Holds, Proofs, NotProven,
+        ],
+    }
+}
+
+/// The report on a run and its incident; `records` are sorted by log index, and `account` is of them.
 #[must_use]
 pub fn report(
     cover: &Cover<'_>,
     account: &Account,
+    records: &[Record],
     controls: Option<&Controls>,
     comparison: Option<&Comparison>,
 ) -> String {
-    let mut page = Page::new(&format!("Tracekeep: {}", cover.kind));
-    summary(&mut page, cover, account);
-    page.heading("Timeline");
-    page.raw(&timeline::svg(account));
-    steps(&mut page, account);
-    decisions(&mut page, account);
-    incidents::write(&mut page, account);
-    facts(&mut page, "Expected", &account.expectations);
-    facts(&mut page, "Acknowledged", &account.acks);
-    facts(&mut page, "Said by hand of what was expected", &account.statuses);
-    facts(&mut page, "Audit verdicts", &account.verdicts);
-    comparison.iter().for_each(|comparison| compared::write(&mut page, comparison));
-    let holds: Vec<_> = account.holds.iter().map(|hold| hold.fact.clone()).collect();
-    facts(&mut page, "Holds", &holds);
-    facts(&mut page, "Redactions in the ledger", &account.redactions);
-    if let Some(controls) = controls {
-        incidents::controls(&mut page, controls);
-    }
-    proofs(&mut page, cover);
+    let is_short = cover.kind == Kind::ExecutiveDebrief;
+    let (rows, member_max) = if is_short { (ROWS_IN_SHORT, MEMBER_IN_SHORT) } else { (ROWS_MAX, MEMBER_MAX) };
+    let told = debrief(account);
+    let subject = Subject { cover, account, records, controls, comparison, told, rows, member_max };
+    let mut page = begin(cover, &summary::title(&subject));
+    sections(cover.kind).iter().for_each(|section| subject.write(*section, &mut page));
     page.finish()
 }
 
-fn summary(page: &mut Page, cover: &Cover<'_>, account: &Account) {
-    let told = debrief(account);
-    page.heading("Summary");
+/// What stands on top of each.
+fn begin(cover: &Cover<'_>, title: &str) -> Page {
+    let mut page = Page::new(title);
+    page.note(&format!(
+        "Exported by {} from Tracekeep, of tenant {}, as of {}. Times are in UTC, cut to milliseconds; records.jsonl has them \
+         whole, and is what is proven: this page is made of it.",
+        quoted(cover.exported_by, TEXT_MAX),
+        quoted(cover.tenant_id, TEXT_MAX),
+        time(cover.created_at),
+    ));
     if cover.forced {
         page.mark("This bundle was forced: something that its kind requires is missing. The manifest says what.");
     }
-    page.text(&told.summary);
-    page.text(&told.risk);
-    let not_stated = || "not stated".to_owned();
-    let reason = account.termination_reason.clone().unwrap_or_else(not_stated);
-    let policy = account.policy_snapshot_id.clone().unwrap_or_else(not_stated);
-    let cost = match told.costs_withheld {
-        0 => format!("{} cents", told.cost_cents),
-        1 => format!("{} cents, and what 1 step withholds", told.cost_cents),
-        more => format!("{} cents, and what {more} steps withhold", told.cost_cents),
-    };
-    page.pairs(&[
-        ("incidents told of", told.incidents.len().to_string()),
-        ("other incidents of the run", told.other_incidents.to_string()),
-        ("cost of the steps shown", cost),
-        ("steps shown", format!("{}, {} of them failed", told.steps, told.failures)),
-        ("why the run ended", reason),
-        ("policy in force", policy),
-    ]);
-    page.list(&told.actions);
+    page
 }
 
-fn steps(page: &mut Page, account: &Account) {
-    page.heading("Steps");
-    let withheld = || "withheld".to_owned();
-    let rows = account.steps.iter().take(ROWS_MAX).map(|step| {
-        vec![
-            step.index.to_string(),
-            step.skill_name.clone().unwrap_or_else(withheld),
-            step.status.clone().unwrap_or_default(),
-            step.occurred_at.map(|at| at.to_string()).unwrap_or_default(),
-            step.cost.map_or_else(withheld, |cost| cost.to_string()),
-            step.duration.map_or_else(withheld, |duration| duration.as_ms().to_string()),
-            step.log_index.to_string(),
-        ]
-    });
-    page.table(&["step", "skill", "status", "when, as claimed", "cents", "ms", "entry"], rows.collect());
-    beyond(page, account.steps.len());
-}
-
-fn beyond(page: &mut Page, count: usize) {
-    if count > ROWS_MAX {
-        page.text(&format!("and {} more, which stand in records.jsonl", count - ROWS_MAX));
-    }
-}
-
-/// The reasoning as a forest: each trace under the one that it names, in the order of the log.
-fn decisions(page: &mut Page, account: &Account) {
-    page.heading("Decision tree");
-    if account.traces.is_empty() {
-        page.text("No reasoning is shown.");
-        return;
-    }
-    let is_known = |id: &str| account.traces.iter().any(|trace| trace.id == id);
-    let is_root = |trace: &&TraceAccount| !trace.parent_id.as_deref().is_some_and(is_known);
-    let mut rows = Vec::new();
-    // Walked without recursion, and no trace twice: what stands in a bundle may name anything.
-    let mut open: Vec<(usize, &TraceAccount)> = Vec::new();
-    let first: Vec<_> = account.traces.iter().take(ROWS_MAX).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    // What hangs in a circle comes last: none of it is a root.
-    let roots = first.iter().filter(|trace| is_root(trace));
-    for root in roots.chain(&first) {
-        open.push((0, root));
-        while let Some((depth, trace)) = open.pop() {
-            if !seen.insert(trace.log_index) {
-                continue;
+impl Subject<'_> {
+    fn write(&self, section: Section, page: &mut Page) {
+        let account = self.account;
+        match section {
+            Section::Actions => summary::actions(page, self),
+            Section::Audits => {
+                self.facts(page, "Expected", &account.expectations);
+                self.facts(page, "Acknowledged", &account.acks);
+                self.facts(page, "Said by hand of what was expected", &account.statuses);
+                self.facts(page, "Audit verdicts", &account.verdicts);
             }
-            let indent = "\u{2003}".repeat(depth.min(20));
-            let says = trace.says.as_deref().unwrap_or("withheld");
-            let name = trace.type_name.clone().unwrap_or_default();
-            rows.push(vec![format!("{indent}{}", plain(says, 160)), name, trace.log_index.to_string()]);
-            let children = first.iter().rev().filter(|child| child.parent_id.as_ref() == Some(&trace.id));
-            open.extend(children.map(|child| (depth + 1, *child)));
+            Section::Comparison => compared::write(page, self),
+            Section::Controls => self.controls.iter().for_each(|found| controls::write(page, found)),
+            Section::Decisions => steps::decisions(page, self),
+            Section::Holds => {
+                let holds: Vec<_> = account.holds.iter().map(|hold| hold.fact.clone()).collect();
+                self.facts(page, "Holds", &holds);
+                self.facts(page, "Redactions in the ledger", &account.redactions);
+            }
+            Section::Impact => summary::impact(page, self),
+            Section::Incidents => incidents::write(page, self),
+            Section::NotProven => proofs::not_proven(page),
+            Section::Proofs => proofs::write(page, self.cover, self.records),
+            Section::Risk => summary::risk(page, self),
+            Section::Steps => steps::table(page, self),
+            Section::Summary => summary::summary(page, self),
+            Section::Technical => {
+                page.heading("Technical detail");
+                page.text("In short. A bundle of kind evidence shows more of it, and records.jsonl all.");
+            }
+            Section::Times => incidents::times(page, self),
+            Section::Timeline => {
+                page.heading("Timeline");
+                page.raw(&timeline::html(account, self.rows));
+            }
         }
     }
-    page.table(&["what", "type", "entry"], rows);
-    beyond(page, account.traces.len());
-}
 
-fn facts(page: &mut Page, heading: &str, facts: &[Fact]) {
-    if facts.is_empty() {
-        return;
+    fn record(&self, log_index: u64) -> Option<&Record> {
+        let place = self.records.binary_search_by_key(&log_index, |record| record.log_index).ok()?;
+        self.records.get(place)
     }
-    page.heading(heading);
-    let row = |fact: &Fact| vec![fact.says.clone(), fact.recorded_at.to_string(), fact.log_index.to_string()];
-    page.table(&["what", "recorded", "entry"], facts.iter().take(ROWS_MAX).map(row).collect());
-    beyond(page, facts.len());
-}
 
-fn proofs(page: &mut Page, cover: &Cover<'_>) {
-    page.heading("Proofs");
-    page.pairs(&[
-        ("ledger", cover.ledger.to_string()),
-        ("tenant", cover.tenant_id.to_owned()),
-        ("exported by", cover.exported_by.to_owned()),
-        ("time of the checkpoint", cover.created_at.to_string()),
-        ("entries of the log", cover.size.to_string()),
-        ("root", cover.root.to_string()),
-        ("entries in this bundle", cover.entries.to_string()),
-    ]);
-    page.text("Check it with a key that you have from elsewhere: tracekeep verify bundle.zip --key KEY");
-    if !cover.withheld.is_empty() {
-        page.text("Withheld, and proven to have been there:");
-        page.list(&cover.withheld[..cover.withheld.len().min(ROWS_MAX)]);
-        if cover.withheld.len() > ROWS_MAX {
-            page.text(&format!("and of {} entries more, which records.jsonl shows", cover.withheld.len() - ROWS_MAX));
+    fn facts(&self, page: &mut Page, heading: &str, facts: &[Fact]) {
+        if facts.is_empty() {
+            return;
         }
+        page.heading(heading);
+        let row = |fact: &Fact| vec![fact.says.clone(), time(fact.recorded_at), fact.log_index.to_string()];
+        let columns = [("what", Column::Text), ("recorded", Column::Words), ("entry", Column::Number)];
+        page.table(&columns, &facts.iter().take(self.rows).map(row).collect::<Vec<_>>());
+        self.beyond(page, facts.len());
     }
-    page.heading("What is not proven");
-    page.list(
-        &[
-            "That what the agent or its operator recorded is true: it is proven that it was recorded, and when.",
-            "Times that are claimed: only the ledger's own clock is in the proof, and only its order.",
-            "That nothing was done beside the record.",
-            "What came after the checkpoint.",
-            "How other runs came out: where they are compared with this one, that is claimed and signed, and their entries are not \
-             in here.",
-            "That a run without seal is whole, or what follows a run's last seal: the log may have entries of the run there that \
-             this bundle does not show, such as another incident, or the end of a hold. That every check passes does not say that \
-             there are none.",
-            "Which runs are related to the one that this is about: another one may have been left out, or erased before.",
-            "Nothing at all to whoever takes the key out of the same hands as the bundle.",
-        ]
-        .map(str::to_owned),
-    );
+
+    fn beyond(&self, page: &mut Page, count: usize) {
+        beyond(page, count, self.rows);
+    }
+}
+
+fn beyond(page: &mut Page, count: usize, rows: usize) {
+    if count > rows {
+        page.text(&format!("and {} more, which stand in records.jsonl", count - rows));
+    }
 }

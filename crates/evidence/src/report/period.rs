@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tracekeep_core::Timestamp;
 
-use super::page::Page;
-use super::{Cover, ROWS_MAX, beyond, proofs};
+use super::page::{Column, Page};
+use super::words::time;
+use super::{Cover, ROWS_MAX, begin, beyond, proofs};
 use crate::account::{shown, verdict};
 use crate::bundle::{Period, Record};
 
@@ -36,39 +37,37 @@ pub fn period(cover: &Cover<'_>, asked: &Period, records: &[Record]) -> String {
     }
     let mut runs: Vec<_> = runs.into_iter().collect();
     runs.sort_unstable_by_key(|(_, row)| row.first);
-    let mut page = Page::new(&format!("Tracekeep: {}", cover.kind));
+    let mut page: Page = begin(cover, "Runs of a period");
     page.heading("Summary");
-    if cover.forced {
-        page.mark("This bundle was forced: something that its kind requires is missing. The manifest says what.");
-    }
     let sum = |of: fn(&Row) -> u64| runs.iter().map(|(_, row)| of(row)).sum::<u64>().to_string();
     page.pairs(&[
-        ("from", asked.from.to_string()),
-        ("to, excluded", asked.to.to_string()),
+        ("from", time(asked.from)),
+        ("to, excluded", time(asked.to)),
         ("runs that started", runs.len().to_string()),
         ("erased since", sum(|row| u64::from(row.is_erased))),
         ("steps", sum(|row| row.steps)),
         ("steps that failed, of runs that are not erased", sum(|row| row.failures)),
         ("incidents of these runs", sum(|row| row.incidents)),
-        ("of these not known to be resolved", sum(|row| row.open)),
+        ("of these open", sum(|row| row.open)),
     ]);
     page.heading("Runs");
     let rows = runs.iter().take(ROWS_MAX).map(|(run_id, row)| row.cells(run_id));
-    let head = [
-        "run",
-        "start recorded",
-        "ended, as claimed",
-        "status",
-        "audit verdict",
-        "entries",
-        "steps",
-        "failed",
-        "incidents",
-        "first entry",
+    let columns = [
+        ("run", Column::Text),
+        ("start recorded", Column::Words),
+        ("ended, as claimed", Column::Words),
+        ("status", Column::Words),
+        ("audit verdict", Column::Words),
+        ("entries", Column::Number),
+        ("steps", Column::Number),
+        ("failed", Column::Number),
+        ("incidents", Column::Number),
+        ("first entry", Column::Number),
     ];
-    page.table(&head, rows.collect());
-    beyond(&mut page, runs.len());
-    proofs(&mut page, cover);
+    page.table(&columns, &rows.collect::<Vec<_>>());
+    beyond(&mut page, runs.len(), ROWS_MAX);
+    proofs::write(&mut page, cover, records);
+    proofs::not_proven(&mut page);
     page.finish()
 }
 
@@ -101,10 +100,10 @@ impl Row {
     fn cells(&self, run_id: &str) -> Vec<String> {
         let known = |text: String| if self.is_erased { "not known".to_owned() } else { text };
         let status = if self.is_erased { Some("erased") } else { self.status.as_deref() };
-        let ended = self.ended.map_or_else(|| "not stated".to_owned(), |at| at.to_string());
+        let ended = self.ended.map_or_else(|| "not stated".to_owned(), time);
         vec![
             run_id.to_owned(),
-            self.recorded_at.map(|at| at.to_string()).unwrap_or_default(),
+            self.recorded_at.map(time).unwrap_or_default(),
             known(ended),
             status.unwrap_or("not closed").to_owned(),
             known(self.verdict.clone().unwrap_or_else(|| "none".to_owned())),

@@ -9,5 +9,6 @@ mod merkle;
 mod notes;
 mod overstated;
 mod proofs;
+mod report;
 mod several;
 mod tlog;

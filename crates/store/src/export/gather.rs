@@ -87,9 +87,8 @@ pub(super) fn contents(
     let debrief = (kind == Kind::ExecutiveDebrief).then(|| debrief(&account).to_json());
     let subject = run_id.as_deref().map(RunId::new).transpose()?;
     let compared = subject.map(|run_id| comparison(ledger, &run_id, &records, size, progress)).transpose()?;
-    let withheld = in_words(&before, &withheld(&records));
     let cover = Cover {
-        kind: kind.as_str(),
+        kind,
         ledger: ledger.ledger(),
         tenant_id,
         exported_by: &exported_by,
@@ -97,12 +96,11 @@ pub(super) fn contents(
         root: signed.checkpoint.root,
         created_at,
         forced: request.force,
-        entries: records.len() as u64,
-        withheld: &withheld,
+        redacted: &before,
     };
     let report = match (&asked, kind) {
         (Some(asked), Kind::Period) => report::period(&cover, asked, &records),
-        _ => report::report(&cover, &account, controls.as_ref(), compared.as_ref()),
+        _ => report::report(&cover, &account, &records, controls.as_ref(), compared.as_ref()),
     };
     Ok(Contents {
         kind,
@@ -245,30 +243,6 @@ fn absent(account: &Account) -> Vec<&'static str> {
         [("policy_snapshot_id", &account.policy_snapshot_id), ("termination_reason", &account.termination_reason)];
     let absent = recommended.into_iter().filter(|(_, stated)| account.run_id.is_some() && stated.is_none());
     absent.map(|(name, _)| name).collect()
-}
-
-/// The members that are withheld, by log index.
-fn withheld(records: &[Record]) -> BTreeMap<u64, Vec<String>> {
-    let of = |record: &Record| {
-        let names: Vec<_> = record.left.as_ref()?.withheld().map(str::to_owned).collect();
-        (!names.is_empty()).then_some((record.log_index, names))
-    };
-    records.iter().filter_map(of).collect()
-}
-
-/// What is withheld, in words: the ledger had some of it no longer, the export left out the rest.
-fn in_words(before: &BTreeMap<u64, Vec<String>>, after: &BTreeMap<u64, Vec<String>>) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (log_index, names) in after {
-        let of_ledger = before.get(log_index).map_or(&[][..], Vec::as_slice);
-        let (gone, left_out): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| of_ledger.contains(name));
-        for (names, by) in [(gone, "redacted in the ledger"), (left_out, "left out by this export")] {
-            if !names.is_empty() {
-                lines.push(format!("entry {log_index}: {}, {by}", names.join(", ")));
-            }
-        }
-    }
-    lines
 }
 
 /// The kinds of requests and of bundles are one vocabulary.

@@ -1,5 +1,7 @@
 //! A run that is hostile in every text, and the report of it: text, and never more.
 
+use std::collections::BTreeMap;
+
 use tracekeep_core::compare::{Change, Verdict};
 use tracekeep_core::hash::Hash;
 use tracekeep_core::json::Json;
@@ -79,7 +81,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     contents.debrief = Some(debrief(&account).to_json());
     let checkpoint = ledger.checkpoint(ledger.size());
     let cover = Cover {
-        kind: "evidence",
+        kind: contents.kind,
         ledger: ledger.id,
         tenant_id: &words,
         exported_by: &words,
@@ -87,10 +89,9 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
         root: checkpoint.root,
         created_at: contents.created_at,
         forced: true,
-        entries: ledger.size(),
-        withheld: std::slice::from_ref(&words),
+        redacted: &BTreeMap::new(),
     };
-    contents.report = report(&cover, &account, None, contents.comparison.as_ref());
+    contents.report = report(&cover, &account, &contents.records, None, contents.comparison.as_ref());
     (ledger, contents)
 }
 
@@ -98,7 +99,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
 fn recorded_text_is_never_markup() {
     let (_, contents) = hostile();
     let page = &contents.report;
-    let own = "!doctype html head meta title style body h1 h2 p br table thead tbody tr th td ul li svg text rect";
+    let own = "!doctype html head meta title style body h1 h2 h3 p bdi br pre div table thead tbody tr th td ul li svg text rect line";
     for tag in page.split('<').skip(1) {
         let name: String = tag.chars().take_while(|c| c.is_ascii_alphanumeric() || "!/".contains(*c)).collect();
         assert!(own.split(' ').any(|own| own == name.trim_start_matches('/')), "{name}");

@@ -1,0 +1,17 @@
+//! How what somebody wrote stands in what is said here.
+
+use tracekeep_core::json::Json;
+
+/// The first characters of a text.
+pub(crate) fn beginning(text: &str, characters_max: usize) -> String {
+    let mut out: String = text.chars().take(characters_max).collect();
+    if text.chars().nth(characters_max).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// The beginning of a text as JSON quotes it, so that nobody takes it for what is said here.
+pub(crate) fn quoted(text: &str, characters_max: usize) -> String {
+    Json::from(beginning(text, characters_max)).as_str().to_owned()
+}

@@ -1,0 +1,276 @@
+//! The report: what it shows of the records, to whom, and in which words.
+
+use std::collections::BTreeMap;
+
+use tracekeep_core::Timestamp;
+use tracekeep_core::hash::Hash;
+use tracekeep_evidence::account::Account;
+use tracekeep_evidence::bundle::{Kind, Period, Record};
+use tracekeep_evidence::comparison::{Comparison, Own};
+use tracekeep_evidence::controls::controls;
+use tracekeep_evidence::report::{Cover, period, report};
+
+use crate::account::{EVIL, FULL, incident, records, resolved, run};
+
+type Body = (&'static str, String);
+
+static NOTHING: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+
+pub(crate) fn cover(kind: Kind) -> Cover<'static> {
+    Cover {
+        kind,
+        ledger: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
+        tenant_id: "t",
+        exported_by: "anna",
+        size: 6,
+        root: Hash::ZERO,
+        created_at: Timestamp::from_nanos(0),
+        forced: false,
+        redacted: &NOTHING,
+    }
+}
+
+pub(crate) fn page(account: &Account, records: &[Record]) -> String {
+    report(&cover(Kind::Evidence), account, records, None, None)
+}
+
+fn all(more: Vec<Body>) -> Vec<Record> {
+    records(&[run(), more].concat())
+}
+
+fn of(kind: Kind, records: &[Record]) -> String {
+    let account = Account::of(records, Some("r"), Some("i"));
+    let found = (kind == Kind::Soc2).then(|| controls(&account, None));
+    report(&cover(kind), &account, records, found.as_ref(), None)
+}
+
+fn step(index: u32, more: &str) -> Body {
+    (
+        "step",
+        format!(r#"{{"index":{index},"op":"record_step","run_id":"r","skill_name":"pay","status":"success"{more}}}"#),
+    )
+}
+
+/// What stands between two texts, the first of each.
+#[track_caller]
+fn between<'a>(html: &'a str, from: &str, to: &str) -> &'a str {
+    let after = html.split_once(from).unwrap_or_else(|| panic!("no {from} in {html}")).1;
+    after.split_once(to).unwrap_or_else(|| panic!("no {to} in {after}")).0
+}
+
+/// The row of a table of names and values.
+#[track_caller]
+fn value<'a>(html: &'a str, name: &str) -> &'a str {
+    between(html, &format!("<th>{name}</th><td>"), "</td>")
+}
+
+fn headings(html: &str) -> Vec<&str> {
+    html.split("<h2>").skip(1).map(|rest| rest.split_once("</h2>").unwrap().0).collect()
+}
+
+#[test]
+fn recorded_text_is_shown_as_text() {
+    let params = format!(r#","params":"{EVIL}","outcome_data":"{EVIL}""#);
+    let shown = all(vec![step(1, &params), incident(&FULL.replace("index\":0", "index\":1")), resolved()]);
+    let redacted = BTreeMap::from([(4, vec![EVIL.to_owned()])]);
+    let cover = |kind| Cover { tenant_id: EVIL, exported_by: EVIL, forced: true, redacted: &redacted, ..cover(kind) };
+    let account = Account::of(&shown, Some("r"), Some("i"));
+    let controls = controls(&account, None);
+    let uncompared = Comparison { run_id: EVIL.to_owned(), matches: None };
+    for kind in [Kind::Evidence, Kind::Soc2, Kind::ExecutiveDebrief, Kind::Period] {
+        let html = match kind {
+            Kind::Period => {
+                let asked = Period { from: Timestamp::from_nanos(0), to: Timestamp::from_nanos(9) };
+                period(&cover(kind), &asked, &shown)
+            }
+            _ => report(&cover(kind), &account, &shown, Some(&controls), Some(&uncompared)),
+        };
+        for bad in ["<script", "<img", "onerror=\"", "http:", "https:", "src=", "href=", "url(", "@import"] {
+            let shown = html.replace("&lt;img src=x", "");
+            assert!(!shown.contains(bad), "{bad}: {html}");
+        }
+        assert_eq!(html.matches("</style>").count(), 1);
+        assert!(html.contains("&lt;script&gt;") && html.contains("forced"), "{html}");
+        if kind != Kind::Period {
+            // A trace that names itself as its parent is shown all the same.
+            assert_eq!(html.matches("Thought").count(), 1);
+            let again = report(&cover(kind), &account, &shown, Some(&controls), Some(&uncompared));
+            assert!(html.contains("<svg") && html == again);
+        }
+    }
+}
+
+#[test]
+fn each_kind_begins_with_what_its_readers_ask_for() {
+    let shown = all(vec![incident(FULL), resolved()]);
+    let plain = [
+        "What happened",
+        "Impact",
+        "Times to detect and to contain",
+        "Risk",
+        "Actions",
+        "Timeline",
+        "Technical detail",
+    ];
+    assert_eq!(headings(&of(Kind::ExecutiveDebrief, &shown))[..7], plain);
+    assert_eq!(headings(&of(Kind::Soc2, &shown))[..2], ["Period and controls", "What happened"]);
+    let evidence = of(Kind::Evidence, &shown);
+    let beginning = ["What happened", "Risk", "Times to detect and to contain", "Timeline", "Incidents"];
+    assert_eq!(headings(&evidence)[..5], beginning);
+    // None leaves out what another has.
+    let sorted = |kind| {
+        let html = of(kind, &shown);
+        let mut found: Vec<_> = headings(&html).into_iter().map(str::to_owned).collect();
+        found.retain(|heading| !["Period and controls", "Technical detail"].contains(&heading.as_str()));
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(sorted(Kind::Evidence), sorted(Kind::Soc2));
+    assert_eq!(sorted(Kind::Evidence), sorted(Kind::ExecutiveDebrief));
+}
+
+#[test]
+fn the_violating_step_is_shown_as_it_was_recorded() {
+    let long = "a".repeat(9_000);
+    let more =
+        format!(r#","outcome_code":"E7","outcome_data":{{"long":"{long}"}},"params":{{"card":"<b>4111"}},"tokens":7"#);
+    let shown = all(vec![step(1, &more), incident(&FULL.replace("index\":0", "index\":1"))]);
+    let html = of(Kind::Evidence, &shown);
+    let told = between(&html, "What step 1 did", "<h2>");
+    assert_eq!(value(told, "params"), "<pre>{&quot;card&quot;:&quot;&lt;b&gt;4111&quot;}</pre>");
+    assert_eq!(value(told, "outcome_code"), "<pre>&quot;E7&quot;</pre>");
+    assert_eq!((value(told, "tokens"), value(told, "cost")), ("7", "not stated"));
+    let cut = "…<br>[cut: 9011 bytes in all, in records.jsonl at log_index 4, member outcome_data]</pre>";
+    assert!(value(told, "outcome_data").ends_with(cut) && !told.contains(&long), "{told}");
+    let short = of(Kind::ExecutiveDebrief, &shown);
+    assert!(between(&short, "What step 1 did", "<h2>").len() < told.len() / 2);
+    // Of two that violated it, once.
+    let other = (incident(FULL).0, incident(FULL).1.replace(r#""incident_id":"i""#, r#""incident_id":"j""#));
+    let both = all(vec![incident(FULL), other]);
+    assert_eq!(page(&Account::of(&both, Some("r"), None), &both).matches("What step 0 did").count(), 1);
+}
+
+#[test]
+fn what_is_not_shown_of_a_step_is_named_with_who_took_it_away() {
+    let door = r#","params":{"q":1},"outcome_data":2,"redacted":{"counts":{"card":2},"rules":"builtin/1"}"#;
+    let mut shown = all(vec![step(1, door), step(2, ""), incident(&FULL.replace("index\":0", "index\":1"))]);
+    shown[4].left = Some(shown[4].left.as_ref().unwrap().without(&["params", "outcome_data"]).unwrap());
+    let redacted = BTreeMap::from([(4, vec!["params".to_owned()])]);
+    let account = Account::of(&shown, Some("r"), Some("i"));
+    let html = report(&Cover { redacted: &redacted, ..cover(Kind::Evidence) }, &account, &shown, None, None);
+    let said = "redacted in the ledger: params; left out by this export: outcome_data; taken out before it was recorded: 2 card";
+    let told = between(&html, "What step 1 did", "<h2>");
+    assert_eq!(value(told, "not shown"), said);
+    assert!(!told.contains("<th>params</th>"), "{told}");
+    let steps = between(&html, "<h2>Steps</h2>", "</table>");
+    assert!(steps.contains(&format!("<td>{said}</td>")) && steps.contains("success, violating"), "{steps}");
+    assert_eq!(steps.matches("left out").count(), 1);
+    let listed = between(&html, "Withheld, and proven", "</ul>");
+    assert!(listed.contains("entry 4, step: redacted in the ledger: params"), "{listed}");
+    let whole = of(Kind::Evidence, &all(vec![step(1, ""), incident(FULL)]));
+    assert!(!whole.contains("<th>not shown</th>") && !whole.contains("Withheld, and proven"), "{whole}");
+}
+
+#[test]
+fn what_is_beyond_a_list_is_counted() {
+    let mut many = all((1..=260).map(|index| step(index, r#","params":1"#)).collect());
+    for record in many.iter_mut().filter(|record| record.kind == "step" && record.log_index > 3) {
+        record.left = Some(record.left.as_ref().unwrap().without(&["params"]).unwrap());
+    }
+    let html = of(Kind::Evidence, &many);
+    assert!(html.contains("and of 60 entries more") && html.contains("and 61 more, which stand in"), "{html}");
+    assert!(of(Kind::ExecutiveDebrief, &many).contains("and 241 more, which stand in"));
+}
+
+#[test]
+fn what_is_not_stated_is_not_0() {
+    let bodies = |more: &str| {
+        let start = ("run_started", r#"{"op":"start_run","run_id":"r"}"#.to_owned());
+        records(&[start, step(0, more), incident(FULL)])
+    };
+    let told = |shown: &[Record]| {
+        let html = of(Kind::Evidence, shown);
+        let row = between(&html, "<h2>Steps</h2>", "</table>").rsplit_once("<tr>").unwrap().1.to_owned();
+        let impact = between(&html, "<h2>Impact</h2>", "<h2>");
+        let sums = ["cost of the steps shown", "tokens of the steps shown"].map(|name| value(impact, name).to_owned());
+        (sums, row)
+    };
+    let (sums, row) = told(&bodies(r#","cost_cents":"0","duration_ms":0"#));
+    assert_eq!(sums, ["not stated", "not stated"]);
+    assert_eq!(row.matches(">–</td>").count(), 3, "{row}");
+    let (sums, row) = told(&bodies(r#","cost_cents":"2.5","duration_ms":90000,"tokens":0"#));
+    assert_eq!(sums, ["2.5 cents", "0, as 1 of 1 step state"]);
+    assert!(row.contains(">1 min 30 s</td><td class=\"n\">2.5</td><td class=\"n\">0</td>"), "{row}");
+}
+
+#[test]
+fn a_time_to_contain_is_none_of_before_the_detection() {
+    let late = |more: &str| (incident(more).0, incident(more).1.replace("T10:02", "T10:30"));
+    let told = |more: Vec<Body>| {
+        let html = of(Kind::ExecutiveDebrief, &all(more));
+        let times = between(&html, "Times to detect and to contain", "<h2>");
+        ["time to detect", "time to contain", "state"].map(|name| value(times, name).to_owned())
+    };
+    let had_ended =
+        "the run had ended 25 min before the incident was opened (2026-01-01 10:05:00.000Z), and could do no more";
+    let open = ["30 min".to_owned(), format!("nobody contained it, and it is open: {had_ended}"), "open".to_owned()];
+    assert_eq!(told(vec![late(FULL)]), open);
+    let [_, contained, state] = told(vec![late(FULL), resolved()]);
+    assert_eq!(contained, format!("1 h, until it was resolved; {had_ended}"));
+    assert_eq!(state, "resolved 2026-01-01 11:00:00.000Z");
+    let [detected, contained, _] = told(vec![incident(FULL), resolved()]);
+    assert_eq!(detected, "2 min");
+    assert!(contained.starts_with("5 min, until its run ended") && !contained.contains("had ended"), "{contained}");
+    let [detected, contained, _] = told(vec![incident("")]);
+    assert!(detected.starts_with("not known") && contained.starts_with("not known"), "{detected} {contained}");
+}
+
+#[test]
+fn the_timeline_tells_the_times_that_are_marked_in_it() {
+    let at = |index: u32, time: &str| {
+        step(index, &format!(r#","duration_ms":60000,"occurred_at":"2026-01-01T{time}.000000000Z""#))
+    };
+    let picture = |more: Vec<Body>| {
+        let html = of(Kind::Evidence, &all(more));
+        between(&html, "<h2>Timeline</h2>", "<h2>").to_owned()
+    };
+    let drawn = picture(vec![at(1, "10:04:00"), incident(FULL), resolved()]);
+    for text in
+        ["start", "+1 min", "+2 min", "end +5 min", "violated", "! 0 ", "detected", "run ended", "55 min after →"]
+    {
+        assert!(drawn.contains(&format!(">{text}")), "{text}: {drawn}");
+    }
+    assert!(drawn.contains("From 2026-01-01 10:00:00.000Z to 2026-01-01 10:05:00.000Z"), "{drawn}");
+    // A step that violated something is drawn whatever stands in front of it.
+    let many: Vec<_> = (1..=300)
+        .map(|index| at(index, "10:01:00"))
+        .chain([incident(&FULL.replace("index\":0", "index\":300"))])
+        .collect();
+    let drawn = picture(many);
+    assert!(drawn.contains("! 300 pay") && drawn.contains(" 201 steps not drawn."), "{drawn}");
+    assert_eq!((drawn.matches("<rect").count(), drawn.matches("<svg viewBox").count()), (100, 2));
+}
+
+#[test]
+fn the_cause_why_a_run_is_not_compared_is_told() {
+    let end = r#"{"op":"complete_run","run_id":"r","status":"failed"}"#.to_owned();
+    let plan = format!(r#""op":"complete_run","behaviour_hash":"{0}","plan_hash":"{0}","root_hash":"{0}""#, Hash::ZERO);
+    let start = |more: &str| ("run_started", format!(r#"{{"op":"start_run","run_id":"r"{more}}}"#));
+    let sealed = |from: &str| ("sealed", end.replace(r#""op":"complete_run""#, from));
+    let told = |shown: &[Record]| {
+        let comparison = Comparison { run_id: "r".to_owned(), matches: None };
+        let account = Account::of(shown, Some("r"), None);
+        assert_eq!(Own::lacks(shown, "r").is_empty(), Own::of(shown, "r").is_some());
+        let html = report(&cover(Kind::Evidence), &account, shown, None, Some(&comparison));
+        between(&html, "not compared with others: ", "</p>").to_owned()
+    };
+    let seeded = start(r#","seed":42"#);
+    assert_eq!(told(&records(std::slice::from_ref(&seeded))), "it is not sealed: no end of it is recorded.");
+    assert_eq!(told(&records(&[start(""), sealed(&plan)])), "it has no seed.");
+    let no_plan = plan.replace(&format!(r#""plan_hash":"{}","#, Hash::ZERO), "");
+    assert_eq!(told(&records(&[seeded.clone(), sealed(&no_plan)])), "it has no plan.");
+    let mut shown = records(&[seeded, sealed(&plan)]);
+    assert!(Own::lacks(&shown, "r").is_empty());
+    shown[1].left = Some(shown[1].left.as_ref().unwrap().without(&["root_hash"]).unwrap());
+    assert_eq!(told(&shown), "its root_hash is withheld, with what that is over.");
+}
