@@ -177,7 +177,7 @@ def check_agents_find_the_server_by_the_variable_that_the_readme_names(stage):
 def check_a_rotated_key_is_followed_as_written(stage):
     path = ":".join((str(Path(stage.binary).parent), environment()["PATH"]))
     stage.run("record", stdin='{"op":"start_run","run_id":"signed"}\n')
-    for text in (block("tracekeep log proof 0"), block("tracekeep keys follow")):
+    for text in map(block, ("tracekeep log proof 0", "tracekeep log witness-export", "tracekeep keys follow")):
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=PATIENCE_S, cwd=stage.folder, env=environment(PATH=path))
         same(f"the exit code; it said:\n{done.stdout}{done.stderr}", done.returncode, 0)

@@ -11,8 +11,9 @@ use ed25519_dalek::Signer;
 use serde_json::{Value, json};
 use tracekeep_core::hash::sha256;
 use tracekeep_core::json::canonical_json;
+use tracekeep_evidence::alone::{self, Brought, What};
 use tracekeep_evidence::bundle::{Options, Outcome, verify};
-use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof};
+use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof, WitnessRequest};
 
 /// A name, and what takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -49,8 +50,15 @@ pub fn note(data: &[u8]) {
     }
 }
 
-/// Proofs of one entry: what is read is written as it was.
+/// Proofs that stand by themselves: what is read is written as it was, and none passes for an entry that is in no log.
 pub fn proof(data: &[u8]) {
+    if let Ok(request) = WitnessRequest::parse(data) {
+        assert_eq!(request.to_string().as_bytes(), data);
+    }
+    let brought = Brought { keys: &keys(), old_checkpoint: None, leaf_hash: Some(sha256(&[b"a leaf"])) };
+    if let Some(standing) = alone::verify(data, &brought) {
+        assert!(standing.outcome() != Outcome::Pass || standing.what == What::Checkpoint, "{}", standing.to_json());
+    }
     if let Ok(proof) = TlogProof::parse(data) {
         assert_eq!(proof.to_string().as_bytes(), data);
         let _ = proof.verify(sha256(&[b"a leaf"]), KEY.public().name(), &keys());
@@ -100,6 +108,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("note", KEY.public().to_string().into_bytes()),
         ("proof", format!("c2sp.org/tlog-proof@v1\nindex 3\n{hash}\n{hash}\n\n{text}").into_bytes()),
         ("proof", format!("c2sp.org/tlog-proof@v1\nextra aGk=\nindex 0\n\n{text}").into_bytes()),
+        ("proof", format!("old 3\n{hash}\n{hash}\n\n{text}").into_bytes()),
         ("manifest", payload),
         ("manifest", MEMBERS["manifest.json"].clone()),
         ("bundle", BUNDLE.to_vec()),

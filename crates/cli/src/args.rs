@@ -87,7 +87,7 @@ pub(crate) enum Command {
     /// Compare a run with a baseline: one line in CI
     #[command(after_help = CHECK_HELP)]
     Check(Check),
-    /// Verify a bundle with nothing but a public key, or recompute a run from the log
+    /// Verify a bundle, a checkpoint or a proof with nothing but a public key, or recompute a run from the log
     #[command(after_help = VERIFY_HELP)]
     Verify(Verify),
     /// Follow the log
@@ -347,9 +347,14 @@ pub(crate) struct Check {
 /// What stands below the options of `verify`.
 const VERIFY_HELP: &str = "\
 Of a bundle: five verdicts, integrity, identity, time, completeness and redaction, each pass, fail or unconfirmed, with a \
-reason that `tracekeep explain` explains, and what it does not prove. Trust comes from the brought key alone; no ledger, \
-server or configuration is looked at. Exit codes: 0 all pass, 1 one fails, 2 usage, or the file is no bundle, 3 one is \
-unconfirmed: no key was brought, or nothing ties the bundle to the brought checkpoint.
+reason that `tracekeep explain` explains, and what it does not prove. Of what stands by itself, which the first line tells, \
+two of them, integrity and identity: a checkpoint (log checkpoint), a .tlog-proof (log proof INDEX, with --leaf), an entry \
+with its proof (log proof --run), and that the log extends a checkpoint from before (log witness-export --from SIZE, with \
+--checkpoint).
+
+Trust comes from the brought key alone; no ledger, server or configuration is looked at. Exit codes: 0 all pass, 1 one \
+fails, 2 usage, or the file is none of these, 3 one is unconfirmed: no key was brought, or no leaf, or nothing ties it to \
+the brought checkpoint.
 
 Of a run: every entry's commitment and its place in the ledger's tree, every step's hashes, all that each seal states, and the \
 indices. Exit codes: 0 everything is as recorded, 1 something is not, or there is no such run, 2 usage, 3 something could \
@@ -357,15 +362,18 @@ not be checked: it was erased.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The bundle
-    #[arg(value_name = "BUNDLE.zip", required_unless_present = "run", conflicts_with = "run")]
-    pub(crate) bundle: Option<PathBuf>,
+    /// The bundle, checkpoint or proof
+    #[arg(required_unless_present = "run", conflicts_with = "run")]
+    pub(crate) file: Option<PathBuf>,
     /// The ledger's public key, as NAME+ID+BASE64 or a file with one a line
     #[arg(long, value_name = "KEY|FILE", conflicts_with = "run")]
     pub(crate) key: Vec<String>,
-    /// A checkpoint of the same log from before, which the bundle's must extend
+    /// A checkpoint of the same log from before, which that of the file must extend
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Of a .tlog-proof: the leaf hash of the entry, as its receipt states it
+    #[arg(long, value_name = "HASH", conflicts_with = "run")]
+    pub(crate) leaf: Option<Hash>,
     /// The run to recompute, of the ledger
     #[arg(long)]
     pub(crate) run: Option<RunId>,

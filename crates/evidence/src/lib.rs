@@ -19,6 +19,7 @@
 //! ```
 
 pub mod account;
+pub mod alone;
 mod base64;
 pub mod bundle;
 mod checkpoint;
@@ -32,6 +33,7 @@ mod note;
 mod proof;
 mod quoted;
 pub mod report;
+mod witness;
 
 pub use base64::of as base64_of;
 pub use checkpoint::Checkpoint;
@@ -40,3 +42,4 @@ pub use handover::{follow, is_followed_by};
 pub use key::{NoteKey, SigningKey};
 pub use note::{NOTE_BYTES_MAX, Note, SIGNATURES_MAX};
 pub use proof::{EXTRA_BYTES_MAX, TlogProof};
+pub use witness::WitnessRequest;

@@ -1,35 +1,61 @@
-//! `tracekeep verify BUNDLE.zip`: no ledger, no server, no configuration.
+//! `tracekeep verify FILE`, of a bundle, a checkpoint or a proof: no ledger, no server, no configuration.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use tracekeep_evidence::bundle::{self, BUNDLE_BYTES_MAX, Counts, Options, Outcome as Verdict, Predicate, Report};
+use tracekeep_evidence::alone::{self, Brought, Shown, Standing, What};
+use tracekeep_evidence::bundle::{self, BUNDLE_BYTES_MAX, Counts, Options, Outcome as Verified, Predicate, Verdict};
 use tracekeep_evidence::{NOTE_BYTES_MAX, NoteKey};
 
+use crate::args::Verify;
 use crate::exit::{Done, Failure, Outcome};
 use crate::print::{data, json, plain, table, talk};
 
 /// Bytes that the zip around the members may add.
 const FRAMING_BYTES_MAX: u64 = 1 << 20;
 
-pub(crate) fn verify(path: &Path, keys: &[String], checkpoint: Option<&Path>, is_json: bool) -> Outcome {
-    let keys = keys.iter().map(|key| keys_of(key)).collect::<Result<Vec<_>, _>>()?.concat();
-    let checkpoint = checkpoint.map(|path| read(path, NOTE_BYTES_MAX as u64)).transpose()?;
+pub(crate) fn verify(path: &Path, args: &Verify, is_json: bool) -> Outcome {
+    let keys = args.key.iter().map(|key| keys_of(key)).collect::<Result<Vec<_>, _>>()?.concat();
+    let checkpoint = args.checkpoint.as_deref().map(|path| read(path, NOTE_BYTES_MAX as u64)).transpose()?;
     let bytes = read(path, BUNDLE_BYTES_MAX + FRAMING_BYTES_MAX)?;
+    let brought = Brought { keys: &keys, old_checkpoint: checkpoint.as_deref(), leaf_hash: args.leaf };
+    if let Some(standing) = alone::verify(&bytes, &brought) {
+        return stands(&standing, is_json);
+    }
+    if args.leaf.is_some() {
+        let detail = format!("{}: --leaf is for the proof of one entry, and this is none", path.display());
+        return Err(Failure::Usage(detail));
+    }
     let report = bundle::verify(&bytes, &keys, &Options { old_checkpoint: checkpoint.as_deref() });
     if is_json {
         json(&report.to_json())?;
     } else {
-        data(&text(&report))?;
+        data(&text(&report.verdicts, Verdict::does_not_prove))?;
         report.claims.iter().for_each(|claims| talk(&claimed(claims, report.shown.as_ref())));
+        point(&report.verdicts);
     }
-    Ok(match report.outcome() {
-        _ if report.is_unreadable() => Done::Unreadable,
-        Verdict::Pass => Done::Yes,
-        Verdict::Fail => Done::Findings,
-        Verdict::Unconfirmed => Done::Unverifiable,
-    })
+    Ok(if report.is_unreadable() { Done::Unreadable } else { done(report.outcome()) })
+}
+
+/// What stands by itself: a checkpoint, a proof.
+fn stands(standing: &Standing, is_json: bool) -> Outcome {
+    if is_json {
+        json(&standing.to_json())?;
+    } else {
+        data(&text(&standing.verdicts, |verdict| standing.does_not_prove(verdict)))?;
+        standing.shown.iter().for_each(|shown| talk(&said(shown, standing.outcome() == Verified::Pass)));
+        point(&standing.verdicts);
+    }
+    Ok(done(standing.outcome()))
+}
+
+const fn done(outcome: Verified) -> Done {
+    match outcome {
+        Verified::Pass => Done::Yes,
+        Verified::Fail => Done::Findings,
+        Verified::Unconfirmed => Done::Unverifiable,
+    }
 }
 
 /// The keys that an argument names: it is one, or a file of them.
@@ -61,17 +87,45 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn text(report: &Report) -> String {
+fn text(verdicts: &[Verdict], does_not_prove: impl Fn(&Verdict) -> &'static str) -> String {
     let mut rows = vec![["VERDICT", "", "REASON", "REMARKS"].map(str::to_owned).to_vec()];
-    rows.extend(report.verdicts.iter().map(|verdict| {
+    rows.extend(verdicts.iter().map(|verdict| {
         let remarks: Vec<_> = verdict.remarks.iter().map(|remark| remark.as_str()).collect();
         let place = verdict.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         let reason = verdict.reason.map_or_else(String::new, |reason| format!("{reason}{place}"));
         vec![verdict.aspect.to_string(), verdict.outcome.to_string(), reason, remarks.join(" ")]
     }));
     let mut lines = vec![table(&rows), "What this does not prove:".to_owned()];
-    lines.extend(report.verdicts.iter().map(|verdict| format!("  {}: {}", verdict.aspect, verdict.does_not_prove())));
+    lines.extend(verdicts.iter().map(|verdict| format!("  {}: {}", verdict.aspect, does_not_prove(verdict))));
     lines.join("\n")
+}
+
+/// Where the first reason is explained.
+fn point(verdicts: &[Verdict]) {
+    if let Some(reason) = verdicts.iter().find_map(|verdict| verdict.reason) {
+        talk(&format!("what {reason} means and what to do: tracekeep explain {reason}"));
+    }
+}
+
+/// What a checkpoint or a proof says, in one line of talk.
+fn said(shown: &Shown, is_proven: bool) -> String {
+    let Shown { what, origin, size, root, from, log_index, leaf_hash, leaf, .. } = shown;
+    let log = format!("the log {origin} of {size} entries under root {root}");
+    let text = match (what, log_index, from) {
+        (What::TlogProof | What::SignedProof, Some(log_index), _) => {
+            let of = leaf.as_ref().map(|leaf| match leaf.run.as_str() {
+                "" => format!(" ({} of no run, recorded at {})", leaf.kind, leaf.recorded_at),
+                run => {
+                    format!(" ({} of run {run}, its number {}, recorded at {})", leaf.kind, leaf.seq, leaf.recorded_at)
+                }
+            });
+            let hash = leaf_hash.map_or_else(|| "that was not brought".to_owned(), |hash| hash.to_string());
+            format!("entry {log_index}{}, leaf hash {hash}, is in {log}", of.unwrap_or_default())
+        }
+        (What::Consistency, _, Some(from)) => format!("{log} extends that of {from} entries"),
+        _ => format!("there is {log}"),
+    };
+    plain(&format!("{}: {text}", if is_proven { "proven" } else { "claimed" }))
 }
 
 /// What the bundle says it is and what it shows, in one line of talk.

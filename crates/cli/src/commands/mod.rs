@@ -30,9 +30,9 @@ use crate::exit::{Done, Failure, Outcome};
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli) -> Outcome {
-    // Whoever verifies a bundle has no ledger, and maybe nothing else of Tracekeep.
-    if let Command::Verify(Verify { bundle: Some(path), key, checkpoint, .. }) = &cli.command {
-        return bundle::verify(path, key, checkpoint.as_deref(), cli.common.json);
+    // Whoever verifies what they were given has no ledger, and maybe nothing else of Tracekeep.
+    if let Command::Verify(args @ Verify { file: Some(path), .. }) = &cli.command {
+        return bundle::verify(path, args, cli.common.json);
     }
     let redact = if let Command::Serve(args) = &cli.command { args.redact.as_deref() } else { None };
     let config = Config::load(&cli.common, redact)?;
@@ -50,7 +50,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Check(args) => baseline::check(&config, args),
         Command::Verify(args) => match args.run {
             Some(run) => verify::verify(&config, &run),
-            None => Err(Failure::Usage("a bundle or a run is needed".to_owned())),
+            None => Err(Failure::Usage("a file or a run is needed".to_owned())),
         },
         Command::Tail { from } => log::tail(&config, from),
         Command::Hold(args) => retention::hold(&config, args),

@@ -76,6 +76,56 @@ fn a_checkpoint_is_signed_and_a_proof_stands_by_itself() {
     assert!(place.run(&["keys", "show"]).code(0).out().contains("first"));
 }
 
+/// What an auditor has besides bundles: each is checked where there is neither a ledger nor a configuration.
+#[test]
+fn what_the_log_signs_is_verified_without_it() {
+    let place = filled();
+    let elsewhere = Place::new();
+    fs::write(elsewhere.path().join("tracekeep.toml"), "no = [configuration").unwrap();
+    let keep = |name: &str, args: &[&str]| {
+        fs::write(elsewhere.path().join(name), place.run(args).code(0).out()).unwrap();
+    };
+    keep("seen.txt", &["log", "checkpoint"]);
+    let receipt = place.run_with(&["record", "--json"], &RUN.replace("r-1", "r-2")).code(0).out();
+    let leaf = receipt.split("\"leaf_hash\":\"").nth(1).unwrap()[..64].to_owned();
+    let at = receipt.split("\"log_index\":").nth(1).unwrap().split([',', '}']).next().unwrap().to_owned();
+    let size = fs::read_to_string(elsewhere.path().join("seen.txt")).unwrap().lines().nth(1).unwrap().to_owned();
+    keep("key.txt", &["keys", "public"]);
+    keep("now.txt", &["log", "checkpoint"]);
+    keep("entry.tlog-proof", &["log", "proof", &at]);
+    keep("step.json", &["log", "proof", "--run", "r-2", "--step", "0"]);
+    keep("later.txt", &["log", "witness-export", "--from", &size]);
+    let verify = |args: &[&str]| elsewhere.run(&[&["verify"], args, &["--key", "key.txt"]].concat());
+    let said = |ended: &crate::Ended, word: &str| assert!(ended.talk().contains(word), "{}", ended.talk());
+
+    let found = verify(&["seen.txt"]);
+    said(found.code(0), "proven: there is the log tracekeep/");
+    assert!(found.out().contains("identity   pass"), "{}", found.out());
+    let found = verify(&["entry.tlog-proof", "--leaf", &leaf]);
+    said(found.code(0), &format!("proven: entry {at}, leaf hash {leaf}, is in the log"));
+    said(verify(&["entry.tlog-proof"]).code(3), "not_brought");
+    let found = verify(&["entry.tlog-proof", "--leaf", &"0".repeat(64)]);
+    said(found.code(1), "tracekeep explain wrong_proof");
+    said(&found, "claimed: entry");
+    said(verify(&["step.json"]).code(0), "(step of run r-2, its number 1, recorded at 2");
+    let found = verify(&["step.json", "--json"]).code(0).out();
+    assert!(found.contains(r#""outcome":"pass""#) && found.contains(r#""skill_name":"search""#), "{found}");
+    said(verify(&["later.txt", "--checkpoint", "seen.txt"]).code(0), &format!("extends that of {size} entries"));
+    said(verify(&["later.txt"]).code(3), "not_brought");
+    said(verify(&["now.txt", "--checkpoint", "seen.txt"]).code(3), "no_consistency_proof");
+    said(verify(&["seen.txt", "--checkpoint", "now.txt"]).code(1), "older_than_known");
+    elsewhere.run(&["verify", "now.txt"]).code(3);
+    let foreign = SigningKey::from_seed(key(&place).name(), [9; 32]).unwrap().public().to_string();
+    said(elsewhere.run(&["verify", "now.txt", "--key", &foreign]).code(1), "unknown_signer");
+    let cut = fs::read_to_string(elsewhere.path().join("now.txt")).unwrap().replacen('\u{2014}', "-", 1);
+    fs::write(elsewhere.path().join("cut.txt"), cut).unwrap();
+    said(verify(&["cut.txt"]).code(1), "malformed_checkpoint");
+    fs::write(elsewhere.path().join("nothing.txt"), "a text").unwrap();
+    verify(&["nothing.txt"]).code(2);
+    said(verify(&["nothing.txt", "--leaf", &leaf]).code(2), "--leaf is for the proof of one entry");
+    verify(&["entry.tlog-proof", "--leaf", "abc"]).code(2);
+}
+
 #[test]
 fn a_database_that_was_put_back_is_not_signed() {
     let place = filled();

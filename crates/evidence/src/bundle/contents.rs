@@ -128,14 +128,21 @@ impl Period {
 }
 
 object! {
-    /// A leaf, as it stands in a line.
-    pub(crate) struct LeafLine {
+    /// A leaf, as it stands in a line (docs/format/entry.md).
+    pub struct LeafLine {
+        /// What the entry's body is committed to.
         required commit: Hash,
+        /// The kind.
         required kind: String,
+        /// The ledger's id.
         required ledger: String,
+        /// When it was recorded, by the ledger's clock.
         required recorded_at: Timestamp,
+        /// The run, or "".
         required run: String,
+        /// The entry's number within its run, from 0.
         required seq: u64,
+        /// 1.
         required v: u64,
     }
 }

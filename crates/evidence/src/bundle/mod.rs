@@ -18,6 +18,7 @@ mod verify;
 
 pub use archive::{BUNDLE_BYTES_MAX, MEMBERS_MAX};
 pub use build::{BuildError, build};
+pub use contents::LeafLine;
 pub use contents::{Contents, Kind, Period, Record};
 pub use facts::Totals;
 pub(crate) use manifest::read_canonical;
@@ -25,3 +26,4 @@ pub use manifest::{PREDICATE_TYPE, Predicate};
 pub use verify::{
     Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, explained, verify,
 };
+pub(crate) use verify::{outcome_of, verdicts_json};

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod account;
+mod alone;
 mod bundles;
 mod fuzzed;
 mod handover;

@@ -12,6 +12,5 @@ mod succession;
 
 pub use keys::KeyStore;
 pub use memory::MemoryKeys;
-pub use proofs::WitnessRequest;
 pub use signer::{SignedCheckpoint, Signer};
 pub use succession::Declaring;

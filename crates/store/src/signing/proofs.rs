@@ -1,11 +1,8 @@
 //! Proofs that carry a signature: of an entry, a step, a trace, a run; and what a witness asks for.
 
-use std::fmt;
-
-use tracekeep_core::hash::Hash;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::view::{Run, SignedProof};
-use tracekeep_evidence::{Note, TlogProof};
+use tracekeep_evidence::{TlogProof, WitnessRequest};
 
 use super::Signer;
 use crate::block_on;
@@ -78,27 +75,5 @@ impl Signer {
     fn known(&self, run_id: &RunId) -> Result<Run> {
         let none = || Error::new(Code::RunNotFound, format!("no run {run_id} is recorded"));
         block_on(self.ledger().run(run_id))?.ok_or_else(none)
-    }
-}
-
-/// The body of a request that asks a witness to sign as well: `old SIZE`, the consistency proof in base64, an empty line, the
-/// checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WitnessRequest {
-    /// The size that the witness has seen.
-    pub from: u64,
-    /// That the log extends it.
-    pub hashes: Vec<Hash>,
-    /// What it is to sign.
-    pub checkpoint: Note,
-}
-
-impl fmt::Display for WitnessRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "old {}", self.from)?;
-        for hash in &self.hashes {
-            writeln!(f, "{}", tracekeep_evidence::base64_of(hash))?;
-        }
-        write!(f, "\n{}", self.checkpoint)
     }
 }

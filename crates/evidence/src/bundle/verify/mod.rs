@@ -7,6 +7,7 @@ mod report;
 
 pub use explained::explained;
 pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld};
+pub(crate) use report::{outcome_of, verdicts_json};
 
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;

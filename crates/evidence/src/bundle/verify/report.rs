@@ -102,6 +102,8 @@ words! {
         MissingLeaf = "missing_leaf",
         /// An entry was erased, and no redaction of its run says so.
         UnnamedErasure = "unnamed_erasure",
+        /// What a proof that stands by itself is about was not brought: a leaf hash, or a checkpoint from before.
+        NotBrought = "not_brought",
         /// No key was brought.
         NoKey = "no_key",
         /// Something before it failed.
@@ -145,6 +147,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What a check came to: remarks where it holds.
+    pub(crate) fn concluded(aspect: Aspect, result: Result<Vec<Remark>, Reason>) -> Self {
+        match result {
+            Ok(remarks) => Self { aspect, outcome: Outcome::Pass, reason: None, place: None, remarks },
+            Err(reason) => {
+                let outcome = if reason.is_open() { Outcome::Unconfirmed } else { Outcome::Fail };
+                Self { aspect, outcome, reason: Some(reason), place: None, remarks: Vec::new() }
+            }
+        }
+    }
+
     /// What no verdict of this kind proves.
     #[must_use]
     pub const fn does_not_prove(&self) -> &'static str {
@@ -239,27 +252,13 @@ impl Report {
     }
 
     pub(super) fn conclude(&mut self, aspect: Aspect, result: Result<Vec<Remark>, Reason>) {
-        let verdict = &mut self.verdicts[aspect as usize];
-        match result {
-            Ok(remarks) => *verdict = Verdict { aspect, outcome: Outcome::Pass, reason: None, place: None, remarks },
-            Err(reason) => {
-                let outcome = if reason.is_open() { Outcome::Unconfirmed } else { Outcome::Fail };
-                *verdict = Verdict { aspect, outcome, reason: Some(reason), place: None, remarks: Vec::new() };
-            }
-        }
+        self.verdicts[aspect as usize] = Verdict::concluded(aspect, result);
     }
 
     /// The whole: `fail` where any verdict is, else `unconfirmed` where any is, else `pass`.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let has = |outcome| self.verdicts.iter().any(|verdict| verdict.outcome == outcome);
-        if has(Outcome::Fail) {
-            Outcome::Fail
-        } else if has(Outcome::Unconfirmed) {
-            Outcome::Unconfirmed
-        } else {
-            Outcome::Pass
-        }
+        outcome_of(&self.verdicts)
     }
 
     /// Whether there was nothing to verify: the file is no zip.
@@ -271,20 +270,9 @@ impl Report {
     /// {claims?, outcome, shown?, verdicts: [{aspect, does_not_prove, outcome, place?, reason?, remarks}]}.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let verdict = |verdict: &Verdict| {
-            let mut members = vec![
-                ("aspect", Json::from(verdict.aspect.as_str())),
-                ("does_not_prove", Json::from(verdict.does_not_prove())),
-                ("outcome", Json::from(verdict.outcome.as_str())),
-                ("remarks", Json::array(verdict.remarks.iter().map(|remark| Json::from(remark.as_str())))),
-            ];
-            members.extend(verdict.place.as_deref().map(|place| ("place", Json::from(place))));
-            members.extend(verdict.reason.map(|reason| ("reason", Json::from(reason.as_str()))));
-            Json::object(members).expect("invariant: a verdict nests less than a document may")
-        };
         let mut members = vec![
             ("outcome", Json::from(self.outcome().as_str())),
-            ("verdicts", Json::array(self.verdicts.iter().map(verdict))),
+            ("verdicts", verdicts_json(&self.verdicts, Verdict::does_not_prove)),
         ];
         members.extend(self.claims.as_ref().map(|claims| ("claims", to_json(claims))));
         members.extend(self.shown.as_ref().map(|shown| ("shown", to_json(shown))));
@@ -292,10 +280,40 @@ impl Report {
     }
 }
 
+/// `fail` where any verdict is, else `unconfirmed` where any is, else `pass`.
+pub(crate) fn outcome_of(verdicts: &[Verdict]) -> Outcome {
+    let has = |outcome| verdicts.iter().any(|verdict| verdict.outcome == outcome);
+    if has(Outcome::Fail) {
+        Outcome::Fail
+    } else if has(Outcome::Unconfirmed) {
+        Outcome::Unconfirmed
+    } else {
+        Outcome::Pass
+    }
+}
+
+/// [{aspect, does_not_prove, outcome, place?, reason?, remarks}].
+pub(crate) fn verdicts_json(verdicts: &[Verdict], does_not_prove: impl Fn(&Verdict) -> &'static str) -> Json {
+    Json::array(verdicts.iter().map(|verdict| {
+        let mut members = vec![
+            ("aspect", Json::from(verdict.aspect.as_str())),
+            ("does_not_prove", Json::from(does_not_prove(verdict))),
+            ("outcome", Json::from(verdict.outcome.as_str())),
+            ("remarks", Json::array(verdict.remarks.iter().map(|remark| Json::from(remark.as_str())))),
+        ];
+        members.extend(verdict.place.as_deref().map(|place| ("place", Json::from(place))));
+        members.extend(verdict.reason.map(|reason| ("reason", Json::from(reason.as_str()))));
+        Json::object(members).expect("invariant: a verdict nests less than a document may")
+    }))
+}
+
 impl Reason {
     /// Whether it leaves a verdict open, instead of failing it.
     const fn is_open(self) -> bool {
-        matches!(self, Self::NoKey | Self::NotChecked | Self::NoConsistencyProof | Self::UnknownOldCheckpoint)
+        matches!(
+            self,
+            Self::NoKey | Self::NotChecked | Self::NotBrought | Self::NoConsistencyProof | Self::UnknownOldCheckpoint
+        )
     }
 }
 

@@ -1,0 +1,294 @@
+//! What proves itself without a bundle: a checkpoint, a proof of one entry, a proof that the log extends what it was.
+//!
+//! Each is held to the keys that the verifier brings, and answered as a bundle is, in two verdicts: integrity and
+//! identity. The bytes are those of docs/format/evidence.md.
+
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt};
+use tracekeep_core::json::Json;
+use tracekeep_core::merkle;
+use tracekeep_core::view::SignedProof;
+use tracekeep_core::wire::{Path, from_text, object, read_whole, to_json, words};
+
+use crate::bundle::{Aspect, LeafLine, Outcome, Reason, Verdict, outcome_of, verdicts_json};
+use crate::checkpoint::Checkpoint;
+use crate::key::NoteKey;
+use crate::note::Note;
+use crate::proof::TlogProof;
+use crate::witness::WitnessRequest;
+
+/// Bytes of an entry with its proof, as JSON (16 MiB): a body has 4 MiB, and what a seal adds.
+pub const SIGNED_PROOF_BYTES_MAX: usize = 16 << 20;
+
+words! {
+    /// What it is.
+    pub enum What {
+        /// A signed checkpoint (c2sp.org/tlog-checkpoint).
+        Checkpoint = "checkpoint",
+        /// The proof of an entry, which is brought by its leaf hash (c2sp.org/tlog-proof).
+        TlogProof = "tlog_proof",
+        /// An entry with its proof, as JSON.
+        SignedProof = "signed_proof",
+        /// That the log extends what it was (the request of c2sp.org/tlog-witness).
+        Consistency = "consistency",
+    }
+}
+
+/// What the verifier has besides the text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Brought<'a> {
+    /// Keys that are trusted: those of the log have its origin for a name.
+    pub keys: &'a [NoteKey],
+    /// A checkpoint of the same log from before, which it must extend.
+    pub old_checkpoint: Option<&'a [u8]>,
+    /// The leaf hash of the entry that is to be proved, as its receipt states it.
+    pub leaf_hash: Option<Hash>,
+}
+
+object! {
+    /// What a text says, and proves as far as its verdicts say.
+    pub struct Shown {
+        /// What it is.
+        required what: What,
+        /// The log.
+        required origin: String,
+        /// Its entries.
+        required size: u64,
+        /// The root over their leaves.
+        required root: Hash,
+        /// The size that it is to extend.
+        optional from: u64,
+        /// Where the entry is.
+        optional log_index: u64,
+        /// The leaf hash of the entry: that of its leaf, or the one that was brought.
+        optional leaf_hash: Hash,
+        /// The entry's leaf.
+        optional leaf: LeafLine,
+        /// What the entry holds, where it is there.
+        optional body: Json,
+    }
+}
+
+/// What verifying it came to.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What it is.
+    pub what: What,
+    /// Integrity and identity.
+    pub verdicts: [Verdict; 2],
+    /// What it says, where it could be read.
+    pub shown: Option<Shown>,
+}
+
+/// Verifies a text that proves itself; `None` where its first line is that of none.
+///
+/// Without keys nothing is trusted: what does not fail is then unconfirmed. So is a proof of which the one side was not
+/// brought: the leaf hash of its entry, or the checkpoint from before.
+#[must_use]
+pub fn verify(bytes: &[u8], brought: &Brought<'_>) -> Option<Standing> {
+    let what = What::of(bytes)?;
+    let mut shown = None;
+    let [integrity, identity] = match held(what, bytes, brought, &mut shown) {
+        Ok(integrity) => [integrity, Ok(())],
+        Err(Fault::Own(reason)) => [Err(reason), Err(Reason::NotChecked)],
+        Err(Fault::Both(reason)) => [Err(reason), Err(reason)],
+    };
+    let trusted = |result: Result<(), Reason>| match result {
+        Ok(()) if brought.keys.is_empty() => Err(Reason::NoKey),
+        result => result.map(|()| Vec::new()),
+    };
+    let verdicts = [
+        Verdict::concluded(Aspect::Integrity, trusted(integrity)),
+        Verdict::concluded(Aspect::Identity, trusted(identity)),
+    ];
+    Some(Standing { what, verdicts, shown })
+}
+
+impl What {
+    /// By the first line.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let firsts = [
+            (&b"c2sp.org/tlog-proof@"[..], Self::TlogProof),
+            (b"old ", Self::Consistency),
+            (b"tracekeep/", Self::Checkpoint),
+            (b"{", Self::SignedProof),
+        ];
+        firsts.into_iter().find(|(first, _)| bytes.starts_with(first)).map(|(_, what)| what)
+    }
+}
+
+/// Why there is nothing to hold to anything.
+enum Fault {
+    /// It is not what it is said to be.
+    Own(Reason),
+    /// Nobody who is trusted has signed it, or it is of another ledger.
+    Both(Reason),
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        Self::Own(reason)
+    }
+}
+
+/// The proof in it, beside its checkpoint.
+enum Claim {
+    Nothing,
+    Entry { log_index: u64, hashes: Vec<Hash> },
+    Extends { from: u64, hashes: Vec<Hash> },
+}
+
+/// Whether it proves what it is for, once its checkpoint is seen to be signed.
+fn held(
+    what: What,
+    bytes: &[u8],
+    brought: &Brought<'_>,
+    seen: &mut Option<Shown>,
+) -> Result<Result<(), Reason>, Fault> {
+    let (note, claim, entry) = read(what, bytes)?;
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|_| Reason::MalformedCheckpoint)?;
+    let own: Vec<NoteKey> = brought.keys.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
+    let Checkpoint { origin, size, root } = checkpoint.clone();
+    let mut shown =
+        Shown { what, origin, size, root, from: None, log_index: None, leaf_hash: None, leaf: None, body: None };
+    match &claim {
+        Claim::Nothing => {}
+        Claim::Extends { from, .. } => shown.from = Some(*from),
+        Claim::Entry { log_index, .. } => shown.log_index = Some(*log_index),
+    }
+    let own_leaf = entry.as_ref().map(|entry| entry.leaf_hash);
+    if entry.as_ref().is_some_and(|entry| entry.size != checkpoint.size) {
+        return Err(Reason::WrongProof.into());
+    }
+    if matches!(claim, Claim::Entry { .. }) {
+        shown.leaf_hash = own_leaf.or(brought.leaf_hash);
+    }
+    let ledger = entry.as_ref().map(|entry| format!("tracekeep/{}", entry.leaf.ledger));
+    if let Some(Entry { leaf, body, .. }) = entry {
+        (shown.leaf, shown.body) = (Some(leaf), body);
+    }
+    *seen = Some(shown);
+    if !brought.keys.is_empty() {
+        note.verify(&own).map_err(|error| Fault::Both(error.code().into()))?;
+    }
+    if ledger.is_some_and(|ledger| ledger != checkpoint.origin) {
+        return Err(Fault::Both(Reason::WrongLedger));
+    }
+    Ok(proves(&claim, &checkpoint, own_leaf, brought).and_then(|()| extends(&claim, &checkpoint, &own, brought)))
+}
+
+/// An entry that stands with its proof.
+struct Entry {
+    leaf: LeafLine,
+    leaf_hash: Hash,
+    body: Option<Json>,
+    /// The size that it says it is proved in.
+    size: u64,
+}
+
+fn read(what: What, bytes: &[u8]) -> Result<(Note, Claim, Option<Entry>), Reason> {
+    let malformed = |error: crate::Error| match error.code() {
+        crate::Code::MalformedProof => Reason::WrongProof,
+        code => code.into(),
+    };
+    Ok(match what {
+        What::Checkpoint => (Note::parse(bytes).map_err(malformed)?, Claim::Nothing, None),
+        What::TlogProof => {
+            let TlogProof { log_index, hashes, checkpoint, .. } = TlogProof::parse(bytes).map_err(malformed)?;
+            (checkpoint, Claim::Entry { log_index, hashes }, None)
+        }
+        What::Consistency => {
+            let WitnessRequest { from, hashes, checkpoint } = WitnessRequest::parse(bytes).map_err(malformed)?;
+            (checkpoint, Claim::Extends { from, hashes }, None)
+        }
+        What::SignedProof if bytes.len() > SIGNED_PROOF_BYTES_MAX => return Err(Reason::TooLarge),
+        What::SignedProof => {
+            let proof: SignedProof = from_text(bytes).map_err(|_| Reason::WrongProof)?;
+            let note = Note::parse(proof.checkpoint.as_bytes()).map_err(malformed)?;
+            let (log_index, hashes) = (proof.entry.log_index, proof.hashes.clone());
+            (note, Claim::Entry { log_index, hashes }, Some(entry(proof)?))
+        }
+    })
+}
+
+/// The entry, where its body is what its leaf commits to.
+fn entry(proof: SignedProof) -> Result<Entry, Reason> {
+    let SignedProof { entry, tree_size: size, .. } = proof;
+    let leaf_hash = merkle::leaf_hash(entry.leaf.as_str().as_bytes());
+    if entry.leaf_hash != leaf_hash {
+        return Err(Reason::WrongProof);
+    }
+    let leaf: LeafLine =
+        read_whole(entry.leaf.json().value().clone(), &Path::ROOT).map_err(|_| Reason::MalformedRecord)?;
+    if leaf.v != 1 || to_json(&leaf).as_str() != entry.leaf.as_str() {
+        return Err(Reason::MalformedRecord);
+    }
+    if let Some(body) = &entry.body {
+        let salt = Salt::from_bytes(*entry.salt.as_ref().ok_or(Reason::WrongCommitment)?.as_bytes());
+        let body = Body::from_recorded(body.as_str()).map_err(|_| Reason::MalformedRecord)?;
+        if body.commitment(&salt) != leaf.commit {
+            return Err(Reason::WrongCommitment);
+        }
+    }
+    Ok(Entry { leaf, leaf_hash, body: entry.body, size })
+}
+
+/// Whether the entry that it is of is in the log.
+fn proves(claim: &Claim, log: &Checkpoint, own: Option<Hash>, brought: &Brought<'_>) -> Result<(), Reason> {
+    let Claim::Entry { log_index, hashes } = claim else { return Ok(()) };
+    let leaf_hash = match (own, brought.leaf_hash) {
+        (Some(own), Some(asked)) if own != asked => return Err(Reason::WrongProof),
+        (own, asked) => own.or(asked).ok_or(Reason::NotBrought)?,
+    };
+    merkle::verify_inclusion(&leaf_hash, *log_index, log.size, hashes, &log.root).map_err(|_| Reason::WrongProof)
+}
+
+/// Whether the log extends the checkpoint that the verifier has from before.
+fn extends(claim: &Claim, log: &Checkpoint, keys: &[NoteKey], brought: &Brought<'_>) -> Result<(), Reason> {
+    let Some(old) = brought.old_checkpoint else {
+        return if matches!(claim, Claim::Extends { .. }) { Err(Reason::NotBrought) } else { Ok(()) };
+    };
+    let old = Checkpoint::open(old, &log.origin, keys).map_err(|_| Reason::UnknownOldCheckpoint)?;
+    match claim {
+        _ if old.size == 0 => Err(Reason::UnknownOldCheckpoint),
+        _ if old.size > log.size => Err(Reason::OlderThanKnown),
+        _ if old.size == log.size && old.root != log.root => Err(Reason::WrongConsistency),
+        Claim::Extends { from, hashes } if *from == old.size => {
+            merkle::verify_consistency(old.size, &old.root, log.size, &log.root, hashes).map_err(|_| Reason::WrongProof)
+        }
+        _ if old.size == log.size => Ok(()),
+        _ => Err(Reason::NoConsistencyProof),
+    }
+}
+
+impl Standing {
+    /// What a verdict on such a text does not prove.
+    #[must_use]
+    pub const fn does_not_prove(&self, verdict: &Verdict) -> &'static str {
+        match (verdict.aspect, self.what) {
+            (Aspect::Integrity, What::Checkpoint) => "anything of what is in the log",
+            (Aspect::Integrity, What::TlogProof) => {
+                "what the entry holds: only that an entry with this leaf hash is at this place of the log"
+            }
+            (Aspect::Integrity, What::Consistency) => {
+                "anything of what is in the log: only that it is still all that it was"
+            }
+            _ => verdict.does_not_prove(),
+        }
+    }
+
+    /// The whole: `fail` where a verdict is, else `unconfirmed` where one is, else `pass`.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        outcome_of(&self.verdicts)
+    }
+
+    /// {outcome, shown?, verdicts: [{aspect, does_not_prove, outcome, reason?, remarks}]}, as of a bundle.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let verdicts = verdicts_json(&self.verdicts, |verdict| self.does_not_prove(verdict));
+        let mut members = vec![("outcome", Json::from(self.outcome().as_str())), ("verdicts", verdicts)];
+        members.extend(self.shown.as_ref().map(|shown| ("shown", to_json(shown))));
+        Json::object(members).expect("invariant: what was read from a document nests less than one may")
+    }
+}
