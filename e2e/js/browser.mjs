@@ -72,6 +72,14 @@ const commands = {
   async count({ selector }) {
     return { count: await page.locator(selector).count() };
   },
+  /** By how many pixels the page is wider than a window of so many. */
+  async overflow({ width }) {
+    const { height, ...before } = page.viewportSize();
+    await page.setViewportSize({ width, height });
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    await page.setViewportSize({ height, ...before });
+    return { beyond };
+  },
   async shot({ path, whole }) {
     await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path, fullPage: whole });

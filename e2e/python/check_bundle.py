@@ -35,6 +35,8 @@ def check_the_report_of_a_hostile_run_is_text_in_a_browser(stage):
     browser.tell("open", url=page.resolve().as_uri())
     holds("recorded text is shown as it is", "<script>fetch(" in browser.read("body")[0]["text"])
     same("scripts, links and what would load", browser.tell("count", selector="script, a, img, link, iframe, [onload]")["count"], 0)
+    same("pixels beyond a desk's window", browser.tell("overflow", width=1280)["beyond"], 0)
+    same("pixels beyond a sheet of paper", browser.tell("overflow", width=640)["beyond"], 0)
     holds("the picture is there", browser.tell("count", selector="svg rect")["count"] > 0)
     stage.shot(browser, "bundle-report")
     same("what it did that it must not", browser.tell("notes")["misdeeds"], [])

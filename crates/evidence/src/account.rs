@@ -356,11 +356,12 @@ fn trace(record: &Record) -> Option<TraceAccount> {
     let withheld = record.left.as_ref().is_some_and(|left| {
         left.withheld().any(|name| name.strip_prefix("trace_type/").is_some_and(|name| says.contains(&name)))
     });
+    let decided = inner("question").zip(inner("chosen")).map(|(asked, chosen)| format!("{asked} → {chosen}"));
     Some(TraceAccount {
         log_index: record.log_index,
         id: shown(record, "id")?,
         parent_id: shown(record, "parent_id"),
         type_name: inner("type"),
-        says: says.iter().find_map(|name| inner(name)).or_else(|| (!withheld).then(String::new)),
+        says: decided.or_else(|| says.iter().find_map(|name| inner(name))).or_else(|| (!withheld).then(String::new)),
     })
 }

@@ -6,7 +6,7 @@ use tracekeep_core::json::Json;
 use tracekeep_core::wire::{object, object_field, to_json};
 
 use crate::account::{Account, How, IncidentAccount, Violated};
-use crate::quoted::beginning;
+use crate::quoted::{beginning, count};
 
 /// Characters of a recorded text that are quoted.
 const QUOTED_MAX: usize = 300;
@@ -170,7 +170,8 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
             Some(status) => format!(" and ended as {status}"),
             None => "; no end of it is recorded here".to_owned(),
         };
-        said.push(format!("The run {run_id}{agent}{goal} took {} steps{end}.", account.steps.len()));
+        let steps = count(account.steps.len(), "step");
+        said.push(format!("The run {run_id}{agent}{goal} took {steps}{end}."));
     }
     let of_policy =
         |policy: Option<&str>| policy.map(|policy| format!(" of the policy {}", quoted(policy))).unwrap_or_default();

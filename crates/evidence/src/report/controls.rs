@@ -1,8 +1,9 @@
 //! What is shown of SOC 2's controls, and of which period.
 
 use super::page::{Column, Page};
-use super::words::{count, time};
+use super::words::time;
 use crate::controls::{ControlStatus, Controls};
+use crate::quoted::count;
 
 const fn in_words(status: ControlStatus) -> &'static str {
     match status {

@@ -33,6 +33,9 @@ const TOLD: [&str; 14] = [
 /// What stands in a narrow column for what is not stated.
 const NONE: &str = "–";
 
+/// Characters of a skill's name: all that a ledger takes.
+const NAME_MAX: usize = 256;
+
 const WITHHELD: &str = "withheld";
 
 pub(super) fn table(page: &mut Page, subject: &Subject<'_>) {
@@ -51,7 +54,7 @@ pub(super) fn table(page: &mut Page, subject: &Subject<'_>) {
             took,
             cents,
             tokens,
-            subject.withheld(step.log_index),
+            subject.withheld_in_a_row(step.log_index),
             step.log_index.to_string(),
         ]
     };
@@ -67,7 +70,9 @@ pub(super) fn table(page: &mut Page, subject: &Subject<'_>) {
         ("entry", Column::Number),
     ];
     page.table(&columns, &steps.iter().take(subject.rows).map(row).collect::<Vec<_>>());
-    page.note("– is not stated: a step of which no cost or duration is stated is recorded with 0.");
+    if !steps.is_empty() {
+        page.note("– is not stated: a step of which no cost or duration is stated is recorded with 0.");
+    }
     subject.beyond(page, steps.len());
 }
 
@@ -80,7 +85,7 @@ fn told(subject: &Subject<'_>, step: &StepAccount, none: &str, in_words: impl Fn
         says.unwrap_or_else(|| if is_withheld { WITHHELD } else { none }.to_owned())
     };
     [
-        or("skill_name", step.skill_name.clone()),
+        or("skill_name", step.skill_name.as_deref().map(|name| beginning(name, NAME_MAX))),
         or("duration_ms", step.duration.filter(|took| *took != DurationMs::default()).map(lasted)),
         or("cost_cents", step.cost.filter(|cost| *cost != Cost::default()).as_ref().map(in_words)),
         or("tokens", step.tokens.map(|tokens| tokens.to_string())),
@@ -109,8 +114,11 @@ pub(super) fn in_full(page: &mut Page, subject: &Subject<'_>, log_index: u64) {
     }
     page.pairs(&pairs);
     let members = record.left.iter().flat_map(|left| &left.members);
-    let says = |value: &Json| value.as_str() != "\"\"";
-    let members = members.filter(|left| !TOLD.contains(&left.name()) && left.value().is_some_and(says));
+    // What is recorded where nobody said anything.
+    let is_unsaid = |name: &str, value: &Json| matches!((name, value.as_str()), (_, "\"\"") | ("retry_count", "0"));
+    let members = members.filter(|left| {
+        !TOLD.contains(&left.name()) && left.value().is_some_and(|value| !is_unsaid(left.name(), value))
+    });
     let mut members: Vec<_> = members.map(|left| (left.name(), member(subject, record, left.name()))).collect();
     // What went in stands in front of what came out.
     members.sort_by_key(|(name, _)| *name != "params");
@@ -155,7 +163,7 @@ pub(super) fn decisions(page: &mut Page, subject: &Subject<'_>) {
             rows.push(vec![
                 format!("{}{}", indent(depth), beginning(trace.says.as_deref().unwrap_or(WITHHELD), 160)),
                 trace.type_name.clone().unwrap_or_default(),
-                subject.withheld(trace.log_index),
+                subject.withheld_in_a_row(trace.log_index),
                 trace.log_index.to_string(),
             ]);
             let children = first.iter().rev().filter(|child| child.parent_id.as_ref() == Some(&trace.id));

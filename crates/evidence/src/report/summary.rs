@@ -2,10 +2,10 @@
 
 use super::Subject;
 use super::page::Page;
-use super::words::{NOT_STATED, cost, count, or_not_stated};
+use super::words::{NOT_STATED, cost, or_not_stated};
 use crate::account::IncidentAccount;
 use crate::bundle::Kind;
-use crate::quoted::beginning;
+use crate::quoted::{beginning, count};
 
 /// What the page is, and of what.
 pub(super) fn title(subject: &Subject<'_>) -> String {
@@ -53,8 +53,15 @@ pub(super) fn impact(page: &mut Page, subject: &Subject<'_>) {
         }
     };
     page.pairs(&[
-        ("incidents of the run", of_incidents(&account.incidents)),
-        ("steps shown", format!("{}, {} of them failed", told.steps, told.failures)),
+        ("incidents", of_incidents(&account.incidents)),
+        (
+            "steps shown",
+            if told.steps == 0 {
+                "none".to_owned()
+            } else {
+                format!("{}, {} of them failed", told.steps, told.failures)
+            },
+        ),
         ("cost of the steps shown", spent),
         ("tokens of the steps shown", tokens),
         ("how the run ended", or_not_stated(account.status.as_deref())),
@@ -67,6 +74,7 @@ fn of_incidents(incidents: &[IncidentAccount]) -> String {
     let open = incidents.iter().filter(|incident| incident.is_open()).count();
     match incidents.len() {
         0 => "none is recorded here".to_owned(),
+        1 => format!("1, {}", if open == 1 { "open" } else { "resolved" }),
         all => format!("{all}, {open} of them open"),
     }
 }

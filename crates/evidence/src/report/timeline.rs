@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use tracekeep_core::Timestamp;
 
 use super::page::escape;
-use super::words::{count, length, time};
+use super::words::{length, time};
 use crate::account::{Account, How, StepAccount};
-use crate::quoted::beginning;
+use crate::quoted::{beginning, count};
 
 /// Steps that are drawn at most, and of how many one picture is, so that it fits on a printed page.
 const DRAWN_MAX: usize = 100;
@@ -18,8 +18,8 @@ const INCIDENTS_MAX: usize = 3;
 const WIDTH: f64 = 900.0;
 const ROW: usize = 18;
 const LABEL: f64 = 220.0;
-/// The picture is stretched for times beyond the steps up to so many times the steps' own length.
-const STRETCH: i64 = 3;
+/// How far from the steps a time may lie and still be in the picture: as far as they reach themselves, and at least so far.
+const STRETCH_MIN: i64 = MINUTE;
 const TICKS_MAX: i64 = 6;
 
 const SECOND: i64 = 1_000_000_000;
@@ -101,13 +101,20 @@ pub(super) fn html(account: &Account, steps_max: usize) -> String {
     let timed: Vec<_> = timed.collect();
     let from = timed.iter().map(|(_, at)| *at).min();
     let to = timed.iter().map(|(step, at)| at.saturating_add(nanos(step))).max();
-    let Some((from, to)) = from.zip(to) else { return "<p>No step states when it was.</p>".to_owned() };
     let marks = marks(account);
+    let (first, last) = (marks.first(), marks.last());
+    let from = from.or(first.map(|mark| mark.at.as_nanos()));
+    let to = to.or(last.map(|mark| mark.at.as_nanos()));
+    let Some((from, to)) = from.zip(to) else { return "<p>It is not known when anything was.</p>".to_owned() };
     let axis = reaching(Axis { from, to }, &marks);
     let violated: BTreeSet<_> = account.violations().iter().filter_map(|violated| violated.step).collect();
     let drawn = drawn(&timed, &violated, steps_max.min(DRAWN_MAX));
     let mut out = String::new();
-    for steps in drawn.chunks(PICTURE_ROWS) {
+    let mut pictures: Vec<_> = drawn.chunks(PICTURE_ROWS).collect();
+    if pictures.is_empty() {
+        pictures.push(&[]);
+    }
+    for steps in pictures {
         picture(&mut out, &axis, &marks, steps, &violated);
     }
     let _ = write!(
@@ -139,7 +146,7 @@ fn drawn<'a>(timed: &[(&'a StepAccount, i64)], violated: &BTreeSet<u64>, max: us
 
 /// The axis with what is marked near to it.
 fn reaching(axis: Axis, marks: &[Mark]) -> Axis {
-    let reach = axis.span().saturating_mul(STRETCH - 1) / 2;
+    let reach = axis.span().max(STRETCH_MIN);
     let (first, last) = (axis.from.saturating_sub(reach), axis.to.saturating_add(reach));
     let near = marks.iter().map(|mark| mark.at.as_nanos()).filter(|at| first <= *at && *at <= last);
     near.fold(axis, |axis, at| Axis { from: axis.from.min(at), to: axis.to.max(at) })

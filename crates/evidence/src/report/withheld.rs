@@ -8,15 +8,25 @@ use crate::bundle::Record;
 
 /// Entries that are listed.
 const LISTED_MAX: usize = 200;
+/// Names of one entry that stand in a row of a table.
+const IN_A_ROW_MAX: usize = 3;
 
 /// Which members are withheld: the ledger has some of them no longer, the export left out the rest; and what was taken out
 /// before anything was recorded. Nothing where all is shown.
 pub(super) fn of(cover: &Cover<'_>, record: &Record) -> Vec<String> {
+    named(cover, record, usize::MAX)
+}
+
+fn named(cover: &Cover<'_>, record: &Record, names_max: usize) -> Vec<String> {
     let of_ledger = cover.redacted.get(&record.log_index).map_or(&[][..], Vec::as_slice);
     let names = record.left.iter().flat_map(|left| left.withheld());
     let (gone, left_out): (Vec<_>, Vec<_>) = names.partition(|name| of_ledger.iter().any(|redacted| redacted == name));
     let by = [("redacted in the ledger", gone), ("left out by this export", left_out)].into_iter();
-    let said = by.filter(|(_, names)| !names.is_empty()).map(|(by, names)| format!("{by}: {}", names.join(", ")));
+    let said = by.filter(|(_, names)| !names.is_empty()).map(|(by, names)| {
+        let more = names.len().saturating_sub(names_max);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more, listed under Proofs") };
+        format!("{by}: {}{more}", names[..names.len().min(names_max)].join(", "))
+    });
     said.chain(at_the_door(record)).collect()
 }
 
@@ -53,7 +63,8 @@ pub(super) fn list(page: &mut super::page::Page, cover: &Cover<'_>, records: &[R
 }
 
 impl Subject<'_> {
-    pub(super) fn withheld(&self, log_index: u64) -> String {
-        self.record(log_index).map(|record| of(self.cover, record).join("; ")).unwrap_or_default()
+    pub(super) fn withheld_in_a_row(&self, log_index: u64) -> String {
+        let record = self.record(log_index);
+        record.map(|record| named(self.cover, record, IN_A_ROW_MAX).join("; ")).unwrap_or_default()
     }
 }

@@ -64,11 +64,6 @@ pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
     length(to.as_nanos().saturating_sub(from.as_nanos()).saturating_abs())
 }
 
-/// So many of something: `1 step`, `2 steps`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -209,7 +209,17 @@ fn a_time_to_contain_is_none_of_before_the_detection() {
     let told = |more: Vec<Body>| {
         let html = of(Kind::ExecutiveDebrief, &all(more));
         let times = between(&html, "Times to detect and to contain", "<h2>");
-        ["time to detect", "time to contain", "state"].map(|name| value(times, name).to_owned())
+        let told = ["time to detect", "time to contain", "state"].map(|name| value(times, name).to_owned());
+        // Open or resolved: the same words wherever it is told.
+        let is_open = told[2] == "open";
+        assert_eq!(value(&html, "incidents"), if is_open { "1, open" } else { "1, resolved" });
+        let listed = between(&html, "<h2>Incidents</h2>", "</table>");
+        assert!(listed.contains(if is_open { ">open<" } else { ">resolved</td>" }), "{listed}");
+        let risk = between(&html, "<h2>Risk</h2>", "<h2>");
+        assert!(risk.contains(if is_open { "It is open" } else { "It is resolved" }), "{risk}");
+        let actions = between(&html, "<h2>Actions</h2>", "<h2>");
+        assert!(actions.contains(if is_open { "i, which is open" } else { "i is resolved by" }), "{actions}");
+        told
     };
     let had_ended =
         "the run had ended 25 min before the incident was opened (2026-01-01 10:05:00.000Z), and could do no more";
@@ -249,6 +259,43 @@ fn the_timeline_tells_the_times_that_are_marked_in_it() {
     let drawn = picture(many);
     assert!(drawn.contains("! 300 pay") && drawn.contains(" 201 steps not drawn."), "{drawn}");
     assert_eq!((drawn.matches("<rect").count(), drawn.matches("<svg viewBox").count()), (100, 2));
+    // What is near is in the picture, however short the run was.
+    let short = [("step", step(0, r#","occurred_at":"2026-01-01T10:01:50.000000000Z""#).1), incident(FULL)];
+    let html = of(Kind::Evidence, &records(&short));
+    let drawn = between(&html, "<h2>Timeline</h2>", "<h2>");
+    assert!(drawn.contains(">end +10 s<") && !drawn.contains("after →"), "{drawn}");
+    // Without steps it is that of the incident.
+    let html = of(Kind::Evidence, &records(&[incident(r#","violation_at":"2026-01-01T10:01:00.000000000Z""#)]));
+    let drawn = between(&html, "<h2>Timeline</h2>", "<h2>");
+    assert!(drawn.contains(">violated<") && drawn.contains(">end +1 min<"), "{drawn}");
+}
+
+#[test]
+fn a_decision_is_shown_with_what_was_asked() {
+    let decision = |chosen: &str| {
+        let of_type = format!(r#"{{"chosen":"{chosen}","options":[],"question":"how much?","type":"Decision"}}"#);
+        ("trace", format!(r#"{{"id":"d","op":"record_trace","run_id":"r","trace_type":{of_type}}}"#))
+    };
+    let mut shown = records(&[decision("250")]);
+    assert!(of(Kind::Evidence, &shown).contains("<td>how much? → 250</td>"));
+    shown[0].left = Some(shown[0].left.as_ref().unwrap().without(&["trace_type/chosen"]).unwrap());
+    let html = of(Kind::Evidence, &shown);
+    assert!(
+        html.contains("<td>withheld</td>") && html.contains("left out by this export: trace_type/chosen"),
+        "{html}"
+    );
+}
+
+#[test]
+fn many_names_are_cut_in_a_row_and_whole_in_the_list() {
+    let names = ["cost_cents", "duration_ms", "outcome_data", "params", "retry_count", "skill_name", "tokens"];
+    let more = r#","cost_cents":"1","duration_ms":2,"outcome_data":3,"params":4,"retry_count":5,"tokens":6"#;
+    let mut shown = all(vec![step(1, more)]);
+    shown[4].left = Some(shown[4].left.as_ref().unwrap().without(&names).unwrap());
+    let html = of(Kind::Evidence, &shown);
+    let row = between(&html, "<h2>Steps</h2>", "</table>");
+    assert!(row.contains(&format!("{} and 4 more, listed under Proofs<", names[..3].join(", "))), "{row}");
+    assert!(html.contains(&format!("<li>entry 4, step: left out by this export: {}</li>", names.join(", "))), "{html}");
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
         r#""agent_id":"{HOSTILE}","goal":"{HOSTILE}","policy_snapshot_id":"{HOSTILE}","seed":-1,"started_at":"2026-11-20T10:00:00.000000000Z""#
     );
     ledger.push("run_started", RUN, &body("start_run", &start));
+    let wide = "\u{05e9}W".repeat(2_500);
     let step = format!(
-        r#""cost_cents":"1","duration_ms":10,"index":0,"occurred_at":"2026-11-20T10:00:00.000000000Z","params":{{"{HOSTILE}":"{HOSTILE}"}},
+        r#""cost_cents":"1","duration_ms":10,"index":0,"occurred_at":"2026-11-20T10:00:00.000000000Z","params":{{"{HOSTILE}":"{HOSTILE}","wide":"{wide}"}},
         "skill_name":"{HOSTILE}","status":"failure""#
     );
     ledger.push("step", RUN, &body("record_step", &step));
@@ -45,7 +46,7 @@ pub(crate) fn hostile() -> (Ledger, Contents) {
     );
     ledger.push("incident", RUN, &body("open_incident", &incident));
     let seal = format!(
-        r#""behaviour_hash":"{0}","entries":{1},"run_root":"{2}","plan_hash":"{0}","root_hash":"{0}","completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}",
+        r#""behaviour_hash":"{0}","entries":{1},"run_root":"{2}","plan_hash":"{0}","root_hash":"{0}","completed_at":"2026-11-20T10:00:02.000000000Z","status":"failed","termination_reason":"{HOSTILE}{wide}",
         "violation":{{"policy_id":"{HOSTILE}","reason":"{HOSTILE}","step_index":0}}"#,
         Hash::ZERO,
         ledger.size(),
