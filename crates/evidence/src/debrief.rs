@@ -215,10 +215,15 @@ fn others(account: &Account, judged: &[&IncidentAccount]) -> Option<String> {
             let state = if open == 0 { "resolved" } else { "open" };
             Some(format!("The run has 1 other incident, which is {state}: this does not tell of it."))
         }
-        (all, open) => {
-            Some(format!("The run has {all} other incidents, of which {open} are open: this does not tell of them."))
-        }
+        (all, open) => Some(format!(
+            "The run has {all} other incidents, of which {open} {} open: this does not tell of them.",
+            is(open)
+        )),
     }
+}
+
+const fn is(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }
 
 const LEVELS: [(&str, &str); 4] = [
@@ -252,7 +257,10 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
             match unrated {
                 _ if all == 1 => format!("It is rated {level}{means}."),
                 0 => format!("The worst of {all} incidents is rated {level}{means}."),
-                _ => format!("Of {all} incidents {unrated} are not rated, and the worst that is, {level}{means}."),
+                _ => format!(
+                    "{unrated} of {all} incidents {} not rated; the worst of the others is rated {level}{means}.",
+                    is(unrated)
+                ),
             }
         }
     };
@@ -260,7 +268,7 @@ fn risk(account: &Account, judged: &[&IncidentAccount]) -> String {
         0 if all == 1 => "It is resolved.".to_owned(),
         0 => format!("All {all} are resolved."),
         _ if all == 1 => "It is open: the risk stands.".to_owned(),
-        _ => format!("Of {all} incidents {open} are open: the risk stands."),
+        _ => format!("{open} of {all} incidents {} open: the risk stands.", is(open)),
     };
     let untold = match account.untold(None) {
         Some(_) => " Of the violation that the end of the run states, no incident tells: how bad it is, is not known.",

@@ -6,7 +6,8 @@ use crate::bundle::Record;
 
 pub(super) fn write(page: &mut Page, cover: &Cover<'_>, records: &[Record]) {
     page.heading("Proofs");
-    page.pairs(&[
+    let erased = records.iter().filter(|record| record.left.is_none()).count();
+    let mut pairs = vec![
         ("ledger", cover.ledger.to_string()),
         ("tenant", cover.tenant_id.to_owned()),
         ("exported by", cover.exported_by.to_owned()),
@@ -14,7 +15,12 @@ pub(super) fn write(page: &mut Page, cover: &Cover<'_>, records: &[Record]) {
         ("entries of the log", cover.size.to_string()),
         ("root", cover.root.to_string()),
         ("entries in this bundle", records.len().to_string()),
-    ]);
+    ];
+    if erased > 0 {
+        pairs
+            .push(("of these erased", format!("{erased}: nothing is left of them but that they were there, and when")));
+    }
+    page.pairs(&pairs);
     page.text("Check it with a key that you have from elsewhere: tracekeep verify bundle.zip --key KEY");
     withheld::list(page, cover, records);
 }

@@ -23,7 +23,11 @@ pub(super) fn or_not_stated(text: Option<&str>) -> String {
 
 /// What was spent. A record has a cost of 0 where none was stated.
 pub(super) fn cost(cost: Cost) -> String {
-    if cost == Cost::default() { NOT_STATED.to_owned() } else { format!("{cost} cents") }
+    match cost.as_micro_cents() {
+        0 => NOT_STATED.to_owned(),
+        1_000_000 => "1 cent".to_owned(),
+        _ => format!("{cost} cents"),
+    }
 }
 
 const NANOS: i64 = 1_000_000_000;
