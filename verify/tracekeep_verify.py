@@ -2,13 +2,14 @@
 """Verifies a Tracekeep bundle from its bytes and a public key, by docs/format/bundle.md: no server, no network, none of
 Tracekeep's code. Needs Python 3.9 and the package `cryptography`. Exits with 0 if all verdicts pass, 1 if one fails, 2
 on usage or no zip, 3 if one is unconfirmed. Controls, debrief, comparison, report: held to their digests alone."""
-import argparse, base64, bisect, contextlib, datetime, decimal, hashlib, json, os, re, struct, sys, types, zlib
+import argparse, base64, bisect, contextlib, datetime, decimal, functools, hashlib, json, os, re, struct, types, zlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 class Refused(ValueError): pass  # its argument is the reason
-
 def need(condition, reason=None):
     if not condition: raise Refused(reason)
+def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
+def split(begin, end): return begin + (1 << (end - begin - 1).bit_length() - 1)  # where a tree is halved (RFC 9162)
 
 @contextlib.contextmanager
 def reading(reason):  # whatever goes wrong in reading a part has that part's reason, unless it has one of its own
@@ -17,11 +18,8 @@ def reading(reason):  # whatever goes wrong in reading a part has that part's re
     except Exception as error:
         raise error if isinstance(error, Refused) and error.args[0] else Refused(reason) from None
 
-def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
-
 def read(text, shape, levels=128):  # canonical JSON: what was read is written again, and is the same bytes
-    value = json.loads(text.decode())
-    need(write(value, levels).encode() == text and fits(value, shape))
+    need(write(value := json.loads(text.decode()), levels).encode() == text and fits(value, shape))
     return value
 
 def write(value, levels=999):
@@ -31,7 +29,7 @@ def write(value, levels=999):
         return "{%s}" % ",".join([write(name) + ":" + write(value[name], levels - 1) for name in names])
     if isinstance(value, list):
         return "[%s]" % ",".join([write(item, levels - 1) for item in value])
-    need(not isinstance(value, (int, float)) or abs(float(value)) < float("inf"))
+    need(not isinstance(value, (int, float)) or abs(float(value)) < 1e999 and (value or type(value) is not float))
     if isinstance(value, float):
         return format(decimal.Decimal(repr(value)).normalize(), "f" if 1e-6 <= abs(value) < 1e21 else "e")
     return json.dumps(value, ensure_ascii=False)
@@ -60,14 +58,13 @@ REQUIRED = {"evidence": ["exported_by", "run", "tenant_id"], "period": ["exporte
             "soc2": ["controls", "exported_by", "period", "run", "tenant_id"], "executive_debrief": [
                 "debrief", "exported_by", "incident", "policy", "severity", "tenant_id", "violation_at"]}
 ENVELOPE = {"payload": TEXT, "payloadType": '"%s"' % re.escape(TYPE), "signatures": [{"keyid": TEXT, "sig": TEXT}]}
-CLAIMS = {"kind": '"(%s)"' % "|".join(REQUIRED), "tenant_id": TEXT, "exported_by": TEXT, "created_at": TIME,
-          "options": "{.*}", "run_id?": TEXT, "incident_id?": TEXT, "period?": {"from": TIME, "to": TIME},
-          "missing": [TEXT]}
+REPLACES, PERIOD = [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}], {"from": TIME, "to": TIME}
+CLAIMS = {"kind": '"(%s)"' % "|".join(REQUIRED), "exported_by": TEXT, "created_at": TIME, "incident_id?": TEXT,
+          "tenant_id": TEXT, "missing": [TEXT], "options": "{.*}", "run_id?": TEXT, "period?": PERIOD}
 STATEMENT = {"_type": '"https://in-toto[.]io/Statement/v1"', "predicateType": TEXT, "predicate": CLAIMS,
              "subject": [{"digest": {"sha256": HEX}, "name": TEXT}]}
 LEAF = {"kind": TEXT, "ledger": TEXT, "run": TEXT, "commit": HEX, "recorded_at": TIME, "seq": COUNT, "v": "1"}
 LINE = {"leaf": LEAF, "log_index": COUNT, "members?": [r'\["[ !#-\[\]-~]*",(.*,)?"[0-9a-f]{64}"\]']}
-REPLACES = [{"log_index": COUNT, "reason": TEXT, "by?": TEXT}]
 KEPT = {*("incident:incident_id incident_resolved:incident_id sealed:entries sealed:run_root signing_key:key "
           "ended_at id index occurred_at op parent_id run_id status trace_type/name trace_type/type").split()}
 
@@ -126,9 +123,7 @@ def key_of(text):  # NAME+ID+BASE64 (docs/format/evidence.md); signatures name a
 def signers(text, rows, keys, origin):  # those of the log's keys, by its origin for a name, that have signed a text
     found = [(key, mark) for name, mark in rows for key in keys if key[0] == name and name.startswith(origin + "+")]
     with reading("bad_signature"):
-        for key, mark in found:
-            key[2].verify(mark, text)
-            need(mark[:32] not in WEAK)
+        for key, mark in found: need(mark[:32] not in WEAK and key[2].verify(mark, text) is None)
     need(found or not keys, "unknown_signer")
     return {key[1] for key, _ in found}
 
@@ -183,7 +178,7 @@ def roots(leaves, nodes, begin, end, old):  # over begin..end and what of it is 
     if not leaves or end - begin < 2:
         root = leaves[0][1] if leaves else next(nodes) if end else sha()
         return root, root if end <= old else None
-    middle = begin + (1 << (end - begin - 1).bit_length() - 1)
+    middle = split(begin, end)
     cut = bisect.bisect_left(leaves, (middle,))
     left, left_old = roots(leaves[:cut], nodes, begin, middle, old)
     right, right_old = roots(leaves[cut:], nodes, middle, end, old)
@@ -196,6 +191,7 @@ def opened(blob, keys):  # every byte is accounted for, and every line is in the
     it.claims, by = manifest(members, keys, it.origin)
     it.files, it.keys, it.signers, it.rows = members.keys(), keys, it.by & by, entries(members["records.jsonl"], it)
     with reading("wrong_proof"):
+        need(len(members["proof.json"]) <= 4300 * (len(it.rows) + 1))  # 64 nodes for each leaf, and for one more
         it.nodes = [bytes.fromhex(node) for node in read(members["proof.json"], {"nodes": [HEX]})["nodes"]]
         it.known, nodes = [(row.index, row.hash) for row in it.rows], iter(it.nodes)
         need(roots(it.known, nodes, 0, it.size, 0)[0] == it.root and not [*nodes])
@@ -227,10 +223,14 @@ def time(it, _):  # the last entry was recorded at created_at, and none before a
 def completeness(it, _):
     claims, kind, runs = it.claims, it.claims["kind"], it.runs.values()
     need(all(row.seq == seq for run in runs for seq, row in enumerate(run)), "missing_entry")
-    for seal in [row for row in it.told if row.kind == "sealed" and not row.is_bare]:
-        leaves = [(row.seq, row.hash) for row in it.runs[seal.run][:seal.seq]]
-        over = [seal.seq, roots(leaves, iter(()), 0, seal.seq, 0)[0].hex()]
-        need(write([seal.shown.get("entries"), seal.shown.get("run_root")]) == write(over), "wrong_run_root")
+    for run in runs:
+        @functools.cache  # what is in front of one seal is in front of the next
+        def root(begin, end, run=run):
+            if end - begin < 2: return run[begin].hash if end else sha()
+            return sha(b"\1", root(begin, split(begin, end)), root(split(begin, end), end))
+        for seal in [row for row in run if row.kind == "sealed" and not row.is_bare]:
+            stated = write([seal.shown.get("entries"), seal.shown.get("run_root")])
+            need(stated == write([seal.seq, root(0, seal.seq).hex()]), "wrong_run_root")
     about = next((row.shown for row in it.rows if (row.kind, row.run, row.shown.get("incident_id")) ==
                   ("incident", claims.get("run_id", ""), claims.get("incident_id", it))), {})
     need(about or "incident_id" not in claims, "wrong_incident")
@@ -257,21 +257,20 @@ def redaction(it, _):
     erased, replaced = set(), set()
     for row in reversed(it.told):
         is_named = row.run in erased or row.kind == "redaction" and (row.run, row.index) in replaced
-        need(not row.is_bare or is_named, "unnamed_erasure")
+        need(is_named if row.is_bare else row.run not in erased, "unnamed_erasure")
         if row.kind == "redaction":
             replaced |= {(row.run, entry["log_index"]) for entry in row.shown.get("replaces", [])}
             erased |= {row.run} if row.shown.get("op") == "erase_run" else set()
     return {"members_withheld": any(row.withheld for row in it.rows), "entries_erased": any(r.is_bare for r in it.told)}
 
 CHECKS = dict(integrity=integrity, identity=identity, time=time, completeness=completeness, redaction=redaction)
-
-def verify(blob, keys, note=None):  # {aspect: (outcome, reason or None, remarks)}; the note is a checkpoint from before
+def verify(blob, keys, note=None):  # {aspect: (outcome, reason or None, remarks)}, claims; a checkpoint from before
     verdicts = dict.fromkeys(CHECKS, ("unconfirmed", "not_checked", []))
     try:
         it = opened(blob, keys)
     except Refused as refused:
         is_of_both = refused.args[0] in ("bad_signature", "unknown_signer", "wrong_ledger")
-        return {**verdicts, **dict.fromkeys([*CHECKS][:1 + is_of_both], ("fail", refused.args[0], []))}
+        return {**verdicts, **dict.fromkeys([*CHECKS][:1 + is_of_both], ("fail", refused.args[0], []))}, None
     for aspect, check in CHECKS.items():
         try:
             remarks = [remark for remark, is_so in (check(it, note) or {}).items() if is_so]
@@ -279,7 +278,7 @@ def verify(blob, keys, note=None):  # {aspect: (outcome, reason or None, remarks
         except Refused as refused:
             is_open = refused.args[0] in ("no_consistency_proof", "unknown_old_checkpoint")
             verdicts[aspect] = ("unconfirmed" if is_open else "fail", refused.args[0], [])
-    return verdicts
+    return verdicts, {"origin": it.origin, "size": it.size, **it.claims}
 
 def keys_of(text):  # each a line of a file, or the text is one
     lines = open(text, encoding="utf-8").read().splitlines() if os.path.isfile(text) else [text]
@@ -291,10 +290,11 @@ def main():
     parser.add_argument("--key", type=keys_of, action="extend", default=[], help="the ledger's public key, or a file")
     parser.add_argument("--checkpoint", type=argparse.FileType("rb"), help="a checkpoint of the same log from before")
     args = parser.parse_args()
-    verdicts = verify(args.bundle.read(), args.key, args.checkpoint and args.checkpoint.read())
+    verdicts, claims = verify(args.bundle.read(), args.key, args.checkpoint and args.checkpoint.read())
+    print(json.dumps({"claims": claims}))
     for aspect, (outcome, reason, remarks) in verdicts.items():
         print(json.dumps({"aspect": aspect, "outcome": outcome, "reason": reason, "remarks": remarks}))
     found = [outcome for outcome, _, _ in verdicts.values()]
-    sys.exit(2 if verdicts["integrity"][1] == "not_a_zip" else 1 if "fail" in found else 3 * ("unconfirmed" in found))
-
+    code = 1 if "fail" in found else 3 * ("unconfirmed" in found)
+    raise SystemExit(2 if verdicts["integrity"][1] == "not_a_zip" else code)
 if __name__ == "__main__": main()

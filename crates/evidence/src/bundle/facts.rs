@@ -254,12 +254,13 @@ pub(crate) fn seals_hold(entries: &[&Facts]) -> bool {
     })
 }
 
-/// Whether of each entry of a run that has no content a later redaction of the run says why.
+/// Whether of each entry of a run that has no content a later redaction of the run says why, and whatever stands in front
+/// of one that erased the run has none: else what is left out could be chosen, and a seal would stand for it.
 pub(crate) fn erasures_are_named(entries: &[&Facts]) -> bool {
     let (mut named, mut is_erased) = (BTreeSet::<u64>::new(), false);
     entries.iter().rev().all(|fact| {
         let is_replaced = fact.kind == "redaction" && named.contains(&fact.log_index);
-        let is_named = !fact.is_bare || is_erased || is_replaced;
+        let is_named = if fact.is_bare { is_erased || is_replaced } else { !is_erased };
         if let Says::Redaction(is_erasure, replaces) = &fact.says {
             named.extend(replaces);
             is_erased |= is_erasure;

@@ -1,6 +1,7 @@
 //! Bundles made by somebody who has the key and lies: members changed, the manifest made to fit and signed again.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -90,9 +91,20 @@ pub(crate) fn unzip(bundle: &[u8]) -> Members {
     let mut members = Members::new();
     while let Some(entry) = entries.next_entry().unwrap() {
         let name = String::from_utf8(entry.file_path().as_ref().to_vec()).unwrap();
-        members.insert(name, archive.get_entry(entry.wayfinder()).unwrap().data().to_vec());
+        let data = archive.get_entry(entry.wayfinder()).unwrap().data();
+        let bytes = match entry.compression_method() {
+            rawzip::CompressionMethod::DEFLATE => inflated(data),
+            _ => data.to_vec(),
+        };
+        members.insert(name, bytes);
     }
     members
+}
+
+fn inflated(data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::read::DeflateDecoder::new(data).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 pub(crate) fn canonical(value: &Value) -> Vec<u8> {

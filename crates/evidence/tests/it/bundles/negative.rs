@@ -51,6 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
         contents.forced = true;
         cases.push(case(name, build(&contents, &ledger.key).unwrap(), reason));
     }
+    let small = cases.iter().find(|case| case.name == "erased").map(|case| repacked(&case.bundle)).unwrap();
+    cases.push(case("erased_repacked", small, None));
     let kept = super::structure::kept(&ledger, &bundle);
     cases.extend(kept.into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
     cases.extend(super::structure::made().into_iter().map(|(name, bytes, reason)| case(name, bytes, Some(reason))));
@@ -201,6 +203,7 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
         ("renamed_inside", renamed, Reason::DamagedMember),
         ("no_deflate", changed(&|member| member.method = 8), Reason::DamagedMember),
         ("bomb", bomb(&members), Reason::DamagedMember),
+        ("deflated_out_of_nothing", changed(&out_of_nothing), Reason::DamagedMember),
         ("hidden_in_directory", with(Stated { says: Some((0, 0)), ..folder(&hidden) }), Reason::UnexpectedMember),
         ("hidden_behind_deflated", packed(&|packed| packed.extend(&hidden)), Reason::DamagedMember),
         ("deflated_without_end", packed(&|packed| assert!(packed.pop().is_some())), Reason::DamagedMember),
@@ -215,11 +218,28 @@ fn of_zips(bundle: &[u8]) -> Vec<Made> {
     ]
 }
 
+/// What another tool makes of a bundle: the same members, deflated, in its own order.
+pub(super) fn repacked(bundle: &[u8]) -> Vec<u8> {
+    let members = unzip(bundle);
+    let deflate = |(name, bytes)| {
+        let plain: Stated<'_> = Stated::plain(name, bytes);
+        let says = Some((u32::try_from(plain.bytes.len()).unwrap(), rawzip::crc32(&plain.bytes)));
+        Stated { bytes: deflated(&plain.bytes), method: 8, says, ..plain }
+    };
+    zip(&members.iter().rev().map(|(name, bytes)| deflate((name, bytes))).collect::<Vec<_>>())
+}
+
 fn deflated(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(bytes).unwrap();
     packed.finish().unwrap()
+}
+
+/// A member whose first bytes are said to be those in front of it, of which there are none: some tools take zeros for them.
+fn out_of_nothing(member: &mut Stated<'_>) {
+    let says = Some((3, rawzip::crc32(&[0; 3])));
+    *member = Stated { bytes: b"\x03\x02\0".to_vec(), method: 8, says, ..member.clone() };
 }
 
 /// A member of 4 MiB of zeros, packed, that says it is as long as the report.
@@ -373,6 +393,12 @@ fn of_files(ledger: &Ledger, bundle: &[u8]) -> Vec<Made> {
         ("record_with_space", text("records.jsonl", "{\"leaf\":", "{ \"leaf\":"), Reason::MalformedRecord),
         ("record_of_float", text("records.jsonl", "\"log_index\":1,", "\"log_index\":1.0,"), Reason::MalformedRecord),
         ("record_of_minus_zero", text("records.jsonl", "{\"hits\":0}", "{\"hits\":-0}"), Reason::MalformedRecord),
+        ("record_of_long_zero", text("records.jsonl", "{\"hits\":0}", "{\"hits\":0e+0}"), Reason::MalformedRecord),
+        (
+            "record_of_minus_long_zero",
+            text("records.jsonl", "{\"hits\":0}", "{\"hits\":-0e+0}"),
+            Reason::MalformedRecord,
+        ),
         ("record_of_infinity", text("records.jsonl", "{\"hits\":0}", "{\"hits\":1e999}"), Reason::MalformedRecord),
         ("record_of_long_number", text("records.jsonl", "{\"hits\":0}", "{\"hits\":1.50}"), Reason::MalformedRecord),
         (
@@ -554,15 +580,16 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
     (far.seq, far.recorded_at) = (7, at(4));
     gap.entries.extend([again, far]);
     // An erased run: of its entries nothing is left but the redaction that says so.
-    let mut erased = Ledger::new();
-    erased.start("run-1");
-    erased.step("run-1", 0, "success", "1");
-    erased.push(
-        "redaction",
-        "run-1",
-        r#"{"entries":2,"op":"erase_run","reason":"asked for","run_id":"run-1","steps":1,"traces":0}"#,
-    );
-    erased.entries[..2].iter_mut().for_each(|record| record.left = None);
+    // Of one that was erased in part, what is left would be somebody's choice.
+    let erased = |entries: usize| {
+        let mut erased = Ledger::new();
+        erased.start("run-1");
+        erased.step("run-1", 0, "success", "1");
+        let body = r#"{"entries":2,"op":"erase_run","reason":"asked for","run_id":"run-1","steps":1,"traces":0}"#;
+        erased.push("redaction", "run-1", body);
+        erased.entries[..entries].iter_mut().for_each(|record| record.left = None);
+        erased
+    };
     // A step of which the ledger withholds params.
     let mut redacted = Ledger::new();
     redacted.start("run-1");
@@ -613,7 +640,8 @@ fn of_ledgers() -> Vec<(&'static str, Ledger, Option<Reason>)> {
         ("time_runs_back", back, Some(Reason::TimeRunsBack)),
         ("wrong_run_root", wrong_root.again(), Some(Reason::WrongRunRoot)),
         ("root_then_gap", gap.again(), Some(Reason::MissingEntry)),
-        ("erased", erased, None),
+        ("erased", erased(2), None),
+        ("erased_in_part", erased(1), Some(Reason::UnnamedErasure)),
         ("redacted", redacted, None),
     ]
 }
