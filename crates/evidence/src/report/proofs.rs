@@ -29,7 +29,10 @@ pub(super) fn not_proven(page: &mut Page) {
     page.heading("What is not proven");
     page.list(
         &[
-            "That what the agent or its operator recorded is true: it is proven that it was recorded, and when.",
+            "That what the agent or its operator recorded is true: it is proven that it stands in the log whose checkpoint is \
+             signed.",
+            "That whoever holds the log's key has not made the log anew, or shows others another one: whoever kept a checkpoint \
+             from before sees that, and nobody else. Nor that the log has a run under this id once only.",
             "Times that are claimed: only the ledger's own clock is in the proof, and only its order.",
             "That nothing was done beside the record.",
             "What came after the checkpoint.",

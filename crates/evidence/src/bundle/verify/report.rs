@@ -162,7 +162,10 @@ impl Verdict {
     #[must_use]
     pub const fn does_not_prove(&self) -> &'static str {
         match self.aspect {
-            Aspect::Integrity => "that what was recorded is true: only that it is what was recorded",
+            Aspect::Integrity => {
+                "that what was recorded is true, only that the log has it; nor, unless a checkpoint from before is brought, that \
+                 whoever holds the key has not made the log anew, or shows others another one"
+            }
             Aspect::Identity => "who holds the key, nor that nobody else does",
             Aspect::Time => {
                 "when things happened: recorded_at is the ledger's own clock, occurred_at the sender's word; nor that entries \
@@ -172,7 +175,7 @@ impl Verdict {
                 "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
                  after a latest seal, entries below the checkpoint may have been left out, another incident for one; nor which runs are \
                  related to the one that the bundle is about: one may have been left out, or erased before; nor that no entry of no \
-                 run was left out, an incident's resolution for one"
+                 run was left out, an incident's resolution for one; nor that the log has a run under this id once only"
             }
             Aspect::Redaction => "what the withheld members held",
         }
