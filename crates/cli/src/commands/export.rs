@@ -32,7 +32,7 @@ pub(crate) fn export(config: &Config, args: Export) -> Outcome {
         } else {
             BundleKind::Evidence
         }),
-        by: Some(args.by.or_else(user).ok_or_else(unnamed)?),
+        by: named_by(args.by, args.force)?,
         at: args.at,
         since: args.since,
         only_steps: (!args.only_steps.is_empty()).then_some(args.only_steps),
@@ -138,9 +138,14 @@ impl std::str::FromStr for Span {
     }
 }
 
-/// The user has no name here: a bundle states who asked for it, so somebody has to say.
-fn unnamed() -> Failure {
-    Failure::Usage("it is not known who exports: say it with --by NAME".to_owned())
+/// Who exports, as they say or as the system names them. A user without a name there has to say it, or to force a bundle
+/// that says that nobody is named.
+fn named_by(by: Option<String>, force: bool) -> Result<Option<String>, Failure> {
+    let by = by.or_else(user);
+    if by.is_none() && !force {
+        return Err(Failure::Usage("it is not known who exports: say it with --by NAME".to_owned()));
+    }
+    Ok(by)
 }
 
 /// What is being done, on stderr, where somebody watches it.

@@ -497,6 +497,11 @@ fn an_export_is_stated_once(cx: &mut Context) {
     let period = json!({"period": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}, "kind": "period"});
     let of_period = cx.record(&[with(export("z"), period)]);
     assert_eq!(event(cx, of_period.ops[0].log_index), (String::new(), "export".to_owned()));
+    let mut forced = with(export("nobody"), json!({"run_id": "r"}));
+    forced.as_object_mut().expect("an object").remove("by");
+    let receipt = cx.record(std::slice::from_ref(&forced));
+    cx.again(std::slice::from_ref(&forced), &receipt);
+    cx.conflict(&[with(forced, json!({"by": "anna"}))], &["by"]);
     let mut unnamed = with(export("x"), json!({"run_id": "r"}));
     unnamed.as_object_mut().expect("an object").remove("export_id");
     let given = cx.record(&[unnamed]).ops[0].id.clone().expect("an id");

@@ -178,8 +178,8 @@ object! {
         required kind: BundleKind,
         /// Entries of the log that the bundle is a function of: the size of its checkpoint.
         required size: u64,
-        /// Who asked for it: 1 to 256 bytes.
-        required by: String,
+        /// Who asked for it, as they call themselves: 1 to 256 bytes; absent where nobody was named, and the export forced.
+        optional by: String,
         /// SHA-256 of the bundle's bytes, in hex.
         optional bundle_sha256: crate::hash::Hash,
     }
@@ -198,6 +198,6 @@ impl RecordExport {
         {
             return Err(refuse("/period/to", InvalidCode::InvalidMember, "comes after from"));
         }
-        label("by", Some(&self.by), 1)
+        label("by", self.by.as_deref(), 1)
     }
 }

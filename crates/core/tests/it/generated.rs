@@ -376,7 +376,7 @@ fn record_export() -> BoxedStrategy<Op> {
         (time(), time()).prop_map(|period| (None, None, Some(period))),
         of(run_id()).prop_map(|id| (id.clone(), id, None)),
     ];
-    (of(run_id()), of_what, word(BundleKind::ALL), any::<u64>(), text(), of(hash()))
+    (of(run_id()), of_what, word(BundleKind::ALL), any::<u64>(), of(text()), of(hash()))
         .prop_map(|(id, (incident, run_id, period), kind, size, by, bundle_sha256)| {
             Op::RecordExport(RecordExport {
                 export_id: id.map(|id| id.as_str().parse().unwrap()),

@@ -137,10 +137,11 @@ pub fn report(
 /// What stands on top of each.
 fn begin(cover: &Cover<'_>, title: &str) -> Page {
     let mut page = Page::new(title);
+    let by =
+        if cover.exported_by.is_empty() { "nobody who is named".into() } else { quoted(cover.exported_by, TEXT_MAX) };
     page.note(&format!(
-        "Exported by {} from Tracekeep, of tenant {}, as of {}. Times are in UTC, cut to milliseconds; records.jsonl has them \
+        "Exported by {by} from Tracekeep, of tenant {}, as of {}. Times are in UTC, cut to milliseconds; records.jsonl has them \
          whole, and is what is proven: this page is made of it.",
-        quoted(cover.exported_by, TEXT_MAX),
         quoted(cover.tenant_id, TEXT_MAX),
         time(cover.created_at),
     ));

@@ -19,9 +19,6 @@ use crate::body::{self, run_id};
 use crate::call::Call;
 use crate::problem::Problem;
 
-/// Who exports where the request does not say it: nobody has a name here without a key.
-const BY: &str = "api";
-
 pub(crate) async fn of_incident(call: Call) -> Result<Response, Problem> {
     let of = ExportOf::Incident(incident_id(call.part("incident_id"))?);
     export(call, |_| Ok(of)).await
@@ -39,8 +36,7 @@ pub(crate) async fn of_period(call: Call) -> Result<Response, Problem> {
 
 async fn export(call: Call, of: impl FnOnce(&ExportRequest) -> Result<ExportOf, Problem>) -> Result<Response, Problem> {
     let mut write = body::write(&call.app, call.request).await?;
-    let mut request: ExportRequest = write.read(|bytes| Ok(from_text(bytes)?)).await?;
-    request.by.get_or_insert_with(|| BY.to_owned());
+    let request: ExportRequest = write.read(|bytes| Ok(from_text(bytes)?)).await?;
     let of = of(&request)?;
     drop(write);
     let (exported, place) = call.app.export(move |exporter| exporter.export(&of, &request, &|_, _| ())).await?;

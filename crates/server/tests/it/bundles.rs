@@ -11,6 +11,7 @@ use crate::{Answer, Server};
 const INCIDENT: &str = "/api/v1/incidents/inc-1/bundle";
 const RUN: &str = "/api/v1/runs/r-1/bundle";
 const PERIOD: &str = "/api/v1/bundles";
+const BY: &str = r#"{"by":"anna"}"#;
 const ALWAYS: &str = r#""period":{"from":"2000-01-01T00:00:00Z","to":"2100-01-01T00:00:00Z"}"#;
 
 /// A server with a run of eight steps and a call of a tool, another run, and an incident of the first.
@@ -61,17 +62,37 @@ fn an_incident_a_run_and_a_period_are_exported() {
     assert_eq!((made.incident_id.as_deref(), shown.runs.len()), (Some("inc-1"), 2));
     assert_eq!(made.exported_by, "anna");
     assert_eq!(shown.totals.steps, 16);
-    let (made, shown) = verified(&server, &server.post(RUN, "{}"));
-    assert_eq!((made.incident_id, shown.runs.len(), made.exported_by.as_str()), (None, 1, "api"));
-    let (_, shown) = verified(&server, &server.post(PERIOD, &format!(r#"{{"kind":"period",{ALWAYS}}}"#)));
+    let (made, shown) = verified(&server, &server.post(RUN, BY));
+    assert_eq!((made.incident_id, shown.runs.len(), made.exported_by.as_str()), (None, 1, "anna"));
+    let (_, shown) = verified(&server, &server.post(PERIOD, &format!(r#"{{"by":"anna","kind":"period",{ALWAYS}}}"#)));
     assert_eq!(shown.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
     for kind in ["soc2", "executive_debrief"] {
-        verified(&server, &server.post(INCIDENT, &format!(r#"{{"kind":"{kind}",{ALWAYS}}}"#)));
+        verified(&server, &server.post(INCIDENT, &format!(r#"{{"by":"anna","kind":"{kind}",{ALWAYS}}}"#)));
     }
     // Who, what, when: each is an entry of the log.
     let events = server.get("/api/v1/log/entries?limit=1000").text();
     assert_eq!(events.matches(r#""op":"record_export""#).count(), 5, "{events}");
     assert!(events.contains(r#""by":"anna""#) && events.contains(r#""bundle_sha256":""#));
+}
+
+/// Without a name the server once signed a constant of its own, and the rule that somebody is named never failed.
+#[test]
+fn who_asks_is_nobody_where_the_request_does_not_say_it() {
+    let server = story();
+    for (path, of) in [(INCIDENT, r#""kind":"executive_debrief""#), (RUN, r#""kind":"evidence""#), (PERIOD, "")] {
+        let of = if of.is_empty() { format!(r#""kind":"period",{ALWAYS}"#) } else { of.to_owned() };
+        let refused = server.post(path, &format!("{{{of}}}"));
+        refused.refused(422, "bundle_incomplete", None);
+        assert!(refused.text().contains("exported_by"), "{}", refused.text());
+        let forced = server.post(path, &format!(r#"{{{of},"force":true}}"#));
+        assert!(has(&forced, "Exported by nobody who is named"), "{path}");
+        let (made, _) = verified(&server, &forced);
+        assert_eq!((made.exported_by.as_str(), &*made.missing), ("", &["exported_by".to_owned()][..]));
+    }
+    let entries = server.get("/api/v1/log/entries?limit=1000").text();
+    let stated: Vec<_> = entries.split(r#""op":"record_export""#).skip(1).collect();
+    assert_eq!(stated.len(), 3, "{entries}");
+    assert!(!entries.contains(r#""by":"#), "{entries}");
 }
 
 #[test]
@@ -84,23 +105,24 @@ fn what_cannot_be_exported_is_refused_with_its_reason() {
     server.post(RUN, r#"{"kind":"period"}"#).refused(400, "invalid_parameter", Some("kind"));
     server.post(RUN, r#"{"at":99999}"#).refused(404, "entry_not_found", None);
     server.post(RUN, r#"{"colour":"red"}"#).refused(400, "unknown_member", Some("/colour"));
-    server.post(RUN, r#"{"kind":"soc2"}"#).refused(422, "bundle_incomplete", None);
+    server.post(RUN, r#"{"by":"anna","kind":"soc2"}"#).refused(422, "bundle_incomplete", None);
+    server.post(RUN, r#"{"by":"","force":true}"#).refused(400, "invalid_parameter", Some("by"));
     server.post(RUN, r#"{"only_steps":[9]}"#).refused(404, "step_not_found", Some("only_steps"));
     server.post(RUN, r#"{"redact":["trace/no/tags"]}"#).refused(404, "trace_not_found", Some("redact"));
     let entries = server.get("/api/v1/log/entries?limit=1000").text();
     assert!(!entries.contains("record_export"), "nothing was handed out");
-    verified(&server, &server.post(RUN, r#"{"kind":"soc2","force":true}"#));
+    verified(&server, &server.post(RUN, r#"{"by":"anna","kind":"soc2","force":true}"#));
 }
 
 #[test]
 fn what_is_withheld_is_proven_to_have_been_there() {
     let server = story();
     for path in [INCIDENT, RUN] {
-        let only = server.post(path, r#"{"only_steps":[3,7]}"#);
+        let only = server.post(path, r#"{"by":"anna","only_steps":[3,7]}"#);
         assert!(!verified(&server, &only).1.withheld.is_empty());
         let shown: Vec<_> = (0..8).filter(|index| has(&only, &format!(r#"{{"secret":"r-1 {index}"}}"#))).collect();
         assert_eq!(shown, [3, 7], "{path}");
-        let some = server.post(path, r#"{"redact":["step/3/params","trace/t-1/trace_type/arguments"]}"#);
+        let some = server.post(path, r#"{"by":"anna","redact":["step/3/params","trace/t-1/trace_type/arguments"]}"#);
         let names: Vec<_> = verified(&server, &some).1.withheld.into_iter().flat_map(|held| held.members).collect();
         assert!(names.iter().any(|name| name == "params"), "{names:?}");
         assert!(names.iter().any(|name| name == "trace_type/arguments"), "{names:?}");
@@ -166,19 +188,19 @@ fn one_bundle_is_held_at_a_time_until_its_client_has_it() {
     }
     server.post("/api/v1/runs/r-1/complete", r#"{"status":"failed"}"#);
     let mut waits = TcpStream::connect(server.address).unwrap();
-    let asked = "content-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
-    write!(waits, "POST {RUN} HTTP/1.1\r\nhost: {}\r\n{asked}", server.address).unwrap();
+    let asked = "content-type: application/json\r\nconnection: close\r\ncontent-length: 13\r\n\r\n";
+    write!(waits, "POST {RUN} HTTP/1.1\r\nhost: {}\r\n{asked}{BY}", server.address).unwrap();
     // Its answer has begun, and more of it is left than the sockets take.
     let mut first = [0; 12];
     waits.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    let refused = server.post(RUN, "{}");
+    let refused = server.post(RUN, BY);
     assert_eq!(refused.status, 503);
     refused.refused(503, "busy", None);
     let mut rest = Vec::new();
     waits.read_to_end(&mut rest).unwrap();
     assert!(rest.len() > 24 << 20, "{}", rest.len());
-    let answer = server.post(RUN, "{}");
+    let answer = server.post(RUN, BY);
     verified(&server, &answer);
     assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
 }

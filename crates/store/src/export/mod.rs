@@ -112,7 +112,7 @@ impl Exporter {
             period,
             kind: request.kind,
             size,
-            by: request.by.clone().unwrap_or_default(),
+            by: request.by.clone(),
             bundle_sha256: Some(sha256),
         };
         let answer = self.ledger.commit_blocking(vec![Batch::one(Op::RecordExport(op))]).pop();

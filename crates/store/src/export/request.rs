@@ -25,7 +25,8 @@ object! {
     pub struct ExportRequest {
         /// What the bundle is for.
         default kind: BundleKind = BundleKind::Evidence,
-        /// Who asks: 1 to 256 bytes. The server's answer depends on it.
+        /// Who asks, as they call themselves: 1 to 256 bytes. Every kind of bundle requires it, so that one without it is
+        /// incomplete.
         optional by: String,
         /// Entries of the log to export; the head's unless told.
         optional at: u64,
@@ -71,9 +72,9 @@ impl ExportRequest {
     pub(super) fn check(&self, of: &ExportOf) -> Result<()> {
         let refuse = |path: &str, detail: &str| Err(Error::new(Code::InvalidParameter, detail).at(path));
         match self.by.as_deref() {
-            None | Some("") => return refuse("by", "is required: who asks"),
+            Some("") => return refuse("by", "is not empty where it is there"),
             Some(by) if by.len() > NAME_BYTES_MAX as usize => return refuse("by", "has at most 256 bytes"),
-            Some(_) => {}
+            _ => {}
         }
         if self.at == Some(0) {
             return refuse("at", "is at least 1: of no entries nothing is exported");
