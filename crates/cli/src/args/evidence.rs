@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tracekeep_core::id::{RunId, TraceId};
 
-pub(super) const LOG_HELP: &str = "Checkpoints and proofs are texts in the formats of C2SP (docs/format/evidence.md): whoever has \
-the public key (tracekeep keys public) checks them without the ledger. The first one makes the key.";
+pub(super) const LOG_HELP: &str = "\
+Checkpoints and proofs are texts in the formats of C2SP (docs/format/evidence.md): whoever has the public key (tracekeep \
+keys public) checks them without the ledger, with tracekeep verify FILE --key KEY. The first one makes the key.";
 
 pub(super) const KEYS_HELP: &str = "The private key lies in LEDGER.keys/ beside the ledger, never in it. rotate and adopt need \
 the ledger for themselves: stop its server first. A key that was replaced is kept in LEDGER.keys/retired/, by its ID, and signs \
@@ -21,7 +22,7 @@ pub(crate) enum Log {
         #[arg(long, value_name = "ENTRIES")]
         size: Option<u64>,
     },
-    /// Prove that the log extends what it was
+    /// Print the hashes by which the log extends what it was: witness-export has them with the checkpoint, for verify
     Consistency {
         /// The earlier size
         #[arg(long, value_name = "ENTRIES")]
@@ -43,7 +44,7 @@ pub(crate) enum Log {
         #[arg(long, value_name = "ID", requires = "run")]
         trace: Option<TraceId>,
     },
-    /// Print what a witness is sent that has seen an earlier size
+    /// Print the proof that the log extends an earlier size, with its checkpoint: what a witness is sent, and verify takes
     WitnessExport {
         /// The size that it has seen; 0 for one that has seen nothing
         #[arg(long, value_name = "ENTRIES")]
