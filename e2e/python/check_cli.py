@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 
 from stage import PATIENCE_S, ROOT, environment, holds, same
@@ -84,8 +85,16 @@ def check_a_file_that_is_not_a_ledger_is_left_alone(stage):
 
 
 def check_every_code_of_the_docs_is_explained(stage):
-    for page in sorted((ROOT / "docs/errors").glob("*.md")):
-        same(f"explain {page.stem}", stage.run("explain", page.stem).strip(), page.read_text().strip())
+    pages = {page.stem: page.read_text().strip() for page in sorted((ROOT / "docs/errors").glob("*.md"))}
+    reasons = re.findall(r"^### `(\w+)`\n\n(.*?)(?=\n##|\Z)", (ROOT / "docs/format/reasons.md").read_text(), re.M | re.S)
+    holds("verify has reasons and remarks", len(reasons) > 40, reasons)
+    # Some are both: refused by the ledger, and found by whoever verifies.
+    for code, text in reasons:
+        page = pages.get(code)
+        front = f"{page}\n\nWhere `tracekeep verify` says it:" if page else f"# {code}"
+        pages[code] = f"{front}\n\n{text.strip()}"
+    for code, page in pages.items():
+        same(f"explain {code}", stage.run("explain", code).strip(), page)
     stage.run("explain", "no_such_code", expect=1)
 
 
