@@ -171,7 +171,7 @@ fn follow(file: &Path, key: &str) -> Outcome {
     }
     if followed == 0 && is_last {
         talk(&format!(
-            "{}: this key is the newest: the log was handed over to it, and nothing leads on",
+            "{}: this key is the newest of these lines: the log was handed over to it, and none leads on",
             file.display()
         ));
         data(&key.to_string())?;
