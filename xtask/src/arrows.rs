@@ -1,4 +1,4 @@
-//! The arrows between crates (DESIGN §7): core → audit → store → (store-sqlite, store-redis, otlp) → tracekeep → (client, server) → cli.
+//! The arrows between crates (DESIGN §7): core → audit → evidence → store → (store-sqlite, store-redis, otlp) → tracekeep → (client, server) → cli.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use crate::sh::{Failed, Outcome};
 const PLACES: &[(&str, u32)] = &[
     ("tracekeep-core", 0),
     ("tracekeep-audit", 1),
-    ("tracekeep-evidence", 1),
-    ("tracekeep-store", 2),
-    ("tracekeep-store-sqlite", 3),
-    ("tracekeep-store-redis", 3),
-    ("tracekeep-otlp", 3),
-    ("tracekeep", 4),
-    ("tracekeep-client", 5),
-    ("tracekeep-server", 5),
-    ("tracekeep-cli", 6),
-    ("tracekeep-bench", 7),
+    ("tracekeep-evidence", 2),
+    ("tracekeep-store", 3),
+    ("tracekeep-store-sqlite", 4),
+    ("tracekeep-store-redis", 4),
+    ("tracekeep-otlp", 4),
+    ("tracekeep", 5),
+    ("tracekeep-client", 6),
+    ("tracekeep-server", 6),
+    ("tracekeep-cli", 7),
+    ("tracekeep-bench", 8),
 ];
 
 /// For tests alone: nothing that ships depends on them.

@@ -2,6 +2,7 @@
 //!
 //! Pure: from [`Record`]s alone. What is withheld or erased is absent here, and nothing is guessed in its place.
 
+mod audit;
 mod incident;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use tracekeep_core::amount::{Cost, DurationMs};
 use tracekeep_core::json::{Json, Value};
 use tracekeep_core::wire::{Field, Path};
 
+use self::audit::Audited;
 pub use self::incident::{How, IncidentAccount, Over, ResolutionAccount, Violated};
 use crate::bundle::Record;
 
@@ -70,6 +72,8 @@ pub struct Hold {
     pub fact: Fact,
     /// Whether it holds.
     pub holds: bool,
+    /// Which of the holds so far holds the run after it: one holds a run, another, or an incident, changes nothing of it.
+    stands: Option<usize>,
 }
 
 /// A run and an incident, as their records say.
@@ -121,6 +125,7 @@ pub struct Account {
     pub cleared: Vec<Fact>,
     /// What was erased or redacted.
     pub redactions: Vec<Fact>,
+    audited: Audited,
     /// Where the first step of an index stands in `steps`, and the first incident of an id in `incidents`: either may be many.
     step_places: BTreeMap<u32, usize>,
     incident_places: BTreeMap<String, usize>,
@@ -182,6 +187,7 @@ impl Account {
     }
 
     fn take(&mut self, record: &Record) {
+        self.audited.take(record);
         match record.kind.as_str() {
             "run_started" => {
                 self.agent_id = shown(record, "agent_id");
@@ -232,7 +238,7 @@ impl Account {
             "hold" => self.hold(record, format!("held: {}", texts(record, &["reason", "by"]))),
             "hold_released" => {
                 let fact = fact(record, format!("let go of: {}", texts(record, &["reason", "by"])));
-                self.holds.push(Hold { fact, holds: false });
+                self.holds.push(Hold { fact, holds: false, stands: None });
             }
             "expectation" => self.expectations.push(fact(record, texts(record, &["domain", "action"]))),
             "ack" => self.acks.push(fact(record, texts(record, &["domain", "action", "status"]))),
@@ -257,15 +263,21 @@ impl Account {
     }
 
     fn hold(&mut self, record: &Record, says: String) {
-        self.holds.push(Hold { fact: fact(record, says), holds: true });
+        let stands = self.holds.last().and_then(|last| last.stands).or(Some(self.holds.len()));
+        self.holds.push(Hold { fact: fact(record, says), holds: true, stands });
     }
 
-    /// The entry that holds the run, among those in front of a log index and before a time, where one is told. One hold
-    /// holds a run; another, or an incident, changes nothing of it.
+    /// The entry that holds the run, among those in front of a log index and before a time, where one is told.
     fn held_at(&self, log_index: u64, before: Option<Timestamp>) -> Option<&Fact> {
         let is_seen = |fact: &Fact| fact.log_index < log_index && before.is_none_or(|before| fact.recorded_at < before);
-        let seen = self.holds.iter().filter(|hold| is_seen(&hold.fact));
-        seen.fold(None, |held, hold| held.filter(|_| hold.holds).or(hold.holds.then_some(&hold.fact)))
+        let seen = self.holds.partition_point(|hold| is_seen(&hold.fact));
+        let stands = self.holds[..seen].last()?.stands?;
+        Some(&self.holds[stands].fact)
+    }
+
+    /// Whether what was expected and said in front of a verdict comes to its status; `None` where some of that is not shown.
+    pub(crate) fn bears_out(&self, verdict: &Fact) -> Option<bool> {
+        self.audited.bear_out(verdict)
     }
 
     /// The entry that holds the run at last, before a time where one is told.

@@ -214,11 +214,14 @@ impl Seen<'_> {
         let account = self.account;
         let facts = account.expectations.iter().chain(&account.acks).chain(&account.statuses);
         let latest = facts.filter(stands).map(|fact| fact.log_index).max();
-        let is_whole = verdicts
-            .last()
-            .filter(is_final)
+        let last = verdicts.last().copied();
+        let is_whole = last
+            .filter(|last| is_final(&last))
             .is_some_and(|last| self.counts(last.recorded_at) && Some(last.log_index) > latest);
-        let compared = of(found.len(), if is_whole { found.len() } else { usize::MAX });
+        // What the facts beside it do not come to is nothing that was found; what they may come to is not known to be.
+        let borne_out = last.and_then(|last| account.bears_out(last));
+        let found = if borne_out == Some(false) { Vec::new() } else { found };
+        let compared = of(found.len(), if is_whole && borne_out.is_some() { found.len() } else { usize::MAX });
         let expected = self.entries(&expected);
         let declared = of(expected.len(), expected.len());
         vec![

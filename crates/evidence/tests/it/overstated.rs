@@ -48,6 +48,24 @@ fn a_verdict_speaks_for_nothing_that_came_after_it() {
 }
 
 #[test]
+fn a_verdict_is_held_to_what_was_expected_and_said() {
+    let found = |said: Vec<Body>| of([vec![expected()], said, vec![incident(FULL)]].concat());
+    let compared = |said| asked(&found(said), "was compared").status;
+    assert_eq!(compared(vec![acked("FAILED"), verdict("COMPLETE")]), NotDemonstrated, "it failed");
+    assert_eq!(compared(vec![verdict("COMPLETE")]), NotDemonstrated, "nothing was done, and the deadline is over");
+    assert_eq!(compared(vec![acked("SUCCESS"), verdict("INCOMPLETE")]), NotDemonstrated, "it was done");
+    assert_eq!(compared(vec![acked("FAILED"), verdict("INCOMPLETE")]), Demonstrated);
+    let drift = body("ack", "ack", r#","id":"l","domain":"d","action":"b","status":"SUCCESS""#);
+    assert_eq!(compared(vec![acked("SUCCESS"), drift, verdict("COMPLETE")]), NotDemonstrated, "nobody asked for b");
+    let bodies = vec![expected(), acked("FAILED"), verdict("COMPLETE"), incident(FULL)];
+    let mut shown = records(&[run(), bodies].concat());
+    let status = |shown: &[_]| asked(&Account::of(shown, Some("r"), Some("i")), "was compared").status;
+    assert_eq!(status(&shown), NotDemonstrated);
+    shown[5].left = Some(shown[5].left.as_ref().unwrap().without(&["action"]).unwrap());
+    assert_eq!(status(&shown), Partial, "what failed is not shown");
+}
+
+#[test]
 fn a_verdict_that_does_not_show_what_it_found_leaves_it_open() {
     let bodies = vec![expected(), verdict("COMPLETE"), verdict("PENDING"), incident(FULL)];
     let mut shown = records(&[run(), bodies].concat());

@@ -89,7 +89,13 @@ fn a_step_that_is_not_among_the_records_is_no_link() {
 
 #[test]
 fn what_was_cleared_or_is_pending_shows_no_monitoring() {
-    let expected = || ("expectation", r#"{"op":"expect","run_id":"r","id":"e","domain":"d","action":"a"}"#.to_owned());
+    let expected = |more: &str| {
+        (
+            "expectation",
+            format!(r#"{{"op":"expect","run_id":"r","id":"e","domain":"d","action":"a","deadline_ms":{more}}}"#),
+        )
+    };
+    let (over, waits) = (|| expected("1"), || expected("86400000"));
     let verdict =
         |status: &str| ("verdict", format!(r#"{{"op":"reconcile","run_id":"r","verdict":{{"status":"{status}"}}}}"#));
     let cleared = ("audit_cleared", r#"{"op":"clear_audit","run_id":"r"}"#.to_owned());
@@ -97,13 +103,13 @@ fn what_was_cleared_or_is_pending_shows_no_monitoring() {
         let more: Vec<Body> = more.into_iter().chain([incident(FULL)]).collect();
         assert_eq!(status(&of(more.clone()), "CC7.2"), Some(wanted), "{more:?}");
     };
-    check(vec![expected(), verdict("COMPLETE")], Demonstrated);
-    check(vec![expected(), verdict("STALE")], Demonstrated);
-    check(vec![expected(), verdict("PENDING")], Partial);
-    check(vec![expected(), verdict("COMPLETE"), verdict("PENDING")], Partial);
-    check(vec![expected(), verdict("COMPLETE"), cleared.clone()], Partial);
+    check(vec![over(), verdict("INCOMPLETE")], Demonstrated);
+    check(vec![expected(r#"1,"liveness":true"#), verdict("STALE")], Demonstrated);
+    check(vec![waits(), verdict("PENDING")], Partial);
+    check(vec![waits(), verdict("INCOMPLETE"), verdict("PENDING")], Partial);
+    check(vec![over(), verdict("INCOMPLETE"), cleared.clone()], Partial);
     // With nothing else in it, what was cleared is nothing at all.
-    let account = of(vec![expected(), verdict("COMPLETE"), cleared]);
+    let account = of(vec![over(), verdict("INCOMPLETE"), cleared]);
     assert_eq!(status(&account, "CC7.2"), Some(NotDemonstrated));
 }
 

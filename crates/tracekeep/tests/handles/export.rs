@@ -1,11 +1,12 @@
 //! Exports: gathered from a ledger, and verified by nothing but the key.
 
 use tracekeep::{
-    BundleKind, Cost, ExportBundleStore, ExportOf, ExportRequest, FinalStatus, IncidentId, Json, OpenIncident,
-    PageRequest, Period, RecordStep, Severity, StartRun, Timestamp, TraceType, Tracekeep,
+    AckStatus, AuditStatus, BundleKind, Contract, Cost, ExportBundleStore, ExportOf, ExportRequest, FinalStatus,
+    IncidentId, Json, OpenIncident, PageRequest, Period, RecordStep, Severity, StartRun, Term, Timestamp, TraceType,
+    Tracekeep, VerdictStatus,
 };
 
-use crate::common::{by, export, run_id, verified};
+use crate::common::{by, export, on_both, run_id, verified};
 
 fn recorded(tracekeep: &Tracekeep, run: &str) {
     let id = run_id(run);
@@ -353,4 +354,42 @@ fn others_sign_while_a_bundle_is_signed() {
     let other = || signer.checkpoint().unwrap().checkpoint.size;
     let signed = signer.with_key_at(size, |_| std::thread::scope(|scope| scope.spawn(other).join().unwrap()));
     assert_eq!(signed.unwrap(), size);
+}
+
+#[test]
+fn a_verdict_of_the_ledger_is_what_the_bundle_finds_too() {
+    on_both(|tracekeep, run| {
+        let audit = tracekeep.audit();
+        let term = |action: &str, optional| Term {
+            domain: "payments".into(),
+            action: action.into(),
+            deadline_ms: 3_600_000,
+            optional,
+            count: if action == "charge" { 2 } else { 1 },
+            liveness: false,
+        };
+        let terms = vec![term("charge", false), term("mail", true), term("log", false)];
+        audit.declare(run, &Contract::new("payments", terms).unwrap()).unwrap();
+        audit.ack(run, "payments", "charge", AckStatus::Success).unwrap();
+        assert!(audit.update_expectation_status(run, "payments", "log", AuditStatus::Acked).unwrap());
+        let compared = |status: &str| {
+            let request = ExportRequest { period: Some(always()), ..by(BundleKind::Soc2) };
+            let made = export(tracekeep, &ExportOf::Run(run.clone()), &request);
+            verified(tracekeep, &made.bundle);
+            let said = format!(r#""status":"{status}","what":"what happened was compared"#);
+            made.bundle.windows(said.len()).any(|window| window == said.as_bytes())
+        };
+        assert_eq!(audit.reconcile(run).unwrap().status, VerdictStatus::Pending);
+        assert!(compared("not_demonstrated"), "one is pending");
+        audit.ack(run, "payments", "charge", AckStatus::Failed).unwrap();
+        assert_eq!(audit.reconcile(run).unwrap().status, VerdictStatus::Incomplete);
+        assert!(compared("demonstrated"), "that it is missing was found");
+        audit.ack(run, "payments", "charge", AckStatus::Success).unwrap();
+        assert_eq!(audit.reconcile(run).unwrap().status, VerdictStatus::Complete);
+        assert!(compared("demonstrated"), "by a verdict");
+        audit.ack(run, "payments", "refund", AckStatus::Success).unwrap();
+        assert!(compared("partial"), "of what came later there is none");
+        tracekeep.runs().complete_run(run, FinalStatus::Completed).unwrap();
+        assert!(compared("demonstrated"), "by the seal's: INCOMPLETE");
+    });
 }
