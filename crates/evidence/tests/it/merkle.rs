@@ -1,5 +1,7 @@
 //! The trees and proofs that evidence stands on, against an independent implementation: every tree up to 512 leaves.
 
+use std::collections::BTreeSet;
+
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use sha2::Sha256;
 use tracekeep_core::hash::Hash;
@@ -117,6 +119,31 @@ fn every_consistency_proof_is_the_other_implementations_and_no_mutation_of_it_is
             for mutated in mutations(&proof, (from + to) as usize) {
                 assert!(!accepted(from, &from_root, &mutated), "{from} to {to}");
             }
+        }
+    }
+}
+
+/// Every set of up to three leaves is proved on trees of up to 64 in core; here the nodes and the roots are another's.
+#[test]
+fn the_proof_of_several_leaves_is_made_of_the_other_implementations_and_no_mutation_of_it_is_accepted() {
+    let mut both = Both::new();
+    for _ in 0..LEAVES {
+        let size = both.grow();
+        let root = both.roots[size as usize];
+        for index in (0..size).step_by((size / 8).max(1) as usize) {
+            let set = BTreeSet::from([index, index / 2, (index * 5 + 1) % size, size - 1]);
+            let set: Vec<u64> = set.into_iter().collect();
+            let nodes = merkle::multiproof(&both.ours, &set, size).unwrap();
+            let of_each = set.iter().flat_map(|index| hashes(both.other.prove_inclusion(*index as usize).as_bytes()));
+            let others: Vec<Hash> = of_each.collect();
+            assert!(nodes.iter().all(|node| others.contains(node)), "{set:?} of {size}");
+            let known: Vec<_> = set.iter().map(|index| (*index, leaf(*index))).collect();
+            let accepted = |size, nodes: &[Hash], root| merkle::verify_multiproof(&known, size, nodes, root).is_ok();
+            assert!(accepted(size, &nodes, &root), "{set:?} of {size}");
+            for mutated in mutations(&nodes, (index + size) as usize) {
+                assert!(!accepted(size, &mutated, &root), "{set:?} of {size}");
+            }
+            assert!(!accepted(size - 1, &nodes, &both.roots[size as usize - 1]), "{set:?} of {size}");
         }
     }
 }
