@@ -151,5 +151,9 @@ pub const EVIDENCE_MAX: u32 = 10_000;
 /// incidents keep the other half.
 pub const EXPORTS_OWNED_MAX: u32 = 5_000;
 
+/// Bytes of the options of one export (80 KiB), in canonical JSON: a thousand members of traces with generated ids fit, and
+/// the exports that a run owns do not fill its bundle (`EXPORT_BYTES_MAX`).
+pub const EXPORT_OPTIONS_BYTES_MAX: u32 = 80 << 10;
+
 /// Bytes of the findings that one verdict lists (2 MiB), so that a run whose names are long can still be sealed.
 pub const VERDICT_BYTES_MAX: u32 = 2 << 20;

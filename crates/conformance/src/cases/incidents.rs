@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tracekeep_core::TimeRange;
 use tracekeep_core::id::IncidentId;
-use tracekeep_core::limits::{EVIDENCE_MAX, EXPORTS_OWNED_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
+use tracekeep_core::limits::{
+    EVIDENCE_MAX, EXPORT_OPTIONS_BYTES_MAX, EXPORTS_OWNED_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX,
+};
 use tracekeep_core::model::{IncidentStatus, Severity};
 use tracekeep_core::view::Incident;
 use tracekeep_store::{ErrorKind, IncidentFilter, IncidentQuery, Order, PageRequest, Recorded, block_on};
@@ -41,6 +43,7 @@ cases!("incidents":
     words_and_numbers_are_bounded,
     an_export_is_stated_once,
     an_export_names_one_thing_that_is_there,
+    an_export_says_what_was_given_away,
     an_export_is_of_a_size_that_the_log_had,
 );
 
@@ -518,6 +521,36 @@ fn an_export_names_one_thing_that_is_there(cx: &mut Context) {
     let backwards = json!({"period": {"from": "2026-02-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}});
     assert_eq!(cx.refuse(&[with(export("x"), backwards)], "invalid_member").path(), Some("/ops/0/period/to"));
     cx.refuse(&[with(export("x"), json!({"run_id": "r", "by": ""}))], "invalid_member");
+}
+
+/// The log once said who was handed a bundle of what, and not whether it showed everything or a part.
+fn an_export_says_what_was_given_away(cx: &mut Context) {
+    ended(cx, "r");
+    let earlier = with(export("earlier"), json!({"run_id": "r"}));
+    let receipt = cx.record(std::slice::from_ref(&earlier));
+    cx.again(std::slice::from_ref(&earlier), &receipt);
+    let options = json!({"options": {"only_steps": [3, 7], "related": true}, "forced": false});
+    let stated = with(with(export("x"), json!({"run_id": "r"})), options.clone());
+    let receipt = cx.record(std::slice::from_ref(&stated));
+    cx.again(std::slice::from_ref(&stated), &receipt);
+    let entry = block_on(cx.ledger().entries(receipt.ops[0].log_index, 1)).expect("readable").remove(0);
+    let body: Value = serde_json::from_str(entry.body.expect("a body").as_str()).expect("JSON");
+    assert_eq!((&body["options"], &body["forced"]), (&options["options"], &options["forced"]));
+    cx.conflict(&[with(stated.clone(), json!({"options": {}}))], &["options"]);
+    cx.conflict(&[with(stated, json!({"forced": true}))], &["forced"]);
+    let with_length = |bytes: usize| {
+        let options = json!({"options": {"": "x".repeat(bytes - r#"{"":""}"#.len())}});
+        with(with(export("long"), json!({"run_id": "r"})), options)
+    };
+    let refused = cx.refuse(&[with_length(EXPORT_OPTIONS_BYTES_MAX as usize + 1)], "too_large");
+    assert_eq!(refused.path(), Some("/ops/0/options"));
+    cx.record(&[with_length(EXPORT_OPTIONS_BYTES_MAX as usize)]);
+    // Beside a run a period is what the auditor looks at, and no other thing that was exported.
+    let period = json!({"run_id": "r", "period": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}});
+    let audited = with(with(export("y"), period), json!({"kind": "soc2"}));
+    cx.refuse(&[with(audited.clone(), json!({"kind": "period"}))], "missing_member");
+    let audited = cx.record(&[audited]);
+    assert_eq!(event(cx, audited.ops[0].log_index).0, "r");
 }
 
 fn an_export_is_of_a_size_that_the_log_had(cx: &mut Context) {

@@ -212,7 +212,7 @@ fn export() -> impl Strategy<Value = Value> {
         (0..4u8).prop_map(|id| json!({ "incident_id": format!("i{id}") })),
         Just(json!({"period": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}})),
     ];
-    let by = prop_oneof![Just(json!({"by": "u"})), Just(json!({}))];
+    let by = prop_oneof![Just(json!({"by": "u"})), Just(json!({"options": {"related": true}, "forced": true}))];
     (0..4u8, of, by, prop_oneof![4 => Just(1), 1 => Just(1_000_000)]).prop_map(|(id, of, by, size)| {
         let export = json!({"op": "record_export", "export_id": format!("x{id}"), "kind": "evidence", "size": size});
         with(with(export, of), by)

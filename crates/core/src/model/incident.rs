@@ -4,8 +4,8 @@ use super::op::{label, refuse, said};
 use crate::id::{ExportId, IncidentId, RunId};
 use crate::invalid::{Invalid, InvalidCode};
 use crate::json::Json;
-use crate::limits::{INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
-use crate::model::Redacted;
+use crate::limits::{EXPORT_OPTIONS_BYTES_MAX, INCIDENT_TEXT_BYTES_MAX, STEP_INDEX_MAX};
+use crate::model::{JsonObject, Redacted};
 use crate::time::Timestamp;
 use crate::wire::{object, words};
 
@@ -172,7 +172,7 @@ object! {
         optional incident_id: IncidentId,
         /// The run.
         optional run_id: RunId,
-        /// The period.
+        /// The period: what was exported, or, of a run or an incident, what the auditor looks at.
         optional period: Period,
         /// What the bundle is for.
         required kind: BundleKind,
@@ -180,6 +180,11 @@ object! {
         required size: u64,
         /// Who asked for it, as they call themselves: 1 to 256 bytes; absent where nobody was named, and the export forced.
         optional by: String,
+        /// What was asked for, as the bundle's manifest states it: which steps and traces are shown, what is withheld,
+        /// whether related runs are there. At most 80 KiB. Not stated by earlier versions.
+        optional options: JsonObject,
+        /// Whether it was handed out although something that its kind requires is missing; likewise.
+        optional forced: bool,
         /// SHA-256 of the bundle's bytes, in hex.
         optional bundle_sha256: crate::hash::Hash,
     }
@@ -187,8 +192,9 @@ object! {
 
 impl RecordExport {
     pub(super) fn check(&self) -> Result<(), Invalid> {
-        let named =
-            [self.incident_id.is_some(), self.run_id.is_some(), self.period.is_some()].into_iter().filter(|is| *is);
+        let is_of_run = self.kind != BundleKind::Period && (self.incident_id.is_some() || self.run_id.is_some());
+        let is_of_period = self.period.is_some() && !is_of_run;
+        let named = [self.incident_id.is_some(), self.run_id.is_some(), is_of_period].into_iter().filter(|is| *is);
         if named.count() != 1 {
             let detail = "is required, or run_id or period in its place: one of the three";
             return Err(refuse("/incident_id", InvalidCode::MissingMember, detail));
@@ -197,6 +203,12 @@ impl RecordExport {
             && from >= to
         {
             return Err(refuse("/period/to", InvalidCode::InvalidMember, "comes after from"));
+        }
+        if self.options.as_ref().is_some_and(|options| options.as_str().len() > EXPORT_OPTIONS_BYTES_MAX as usize) {
+            let detail = format!(
+                "the options have at most {EXPORT_OPTIONS_BYTES_MAX} bytes: name fewer steps, traces or members"
+            );
+            return Err(refuse("/options", InvalidCode::TooLarge, detail));
         }
         label("by", self.by.as_deref(), 1)
     }

@@ -376,8 +376,9 @@ fn record_export() -> BoxedStrategy<Op> {
         (time(), time()).prop_map(|period| (None, None, Some(period))),
         of(run_id()).prop_map(|id| (id.clone(), id, None)),
     ];
-    (of(run_id()), of_what, word(BundleKind::ALL), any::<u64>(), of(text()), of(hash()))
-        .prop_map(|(id, (incident, run_id, period), kind, size, by, bundle_sha256)| {
+    let options = (of(object()), of(any::<bool>()));
+    (of(run_id()), of_what, word(BundleKind::ALL), any::<u64>(), of(text()), options, of(hash()))
+        .prop_map(|(id, (incident, run_id, period), kind, size, by, (options, forced), bundle_sha256)| {
             Op::RecordExport(RecordExport {
                 export_id: id.map(|id| id.as_str().parse().unwrap()),
                 incident_id: incident.map(|id| id.as_str().parse().unwrap()),
@@ -386,6 +387,8 @@ fn record_export() -> BoxedStrategy<Op> {
                 kind,
                 size,
                 by,
+                options,
+                forced,
                 bundle_sha256,
             })
         })

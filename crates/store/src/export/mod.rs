@@ -17,7 +17,7 @@ pub use pinned::PinnedBundles;
 pub use request::{ExportOf, ExportRequest};
 pub use store::{ExportBundleStore, IncidentSnapshot, RunSnapshot, RunSummarySnapshot, StepSnapshot};
 use tracekeep_core::hash::{Hash, sha256};
-use tracekeep_core::model::{Op, RecordExport};
+use tracekeep_core::model::{JsonObject, Op, RecordExport};
 use tracekeep_evidence::bundle::{self, BuildError};
 
 use crate::{Batch, Code, Error, LedgerStore, Result, Signer};
@@ -36,6 +36,13 @@ pub struct Exported {
     pub sha256: Hash,
     /// The log index of the entry that says that it was handed out: at or above `size`.
     pub log_index: u64,
+}
+
+/// A bundle, and what its manifest states of what was asked for.
+struct Built {
+    bundle: Vec<u8>,
+    options: JsonObject,
+    forced: bool,
 }
 
 /// What is told while a bundle is made: what is being done, and how much of it.
@@ -97,15 +104,15 @@ impl Exporter {
             let detail = format!("{since} is above the size that is exported, {size}");
             return Err(Error::new(Code::InvalidParameter, detail).at("since").into());
         }
-        let bundle = meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
+        let Built { bundle, options, forced } =
+            meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
         let sha256 = sha256(&[&bundle]);
-        put(&bundle)?;
         let (incident_id, run_id, period) = match of {
-            ExportOf::Incident(id) => (Some(id.clone()), None, None),
-            ExportOf::Run(id) => (None, Some(id.clone()), None),
+            ExportOf::Incident(id) => (Some(id.clone()), None, request.period),
+            ExportOf::Run(id) => (None, Some(id.clone()), request.period),
             ExportOf::Period(period) => (None, None, Some(*period)),
         };
-        let op = RecordExport {
+        let mut op = Op::RecordExport(RecordExport {
             export_id: None,
             incident_id,
             run_id,
@@ -113,9 +120,14 @@ impl Exporter {
             kind: request.kind,
             size,
             by: request.by.clone(),
+            options: Some(options),
+            forced: Some(forced),
             bundle_sha256: Some(sha256),
-        };
-        let answer = self.ledger.commit_blocking(vec![Batch::one(Op::RecordExport(op))]).pop();
+        });
+        // What cannot be stated is not handed out.
+        op.check().map_err(|invalid| Error::from(invalid).strip("/options"))?;
+        put(&bundle)?;
+        let answer = self.ledger.commit_blocking(vec![Batch::one(op)]).pop();
         let unanswered = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
         let receipt = answer.unwrap_or_else(unanswered).map_err(|error| error.strip("/ops/0"))?;
         let log_index = receipt.ops.first().map_or(size, |op| op.log_index);
@@ -130,7 +142,7 @@ impl Exporter {
         request: &ExportRequest,
         size: u64,
         progress: &Progress<'_>,
-    ) -> Result<(Vec<u8>, BTreeSet<String>)> {
+    ) -> Result<(Built, BTreeSet<String>)> {
         let signed = self.signer.checkpoint_at(size).map_err(|error| match error.path() {
             Some("size") => error.at("at"),
             _ => error,
@@ -142,7 +154,7 @@ impl Exporter {
             let shown = contents.records.iter().filter(|record| record.left.is_some());
             let runs = shown.map(|record| record.run.clone()).collect();
             let built = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?;
-            Ok::<_, Error>(built.map(|bundle| (bundle, runs)))
+            Ok::<_, Error>(built.map(|bundle| (Built { bundle, options: contents.options, forced }, runs)))
         };
         match build(false)? {
             Err(BuildError::Incomplete(_)) if request.force => build(true)?.map_err(refused),

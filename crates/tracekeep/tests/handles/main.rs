@@ -11,6 +11,7 @@ mod idempotency;
 mod replay;
 mod retention;
 mod runs;
+mod stated;
 mod traces;
 mod trees;
 mod withheld;
