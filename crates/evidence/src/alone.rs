@@ -7,7 +7,7 @@ use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::json::Json;
 use tracekeep_core::merkle;
-use tracekeep_core::view::SignedProof;
+use tracekeep_core::view::{LogEntry, SignedProof};
 use tracekeep_core::wire::{Path, from_text, object, read_whole, to_json, words};
 
 use crate::bundle::{Aspect, LeafLine, Outcome, Reason, Verdict, outcome_of, verdicts_json};
@@ -218,6 +218,11 @@ fn entry(proof: SignedProof) -> Result<Entry, Reason> {
     if entry.leaf_hash != leaf_hash {
         return Err(Reason::WrongProof);
     }
+    Ok(Entry { leaf: leaf(&entry)?, leaf_hash, body: entry.body, size })
+}
+
+/// An entry's leaf, which commits to its body where that is there.
+pub(crate) fn leaf(entry: &LogEntry) -> Result<LeafLine, Reason> {
     let leaf: LeafLine =
         read_whole(entry.leaf.json().value().clone(), &Path::ROOT).map_err(|_| Reason::MalformedRecord)?;
     if leaf.v != 1 || to_json(&leaf).as_str() != entry.leaf.as_str() {
@@ -230,7 +235,7 @@ fn entry(proof: SignedProof) -> Result<Entry, Reason> {
             return Err(Reason::WrongCommitment);
         }
     }
-    Ok(Entry { leaf, leaf_hash, body: entry.body, size })
+    Ok(leaf)
 }
 
 /// Whether the entry that it is of is in the log.

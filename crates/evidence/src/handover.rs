@@ -1,12 +1,10 @@
 //! Following a log from one key to the next.
 
-use tracekeep_core::body::Body;
-use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::json::Value;
 use tracekeep_core::merkle;
 use tracekeep_core::model::{DeclareKey, KeyReason, Op};
 use tracekeep_core::view::SignedProof;
 
+use crate::alone;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Code, Error, Result};
 use crate::key::NoteKey;
@@ -63,18 +61,8 @@ fn declared(trusted: &NoteKey, handover: &SignedProof) -> Result<DeclareKey> {
 
 /// What an entry declares, where its leaf says that it is a declaration and commits to this one.
 fn declaration(handover: &SignedProof) -> Option<DeclareKey> {
-    let entry = &handover.entry;
-    let Value::Object(leaf) = entry.leaf.json().value() else { return None };
-    let said = |name| match leaf.get(name) {
-        Some(Value::String(text)) => Some(text.to_string()),
-        _ => None,
-    };
-    let commit: Hash = said("commit")?.parse().ok()?;
-    let body = Body::from_recorded(entry.body.as_ref()?.as_str()).ok()?;
-    let is_committed = body.commitment(&Salt::from_bytes(*entry.salt?.as_bytes())) == commit;
-    if !is_committed || said("kind")? != "signing_key" {
-        return None;
-    }
+    let is_declaration = alone::leaf(&handover.entry).is_ok_and(|leaf| leaf.kind == "signing_key");
+    let body = handover.entry.body.as_ref().filter(|_| is_declaration)?;
     match Op::from_body(body.as_str()) {
         Ok(Op::DeclareKey(declared)) => Some(declared),
         _ => None,
