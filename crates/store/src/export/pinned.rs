@@ -98,6 +98,7 @@ impl ExportBundleStore for PinnedBundles {
                 cost_cents: step.cost_cents,
                 duration_ms: step.duration_ms,
                 status: step.status,
+                withheld: step.withheld,
             });
         }
         Ok(Page::of(steps, found.next_cursor))

@@ -89,13 +89,16 @@ pub struct StepSnapshot {
     pub status: StepStatus,
     /// Its commitment, as its leaf has it.
     pub content_hash: Hash,
+    /// Members of the step that were withheld afterwards, by their names in the record (`step_type` is `skill_name` there),
+    /// also since the ledger was pinned: each reads as if it were empty, 0, or absent.
+    pub withheld: Option<Vec<String>>,
 }
 
 /// What an export reads.
 ///
 /// # Contract
 /// Every method answers from one state of the ledger, the first [`ExportBundleStore::size`] entries of its log, whatever is
-/// written meanwhile; but what was erased since is gone. `None` is what was not there at that size.
+/// written meanwhile; but what was erased or withheld since is gone. `None` is what was not there at that size.
 pub trait ExportBundleStore: Send + Sync {
     /// Entries of the log that are seen.
     fn size(&self) -> u64;

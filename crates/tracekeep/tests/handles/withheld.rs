@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tracekeep::{
-    Batch, BundleKind, EndStatus, EndTrace, ExportOf, ExportRequest, FinalStatus, Json, Op, OpenIncident, RecordStep,
-    RecordTrace, RunId, Severity, StartRun, TraceType, Tracekeep,
+    Batch, BundleKind, EndStatus, EndTrace, ExportBundleStore, ExportOf, ExportRequest, FinalStatus, Json, Op,
+    OpenIncident, PageRequest, RecordStep, RecordTrace, RunId, Severity, StartRun, TraceType, Tracekeep,
 };
 use tracekeep_evidence::bundle::Report;
 
@@ -145,4 +145,31 @@ fn an_incident_of_no_run_has_no_steps_to_show_or_to_withhold() {
     let traces = ExportRequest { only_traces: Some(vec!["t".parse().unwrap()]), ..debrief.clone() };
     assert_eq!(refused(traces), pair("trace_not_found", "only_traces"));
     verified(&tracekeep, &export(&tracekeep, &of, &debrief).bundle);
+}
+
+/// What is withheld of a step once read as if it had cost nothing, taken no time and done nothing.
+#[test]
+fn a_step_says_which_of_its_amounts_are_withheld() {
+    let tracekeep = Tracekeep::open_in_memory();
+    let runs = tracekeep.runs();
+    runs.start_run(StartRun { run_id: Some(id()), ..StartRun::default() }).unwrap();
+    for index in 0..2 {
+        let step = RecordStep::new(id(), index, "pay", Json::parse("{}").unwrap());
+        let amounts = RecordStep { cost_cents: "990".parse().unwrap(), duration_ms: "5".parse().unwrap(), ..step };
+        runs.record_step(RecordStep { tokens: Some(7), ..amounts }).unwrap();
+    }
+    runs.complete_run(&id(), FinalStatus::Completed).unwrap();
+    let names = ["cost_cents", "duration_ms", "skill_name", "tokens"];
+    let pinned = tracekeep.export_bundles().unwrap();
+    runs.redact_step(&id(), 0, &names, "asked for").unwrap();
+    for bundles in [pinned, tracekeep.export_bundles().unwrap()] {
+        let steps = bundles.get_steps(&id(), &PageRequest::default()).unwrap().items;
+        assert_eq!(steps[0].withheld.as_deref(), Some(&names.map(str::to_owned)[..]));
+        assert_eq!((steps[0].cost_cents.to_string().as_str(), steps[0].tokens), ("0", None));
+        assert_eq!((steps[1].withheld.as_deref(), steps[1].cost_cents.to_string().as_str()), (None, "990"));
+        assert_eq!(bundles.get_run(&id()).unwrap().unwrap().total_cost_cents, None);
+        // What is read is what the step's own view says.
+        let shown = runs.get_steps(&id(), &PageRequest::default()).unwrap().items;
+        assert_eq!((&shown[0].withheld, &shown[1].withheld), (&steps[0].withheld, &steps[1].withheld));
+    }
 }
