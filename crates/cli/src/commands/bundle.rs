@@ -32,7 +32,8 @@ pub(crate) fn verify(path: &Path, args: &Verify, is_json: bool) -> Outcome {
         json(&report.to_json())?;
     } else {
         data(&text(&report.verdicts, Verdict::does_not_prove))?;
-        report.claims.iter().for_each(|claims| talk(&claimed(claims, report.shown.as_ref())));
+        let told = report.claims.iter().flat_map(|claims| claimed(claims, report.shown.as_ref()));
+        told.for_each(|line| talk(&line));
         point(&report.verdicts);
     }
     Ok(if report.is_unreadable() { Done::Unreadable } else { done(report.outcome()) })
@@ -128,26 +129,50 @@ fn said(shown: &Shown, is_proven: bool) -> String {
     plain(&format!("{}: {text}", if is_proven { "proven" } else { "claimed" }))
 }
 
-/// What the bundle says it is and what it shows, in one line of talk.
-fn claimed(claims: &Predicate, shown: Option<&Counts>) -> String {
-    let Predicate { kind, created_at, exported_by, .. } = claims;
+/// Characters of a bundle's options that are shown.
+const OPTIONS_SHOWN_MAX: usize = 2_000;
+
+/// What the bundle says it is, what was asked for, and what it shows: each a line of talk.
+fn claimed(claims: &Predicate, shown: Option<&Counts>) -> Vec<String> {
+    let Predicate { kind, created_at, exported_by, tenant_id, options, .. } = claims;
     let of = [("incident", &claims.incident_id), ("run", &claims.run_id)];
     let of = of.map(|(what, id)| id.as_ref().map(|id| format!(", {what} {id}")).unwrap_or_default());
-    let mut line = format!("claims: {kind}{} at {created_at}, exported by {exported_by}", of.concat());
-    if !claims.missing.is_empty() {
-        line += &format!(", forced without {}", claims.missing.join(", "));
+    let period = claims.period.map(|period| format!(", period {}..{}", period.from, period.to)).unwrap_or_default();
+    let by = if exported_by.is_empty() { "nobody who is named" } else { exported_by };
+    let forced = if claims.missing.is_empty() { "" } else { ", forced without " };
+    let missing = claims.missing.join(", ");
+    let of = of.concat();
+    let mut lines = vec![
+        format!("claims: {kind}{of} at {created_at}{period}, of tenant {tenant_id}, exported by {by}{forced}{missing}"),
+        format!("asked for: {}", cut(plain(options.as_str()))),
+    ];
+    lines.extend(shown.map(counted));
+    lines.iter().map(|line| plain(line)).collect()
+}
+
+fn cut(options: String) -> String {
+    match options.char_indices().nth(OPTIONS_SHOWN_MAX) {
+        Some((end, _)) => format!("{}… (cut: --json has all of it)", &options[..end]),
+        None => options,
     }
-    if let Some(Counts { origin, size, entries, runs, totals, withheld }) = shown {
-        let withheld: usize = withheld.iter().map(|entry| entry.members.len()).sum();
-        let erased: u64 = runs.iter().map(|run| run.erased).sum();
-        line += &format!(
-            "; shows {entries} of {size} entries of {origin}: {} runs, {withheld} members withheld, {erased} entries erased; \
-             {} steps, {} failed, {} cents",
-            runs.len(),
-            totals.steps,
-            totals.failures,
-            totals.cost_cents
-        );
-    }
-    plain(&line)
+}
+
+fn counted(Counts { origin, size, entries, runs, totals, withheld }: &Counts) -> String {
+    // Steps alone have such a member.
+    let costs = withheld.iter().filter(|entry| entry.members.iter().any(|name| name == "cost_cents")).count();
+    let costs = match costs {
+        0 => String::new(),
+        1 => ", 1 step withholds its cost".to_owned(),
+        _ => format!(", {costs} steps withhold their cost"),
+    };
+    let withheld: usize = withheld.iter().map(|entry| entry.members.len()).sum();
+    let erased: u64 = runs.iter().map(|run| run.erased).sum();
+    format!(
+        "shows: {entries} of {size} entries of {origin}: {} runs, {withheld} members withheld, {erased} entries erased; {} \
+         steps, {} failed, {} cents{costs}",
+        runs.len(),
+        totals.steps,
+        totals.failures,
+        totals.cost_cents
+    )
 }

@@ -50,6 +50,31 @@ fn a_bundle_is_verified_with_a_key_and_nothing_else() {
     place.run(&["verify", &bundle("evidence.zip"), "--key", weak]).code(2);
 }
 
+/// Another genuine bundle, of a shorter period or of a part of the run, once gave the same words.
+#[test]
+fn what_was_verified_is_said() {
+    let place = Place::new();
+    let said = |name: &str| {
+        place
+            .run(&["verify", &bundle(name), "--key", &key()])
+            .code(0)
+            .talk()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (period, evidence) = (said("period.zip"), said("evidence.zip"));
+    let times = "period 2026-11-20T10:00:01.000000000Z..2026-11-20T10:00:09.000000000Z";
+    assert!(period[0].starts_with("claims: period at ") && period[0].contains(times), "{period:?}");
+    assert!(!evidence[0].contains("..") && evidence[0].contains("of tenant acme, exported by auditor"), "{evidence:?}");
+    assert_eq!(evidence[1], r#"asked for: {"subject":"run-1"}"#);
+    assert!(evidence[2].starts_with("shows: 6 of 10 entries of tracekeep/"), "{evidence:?}");
+    let json = place.run(&["verify", &bundle("period.zip"), "--key", &key(), "--json"]).code(0).out();
+    for member in [r#""options":{"subject":"run-1"}"#, r#""tenant_id":"acme""#, r#""period":{"from":"2026-"#] {
+        assert!(json.contains(member), "{member}: {json}");
+    }
+}
+
 #[test]
 fn a_checkpoint_from_before_must_be_extended() {
     let place = Place::new();

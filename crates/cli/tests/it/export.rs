@@ -50,6 +50,39 @@ fn an_incident_and_a_run_are_exported_and_the_log_says_so() {
     place.run(&["fsck"]).code(0);
 }
 
+const PAID: &str = r#"{"op":"start_run","run_id":"r-1"}
+{"op":"record_step","run_id":"r-1","index":0,"skill_name":"pay","params":{},"status":"success","cost_cents":"990"}
+{"op":"record_step","run_id":"r-1","index":1,"skill_name":"pay","params":{},"status":"success","cost_cents":"10"}
+{"op":"complete_run","run_id":"r-1","status":"completed"}
+"#;
+
+/// What a step cost that withholds it was once said to be nothing.
+#[test]
+fn a_cost_that_is_withheld_is_not_said_to_be_nothing() {
+    let place = Place::new();
+    place.run_with(&["record"], PAID).code(0);
+    let said = |file: &str, args: &[&str]| {
+        place.run(&[&["export", "r-1", "-o", file], args].concat()).code(0);
+        place.run(&["verify", file]).code(3).talk().to_owned()
+    };
+    let whole = said("a.zip", &[]);
+    assert!(whole.contains("2 steps, 0 failed, 1000 cents\n"), "{whole}");
+    let both = said("b.zip", &["--redact", "step/0/cost_cents,step/1/cost_cents"]);
+    assert!(both.contains("2 steps, 0 failed, 0 cents, 2 steps withhold their cost\n"), "{both}");
+    let asked = r#"asked for: {"absent":["policy_snapshot_id","termination_reason"],"redact":["step/0/cost_cents","#;
+    assert!(both.contains(asked), "{both}");
+    place.run(&["redact", "r-1", "--step", "0", "--member", "cost_cents", "--reason", "asked for"]).code(0);
+    let one = said("c.zip", &[]);
+    assert!(one.contains("2 steps, 0 failed, 10 cents, 1 step withholds its cost\n"), "{one}");
+    let forced = said("d.zip", &["--kind", "soc2", "--force"]);
+    assert!(forced.contains(", forced without period"), "{forced}");
+    // What is longer than a line takes is cut, and said to be.
+    let many: Vec<_> = std::iter::repeat_n("step/1/cost_cents", 300).collect();
+    let long = said("e.zip", &["--redact", &many.join(",")]);
+    let asked = long.lines().find(|line| line.starts_with("asked for: ")).unwrap();
+    assert!(asked.ends_with("… (cut: --json has all of it)") && asked.len() < 2_200, "{asked}");
+}
+
 const NAMESAKE: &str = r#"{"op":"start_run","run_id":"victim"}
 {"op":"complete_run","run_id":"victim","status":"completed"}
 {"op":"start_run","run_id":"r-1"}
