@@ -206,7 +206,7 @@ object! {
         optional ended_at: Timestamp,
         /// How it stands.
         required status: TraceStatus,
-        /// What an end said went wrong.
+        /// What went wrong, as its end says, or the status of its span.
         optional error: String,
         /// Its tags.
         default tags: Vec<String> = Vec::new(),

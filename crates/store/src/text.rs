@@ -6,7 +6,7 @@ use tracekeep_core::model::{Kind, Op, RecordTrace, TraceType};
 
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
-use crate::read::with_end;
+use crate::read::{span_error, with_end};
 use crate::recall::{self, Recalled};
 use crate::rows::{Entry, TraceRow};
 use crate::snapshot::Snapshot;
@@ -93,8 +93,8 @@ fn entry_at(snapshot: &impl Snapshot, log_index: u64) -> Result<Entry> {
     Ok(recall::read(snapshot, entry)?.0)
 }
 
-/// The text of a trace, cut into words: its names, contents, arguments, results, messages and metadata, the first
-/// [`TEXT_WORDS_MAX`] of them.
+/// The text of a trace, cut into words: its names, contents, arguments, results, messages, metadata, and the error that its
+/// end or the status of its span states, the first [`TEXT_WORDS_MAX`] of them.
 #[must_use]
 pub fn text_of(trace: &RecordTrace, error: Option<&str>) -> String {
     let mut text = Text::default();
@@ -123,7 +123,7 @@ pub fn text_of(trace: &RecordTrace, error: Option<&str>) -> String {
         }
     }
     text.json(trace.metadata.as_str());
-    error.iter().for_each(|error| text.piece(error));
+    error.map(str::to_owned).or_else(|| span_error(trace)).iter().for_each(|error| text.piece(error));
     text.words
 }
 

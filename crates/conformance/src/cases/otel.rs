@@ -26,6 +26,7 @@ cases!("otel":
     a_span_equals_by_its_otel_alone,
     a_conflicting_span_is_a_conflict,
     an_open_span_is_closed_by_the_same_span_with_an_end,
+    a_span_that_failed_says_why,
     a_closed_span_moves_in_every_index,
     a_span_without_a_start_is_closed_all_the_same,
     an_open_span_is_closed_in_its_own_batch,
@@ -261,6 +262,24 @@ fn an_open_span_is_closed_by_the_same_span_with_an_end(cx: &mut Context) {
     cx.record(&[open("t", None)]);
     cx.refuse(&[with(closed("t", None), json!({"occurred_at": "2026-01-01T00:00:01Z"}))], "conflict");
     cx.refuse(&[closed("t", Some("s"))], "conflict");
+}
+
+fn a_span_that_failed_says_why(cx: &mut Context) {
+    let why = |op: Value, id: &str, status: &str| {
+        let span = json!({"spanId": id, "status": {"code": 2, "message": "Limit exceeded"}});
+        with(op, json!({"status": status, "otel": {"span": span}}))
+    };
+    cx.record(&[ensure_otlp("o"), why(closed("a", None), "a", "error"), why(closed("b", None), "b", "ok")]);
+    cx.record(&[open("c", None), open("d", None)]);
+    let found = |cx: &Context| {
+        cx.fitting("o", TraceFilter { text: Some("limit exceeded".to_owned()), ..TraceFilter::default() })
+    };
+    assert_eq!(found(cx), ["a"]);
+    cx.record(&[why(closed("c", None), "c", "error"), closed("d", None)]);
+    assert_eq!(found(cx), ["a", "c"]);
+    let error = |id: &str| cx.trace("o", id).error;
+    let said = Some("Limit exceeded".to_owned());
+    assert_eq!(["a", "b", "c", "d"].map(error), [said.clone(), None, said, None]);
 }
 
 fn a_closed_span_moves_in_every_index(cx: &mut Context) {

@@ -151,7 +151,7 @@ impl Head {
         left: Option<Recalled>,
         meter: &Meter,
     ) -> Result<Trace> {
-        let (mut error, mut left_of_end) = (None, None);
+        let (mut error, mut left_of_end) = (span_error(&recorded), None);
         if let Some(ended_by) = self.amended.ended_by {
             let (end, recalled) = meter.recall(snapshot, ended_by)?;
             (recorded, error) = with_end(recorded, &end)?;
@@ -193,9 +193,25 @@ pub(crate) fn with_end(mut recorded: RecordTrace, ended: &Entry) -> Result<(Reco
             Ok((recorded, error))
         }
         // The closed form of a span that was recorded open takes its place.
-        Some(Op::RecordTrace(closed)) => Ok((closed, None)),
+        Some(Op::RecordTrace(closed)) => {
+            let error = span_error(&closed);
+            Ok((closed, error))
+        }
         _ => Err(nowhere(ended.log_index)),
     }
+}
+
+/// What the status of a span that failed says.
+pub(crate) fn span_error(recorded: &RecordTrace) -> Option<String> {
+    if recorded.status_now() != TraceStatus::Error {
+        return None;
+    }
+    let otel = recorded.otel.as_ref()?.json().value();
+    let mut at = &otel;
+    for name in ["span", "status", "message"] {
+        at = at.as_object()?.get(name)?;
+    }
+    at.as_str().filter(|message| !message.is_empty()).map(str::to_owned)
 }
 
 fn fill_in(recorded: &mut RecordTrace, end: tracekeep_core::model::EndTrace) {
