@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use tracekeep_core::json::Json;
+use tracekeep_evidence::report::is_hidden;
 
 use crate::exit::Failure;
 
@@ -58,14 +59,10 @@ pub(crate) fn plain(text: &str) -> String {
     out
 }
 
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// The same on one line, cut to `characters_max`.
 pub(crate) fn brief(text: &str, characters_max: usize) -> String {
-    let mut out: String = plain(text).chars().take(characters_max).collect();
+    let text = plain(text);
+    let mut out: String = text.chars().take(characters_max).collect();
     if text.chars().count() > characters_max {
         out.push('…');
     }
@@ -91,6 +88,8 @@ mod tests {
     #[test]
     fn a_terminal_sees_no_control_characters() {
         assert_eq!(plain("a\u{1b}[31mb\u{202e}c\r\n"), "a\\u{1b}[31mb\\u{202e}c\\u{d}\\u{a}");
+        assert_eq!(plain("a\u{61c}\u{ad}\u{e0041}b"), "a\\u{61c}\\u{ad}\\u{e0041}b");
         assert_eq!(brief("héllo wörld", 5), "héllo…");
+        assert_eq!(brief("a\u{1b}b", 4), "a\\u{…", "cut where it is longer as it is written");
     }
 }

@@ -208,20 +208,18 @@ impl Seen<'_> {
         let first = expected.first().map(|fact| fact.log_index);
         let is_of_them = |fact: &&Fact| first.is_some_and(|first| first < fact.log_index);
         let verdicts: Vec<_> = self.account.verdicts.iter().filter(stands).filter(is_of_them).collect();
-        let is_final = |fact: &&&Fact| matches!(fact.says.as_str(), "COMPLETE" | "INCOMPLETE" | "STALE");
-        let found = self.entries(&verdicts.iter().copied().filter(|fact| is_final(&fact)).collect::<Vec<_>>());
         // A verdict speaks for what stood in front of it, and for nothing that was expected or said later.
         let account = self.account;
         let facts = account.expectations.iter().chain(&account.acks).chain(&account.statuses);
         let latest = facts.filter(stands).map(|fact| fact.log_index).max();
-        let last = verdicts.last().copied();
-        let is_whole = last
-            .filter(|last| is_final(&last))
-            .is_some_and(|last| self.counts(last.recorded_at) && Some(last.log_index) > latest);
+        let is_final = |fact: &&&Fact| matches!(fact.says.as_str(), "COMPLETE" | "INCOMPLETE" | "STALE");
+        let judged = verdicts.iter().rfind(is_final).filter(|fact| self.counts(fact.recorded_at));
         // What the facts beside it do not come to is nothing that was found; what they may come to is not known to be.
-        let borne_out = last.and_then(|last| account.bears_out(last));
-        let found = if borne_out == Some(false) { Vec::new() } else { found };
-        let compared = of(found.len(), if is_whole && borne_out.is_some() { found.len() } else { usize::MAX });
+        let borne_out = judged.and_then(|fact| account.bears_out(fact));
+        let found: Vec<u64> = judged.filter(|_| borne_out != Some(false)).iter().map(|fact| fact.log_index).collect();
+        let is_last = judged == verdicts.last() && judged.map(|fact| fact.log_index) > latest;
+        let is_whole = is_last && borne_out == Some(true);
+        let compared = of(found.len(), if is_whole { found.len() } else { usize::MAX });
         let expected = self.entries(&expected);
         let declared = of(expected.len(), expected.len());
         vec![

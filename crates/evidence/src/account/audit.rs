@@ -4,7 +4,8 @@
 use tracekeep_audit::{AuditReconciler, Event, ExpectationFact, Said, VerdictStatus};
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::RunId;
-use tracekeep_core::model::{AckStatus, Expect};
+use tracekeep_core::limits::{ACKS_MAX, EXPECTATIONS_MAX};
+use tracekeep_core::model::{AckStatus, Expect, Op};
 use tracekeep_core::wire::Field;
 
 use super::{Fact, is_withheld, shown};
@@ -15,7 +16,7 @@ use crate::bundle::Record;
 pub(super) struct Audited {
     expectations: Vec<(u64, ExpectationFact)>,
     events: Vec<Event>,
-    /// The first fact of which what counts is not all shown.
+    /// The first fact of which what counts is not all shown, or that no ledger would have taken.
     hidden: Option<u64>,
 }
 
@@ -23,9 +24,14 @@ impl Audited {
     /// Takes what an entry says, where it is a fact of an audit.
     pub(super) fn take(&mut self, record: &Record) {
         let log_index = record.log_index;
+        // More than this no ledger takes, and no memory need hold.
         let is_taken = match record.kind.as_str() {
-            "expectation" => expectation(record).map(|fact| self.expectations.push((log_index, fact))),
-            "ack" | "status" => event(record).map(|event| self.events.push(event)),
+            "expectation" => expectation(record)
+                .filter(|_| self.expectations.len() < EXPECTATIONS_MAX as usize)
+                .map(|fact| self.expectations.push((log_index, fact))),
+            "ack" | "status" => {
+                event(record).filter(|_| self.events.len() < ACKS_MAX as usize).map(|event| self.events.push(event))
+            }
             _ => Some(()),
         };
         if is_taken.is_none() {
@@ -65,7 +71,9 @@ fn expectation(record: &Record) -> Option<ExpectationFact> {
         liveness: told(record, "liveness", false)?,
         ..Expect::new(RunId::new(&record.run).ok()?, domain, action, shown(record, "deadline_ms")?)
     };
-    Some(ExpectationFact::new(shown(record, "id")?, &expect, at(record)?))
+    let is_taken = Op::Expect(expect.clone()).check().is_ok();
+    let fact = ExpectationFact::new(shown(record, "id")?, &expect, at(record)?);
+    Some(fact).filter(|_| is_taken)
 }
 
 fn event(record: &Record) -> Option<Event> {

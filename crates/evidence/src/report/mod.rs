@@ -21,6 +21,7 @@ use tracekeep_core::Timestamp;
 use tracekeep_core::hash::Hash;
 use tracekeep_core::id::LedgerId;
 
+pub use self::page::is_hidden;
 use self::page::{Column, Page};
 pub use self::period::period;
 use self::words::{TEXT_MAX, time};

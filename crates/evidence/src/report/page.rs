@@ -157,7 +157,8 @@ fn sentence(text: &str) -> String {
 }
 
 /// Controls, and what Unicode says is not to be shown (Default_Ignorable_Code_Point) or turns the direction.
-fn is_hidden(character: char) -> bool {
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -17,7 +17,7 @@ pub use pinned::PinnedBundles;
 pub use request::{ExportOf, ExportRequest};
 pub use store::{ExportBundleStore, IncidentSnapshot, RunSnapshot, RunSummarySnapshot, StepSnapshot};
 use tracekeep_core::hash::{Hash, sha256};
-use tracekeep_core::model::{JsonObject, Op, RecordExport};
+use tracekeep_core::model::{Op, RecordExport};
 use tracekeep_evidence::bundle::{self, BuildError};
 
 use crate::{Batch, Code, Error, LedgerStore, Result, Signer};
@@ -36,13 +36,6 @@ pub struct Exported {
     pub sha256: Hash,
     /// The log index of the entry that says that it was handed out: at or above `size`.
     pub log_index: u64,
-}
-
-/// A bundle, and what its manifest states of what was asked for.
-struct Built {
-    bundle: Vec<u8>,
-    options: JsonObject,
-    forced: bool,
 }
 
 /// What is told while a bundle is made: what is being done, and how much of it.
@@ -75,8 +68,8 @@ impl Exporter {
     ///
     /// # Errors
     /// `incident_not_found`, `run_not_found`, `run_erased`, `step_not_found`, `trace_not_found`, `entry_not_found` for a size
-    /// that the log never had; `invalid_parameter` for a request that contradicts itself, or a size below the first signing; `bundle_incomplete`, with what is
-    /// missing, unless it is forced; `too_large`; `busy` where something is redacted of its runs whenever it is made; why
+    /// that the log never had; `invalid_parameter` for a request that contradicts itself, or a size below the first signing;
+    /// `bundle_incomplete`, with what is missing, unless it is forced; `too_large`; `busy` where something is redacted of its runs whenever it is made; why
     /// nothing is signed; failures of the storage.
     pub fn export(&self, of: &ExportOf, request: &ExportRequest, progress: &Progress<'_>) -> Result<Exported> {
         self.export_to(of, request, progress, |_| Ok(()))
@@ -104,15 +97,12 @@ impl Exporter {
             let detail = format!("{since} is above the size that is exported, {size}");
             return Err(Error::new(Code::InvalidParameter, detail).at("since").into());
         }
-        let Built { bundle, options, forced } =
-            meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
-        let sha256 = sha256(&[&bundle]);
         let (incident_id, run_id, period) = match of {
             ExportOf::Incident(id) => (Some(id.clone()), None, request.period),
             ExportOf::Run(id) => (None, Some(id.clone()), request.period),
             ExportOf::Period(period) => (None, None, Some(*period)),
         };
-        let mut op = Op::RecordExport(RecordExport {
+        let said = RecordExport {
             export_id: None,
             incident_id,
             run_id,
@@ -120,13 +110,16 @@ impl Exporter {
             kind: request.kind,
             size,
             by: request.by.clone(),
-            options: Some(options),
-            forced: Some(forced),
-            bundle_sha256: Some(sha256),
-        });
+            options: Some(request.asked()),
+            forced: None,
+            bundle_sha256: None,
+        };
         // What cannot be stated is not handed out.
-        op.check().map_err(|invalid| Error::from(invalid).strip("/options"))?;
+        Op::RecordExport(said.clone()).check().map_err(|invalid| Error::from(invalid).strip("/options"))?;
+        let (bundle, forced) = meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
+        let sha256 = sha256(&[&bundle]);
         put(&bundle)?;
+        let op = Op::RecordExport(RecordExport { forced: Some(forced), bundle_sha256: Some(sha256), ..said });
         let answer = self.ledger.commit_blocking(vec![Batch::one(op)]).pop();
         let unanswered = || Err(Error::new(Code::StorageFailed, "the ledger gave no answer for a batch"));
         let receipt = answer.unwrap_or_else(unanswered).map_err(|error| error.strip("/ops/0"))?;
@@ -134,7 +127,7 @@ impl Exporter {
         Ok(Exported { bundle, size, sha256, log_index })
     }
 
-    /// The bundle, and the runs of which it shows more than leaves. It is forced only where something is missing: a whole one
+    /// The bundle, whether it was forced, and the runs of which it shows more than leaves. It is forced only where something is missing: a whole one
     /// is the same whether that was allowed or not.
     fn built(
         &self,
@@ -142,7 +135,7 @@ impl Exporter {
         request: &ExportRequest,
         size: u64,
         progress: &Progress<'_>,
-    ) -> Result<(Built, BTreeSet<String>)> {
+    ) -> Result<((Vec<u8>, bool), BTreeSet<String>)> {
         let signed = self.signer.checkpoint_at(size).map_err(|error| match error.path() {
             Some("size") => error.at("at"),
             _ => error,
@@ -154,10 +147,16 @@ impl Exporter {
             let shown = contents.records.iter().filter(|record| record.left.is_some());
             let runs = shown.map(|record| record.run.clone()).collect();
             let built = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?;
-            Ok::<_, Error>(built.map(|bundle| (Built { bundle, options: contents.options, forced }, runs)))
+            Ok::<_, Error>(built.map(|bundle| ((bundle, forced), runs)))
         };
         match build(false)? {
             Err(BuildError::Incomplete(_)) if request.force => build(true)?.map_err(refused),
+            Err(BuildError::Incomplete(missing))
+                if request.period.is_some() && missing.contains(&"period".to_owned()) =>
+            {
+                let detail = "what its kind requires is missing: no entry of a run was recorded in the period";
+                Err(Error::new(Code::BundleIncomplete, detail))
+            }
             built => built.map_err(refused),
         }
     }

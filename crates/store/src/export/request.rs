@@ -101,9 +101,14 @@ impl ExportRequest {
         Ok(())
     }
 
-    /// What the bundle states of the request: what makes it another bundle, but for the size and the name, which stand in it
-    /// by themselves. And what there is to say of the answer: `absent`, recommended members that no entry states, and
-    /// `redacted_since`, redactions after the size that took members of what is shown.
+    /// What the log states of the request: what makes it another bundle, but for the size and the name, which stand there by
+    /// themselves.
+    pub(super) fn asked(&self) -> JsonObject {
+        self.stated(Vec::new(), &BTreeSet::new())
+    }
+
+    /// The same as the bundle states it, with what there is to say of the answer: `absent`, recommended members that no entry
+    /// states, and `redacted_since`, redactions after the size that took members of what is shown.
     pub(super) fn stated(&self, absent: Vec<&str>, redacted_since: &BTreeSet<u64>) -> JsonObject {
         let stated = to_json(&Self { by: None, at: None, period: None, ..self.clone() });
         let value = stated.value();

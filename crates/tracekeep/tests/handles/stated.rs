@@ -1,8 +1,8 @@
 //! What the log states of an export: who was handed what, and how much of it.
 
 use tracekeep::{
-    BundleKind, ExportOf, ExportRequest, Exported, FinalStatus, Json, RecordStep, RecordTrace, StartRun, TraceType,
-    Tracekeep,
+    BundleKind, ExportOf, ExportRequest, Exported, FinalStatus, Json, JsonObject, RecordStep, RecordTrace, StartRun,
+    TraceType, Tracekeep,
 };
 use tracekeep_core::model::{Op, RecordExport};
 use tracekeep_store::{Batch, block_on};
@@ -40,13 +40,21 @@ fn entry(tracekeep: &Tracekeep, made: &Exported) -> RecordExport {
     }
 }
 
+/// What the manifest says was asked for: all of its options but what they say of the answer.
+fn asked_for(tracekeep: &Tracekeep, made: &Exported) -> JsonObject {
+    let options = verified(tracekeep, &made.bundle).claims.unwrap().options;
+    let options = options.json().value();
+    let asked = options.as_object().unwrap().iter().filter(|(name, _)| !["absent", "redacted_since"].contains(name));
+    JsonObject::new(Json::object(asked.map(|(name, value)| (name.to_owned(), value.to_json()))).unwrap()).unwrap()
+}
+
 /// Without the bundle nobody could tell whether the arguments went out or were withheld, nor make it again to compare.
 #[test]
 fn the_log_says_what_was_given_away_as_the_manifest_does() {
     let tracekeep = story(TRACE);
     let of = ExportOf::Run(run_id("r"));
     let first = export(&tracekeep, &of, &by(BundleKind::Evidence));
-    assert_eq!(entry(&tracekeep, &first).options, Some(verified(&tracekeep, &first.bundle).claims.unwrap().options));
+    assert_eq!(entry(&tracekeep, &first).options, Some(asked_for(&tracekeep, &first)));
     let period = tracekeep::Period { from: tracekeep::Timestamp::from_nanos(0), to: tracekeep::Timestamp::MAX };
     let asked = ExportRequest {
         only_steps: Some(vec![1, 3]),
@@ -60,7 +68,7 @@ fn the_log_says_what_was_given_away_as_the_manifest_does() {
     let made = export(&tracekeep, &of, &asked);
     let claims = verified(&tracekeep, &made.bundle).claims.unwrap();
     let stated = entry(&tracekeep, &made);
-    assert_eq!((stated.options.as_ref(), stated.forced), (Some(&claims.options), Some(false)));
+    assert_eq!((stated.options, stated.forced), (Some(asked_for(&tracekeep, &made)), Some(false)));
     assert_eq!((stated.period, stated.size), (Some(period), made.size));
     let named = ["only_steps\":[1,3]", "only_traces\":[\"t-1\"]", "step/3/params", "related\":true", "since\":"];
     for name in named {
@@ -91,4 +99,21 @@ fn what_the_log_cannot_state_is_not_handed_out() {
     assert_eq!(refused.code(), "too_large");
     assert!(refused.detail().contains("the options have at most 81920 bytes"), "{refused}");
     assert_eq!(size(), before);
+}
+
+/// What the ledger adds to what was asked for is no reason to refuse an export that was made before.
+#[test]
+fn what_was_redacted_since_does_not_count_for_what_the_log_states() {
+    let tracekeep = story(TRACE);
+    let of = ExportOf::Run(run_id("r"));
+    let first = export(&tracekeep, &of, &by(BundleKind::Evidence));
+    for step in 0..4 {
+        tracekeep.runs().redact_step(&run_id("r"), step, &["params"], "a secret").unwrap();
+    }
+    let again = export(&tracekeep, &of, &ExportRequest { at: Some(first.size), ..by(BundleKind::Evidence) });
+    let stated = entry(&tracekeep, &again).options;
+    assert_eq!(stated, Some(asked_for(&tracekeep, &again)));
+    assert_eq!(stated, entry(&tracekeep, &first).options);
+    let claims = verified(&tracekeep, &again.bundle).claims.unwrap();
+    assert!(claims.options.as_str().contains(r#""redacted_since":["#), "{:?}", claims.options);
 }

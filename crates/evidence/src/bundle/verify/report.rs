@@ -175,7 +175,8 @@ impl Verdict {
                 "that everything that happened was recorded, nor what came after the checkpoint; of a run that is not sealed, and \
                  after a latest seal, entries below the checkpoint may have been left out, another incident for one; nor which runs are \
                  related to the one that the bundle is about: one may have been left out, or erased before; nor that no entry of no \
-                 run was left out, an incident's resolution for one; nor that the log has a run under this id once only"
+                 run was left out, an incident's resolution for one; nor that the log has a run under this id once only; nor, \
+                 but for what controls are made of, what seals and verdicts state"
             }
             Aspect::Redaction => "what the withheld members held",
         }
