@@ -55,8 +55,36 @@ struct Action<'a> {
 /// What its events come to.
 struct Outcome {
     fold: ActionFold,
-    /// When each success that still counts was said.
-    successes: Vec<Timestamp>,
+    successes: Successes,
+}
+
+/// When each success that still counts was said: one word may stand for as many as are expected, so that they are not held
+/// one by one.
+#[derive(Default)]
+struct Successes(Vec<(u64, Timestamp)>);
+
+impl Successes {
+    /// Forgets the latest until there are so many, or adds what is lacking, said at `at`.
+    fn become_so_many(&mut self, count: u64, at: Timestamp) {
+        while let Some((_, said_at)) = self.0.pop_if(|(end, _)| *end > count) {
+            if self.ends_before(count) {
+                self.0.push((count, said_at));
+            }
+        }
+        if self.ends_before(count) {
+            self.0.push((count, at));
+        }
+    }
+
+    fn ends_before(&self, count: u64) -> bool {
+        self.0.last().map_or(0, |(end, _)| *end) < count
+    }
+
+    /// When the `n`th was said, from 1; `None` where there are fewer.
+    fn at(&self, n: u64) -> Option<Timestamp> {
+        let place = self.0.partition_point(|(end, _)| *end < n);
+        self.0.get(place).map(|(_, at)| *at)
+    }
 }
 
 impl AuditReconciler {
@@ -153,27 +181,24 @@ impl Found {
         let wanted = action.expectations.iter().map(|expectation| u64::from(expectation.count)).sum();
         let outcome = self.outcome(action, wanted);
         self.setbacks(&action.events, outcome.fold.is_met());
-        let mut successes = &outcome.successes[..];
+        let mut given = 0;
         for expectation in &action.expectations {
-            let (own, rest) = successes.split_at(successes.len().min(expectation.count as usize));
-            let met_at = own.last().copied().filter(|_| own.len() == expectation.count as usize);
-            self.expectation(expectation, met_at, &outcome);
-            successes = rest;
+            given += u64::from(expectation.count);
+            self.expectation(expectation, outcome.successes.at(given), &outcome);
         }
     }
 
     /// Reads what was said in order; what was said of something done already is a duplicate.
     fn outcome(&mut self, action: &Action<'_>, wanted: u64) -> Outcome {
-        let mut outcome = Outcome { fold: ActionFold::expecting(wanted), successes: Vec::new() };
+        let mut outcome = Outcome { fold: ActionFold::expecting(wanted), successes: Successes::default() };
         for event in &action.events {
             if !outcome.fold.say(&event.said) {
                 self.list(|verdict| &mut verdict.duplicate, of_event(event, false));
             }
             if matches!(event.said, Said::ByHand(_)) {
-                outcome.successes.clear();
+                outcome.successes = Successes::default();
             }
-            let successes = usize::try_from(outcome.fold.successes).unwrap_or(usize::MAX);
-            outcome.successes.resize(successes, event.at);
+            outcome.successes.become_so_many(outcome.fold.successes, event.at);
         }
         outcome
     }

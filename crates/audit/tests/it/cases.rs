@@ -226,3 +226,24 @@ fn a_list_is_bounded_and_says_so() {
     let verdict = AuditReconciler::new(Vec::new(), events).reconcile(at(50)).verdict;
     assert_eq!((verdict.acks, verdict.drift.len(), verdict.truncated), (1_001, 1_000, true));
 }
+
+/// A word that was set by hand stands for as many times as are expected; each takes no room of its own.
+#[test]
+fn a_word_may_stand_for_billions_of_times() {
+    let times = |id, count| ExpectationFact { count, ..expect(id, "d", "x", 100) };
+    let expected = vec![times("e-1", 2), times("e-2", u32::MAX), times("e-3", u32::MAX)];
+    let by_hand = |number, ms| Event::by_hand("d", "x", AuditStatus::Acked, at(ms), number);
+    let met = |events: Vec<Event>| {
+        let reconciled = AuditReconciler::new(expected.clone(), events).reconcile(at(500));
+        reconciled.standings.into_iter().map(|standing| standing.acked_at).collect::<Vec<_>>()
+    };
+    assert_eq!(met(vec![ack(1, "d", "x", Success, 10), by_hand(2, 20)]), [Some(at(20)); 3]);
+    let undone = vec![by_hand(1, 20), ack(2, "d", "x", RolledBack, 30)];
+    assert_eq!(met(undone.clone()), [Some(at(20)), Some(at(20)), None], "the last of them all");
+    let again = [undone, vec![ack(3, "d", "x", Success, 40)]].concat();
+    assert_eq!(met(again), [Some(at(20)), Some(at(20)), Some(at(40))]);
+    assert_eq!(met(vec![ack(1, "d", "x", Success, 10)]), [None; 3]);
+    let two = [Success, RolledBack, Success, Success].iter().zip(1..);
+    let two = two.map(|(status, number)| ack(number, "d", "x", *status, 10 * number as i64));
+    assert_eq!(met(two.collect()), [Some(at(40)), None, None]);
+}

@@ -38,6 +38,12 @@ pub struct Exported {
     pub log_index: u64,
 }
 
+/// A bundle, and whether something is missing that its kind requires.
+struct Built {
+    bundle: Vec<u8>,
+    forced: bool,
+}
+
 /// What is told while a bundle is made: what is being done, and how much of it.
 pub type Progress<'a> = dyn Fn(&str, u64) + 'a;
 
@@ -116,7 +122,8 @@ impl Exporter {
         };
         // What cannot be stated is not handed out.
         Op::RecordExport(said.clone()).check().map_err(|invalid| Error::from(invalid).strip("/options"))?;
-        let (bundle, forced) = meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
+        let Built { bundle, forced } =
+            meanwhile::until_undisturbed(&*self.ledger, || self.built(of, request, size, progress))?;
         let sha256 = sha256(&[&bundle]);
         put(&bundle)?;
         let op = Op::RecordExport(RecordExport { forced: Some(forced), bundle_sha256: Some(sha256), ..said });
@@ -127,7 +134,7 @@ impl Exporter {
         Ok(Exported { bundle, size, sha256, log_index })
     }
 
-    /// The bundle, whether it was forced, and the runs of which it shows more than leaves. It is forced only where something is missing: a whole one
+    /// The bundle, and the runs of which it shows more than leaves. It is forced only where something is missing: a whole one
     /// is the same whether that was allowed or not.
     fn built(
         &self,
@@ -135,7 +142,7 @@ impl Exporter {
         request: &ExportRequest,
         size: u64,
         progress: &Progress<'_>,
-    ) -> Result<((Vec<u8>, bool), BTreeSet<String>)> {
+    ) -> Result<(Built, BTreeSet<String>)> {
         let signed = self.signer.checkpoint_at(size).map_err(|error| match error.path() {
             Some("size") => error.at("at"),
             _ => error,
@@ -147,7 +154,7 @@ impl Exporter {
             let shown = contents.records.iter().filter(|record| record.left.is_some());
             let runs = shown.map(|record| record.run.clone()).collect();
             let built = self.signer.with_key_at(size, |key| bundle::build(&contents, key))?;
-            Ok::<_, Error>(built.map(|bundle| ((bundle, forced), runs)))
+            Ok::<_, Error>(built.map(|bundle| (Built { bundle, forced }, runs)))
         };
         match build(false)? {
             Err(BuildError::Incomplete(_)) if request.force => build(true)?.map_err(refused),
