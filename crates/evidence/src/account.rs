@@ -4,6 +4,7 @@
 
 mod audit;
 mod incident;
+mod trace;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use tracekeep_core::wire::{Field, Path};
 
 use self::audit::Audited;
 pub use self::incident::{How, IncidentAccount, Over, ResolutionAccount, Violated};
+pub use self::trace::TraceAccount;
 use crate::bundle::Record;
 
 /// Something that an entry says, in words, and where it stands.
@@ -48,21 +50,6 @@ pub struct StepAccount {
     pub duration: Option<DurationMs>,
     /// Tokens, where stated.
     pub tokens: Option<u64>,
-}
-
-/// One trace of the reasoning.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TraceAccount {
-    /// The entry.
-    pub log_index: u64,
-    /// Its id.
-    pub id: String,
-    /// Under which it stands.
-    pub parent_id: Option<String>,
-    /// What kind of node it is.
-    pub type_name: Option<String>,
-    /// What it says, in a line; `None` where that is withheld, "" where it says nothing.
-    pub says: Option<String>,
 }
 
 /// A hold, or the end of one.
@@ -126,8 +113,10 @@ pub struct Account {
     /// What was erased or redacted.
     pub redactions: Vec<Fact>,
     audited: Audited,
-    /// Where the first step of an index stands in `steps`, and the first incident of an id in `incidents`: either may be many.
+    /// Where the first step of an index stands in `steps`, the first trace of an id in `traces`, and the first incident of an id
+    /// in `incidents`: each may be many.
     step_places: BTreeMap<u32, usize>,
+    trace_places: BTreeMap<String, usize>,
     incident_places: BTreeMap<String, usize>,
 }
 
@@ -209,7 +198,15 @@ impl Account {
             }
             "trace" => {
                 self.acted(record);
-                self.traces.extend(trace(record));
+                if let Some(trace) = TraceAccount::of(record) {
+                    self.trace_places.entry(trace.id.clone()).or_insert(self.traces.len());
+                    self.traces.push(trace);
+                }
+            }
+            "trace_ended" => {
+                let id: Option<String> = shown(record, "id");
+                let place = id.and_then(|id| self.trace_places.get(&id).copied());
+                place.and_then(|place| self.traces.get_mut(place)).into_iter().for_each(|trace| trace.end(record));
             }
             "sealed" => self.sealed(record),
             "incident" => {
@@ -340,6 +337,12 @@ impl Account {
         (Cost::from_micro_cents(sum).unwrap_or_default(), withheld)
     }
 
+    /// How many traces failed.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.traces.iter().filter(|trace| trace.is_error()).count()
+    }
+
     /// What the steps cost; absent where that of some is withheld.
     #[must_use]
     pub fn cost(&self) -> Option<Cost> {
@@ -359,21 +362,5 @@ fn step(record: &Record) -> Option<StepAccount> {
         cost: shown(record, "cost_cents"),
         duration: shown(record, "duration_ms"),
         tokens: shown(record, "tokens"),
-    })
-}
-
-fn trace(record: &Record) -> Option<TraceAccount> {
-    let inner = |name: &str| shown::<String>(record, &format!("trace_type/{name}"));
-    let says = ["tool_name", "chosen", "query", "content", "message", "name"];
-    let withheld = record.left.as_ref().is_some_and(|left| {
-        left.withheld().any(|name| name.strip_prefix("trace_type/").is_some_and(|name| says.contains(&name)))
-    });
-    let decided = inner("question").zip(inner("chosen")).map(|(asked, chosen)| format!("{asked} → {chosen}"));
-    Some(TraceAccount {
-        log_index: record.log_index,
-        id: shown(record, "id")?,
-        parent_id: shown(record, "parent_id"),
-        type_name: inner("type"),
-        says: decided.or_else(|| says.iter().find_map(|name| inner(name))).or_else(|| (!withheld).then(String::new)),
     })
 }

@@ -171,7 +171,10 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
             None => "; no end of it is recorded here".to_owned(),
         };
         let steps = count(account.steps.len(), "step");
-        said.push(format!("The run {run_id}{agent}{goal} took {steps}{end}."));
+        let failed = account.steps.iter().filter(|step| step.status.as_deref() == Some("failure")).count();
+        let failed = if failed == 0 { String::new() } else { format!(", {failed} of them failed,") };
+        said.push(format!("The run {run_id}{agent}{goal} took {steps}{failed}{end}."));
+        said.extend(traces(account));
     }
     let of_policy =
         |policy: Option<&str>| policy.map(|policy| format!(" of the policy {}", quoted(policy))).unwrap_or_default();
@@ -201,6 +204,19 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
     }
     said.extend(others(account, judged));
     said.join(" ")
+}
+
+/// How much of the reasoning failed, and the first of what did.
+fn traces(account: &Account) -> Option<String> {
+    let errors = account.errors();
+    let all = count(account.traces.len(), "trace");
+    let first = account.traces.iter().find(|trace| trace.is_error());
+    let Some(first) = first else {
+        return (!account.traces.is_empty()).then(|| format!("It has {all}, none of them an error."));
+    };
+    let many = if errors == 1 { "an error" } else { "errors" };
+    let said = first.error.as_ref().map_or_else(String::new, |error| format!(": {}", quoted(error)));
+    Some(format!("It has {all}, {errors} of them {many}; the first is at entry {}{said}.", first.log_index))
 }
 
 /// What is not told of, so that nobody takes it for all.

@@ -18,7 +18,7 @@ h3{font-size:1rem;margin:1.2rem 0 .3rem}h1,h2,h3,p,li,td{overflow-wrap:anywhere;
 div{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}\
 td,th{text-align:left;vertical-align:top;padding:.2rem .6rem .2rem 0;border-bottom:1px solid #eee}\
 td{min-width:5em}td.w,td.n{min-width:0;overflow-wrap:normal}td.n{text-align:right;white-space:nowrap}th.n{text-align:right}\
-.pairs th{width:16em}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;font:12px/1.4 ui-monospace,monospace}\
+pre>bdi{font-weight:600}tr.b td{padding-left:2.4rem;color:#444}tr:has(+.b) td{border-bottom:0}.pairs th{width:16em}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;font:12px/1.4 ui-monospace,monospace}\
 .mark{border-left:4px solid #b00;padding-left:.6rem}.note{color:#555;font-size:13px}body>svg{width:100%;height:auto;display:block}\
 @page{margin:15mm}@media print{body{margin:0;padding:0;max-width:none;font-size:10.5pt}table{font-size:8.5pt}\
 pre{font-size:8pt}div{overflow:visible}h2,h3{break-after:avoid}tr,body>svg{break-inside:avoid}thead{display:table-header-group}}";
@@ -86,6 +86,21 @@ impl Page {
 
     /// A table; a column of which no row says anything is left out.
     pub(super) fn table(&mut self, columns: &[(&str, Column)], rows: &[Vec<String>]) {
+        self.table_of(columns, rows, |_| String::new());
+    }
+
+    /// A table with what was recorded under each row, by names.
+    pub(super) fn table_with(
+        &mut self,
+        columns: &[(&str, Column)],
+        rows: &[Vec<String>],
+        below: &[Vec<(&str, String)>],
+    ) {
+        let pair = |(name, value): &(&str, String)| format!("<pre><bdi>{}</bdi> {}</pre>", escape(name), escape(value));
+        self.table_of(columns, rows, |row| below.get(row).into_iter().flatten().map(pair).collect());
+    }
+
+    fn table_of(&mut self, columns: &[(&str, Column)], rows: &[Vec<String>], below: impl Fn(usize) -> String) {
         if rows.is_empty() {
             self.text("None is shown.");
             return;
@@ -103,10 +118,14 @@ impl Page {
             .map(|(name, column)| format!("<th{}>{}</th>", class(column), escape(name)));
         let head: String = head.collect();
         self.0.push_str(&format!("<div><table><thead><tr>{head}</tr></thead><tbody>"));
-        for row in rows {
+        for (at, row) in rows.iter().enumerate() {
             let cells = places.iter().map(|place| (columns[*place].1, &row[*place]));
             let cells = cells.map(|(column, cell)| format!("<td{}>{}</td>", class(column), escape(cell)));
             self.0.push_str(&format!("<tr>{}</tr>", cells.collect::<String>()));
+            let below = below(at);
+            if !below.is_empty() {
+                self.0.push_str(&format!("<tr class=\"b\"><td colspan=\"{}\">{below}</td></tr>", places.len()));
+            }
         }
         self.0.push_str("</tbody></table></div>\n");
     }

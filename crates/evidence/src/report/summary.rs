@@ -3,7 +3,7 @@
 use super::Subject;
 use super::page::Page;
 use super::words::{NOT_STATED, cost, or_not_stated};
-use crate::account::IncidentAccount;
+use crate::account::{Account, IncidentAccount};
 use crate::bundle::Kind;
 use crate::quoted::{beginning, count};
 
@@ -62,12 +62,20 @@ pub(super) fn impact(page: &mut Page, subject: &Subject<'_>) {
                 format!("{}, {} of them failed", told.steps, told.failures)
             },
         ),
+        ("traces shown", of_traces(account)),
         ("cost of the steps shown", spent),
         ("tokens of the steps shown", tokens),
         ("how the run ended", or_not_stated(account.status.as_deref())),
         ("why the run ended", or_not_stated(account.termination_reason.as_deref())),
         ("policy in force", or_not_stated(account.policy_snapshot_id.as_deref())),
     ]);
+}
+
+fn of_traces(account: &Account) -> String {
+    match account.traces.len() {
+        0 => "none".to_owned(),
+        all => format!("{all}, {} of them errors", account.errors()),
+    }
 }
 
 fn of_incidents(incidents: &[IncidentAccount]) -> String {

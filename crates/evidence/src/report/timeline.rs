@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tracekeep_core::Timestamp;
+use tracekeep_core::amount::DurationMs;
+use tracekeep_core::model::TraceStatus;
 
 use super::page::escape;
 use super::words::{length, time};
-use crate::account::{Account, How, StepAccount};
+use crate::account::{Account, How, StepAccount, TraceAccount};
 use crate::quoted::{beginning, count};
 
 /// Steps that are drawn at most, and of how many one picture is, so that it fits on a printed page.
@@ -18,6 +20,8 @@ const INCIDENTS_MAX: usize = 3;
 const WIDTH: f64 = 900.0;
 const ROW: usize = 18;
 const LABEL: f64 = 220.0;
+/// Characters of what stands beside a bar.
+const LABEL_MAX: usize = 60;
 /// How far from the steps a time may lie and still be in the picture: as far as they reach themselves, and at least so far.
 const STRETCH_MIN: i64 = MINUTE;
 const TICKS_MAX: i64 = 6;
@@ -27,9 +31,54 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// How long a step took; nothing where that is withheld.
-fn nanos(step: &StepAccount) -> i64 {
-    step.duration.map_or(0, |duration| duration.as_nanos())
+/// What is drawn over time: a step, or, of a run without steps, a trace.
+struct Bar {
+    at: i64,
+    nanos: i64,
+    label: String,
+    how: Came,
+}
+
+/// How what is drawn came out.
+#[derive(Clone, Copy, PartialEq)]
+enum Came {
+    Violating,
+    Failed,
+    Well,
+    Unknown,
+}
+
+impl Bar {
+    fn of_step(step: &StepAccount, violated: &BTreeSet<u64>) -> Option<Self> {
+        let how = match step.status.as_deref() {
+            _ if violated.contains(&step.log_index) => Came::Violating,
+            Some("success") => Came::Well,
+            Some("failure") => Came::Failed,
+            _ => Came::Unknown,
+        };
+        let label = format!("{} {}", step.index, step.skill_name.as_deref().unwrap_or("withheld"));
+        Some(Self::new(step.occurred_at?, step.duration, label, how))
+    }
+
+    fn of_trace(trace: &TraceAccount) -> Option<Self> {
+        let how = match trace.status {
+            TraceStatus::Ok => Came::Well,
+            TraceStatus::Error => Came::Failed,
+            TraceStatus::Open => Came::Unknown,
+        };
+        let label = trace.says.as_deref().unwrap_or("withheld").replace('\n', " ");
+        Some(Self::new(trace.occurred_at?, trace.took, label, how))
+    }
+
+    /// Nothing is drawn of a length that is withheld.
+    fn new(at: Timestamp, took: Option<DurationMs>, label: String, how: Came) -> Self {
+        let nanos = took.map_or(0, DurationMs::as_nanos);
+        Self { at: at.as_nanos(), nanos, label: beginning(&label, LABEL_MAX), how }
+    }
+
+    fn end(&self) -> i64 {
+        self.at.saturating_add(self.nanos)
+    }
 }
 
 /// A time that is marked beside the steps.
@@ -95,38 +144,45 @@ fn marks(account: &Account) -> Vec<Mark> {
     marks
 }
 
-/// Inline SVGs of so many steps at most; a sentence where there is nothing to draw.
-pub(super) fn html(account: &Account, steps_max: usize) -> String {
-    let timed = account.steps.iter().filter_map(|step| Some((step, step.occurred_at?.as_nanos())));
-    let timed: Vec<_> = timed.collect();
-    let from = timed.iter().map(|(_, at)| *at).min();
-    let to = timed.iter().map(|(step, at)| at.saturating_add(nanos(step))).max();
-    let marks = marks(account);
-    let (first, last) = (marks.first(), marks.last());
-    let from = from.or(first.map(|mark| mark.at.as_nanos()));
-    let to = to.or(last.map(|mark| mark.at.as_nanos()));
-    let Some((from, to)) = from.zip(to) else { return "<p>It is not known when anything was.</p>".to_owned() };
-    let axis = reaching(Axis { from, to }, &marks);
+/// Inline SVGs of so many steps at most, or traces where there are no steps; a sentence where there is nothing to draw.
+pub(super) fn html(account: &Account, bars_max: usize) -> String {
     let violated: BTreeSet<_> = account.violations().iter().filter_map(|violated| violated.step).collect();
-    let drawn = drawn(&timed, &violated, steps_max.min(DRAWN_MAX));
+    let is_of_steps = !account.steps.is_empty();
+    let timed: Vec<Bar> = if is_of_steps {
+        account.steps.iter().filter_map(|step| Bar::of_step(step, &violated)).collect()
+    } else {
+        account.traces.iter().filter_map(Bar::of_trace).collect()
+    };
+    let marks = marks(account);
+    let Some(axis) = reached(account, &timed, &marks) else {
+        return "<p>It is not known when anything was.</p>".to_owned();
+    };
+    let axis = reaching(axis, &marks);
+    let all = timed.len();
+    let drawn = drawn(timed, bars_max.min(DRAWN_MAX));
     let mut out = String::new();
     let mut pictures: Vec<_> = drawn.chunks(PICTURE_ROWS).collect();
     if pictures.is_empty() {
         pictures.push(&[]);
     }
-    for steps in pictures {
-        picture(&mut out, &axis, &marks, steps, &violated);
+    for bars in pictures {
+        picture(&mut out, &axis, &marks, bars);
     }
+    let what = if is_of_steps { "step" } else { "trace" };
+    let red = if is_of_steps {
+        "A red bar, marked !, is a violating step, an"
+    } else {
+        "Without steps, traces are drawn: an"
+    };
     let _ = write!(
         out,
-        "<p class=\"note\">From {} to {}. A red bar, marked !, is a violating step, an orange one, marked ×, failed. \
-         Times are as claimed; a step without a duration, or of which that is withheld, is drawn as a line. What lies \
-         outside stands at the edge, with how far it is away.",
+        "<p class=\"note\">From {} to {}. {red} orange one, marked ×, failed. Times are as claimed; a {what} without a duration, \
+         or of which that is withheld, is drawn as a line. What lies outside stands at the edge, with how far it is away.",
         time(Timestamp::from_nanos(axis.from)),
         time(Timestamp::from_nanos(axis.to)),
     );
-    if timed.len() > drawn.len() {
-        let _ = write!(out, " {} not drawn.", count(timed.len() - drawn.len(), "step"));
+    if all > drawn.len() {
+        let _ = write!(out, " {} not drawn.", count(all - drawn.len(), what));
     }
     let incidents = account.judged().len();
     if incidents > INCIDENTS_MAX {
@@ -136,12 +192,31 @@ pub(super) fn html(account: &Account, steps_max: usize) -> String {
     out
 }
 
-/// The violating steps, and the first of the others as far as there is room, in their order.
-fn drawn<'a>(timed: &[(&'a StepAccount, i64)], violated: &BTreeSet<u64>, max: usize) -> Vec<(&'a StepAccount, i64)> {
-    let is_violating = |place: &usize| violated.contains(&timed[*place].0.log_index);
-    let (of_violation, others): (Vec<_>, Vec<_>) = (0..timed.len()).partition(is_violating);
-    let places: BTreeSet<usize> = of_violation.into_iter().chain(others).take(max).collect();
-    places.into_iter().map(|place| timed[place]).collect()
+/// From the first that is drawn to the end of the last; of a run that has traces alone, from its own start to its own end,
+/// too; else from mark to mark.
+fn reached(account: &Account, timed: &[Bar], marks: &[Mark]) -> Option<Axis> {
+    let whole_run = account.steps.is_empty() && !timed.is_empty();
+    let ends = [account.started_at, account.ended.map(|ended| ended.at)];
+    let ends = || ends.into_iter().flatten().filter(|_| whole_run).map(Timestamp::as_nanos);
+    let from = timed.iter().map(|bar| bar.at).chain(ends()).min();
+    let to = timed.iter().map(Bar::end).chain(ends()).max();
+    let (first, last) = (marks.first(), marks.last());
+    let from = from.or(first.map(|mark| mark.at.as_nanos()))?;
+    let to = to.or(last.map(|mark| mark.at.as_nanos()))?;
+    Some(Axis { from, to })
+}
+
+/// The violating ones, those that failed, and the first of the others as far as there is room, in their order.
+fn drawn(timed: Vec<Bar>, max: usize) -> Vec<Bar> {
+    let mut places: Vec<usize> = (0..timed.len()).collect();
+    places.sort_by_key(|place| match timed[*place].how {
+        Came::Violating => 0,
+        Came::Failed => 1,
+        Came::Well | Came::Unknown => 2,
+    });
+    let places: BTreeSet<usize> = places.into_iter().take(max).collect();
+    let shown = timed.into_iter().enumerate().filter(|(place, _)| places.contains(place));
+    shown.map(|(_, bar)| bar).collect()
 }
 
 /// The axis with what is marked near to it.
@@ -152,15 +227,15 @@ fn reaching(axis: Axis, marks: &[Mark]) -> Axis {
     near.fold(axis, |axis, at| Axis { from: axis.from.min(at), to: axis.to.max(at) })
 }
 
-fn picture(out: &mut String, axis: &Axis, marks: &[Mark], steps: &[(&StepAccount, i64)], violated: &BTreeSet<u64>) {
-    let height = (marks.len() + steps.len() + 1) * ROW + 8;
+fn picture(out: &mut String, axis: &Axis, marks: &[Mark], bars: &[Bar]) {
+    let height = (marks.len() + bars.len() + 1) * ROW + 8;
     let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"steps over time\">");
     ruler(out, axis, height);
     for (row, mark) in (1..).zip(marks) {
         marked(out, axis, mark, row * ROW, height);
     }
-    for (row, (step, at)) in (marks.len() + 1..).zip(steps) {
-        bar(out, axis, step, *at, row * ROW, violated.contains(&step.log_index));
+    for (row, bar) in (marks.len() + 1..).zip(bars) {
+        draw(out, axis, bar, row * ROW);
     }
     out.push_str("</svg>");
 }
@@ -189,7 +264,7 @@ fn ruler(out: &mut String, axis: &Axis, height: usize) {
 
 fn label(out: &mut String, text: &str, y: usize) {
     // A picture in the picture ends where it ends, however wide its letters are.
-    let (width, text) = (LABEL - 8.0, escape(&beginning(text, 60)));
+    let (width, text) = (LABEL - 8.0, escape(&beginning(text, LABEL_MAX)));
     let _ = write!(
         out,
         "<svg y=\"{y}\" width=\"{width}\" height=\"{ROW}\"><text y=\"13\" font-size=\"12\">{text}</text></svg>"
@@ -223,15 +298,15 @@ fn marked(out: &mut String, axis: &Axis, mark: &Mark, y: usize, height: usize) {
     text(out, x, anchor, &format!("+{}", length(at.saturating_sub(axis.from))));
 }
 
-fn bar(out: &mut String, axis: &Axis, step: &StepAccount, at: i64, y: usize, is_violating: bool) {
-    let (fill, mark) = match step.status.as_deref() {
-        _ if is_violating => ("#b00020", "! "),
-        Some("success") => ("#2b6cb0", ""),
-        Some("failure") => ("#c05621", "× "),
-        _ => ("#718096", ""),
+fn draw(out: &mut String, axis: &Axis, bar: &Bar, y: usize) {
+    let (fill, mark) = match bar.how {
+        Came::Violating => ("#b00020", "! "),
+        Came::Failed => ("#c05621", "× "),
+        Came::Well => ("#2b6cb0", ""),
+        Came::Unknown => ("#718096", ""),
     };
-    label(out, &format!("{mark}{} {}", step.index, step.skill_name.as_deref().unwrap_or("withheld")), y);
-    let x = axis.x(at);
-    let width = (axis.x(at.saturating_add(nanos(step))) - x).max(3.0).min(WIDTH - x);
+    label(out, &format!("{mark}{}", bar.label), y);
+    let x = axis.x(bar.at);
+    let width = (axis.x(bar.end()) - x).max(3.0).min(WIDTH - x);
     let _ = write!(out, "<rect x=\"{x:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"10\" fill=\"{fill}\"/>", y + 4);
 }

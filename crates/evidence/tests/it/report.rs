@@ -321,3 +321,110 @@ fn the_cause_why_a_run_is_not_compared_is_told() {
     shown[1].left = Some(shown[1].left.as_ref().unwrap().without(&["root_hash"]).unwrap());
     assert_eq!(told(&shown), "its root_hash is withheld, with what that is over.");
 }
+
+fn trace(id: &str, more: &str) -> Body {
+    let occurred = "2026-01-01T10:00:02.000000000Z";
+    ("trace", format!(r#"{{"id":"{id}","occurred_at":"{occurred}","op":"record_trace","run_id":"r"{more}}}"#))
+}
+
+/// A run as OpenTelemetry tells it: no steps, and failures in spans alone.
+fn told_in_spans() -> Vec<Record> {
+    let start = r#"{"op":"start_run","run_id":"r","started_at":"2026-01-01T10:00:00.000000000Z"}"#.to_owned();
+    let tool = r#","trace_type":{"arguments":{"card":"<b>4111"},"tool_name":"pay","type":"ToolCall"}"#;
+    let otel = r#","otel":{"span":{"name":"chat","status":{"code":2,"message":"429 from <model>"}}}"#;
+    let span =
+        r#","ended_at":"2026-01-01T10:00:04.500000000Z","trace_type":{"content":"think\nerror","type":"Thought"}"#;
+    let event = r#"{"attributes":[{"key":"exception.message","value":{"stringValue":"no route"}}],"name":"exception"}"#;
+    let raised = format!(r#","otel":{{"span":{{"events":[{event}],"status":{{"code":2}}}}}},"status":"error""#);
+    let end = r#"{"ended_at":"2026-01-01T10:00:03.000000000Z","error":"declined","id":"a","op":"end_trace",
+        "result":{"code":51},"run_id":"r","status":"error"}"#;
+    let decision = r#","trace_type":{"chosen":"250","options":["250","90"],"question":"how much?","reasoning":"cheap",
+        "type":"Decision"}"#;
+    records(&[
+        ("run_started", start),
+        trace("a", tool),
+        trace("b", &format!(r#"{span}{otel},"status":"error""#)),
+        trace("c", &format!(r#"{raised}{span}"#)),
+        trace("d", decision),
+        trace("e", &tool.replace("pay", "wait")),
+        ("trace_ended", end.to_owned()),
+    ])
+}
+
+#[test]
+fn what_failed_is_seen_in_the_decision_tree_and_why() {
+    let html = of(Kind::Evidence, &told_in_spans());
+    let tree = between(&html, "<h2>Decision tree</h2>", "</table>");
+    let row = |says: &str| {
+        let after = tree.split_once(&format!("<td>{says}</td>")).unwrap().1;
+        after.split("<tr>").next().unwrap().to_owned()
+    };
+    let shows = |row: &str, shown: &[&str]| shown.iter().for_each(|text| assert!(row.contains(text), "{text}: {row}"));
+    let members = [
+        "<bdi>error</bdi> &quot;declined&quot;<",
+        "<bdi>arguments</bdi> {&quot;card&quot;:&quot;&lt;b&gt;4111&quot;}<",
+    ];
+    let ended = ["<bdi>result</bdi> {&quot;code&quot;:51}<", ">error</td>", ">+2 s</td>", ">1 s</td>", "<td>1, 6</td>"];
+    shows(&row("pay"), &[&members[..], &ended[..]].concat());
+    shows(
+        &tree.replace("think error</td>", ""),
+        &["&quot;429 from &lt;model&gt;&quot;", ">2.5 s<", "&quot;no route&quot;"],
+    );
+    assert_eq!(tree.matches("<td>think error</td>").count(), 2);
+    let decided = [
+        "<bdi>question</bdi>",
+        "<bdi>options</bdi> [&quot;250&quot;,&quot;90&quot;]<",
+        "<bdi>chosen</bdi>",
+        "<bdi>reasoning</bdi>",
+    ];
+    shows(&row("how much? → 250"), &decided);
+    assert!(!row("how much? → 250").contains(">error<") && row("wait").contains(">running</td>"), "{tree}");
+    assert!(value(&html, "traces shown").starts_with("5, 3 of them errors"));
+    let told = between(&html, "<h2>What happened</h2>", "<h2>");
+    shows(told, &["It has 5 traces, 3 of them errors; the first is at entry 1: <bdi>&quot;declined&quot;</bdi>."]);
+}
+
+#[test]
+fn what_is_long_in_the_decision_tree_is_cut_and_what_failed_is_not_beyond_it() {
+    let long = format!(
+        r#","trace_type":{{"arguments":"{}","result":1,"tool_name":"pay","type":"ToolCall"}}"#,
+        "a".repeat(9_000)
+    );
+    let failed = r#","status":"error","trace_type":{"data":{},"name":"the last","type":"Custom"}"#;
+    let many = (0..300).map(|at| trace(&format!("t{at}"), if at == 299 { failed } else { &long }));
+    let html = of(Kind::Evidence, &records(&many.collect::<Vec<_>>()));
+    let tree = between(&html, "<h2>Decision tree</h2>", "<h2>");
+    assert!(tree.contains("<td>the last</td>") && tree.contains("and 100 more, which stand in"), "{tree}");
+    assert!(tree.contains("[cut: 9002 bytes in all, in records.jsonl at log_index 0, member trace_type/arguments]"));
+    assert_eq!(tree.matches("<bdi>result</bdi> 1<").count(), 199);
+}
+
+#[test]
+fn each_step_shows_in_short_what_went_in_and_what_came_out() {
+    let more = format!(r#","outcome_code":"E7","outcome_data":"{}","params":{{"card":"<b>4111"}}"#, "o".repeat(500));
+    let html = of(Kind::Evidence, &all(vec![step(1, &more)]));
+    let steps = between(&html, "<h2>Steps</h2>", "</table>");
+    for shown in [
+        "<bdi>params</bdi> {&quot;card&quot;:&quot;&lt;b&gt;4111&quot;}<",
+        "<bdi>outcome_code</bdi> &quot;E7&quot;<",
+        "oo…</pre>",
+    ] {
+        assert!(steps.contains(shown), "{shown}: {steps}");
+    }
+    assert!(!steps.contains(&"o".repeat(200)), "{steps}");
+}
+
+#[test]
+fn the_timeline_of_a_run_without_steps_is_that_of_its_traces_and_of_the_run() {
+    let picture = |shown: &[Record]| between(&of(Kind::Evidence, shown), "<h2>Timeline</h2>", "<h2>").to_owned();
+    let drawn = picture(&told_in_spans());
+    for text in ["From 2026-01-01 10:00:00.000Z to 2026-01-01 10:00:04.500Z", ">× pay<", ">how much? → 250<", "#c05621"]
+    {
+        assert!(drawn.contains(text), "{text}: {drawn}");
+    }
+    assert_eq!(drawn.matches("<rect").count(), 5);
+    let mut ended = told_in_spans();
+    let end = r#"{"op":"complete_run","run_id":"r","status":"failed","completed_at":"2026-01-01T10:20:00.000000000Z"}"#;
+    ended.extend(records(&[("sealed", end.to_owned())]).into_iter().map(|seal| Record { log_index: 7, ..seal }));
+    assert!(picture(&ended).contains("10:00:00.000Z to 2026-01-01 10:20:00.000Z"), "{}", picture(&ended));
+}
