@@ -37,7 +37,8 @@ fn list(page: &mut Page, subject: &Subject<'_>) {
         vec![
             known.incident_id.clone(),
             or_not_stated(known.severity.as_deref()),
-            or_not_stated(known.policy()),
+            or_not_stated(known.policy_name.as_deref()),
+            or_not_stated(known.policy_id.as_deref()),
             time(known.detected_at()),
             if known.is_open() { "open" } else { "resolved" }.to_owned(),
             known.resolution.as_ref().map(|end| time(end.resolved_at)).unwrap_or_default(),
@@ -48,6 +49,7 @@ fn list(page: &mut Page, subject: &Subject<'_>) {
         ("incident", Column::Text),
         ("severity", Column::Words),
         ("policy", Column::Text),
+        ("policy id", Column::Text),
         ("opened", Column::Words),
         ("state", Column::Words),
         ("resolved", Column::Words),
@@ -70,7 +72,7 @@ pub(super) fn write(page: &mut Page, subject: &Subject<'_>) {
     };
     if let Some(stated) = &stated {
         page.heading("The violation, as the end of the run states it");
-        let mut pairs = vec![("policy", or_not_stated(stated.policy_id.as_deref()))];
+        let mut pairs = vec![("policy id", or_not_stated(stated.policy_id.as_deref()))];
         pairs.extend(said(stated));
         page.pairs(&pairs);
         step(page, stated.step);
@@ -112,7 +114,8 @@ fn of_incident(page: &mut Page, account: &Account, incident: &IncidentAccount) {
     let json = |json: &Option<Json>| or_not_stated(json.as_ref().map(|json| json.as_str()));
     let mut pairs = vec![
         ("severity", or_not_stated(incident.severity.as_deref())),
-        ("policy", or_not_stated(incident.policy())),
+        ("policy", or_not_stated(incident.policy_name.as_deref())),
+        ("policy id", or_not_stated(incident.policy_id.as_deref())),
         ("type", or_not_stated(incident.violation_type.as_deref())),
         ("allowed", json(&incident.threshold)),
         ("found", json(&incident.actual)),

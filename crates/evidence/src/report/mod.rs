@@ -3,12 +3,14 @@
 //! Recorded text is hostile: everything of it is escaped on its way in. Every kind of bundle has the same sections, put in
 //! the order in which its readers need them.
 
+mod audits;
 mod compared;
 mod controls;
 mod incidents;
 mod page;
 mod period;
 mod proofs;
+mod runs;
 mod steps;
 mod summary;
 mod timeline;
@@ -87,6 +89,7 @@ enum Section {
     Incidents,
     NotProven,
     Proofs,
+    Related,
     Risk,
     Steps,
     Summary,
@@ -98,21 +101,21 @@ enum Section {
 /// The sections of a kind, in order.
 const fn sections(kind: Kind) -> &'static [Section] {
     use Section::{
-        Actions, Audits, Comparison, Controls, Decisions, Holds, Impact, Incidents, NotProven, Proofs, Risk, Steps,
-        Summary, Technical, Timeline, Times,
+        Actions, Audits, Comparison, Controls, Decisions, Holds, Impact, Incidents, NotProven, Proofs, Related, Risk,
+        Steps, Summary, Technical, Timeline, Times,
     };
     match kind {
         Kind::Evidence | Kind::Period => &[
-            Summary, Risk, Times, Timeline, Incidents, Steps, Decisions, Audits, Comparison, Holds, Impact, Actions,
-            Proofs, NotProven,
+            Summary, Risk, Times, Timeline, Incidents, Steps, Decisions, Audits, Comparison, Related, Holds, Impact,
+            Actions, Proofs, NotProven,
         ],
         Kind::Soc2 => &[
             Controls, Summary, Risk, Times, Incidents, Audits, Holds, Actions, Impact, Timeline, Steps, Decisions,
-            Comparison, Proofs, NotProven,
+            Comparison, Related, Proofs, NotProven,
         ],
         Kind::ExecutiveDebrief => &[
             Summary, Impact, Times, Risk, Actions, Timeline, Technical, Incidents, Steps, Decisions, Audits,
-            Comparison, Holds, Proofs, NotProven,
+            Comparison, Related, Holds, Proofs, NotProven,
         ],
     }
 }
@@ -157,12 +160,7 @@ impl Subject<'_> {
         let account = self.account;
         match section {
             Section::Actions => summary::actions(page, self),
-            Section::Audits => {
-                self.facts(page, "Expected", &account.expectations);
-                self.facts(page, "Acknowledged", &account.acks);
-                self.facts(page, "Said by hand of what was expected", &account.statuses);
-                self.facts(page, "Audit verdicts", &account.verdicts);
-            }
+            Section::Audits => audits::write(page, self),
             Section::Comparison => compared::write(page, self),
             Section::Controls => self.controls.iter().for_each(|found| controls::write(page, found)),
             Section::Decisions => steps::decisions(page, self),
@@ -173,8 +171,9 @@ impl Subject<'_> {
             }
             Section::Impact => summary::impact(page, self),
             Section::Incidents => incidents::write(page, self),
-            Section::NotProven => proofs::not_proven(page),
+            Section::NotProven => proofs::not_proven(page, self.cover.kind),
             Section::Proofs => proofs::write(page, self.cover, self.records),
+            Section::Related => runs::related(page, self),
             Section::Risk => summary::risk(page, self),
             Section::Steps => steps::table(page, self),
             Section::Summary => summary::summary(page, self),

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::{Cover, withheld};
-use crate::bundle::Record;
+use crate::bundle::{Kind, Record};
 
 pub(super) fn write(page: &mut Page, cover: &Cover<'_>, records: &[Record]) {
     page.heading("Proofs");
@@ -25,25 +25,35 @@ pub(super) fn write(page: &mut Page, cover: &Cover<'_>, records: &[Record]) {
     withheld::list(page, cover, records);
 }
 
-pub(super) fn not_proven(page: &mut Page) {
+/// What is not proven; of a period, nothing is said of one run alone.
+pub(super) fn not_proven(page: &mut Page, kind: Kind) {
     page.heading("What is not proven");
-    page.list(
-        &[
+    let is_of_run = kind != Kind::Period;
+    let of_run = |said| is_of_run.then_some(said);
+    let made_anew = "That whoever holds the log's key has not made the log anew, or shows others another one: whoever kept a \
+         checkpoint from before sees that, and nobody else.";
+    let once = if is_of_run { " Nor that the log has a run under this id once only." } else { "" };
+    let said = [
+        Some(
             "That what the agent or its operator recorded is true: it is proven that it stands in the log whose checkpoint is \
              signed.",
-            "That whoever holds the log's key has not made the log anew, or shows others another one: whoever kept a checkpoint \
-             from before sees that, and nobody else. Nor that the log has a run under this id once only.",
-            "Times that are claimed: only the ledger's own clock is in the proof, and only its order.",
-            "That nothing was done beside the record.",
-            "What came after the checkpoint.",
-            "How other runs came out: where they are compared with this one, that is claimed and signed, and their entries are not \
-             in here.",
+        ),
+        Some(&*format!("{made_anew}{once}")),
+        Some("Times that are claimed: only the ledger's own clock is in the proof, and only its order."),
+        Some("That nothing was done beside the record."),
+        Some("What came after the checkpoint."),
+        of_run(
+            "How other runs came out: where they are compared with this one, that is claimed and signed, and their entries are \
+             not in here.",
+        ),
+        Some(
             "That a run without seal is whole, or what follows a run's last seal: the log may have entries of the run there that \
-             this bundle does not show, such as another incident, or the end of a hold. That every check passes does not say that \
-             there are none.",
-            "Which runs are related to the one that this is about: another one may have been left out, or erased before.",
-            "Nothing at all to whoever takes the key out of the same hands as the bundle.",
-        ]
-        .map(str::to_owned),
-    );
+             this bundle does not show, such as another incident, or the end of a hold. That every check passes does not say \
+             that there are none.",
+        ),
+        of_run("Which runs are related to the one that this is about: another one may have been left out, or erased before."),
+        Some("Nothing at all to whoever takes the key out of the same hands as the bundle."),
+    ]
+    .map(|said| said.map(str::to_owned));
+    page.list(&said.into_iter().flatten().collect::<Vec<_>>());
 }

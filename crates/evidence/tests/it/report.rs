@@ -428,3 +428,102 @@ fn the_timeline_of_a_run_without_steps_is_that_of_its_traces_and_of_the_run() {
     ended.extend(records(&[("sealed", end.to_owned())]).into_iter().map(|seal| Record { log_index: 7, ..seal }));
     assert!(picture(&ended).contains("10:00:00.000Z to 2026-01-01 10:20:00.000Z"), "{}", picture(&ended));
 }
+
+#[test]
+fn related_runs_are_named() {
+    let mut shown = all(vec![]);
+    let other = |kind: &'static str, body: &str, log_index: u64| {
+        let record = records(&[(kind, body.to_owned())]).remove(0);
+        Record { log_index, run: "<b>other".to_owned(), ..record }
+    };
+    let start = format!(r#"{{"op":"start_run","run_id":"o","agent_id":"{EVIL}","goal":"help <them>"}}"#);
+    let step = r#"{"index":0,"op":"record_step","run_id":"o","skill_name":"s","status":"failure","cost_cents":"2.5"}"#;
+    assert!(!of(Kind::Evidence, &shown).contains("Related runs"));
+    shown.extend([other("run_started", &start, 4), other("step", step, 5)]);
+    let erased = Record { run: "gone".to_owned(), left: None, ..other("run_started", &start, 6) };
+    shown.push(erased);
+    for kind in [Kind::Evidence, Kind::Soc2, Kind::ExecutiveDebrief] {
+        let html = of(kind, &shown);
+        let told = between(&html, "<h2>Related runs</h2>", "<h2>");
+        let cells =
+            ["<td>&lt;b&gt;other</td>", "<td>help &lt;them&gt;</td>", ">running<", ">2.5 cents<", ">2</td>", ">4</td>"];
+        for cell in cells.into_iter().chain(["records.jsonl", "<td>gone</td>", ">erased<"]) {
+            assert!(told.contains(cell), "{cell}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_is_told_by_its_name_and_its_id() {
+    let named = FULL.replace(r#""policy_id":"p""#, r#""policy_id":"p-7","policy_name":"no cards""#);
+    let html = of(Kind::Evidence, &all(vec![incident(&named)]));
+    let listed = between(&html, "<h2>Incidents</h2>", "</table>");
+    assert!(listed.contains("<td>no cards</td><td>p-7</td>"), "{listed}");
+    let told = between(&html, "as the incident i says it", "</table>");
+    assert_eq!((value(told, "policy"), value(told, "policy id")), ("no cards", "p-7"));
+    let summary = between(&html, "<h2>What happened</h2>", "<h2>");
+    assert!(summary.contains("&quot;no cards&quot;</bdi>, whose id is <bdi>&quot;p-7&quot;"), "{summary}");
+}
+
+#[test]
+fn a_verdict_says_of_what_and_an_expectation_until_when() {
+    let expected = r#"{"action":"charge","count":2,"deadline_ms":60000,"domain":"<b>billing","id":"e","op":"expect","run_id":"r"}"#;
+    let missing = r#"{"action":"charge","deadline":"1970-01-01T00:01:00.000000000Z","domain":"<b>billing\nlate"}"#;
+    let failed = r#"{"action":"mail","at":"1970-01-01T00:00:30.000000000Z","domain":"notify","superseded":true}"#;
+    let drift: Vec<_> = (0..30).map(|at| format!(r#"{{"action":"a{at}","domain":"d"}}"#)).collect();
+    let verdict = format!(
+        r#""verdict":{{"drift":[{}],"failed":[{failed}],"late":[],"missing":[{missing}],"status":"INCOMPLETE"}}"#,
+        drift.join(",")
+    );
+    let reconciled = ("verdict", format!(r#"{{"op":"reconcile","run_id":"r",{verdict}}}"#));
+    let sealed = ("sealed", format!(r#"{{"op":"complete_run","run_id":"r","status":"failed",{verdict}}}"#));
+    let clean =
+        r#"{"op":"reconcile","run_id":"r","verdict":{"acks":1,"expectations":2,"status":"COMPLETE"}}"#.to_owned();
+    let shown = records(&[("expectation", expected.to_owned()), reconciled, sealed, ("verdict", clean)]);
+    let html = of(Kind::Evidence, &shown);
+    let expected = between(&html, "<h2>Expected</h2>", "</table>");
+    for cell in ["&lt;b&gt;billing · charge", "1970-01-01 00:01:00.000Z", ">2 times<"] {
+        assert!(expected.contains(cell), "{cell}: {expected}");
+    }
+    let verdicts = between(&html, "<h2>Audit verdicts</h2>", "</table>");
+    let found = [
+        r#"missing: &quot;&lt;b&gt;billing\nlate&quot; / &quot;charge&quot;, due 1970-01-01 00:01:00.000Z<br>"#,
+        "failed: &quot;notify&quot; / &quot;mail&quot;, said 1970-01-01 00:00:30.000Z, made up for later<br>",
+        "drift, which nobody expected: &quot;d&quot; / &quot;a17&quot;<br>and 12 more, which stand in records.jsonl",
+        "the same as the verdict of entry 1</td><td class=\"w\">the run&#39;s end<",
+        "nothing, of 2 expectations and 1 acknowledgement",
+    ];
+    for text in found {
+        assert!(verdicts.contains(text), "{text}: {verdicts}");
+    }
+}
+
+#[test]
+fn a_period_says_that_no_run_is_left_out_and_lists_its_incidents() {
+    let start = r#"{"op":"start_run","run_id":"r","agent_id":"pay <bot>","goal":"refund <all>"}"#.to_owned();
+    let other = (incident(FULL).0, incident("").1.replace(r#""incident_id":"i""#, r#""incident_id":"<j>""#));
+    let mut shown = records(&[("run_started", start), incident(FULL), other, resolved()]);
+    shown.push(Record { run: "gone".to_owned(), left: None, log_index: 4, ..shown[0].clone() });
+    let asked = Period { from: Timestamp::from_nanos(0), to: Timestamp::from_nanos(9_000_000_000) };
+    let html = period(&cover(Kind::Period), &asked, &shown);
+    let told = between(&html, "<h2>Summary</h2>", "<h2>");
+    let point = "Every run whose start the ledger recorded from 1970-01-01 00:00:00.000Z up to 1970-01-01 00:00:09.000Z, that time \
+                 itself excluded, is in here: 2 runs. tracekeep verify proves that none was left out.";
+    assert!(told.contains(point) && told.contains("The period is still under way"), "{told}");
+    assert_eq!((value(&html, "of these still running"), value(&html, "of these open")), ("1", "1"));
+    let runs = between(&html, "<h2>Runs</h2>", "</table>");
+    let cells = ["<td>pay &lt;bot&gt;</td><td>refund &lt;all&gt;</td>", ">running<", ">erased<"];
+    cells.into_iter().for_each(|cell| assert!(runs.contains(cell), "{cell}: {runs}"));
+    let incidents = between(&html, "<h2>Incidents</h2>", "</table>");
+    for row in [
+        "<td>i</td><td class=\"w\">high</td><td class=\"w\">resolved<",
+        "<td>&lt;j&gt;</td><td class=\"w\">not stated</td><td class=\"w\">open<",
+    ] {
+        assert!(incidents.contains(row), "{row}: {incidents}");
+    }
+    for of_one_run in ["this one", "the one that this is about", "this id"] {
+        assert!(!html.contains(of_one_run), "{of_one_run}: {html}");
+    }
+    let over = Cover { created_at: asked.to, ..cover(Kind::Period) };
+    assert!(!period(&over, &asked, &shown).contains("under way"));
+}
