@@ -5,13 +5,16 @@
 
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
-use tracekeep_core::json::Json;
+use tracekeep_core::json::{Json, parse_around};
 use tracekeep_core::merkle;
 use tracekeep_core::view::{LogEntry, SignedProof};
-use tracekeep_core::wire::{Path, from_text, object, read_whole, to_json, words};
+use tracekeep_core::wire::{Path, object, object_field, read_whole, to_json, words};
 
-use crate::bundle::{Aspect, LeafLine, Outcome, Reason, Verdict, outcome_of, verdicts_json};
-use crate::checkpoint::Checkpoint;
+use crate::bundle::{
+    Aspect, Fault, LINE_LEVELS, LeafLine, Outcome, Reason, Verdict, earlier, foreign, outcome_of, verdicts_json,
+    without_key,
+};
+use crate::checkpoint::{Checkpoint, decimal};
 use crate::key::NoteKey;
 use crate::note::Note;
 use crate::proof::TlogProof;
@@ -80,32 +83,29 @@ pub struct Standing {
     pub shown: Option<Shown>,
 }
 
-/// Verifies a text that proves itself; `None` where its first line is that of none.
+/// Verifies a text that proves itself; `None` where it has the form of none.
 ///
 /// Without keys nothing is trusted: what does not fail is then unconfirmed. So is a proof of which the one side was not
 /// brought: the leaf hash of its entry, or the checkpoint from before.
 #[must_use]
 pub fn verify(bytes: &[u8], brought: &Brought<'_>) -> Option<Standing> {
     let what = What::of(bytes)?;
-    let mut shown = None;
-    let [integrity, identity] = match held(what, bytes, brought, &mut shown) {
+    let (mut shown, text) = (None, read(what, bytes)?);
+    let [integrity, identity] = match text.map_err(Fault::from).and_then(|text| held(what, text, brought, &mut shown)) {
         Ok(integrity) => [integrity, Ok(())],
-        Err(Fault::Own(reason)) => [Err(reason), Err(Reason::NotChecked)],
-        Err(Fault::Both(reason)) => [Err(reason), Err(reason)],
+        Err(Fault { aspects, reason, .. }) if aspects.contains(&Aspect::Identity) => [Err(reason), Err(reason)],
+        Err(Fault { reason, .. }) => [Err(reason), Err(Reason::NotChecked)],
     };
-    let trusted = |result: Result<(), Reason>| match result {
-        Ok(()) if brought.keys.is_empty() => Err(Reason::NoKey),
-        result => result.map(|()| Vec::new()),
-    };
-    let verdicts = [
-        Verdict::concluded(Aspect::Integrity, trusted(integrity)),
-        Verdict::concluded(Aspect::Identity, trusted(identity)),
-    ];
+    let concluded = |aspect, result: Result<(), Reason>| Verdict::concluded(aspect, result.map(|()| Vec::new()));
+    let mut verdicts = [concluded(Aspect::Integrity, integrity), concluded(Aspect::Identity, identity)];
+    if brought.keys.is_empty() {
+        without_key(&mut verdicts);
+    }
     Some(Standing { what, verdicts, shown })
 }
 
 impl What {
-    /// By the first line.
+    /// By the first bytes.
     fn of(bytes: &[u8]) -> Option<Self> {
         let firsts = [
             (&b"c2sp.org/tlog-proof@"[..], Self::TlogProof),
@@ -113,22 +113,26 @@ impl What {
             (b"tracekeep/", Self::Checkpoint),
             (b"{", Self::SignedProof),
         ];
-        firsts.into_iter().find(|(first, _)| bytes.starts_with(first)).map(|(_, what)| what)
+        let (_, what) = firsts.into_iter().find(|(first, _)| bytes.starts_with(first))?;
+        let is_one = match what {
+            Self::Consistency => is_old_size(bytes),
+            Self::SignedProof => begins_with_checkpoint(bytes),
+            _ => true,
+        };
+        is_one.then_some(what)
     }
 }
 
-/// Why there is nothing to hold to anything.
-enum Fault {
-    /// It is not what it is said to be.
-    Own(Reason),
-    /// Nobody who is trusted has signed it, or it is of another ledger.
-    Both(Reason),
+fn is_old_size(bytes: &[u8]) -> bool {
+    let line = bytes.strip_prefix(b"old ").and_then(|rest| rest.split_inclusive(|byte| *byte == b'\n').next());
+    let size = line.and_then(|line| line.strip_suffix(b"\n")).and_then(|size| std::str::from_utf8(size).ok());
+    size.and_then(decimal).is_some()
 }
 
-impl From<Reason> for Fault {
-    fn from(reason: Reason) -> Self {
-        Self::Own(reason)
-    }
+/// Whether the first member is a signed proof's, as canonical form has it: JSON of anything else costs nothing.
+fn begins_with_checkpoint(bytes: &[u8]) -> bool {
+    let firsts = ["{", "\"checkpoint\"", ":", "\"tracekeep"].map(str::as_bytes);
+    firsts.into_iter().try_fold(bytes, |rest, first| rest.trim_ascii_start().strip_prefix(first)).is_some()
 }
 
 /// The proof in it, beside its checkpoint.
@@ -138,14 +142,16 @@ enum Claim {
     Extends { from: u64, hashes: Vec<Hash> },
 }
 
+/// What was read of it: its checkpoint, the proof, the entry that stands with it.
+type Text = (Note, Claim, Option<Entry>);
+
 /// Whether it proves what it is for, once its checkpoint is seen to be signed.
 fn held(
     what: What,
-    bytes: &[u8],
+    (note, claim, entry): Text,
     brought: &Brought<'_>,
     seen: &mut Option<Shown>,
 ) -> Result<Result<(), Reason>, Fault> {
-    let (note, claim, entry) = read(what, bytes)?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|_| Reason::MalformedCheckpoint)?;
     let own: Vec<NoteKey> = brought.keys.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
     let Checkpoint { origin, size, root } = checkpoint.clone();
@@ -169,12 +175,12 @@ fn held(
     }
     *seen = Some(shown);
     if !brought.keys.is_empty() {
-        note.verify(&own).map_err(|error| Fault::Both(error.code().into()))?;
+        note.verify(&own).map_err(|error| foreign(error.code().into()))?;
     }
     if ledger.is_some_and(|ledger| ledger != checkpoint.origin) {
-        return Err(Fault::Both(Reason::WrongLedger));
+        return Err(foreign(Reason::WrongLedger));
     }
-    Ok(proves(&claim, &checkpoint, own_leaf, brought).and_then(|()| extends(&claim, &checkpoint, &own, brought)))
+    Ok(proves(&claim, &checkpoint, own_leaf, brought).and_then(|()| extends(&claim, &checkpoint, brought)))
 }
 
 /// An entry that stands with its proof.
@@ -186,27 +192,29 @@ struct Entry {
     size: u64,
 }
 
-fn read(what: What, bytes: &[u8]) -> Result<(Note, Claim, Option<Entry>), Reason> {
+/// `None` where it is JSON, and no signed proof by its form.
+fn read(what: What, bytes: &[u8]) -> Option<Result<Text, Reason>> {
     let malformed = |error: crate::Error| match error.code() {
         crate::Code::MalformedProof => Reason::WrongProof,
         code => code.into(),
     };
-    Ok(match what {
-        What::Checkpoint => (Note::parse(bytes).map_err(malformed)?, Claim::Nothing, None),
-        What::TlogProof => {
-            let TlogProof { log_index, hashes, checkpoint, .. } = TlogProof::parse(bytes).map_err(malformed)?;
+    Some(match what {
+        What::Checkpoint => Note::parse(bytes).map(|note| (note, Claim::Nothing, None)).map_err(malformed),
+        What::TlogProof => TlogProof::parse(bytes).map_err(malformed).map(|proof| {
+            let TlogProof { log_index, hashes, checkpoint, .. } = proof;
             (checkpoint, Claim::Entry { log_index, hashes }, None)
-        }
-        What::Consistency => {
-            let WitnessRequest { from, hashes, checkpoint } = WitnessRequest::parse(bytes).map_err(malformed)?;
+        }),
+        What::Consistency => WitnessRequest::parse(bytes).map_err(malformed).map(|request| {
+            let WitnessRequest { from, hashes, checkpoint } = request;
             (checkpoint, Claim::Extends { from, hashes }, None)
-        }
-        What::SignedProof if bytes.len() > SIGNED_PROOF_BYTES_MAX => return Err(Reason::TooLarge),
+        }),
+        What::SignedProof if bytes.len() > SIGNED_PROOF_BYTES_MAX => Err(Reason::TooLarge),
         What::SignedProof => {
-            let proof: SignedProof = from_text(bytes).map_err(|_| Reason::WrongProof)?;
-            let note = Note::parse(proof.checkpoint.as_bytes()).map_err(malformed)?;
+            // What it is of stands as deep in it as in a line of records.
+            let proof: SignedProof = read_whole(parse_around(bytes, LINE_LEVELS).ok()?, &Path::ROOT).ok()?;
             let (log_index, hashes) = (proof.entry.log_index, proof.hashes.clone());
-            (note, Claim::Entry { log_index, hashes }, Some(entry(proof)?))
+            let note = Note::parse(proof.checkpoint.as_bytes()).map_err(malformed);
+            note.and_then(|note| Ok((note, Claim::Entry { log_index, hashes }, Some(entry(proof)?))))
         }
     })
 }
@@ -249,16 +257,18 @@ fn proves(claim: &Claim, log: &Checkpoint, own: Option<Hash>, brought: &Brought<
 }
 
 /// Whether the log extends the checkpoint that the verifier has from before.
-fn extends(claim: &Claim, log: &Checkpoint, keys: &[NoteKey], brought: &Brought<'_>) -> Result<(), Reason> {
+fn extends(claim: &Claim, log: &Checkpoint, brought: &Brought<'_>) -> Result<(), Reason> {
+    if matches!(claim, Claim::Extends { from, .. } if *from > log.size) {
+        return Err(Reason::WrongProof);
+    }
     let Some(old) = brought.old_checkpoint else {
         return if matches!(claim, Claim::Extends { .. }) { Err(Reason::NotBrought) } else { Ok(()) };
     };
-    let old = Checkpoint::open(old, &log.origin, keys).map_err(|_| Reason::UnknownOldCheckpoint)?;
+    let old = earlier(old, log, brought.keys)?;
     match claim {
-        _ if old.size == 0 => Err(Reason::UnknownOldCheckpoint),
-        _ if old.size > log.size => Err(Reason::OlderThanKnown),
         _ if old.size == log.size && old.root != log.root => Err(Reason::WrongConsistency),
-        Claim::Extends { from, hashes } if *from == old.size => {
+        Claim::Extends { from, .. } if *from != old.size => Err(Reason::NoConsistencyProof),
+        Claim::Extends { hashes, .. } => {
             merkle::verify_consistency(old.size, &old.root, log.size, &log.root, hashes).map_err(|_| Reason::WrongProof)
         }
         _ if old.size == log.size => Ok(()),
@@ -266,17 +276,36 @@ fn extends(claim: &Claim, log: &Checkpoint, keys: &[NoteKey], brought: &Brought<
     }
 }
 
+object! {
+    /// What a standing is as JSON. The body of an entry stands in it however deep it nests.
+    struct Told {
+        /// The whole.
+        required outcome: Outcome,
+        /// What it says, where it could be read.
+        optional shown: Shown,
+        /// Integrity and identity.
+        required verdicts: Json,
+    }
+}
+
+object_field!(Shown);
+
 impl Standing {
     /// What a verdict on such a text does not prove.
     #[must_use]
     pub const fn does_not_prove(&self, verdict: &Verdict) -> &'static str {
         match (verdict.aspect, self.what) {
-            (Aspect::Integrity, What::Checkpoint) => "anything of what is in the log",
+            (Aspect::Integrity, What::Checkpoint) => {
+                "anything of what is in the log; nor, unless a checkpoint from before is brought, that whoever holds the key \
+                 has not made the log anew, or shows others another one"
+            }
             (Aspect::Integrity, What::TlogProof) => {
-                "what the entry holds: only that an entry with this leaf hash is at this place of the log"
+                "what the entry holds: only that an entry with this leaf hash is at this place of the log; nor, unless a checkpoint \
+                 from before is brought, that whoever holds the key has not made the log anew, or shows others another one"
             }
             (Aspect::Integrity, What::Consistency) => {
-                "anything of what is in the log: only that it is still all that it was"
+                "anything of what is in the log: only that it is still all that it was; nor that whoever holds the key shows others \
+                 the same log beyond that"
             }
             _ => verdict.does_not_prove(),
         }
@@ -292,8 +321,6 @@ impl Standing {
     #[must_use]
     pub fn to_json(&self) -> Json {
         let verdicts = verdicts_json(&self.verdicts, |verdict| self.does_not_prove(verdict));
-        let mut members = vec![("outcome", Json::from(self.outcome().as_str())), ("verdicts", verdicts)];
-        members.extend(self.shown.as_ref().map(|shown| ("shown", to_json(shown))));
-        Json::object(members).expect("invariant: what was read from a document nests less than one may")
+        to_json(&Told { outcome: self.outcome(), shown: self.shown.clone(), verdicts })
     }
 }

@@ -26,4 +26,4 @@ pub use manifest::{PREDICATE_TYPE, Predicate};
 pub use verify::{
     Aspect, Counts, Options, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld, explained, verify,
 };
-pub(crate) use verify::{outcome_of, verdicts_json};
+pub(crate) use verify::{Fault, LINE_LEVELS, earlier, foreign, outcome_of, verdicts_json, without_key};

@@ -4,6 +4,7 @@ use tracekeep_core::Leaf;
 use tracekeep_core::body::Body;
 use tracekeep_core::hash::{Hash, Salt};
 use tracekeep_core::json::Json;
+use tracekeep_core::limits::JSON_DEPTH_MAX;
 use tracekeep_core::merkle::{self, MemoryTiles};
 use tracekeep_core::model::JsonObject;
 use tracekeep_core::view::{LogEntry, SignedProof};
@@ -25,14 +26,14 @@ fn salt() -> Salt {
     Salt::of_entry(&[3; 32], 0)
 }
 
-fn leaf_text(ledger: &str) -> String {
+fn leaf_text(ledger: &str, body: &str) -> String {
     let leaf = Leaf {
         ledger: ledger.parse().unwrap(),
         run: "run-1",
         seq: 0,
         kind: "run_started",
         recorded_at: tracekeep_core::Timestamp::from_nanos(7),
-        commit: Body::from_recorded(BODY).unwrap().commitment(&salt()),
+        commit: Body::from_recorded(body).unwrap().commitment(&salt()),
     };
     leaf.text()
 }
@@ -41,16 +42,21 @@ fn leaf_text(ledger: &str) -> String {
 struct Log {
     tiles: MemoryTiles,
     leaf: String,
+    body: String,
 }
 
 impl Log {
     fn of(ledger: &str) -> Self {
-        let (mut tiles, leaf) = (MemoryTiles::default(), leaf_text(ledger));
+        Self::with(ledger, BODY)
+    }
+
+    fn with(ledger: &str, body: &str) -> Self {
+        let (mut tiles, leaf) = (MemoryTiles::default(), leaf_text(ledger, body));
         for number in 0..SIZE {
             let text = if number == PLACE { leaf.as_bytes() } else { &number.to_be_bytes()[..] };
             tiles.push(merkle::leaf_hash(text));
         }
-        Self { tiles, leaf }
+        Self { tiles, leaf, body: body.to_owned() }
     }
 
     fn leaf_hash(&self) -> Hash {
@@ -81,7 +87,7 @@ impl Log {
             log_index: PLACE,
             leaf: JsonObject::new(Json::parse(&self.leaf).unwrap()).unwrap(),
             leaf_hash: self.leaf_hash(),
-            body: Some(Json::parse(BODY).unwrap()),
+            body: Some(Json::parse(&self.body).unwrap()),
             salt: Some(Hash::from_bytes(*salt().as_bytes())),
             redacted_by: None,
         };
@@ -134,7 +140,6 @@ fn each_passes_and_says_what_it_proves() {
         check(&extends, None, None);
         assert_eq!(extends.shown.unwrap().from, Some(from));
     }
-    assert!(verify(b"PK\x05\x06", &Brought::default()).is_none() && verify(b"", &Brought::default()).is_none());
 }
 
 /// Without a key nobody has signed; with another one somebody else has.
@@ -199,6 +204,13 @@ fn a_checkpoint_from_before_must_be_extended() {
     check_old(&log.note(SIZE), "what is none", Some(Reason::UnknownOldCheckpoint));
     check_old(&log.consistency(5), &log.note(4), Some(Reason::NoConsistencyProof));
     check_old(&log.consistency(5), &other.note(5), Some(Reason::WrongProof));
+    // At the size that it has, nobody looks at a proof from another one.
+    check_old(&log.consistency(5), &log.note(SIZE), Some(Reason::NoConsistencyProof));
+    check_old(&log.consistency(5), &other.note(SIZE), Some(Reason::WrongConsistency));
+    let beyond = log.consistency(SIZE).replace("old 11\n", "old 12\n");
+    for old in [Some(log.note(SIZE)), Some(log.note(5)), None] {
+        check(&verified(&beyond, &[1], old.as_deref(), None), Some(Reason::WrongProof), None);
+    }
     check_old(&log.consistency(SIZE), &other.note(SIZE), Some(Reason::WrongConsistency));
     check(&verified(&log.consistency(5), &[1], None, None), Some(Reason::NotBrought), None);
     let by_another = log.checkpoint(5).sign(&key(2)).unwrap().to_string();
@@ -206,6 +218,47 @@ fn a_checkpoint_from_before_must_be_extended() {
     let origin = format!("tracekeep/{}", "0".repeat(32));
     let elsewhere = Checkpoint { origin, ..log.checkpoint(5) }.sign(&key(1)).unwrap().to_string();
     check_old(&log.consistency(5), &elsewhere, Some(Reason::UnknownOldCheckpoint));
+}
+
+/// What may be recorded nests as deep as a document may, and stands deeper in its proof.
+#[test]
+fn an_entry_is_proved_however_deep_it_nests() {
+    let deepest = JSON_DEPTH_MAX as usize - 1;
+    let params = format!("{}{}", "[".repeat(deepest), "]".repeat(deepest));
+    let log = Log::with(LEDGER, &BODY.replace(r#""run_id""#, &format!(r#""params":{params},"run_id""#)));
+    let standing = verified(to_json(&log.signed_proof()).as_str(), &[1], None, None);
+    check(&standing, None, None);
+    assert!(standing.to_json().as_str().contains(&params));
+}
+
+#[test]
+fn what_is_none_of_them_has_no_verdict() {
+    let log = log();
+    let is_one = |text: &str| verify(text.as_bytes(), &Brought::default()).is_some();
+    let proof = to_json(&log.signed_proof());
+    let spread = proof.as_str().replacen("{\"checkpoint\":", "{\n  \"checkpoint\" : ", 1);
+    assert!(is_one(proof.as_str()) && is_one(&spread) && is_one("old 5\n"));
+    let consistency = r#"{"from":0,"from_root":"","hashes":[],"to":3,"to_root":""}"#;
+    let nameless = proof.as_str().replace("\"tree_size\"", "\"size\"");
+    let cut = &proof.as_str()[..proof.as_str().len() - 1];
+    let texts = ["", "PK\x05\x06", "{", "{}", "{\"checkpoint\":\"tracekeep/\"}", consistency, &nameless, cut];
+    let texts = texts.into_iter().chain(["old ", "old friends\n", "old 5", "old 05\n", "old 5 \n", "older\n"]);
+    texts.for_each(|text| assert!(!is_one(text), "{text}"));
+    // Nothing is read of what begins with another member.
+    let late = proof.as_str().replacen('{', "{\"a\":[0],", 1);
+    assert!(!is_one(&format!("{late}{}", " ".repeat(SIGNED_PROOF_BYTES_MAX))));
+}
+
+#[test]
+fn each_says_what_it_does_not_prove() {
+    let log = log();
+    let texts =
+        [log.note(SIZE), log.tlog_proof(), log.consistency(5), to_json(&log.signed_proof()).as_str().to_owned()];
+    for text in texts {
+        let standing = verified(&text, &[1], None, None);
+        let open = standing.does_not_prove(&standing.verdicts[0]);
+        assert!(open.contains("that whoever holds the key"), "{open}");
+    }
 }
 
 /// Whatever is flipped or cut: nothing passes but what is the same text.

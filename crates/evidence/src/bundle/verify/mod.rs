@@ -1,17 +1,20 @@
 //! Verifying a bundle, from nothing but its bytes and the keys that the verifier brings.
 
 mod explained;
+mod fault;
 mod held;
 mod read;
 mod report;
 
 pub use explained::explained;
+pub(crate) use fault::{Fault, foreign};
+pub(crate) use read::LINE_LEVELS;
 pub use report::{Aspect, Counts, Outcome, Reason, Remark, Report, RunCounts, Verdict, Withheld};
 pub(crate) use report::{outcome_of, verdicts_json};
 
 use crate::checkpoint::Checkpoint;
 use crate::key::NoteKey;
-use read::{Fault, Shown};
+use read::Shown;
 use tracekeep_core::merkle;
 
 /// What is asked of a bundle beyond itself.
@@ -44,28 +47,35 @@ pub fn verify(bytes: &[u8], keys: &[NoteKey], options: &Options<'_>) -> Report {
         }
     }
     if keys.is_empty() {
-        let open: Vec<_> = report.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Pass).collect();
-        let open: Vec<_> = open.iter().map(|verdict| verdict.aspect).collect();
-        open.into_iter().for_each(|aspect| report.conclude(aspect, Err(Reason::NoKey)));
+        without_key(&mut report.verdicts);
     }
     report
+}
+
+/// Without a key nothing passes.
+pub(crate) fn without_key(verdicts: &mut [Verdict]) {
+    let passed = verdicts.iter_mut().filter(|verdict| verdict.outcome == Outcome::Pass);
+    passed.for_each(|verdict| *verdict = Verdict::concluded(verdict.aspect, Err(Reason::NoKey)));
 }
 
 /// Whether the log extends the checkpoint that the verifier has from before.
 fn extends(shown: &Shown<'_>, keys: &[NoteKey], options: &Options<'_>) -> Result<(), Reason> {
     let Some(old) = options.old_checkpoint else { return Ok(()) };
     let now = &shown.checkpoint;
-    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == now.origin).cloned().collect();
-    let old = Checkpoint::open(old, &now.origin, &own).map_err(|_| Reason::UnknownOldCheckpoint)?;
-    if old.size == 0 {
-        return Err(Reason::UnknownOldCheckpoint);
-    }
-    if old.size > now.size {
-        return Err(Reason::OlderThanKnown);
-    }
+    let old = earlier(old, now, keys)?;
     match merkle::earlier_root(&shown.leaves(), now.size, &shown.nodes, old.size) {
         Some(root) if root == old.root => Ok(()),
         Some(_) => Err(Reason::WrongConsistency),
         None => Err(Reason::NoConsistencyProof),
+    }
+}
+
+/// The checkpoint that the verifier has from before, where it is one that the log can extend.
+pub(crate) fn earlier(old: &[u8], now: &Checkpoint, keys: &[NoteKey]) -> Result<Checkpoint, Reason> {
+    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == now.origin).cloned().collect();
+    match Checkpoint::open(old, &now.origin, &own) {
+        Ok(old) if old.size > now.size => Err(Reason::OlderThanKnown),
+        Ok(old) if old.size > 0 => Ok(old),
+        _ => Err(Reason::UnknownOldCheckpoint),
     }
 }

@@ -7,7 +7,8 @@ use tracekeep_core::merkle;
 use tracekeep_core::remainder::Remainder;
 use tracekeep_core::wire::{Path, read_whole, to_json};
 
-use super::{Aspect, Counts, Reason, RunCounts, Withheld};
+use super::fault::{Fault, foreign};
+use super::{Counts, Reason, RunCounts, Withheld};
 use crate::bundle::archive::{self, Members, NAMES};
 use crate::bundle::contents::{Line, Record};
 use crate::bundle::facts::{Facts, by_run, totals};
@@ -18,36 +19,11 @@ use crate::note::Note;
 
 /// How much deeper than a recorded body a line may nest: members stand deeper in it, and those of other entries once more in
 /// a redaction's.
-const LINE_LEVELS: u32 = 8;
+pub(crate) const LINE_LEVELS: u32 = 8;
 /// Bytes of `proof.json` for each leaf, and for one more: 64 nodes of 67 bytes, and what is around them.
 const PROOF_BYTES_MAX: usize = 4_300;
 /// What each bundle has.
 const NEEDED: [&str; 6] = ["README.txt", "checkpoint", "manifest.json", "proof.json", "records.jsonl", "report.html"];
-
-/// What fails, and by what.
-pub(super) struct Fault {
-    pub(super) aspects: &'static [Aspect],
-    pub(super) reason: Reason,
-    /// The member that it is found in, and of records the line.
-    pub(super) place: Option<String>,
-}
-
-impl Fault {
-    fn at(self, place: impl Into<String>) -> Self {
-        Self { place: Some(place.into()), ..self }
-    }
-}
-
-impl From<Reason> for Fault {
-    fn from(reason: Reason) -> Self {
-        Self { aspects: &[Aspect::Integrity], reason, place: None }
-    }
-}
-
-/// What nobody has vouched for, or is of another ledger, is neither whole nor anybody's.
-const fn foreign(reason: Reason) -> Fault {
-    Fault { aspects: &[Aspect::Integrity, Aspect::Identity], reason, place: None }
-}
 
 /// A bundle of which every byte is accounted for.
 pub(super) struct Shown<'a> {

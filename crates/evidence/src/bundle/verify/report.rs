@@ -100,7 +100,8 @@ words! {
         WrongDebrief = "wrong_debrief",
         /// The lines of a period have a gap, or end inside of it.
         MissingLeaf = "missing_leaf",
-        /// An entry was erased, and no redaction of its run says so.
+        /// An entry was erased, and no later redaction of its run says so; or one is shown although a later redaction erased
+        /// its run.
         UnnamedErasure = "unnamed_erasure",
         /// What a proof that stands by itself is about was not brought: a leaf hash, or a checkpoint from before.
         NotBrought = "not_brought",
