@@ -156,7 +156,7 @@ pub fn consistency(snapshot: &impl Snapshot, from: u64, to: Option<u64>) -> Resu
     }
     let to = to.unwrap_or(head);
     if from > to {
-        return Err(Error::new(Code::InvalidParameter, "from is at most to").at("from"));
+        return Err(Error::new(Code::InvalidParameter, format!("from is at most {to}, the later size")).at("from"));
     }
     let tiles = Tiles(snapshot);
     let hashes = merkle::consistency_proof(&tiles, from, to).map_err(failed)?;
