@@ -15,6 +15,10 @@ use crate::print::{data, json, plain, table, talk};
 /// Bytes that the zip around the members may add.
 const FRAMING_BYTES_MAX: u64 = 1 << 20;
 
+/// What may be verified, and what writes it.
+const TAKEN: &str = "a bundle (export), a checkpoint (log checkpoint), a .tlog-proof (log proof INDEX), an entry with its \
+                     proof as JSON (log proof --run), or what a witness is asked with (log witness-export)";
+
 pub(crate) fn verify(path: &Path, args: &Verify, is_json: bool) -> Outcome {
     let keys = args.key.iter().map(|key| keys_of(key)).collect::<Result<Vec<_>, _>>()?.concat();
     let checkpoint = args.checkpoint.as_deref().map(|path| read(path, NOTE_BYTES_MAX as u64)).transpose()?;
@@ -35,6 +39,9 @@ pub(crate) fn verify(path: &Path, args: &Verify, is_json: bool) -> Outcome {
         let told = report.claims.iter().flat_map(|claims| claimed(claims, report.shown.as_ref()));
         told.for_each(|line| talk(&line));
         point(&report.verdicts);
+    }
+    if report.is_unreadable() {
+        talk(&format!("{} is none of what verify takes: {TAKEN}", path.display()));
     }
     Ok(if report.is_unreadable() { Done::Unreadable } else { done(report.outcome()) })
 }
@@ -110,7 +117,7 @@ fn point(verdicts: &[Verdict]) {
 
 /// What a checkpoint or a proof says, in one line of talk.
 fn said(shown: &Shown, is_proven: bool) -> String {
-    let Shown { what, origin, size, root, from, log_index, leaf_hash, leaf, .. } = shown;
+    let Shown { what, origin, size, root, from, log_index, leaf_hash, leaf, body } = shown;
     let log = format!("the log {origin} of {size} entries under root {root}");
     let text = match (what, log_index, from) {
         (What::TlogProof | What::SignedProof, Some(log_index), _) => {
@@ -121,7 +128,8 @@ fn said(shown: &Shown, is_proven: bool) -> String {
                 }
             });
             let hash = leaf_hash.map_or_else(|| "that was not brought".to_owned(), |hash| hash.to_string());
-            format!("entry {log_index}{}, leaf hash {hash}, is in {log}", of.unwrap_or_default())
+            let bare = if body.is_some() || leaf.is_none() { "" } else { "; what it holds is not in this file" };
+            format!("entry {log_index}{}, leaf hash {hash}, is in {log}{bare}", of.unwrap_or_default())
         }
         (What::Consistency, _, Some(from)) => format!("{log} extends that of {from} entries"),
         _ => format!("there is {log}"),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracekeep_core::id::LedgerId;
 use tracekeep_core::view::SignedProof;
-use tracekeep_core::wire::from_text;
+use tracekeep_core::wire::{from_text, to_json};
 use tracekeep_evidence::{Checkpoint, NoteKey, SigningKey, TlogProof};
 
 use crate::Place;
@@ -110,8 +110,15 @@ fn what_the_log_signs_is_verified_without_it() {
     said(verify(&["step.json"]).code(0), "(step of run r-2, its number 1, recorded at 2");
     let found = verify(&["step.json", "--json"]).code(0).out();
     assert!(found.contains(r#""outcome":"pass""#) && found.contains(r#""skill_name":"search""#), "{found}");
+    assert!(!verify(&["step.json"]).talk().contains("not in this file"));
+    let mut bare: SignedProof = from_text(&fs::read(elsewhere.path().join("step.json")).unwrap()).unwrap();
+    (bare.entry.body, bare.entry.salt) = (None, None);
+    fs::write(elsewhere.path().join("bare.json"), to_json(&bare).as_str()).unwrap();
+    said(verify(&["bare.json"]).code(0), "; what it holds is not in this file");
     said(verify(&["later.txt", "--checkpoint", "seen.txt"]).code(0), &format!("extends that of {size} entries"));
     said(verify(&["later.txt"]).code(3), "not_brought");
+    let beyond = place.run(&["log", "witness-export", "--from", "99999"]);
+    said(beyond.code(2), &format!("from is at most {}, the later size", size.parse::<u64>().unwrap() + 4));
     said(verify(&["now.txt", "--checkpoint", "seen.txt"]).code(3), "no_consistency_proof");
     said(verify(&["seen.txt", "--checkpoint", "now.txt"]).code(1), "older_than_known");
     elsewhere.run(&["verify", "now.txt"]).code(3);
@@ -121,7 +128,12 @@ fn what_the_log_signs_is_verified_without_it() {
     fs::write(elsewhere.path().join("cut.txt"), cut).unwrap();
     said(verify(&["cut.txt"]).code(1), "malformed_checkpoint");
     fs::write(elsewhere.path().join("nothing.txt"), "a text").unwrap();
-    verify(&["nothing.txt"]).code(2);
+    said(
+        verify(&["nothing.txt"]).code(2),
+        "nothing.txt is none of what verify takes: a bundle (export), a checkpoint (log",
+    );
+    keep("consistency.json", &["log", "consistency", "--from", &size, "--json"]);
+    said(verify(&["consistency.json"]).code(2), "log witness-export");
     said(verify(&["nothing.txt", "--leaf", &leaf]).code(2), "--leaf is for the proof of one entry");
     verify(&["entry.tlog-proof", "--leaf", "abc"]).code(2);
 }
