@@ -9,9 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer;
 use serde_json::{Value, json};
-use tracekeep_core::hash::sha256;
+use tracekeep_core::body::Body;
+use tracekeep_core::hash::{Hash, Salt, sha256};
 use tracekeep_core::json::canonical_json;
-use tracekeep_evidence::alone::{self, Brought, What};
+use tracekeep_core::merkle::{self, MemoryTiles};
+use tracekeep_core::{Leaf, Timestamp};
+use tracekeep_evidence::alone::{self, Brought, Shown, What};
 use tracekeep_evidence::bundle::{Options, Outcome, verify};
 use tracekeep_evidence::{Checkpoint, Note, NoteKey, SigningKey, TlogProof, WitnessRequest};
 
@@ -50,19 +53,96 @@ pub fn note(data: &[u8]) {
     }
 }
 
-/// Proofs that stand by themselves: what is read is written as it was, and none passes for an entry that is in no log.
+/// A log of so many entries that the same key signs, with one at a place that is known, and what it holds.
+const SIZE: u64 = 11;
+const PLACE: u64 = 3;
+const BODY: &str = r#"{"goal":"sign","op":"start_run","run_id":"run-1"}"#;
+
+static LEAF: LazyLock<String> = LazyLock::new(|| {
+    let leaf = Leaf {
+        ledger: LEDGER.parse().expect("a ledger's id"),
+        run: "run-1",
+        seq: 0,
+        kind: "run_started",
+        recorded_at: Timestamp::from_nanos(7),
+        commit: Body::from_recorded(BODY).expect("a body").commitment(&salt()),
+    };
+    leaf.text()
+});
+static LOG: LazyLock<MemoryTiles> = LazyLock::new(|| {
+    let mut tiles = MemoryTiles::default();
+    (0..SIZE).for_each(|at| tiles.push(if at == PLACE { leaf_hash() } else { sha256(&[&at.to_be_bytes()]) }));
+    tiles
+});
+
+fn salt() -> Salt {
+    Salt::of_entry(&[3; 32], 0)
+}
+
+fn leaf_hash() -> Hash {
+    merkle::leaf_hash(LEAF.as_bytes())
+}
+
+/// The log's checkpoint at a size.
+fn signed(size: u64) -> Note {
+    let root = merkle::root_at(&*LOG, size).expect("a size that it had");
+    Checkpoint { origin: KEY.public().name().to_owned(), size, root }.sign(&KEY).expect("a key of this log")
+}
+
+/// Proofs that stand by themselves: what is read is written as it was; none passes for an entry that is in no log, or for
+/// anything but the entry, and the checkpoint from before, that the verifier brings.
 pub fn proof(data: &[u8]) {
     if let Ok(request) = WitnessRequest::parse(data) {
         assert_eq!(request.to_string().as_bytes(), data);
     }
-    let brought = Brought { keys: &keys(), old_checkpoint: None, leaf_hash: Some(sha256(&[b"a leaf"])) };
-    if let Some(standing) = alone::verify(data, &brought) {
-        assert!(standing.outcome() != Outcome::Pass || standing.what == What::Checkpoint, "{}", standing.to_json());
+    let passed = |leaf: Hash, old: Option<u64>| {
+        let old = old.map(|size| signed(size).to_string());
+        let old_checkpoint = old.as_deref().map(str::as_bytes);
+        let brought = Brought { keys: &keys(), old_checkpoint, leaf_hash: Some(leaf) };
+        let standing = alone::verify(data, &brought)?;
+        let _ = standing.to_json();
+        let is_passed = standing.outcome() == Outcome::Pass;
+        standing.shown.filter(|_| is_passed)
+    };
+    if let Some(shown) = passed(sha256(&[b"a leaf"]), None) {
+        assert_eq!(shown.what, What::Checkpoint);
+    }
+    for old_size in [SIZE, 5] {
+        let Some(shown) = passed(leaf_hash(), Some(old_size)) else { continue };
+        let Shown { what, size, from, log_index, leaf_hash: shown_hash, .. } = shown;
+        let holds = match what {
+            What::Consistency => from == Some(old_size),
+            What::Checkpoint => size == old_size,
+            What::TlogProof | What::SignedProof => {
+                (size, log_index, shown_hash) == (old_size, Some(PLACE), Some(leaf_hash()))
+            }
+        };
+        assert!(holds, "{what} from {from:?}, entry {log_index:?}, in {size} entries passes with {old_size}");
     }
     if let Ok(proof) = TlogProof::parse(data) {
         assert_eq!(proof.to_string().as_bytes(), data);
         let _ = proof.verify(sha256(&[b"a leaf"]), KEY.public().name(), &keys());
     }
+}
+
+/// What passes, and what differs from it in one number.
+fn proofs() -> Vec<(&'static str, Vec<u8>)> {
+    let hashes = merkle::inclusion_proof(&*LOG, PLACE, SIZE).expect("a place in it");
+    let tlog = TlogProof { extra: None, log_index: PLACE, hashes: hashes.clone(), checkpoint: signed(SIZE) };
+    let extends = |from: u64| {
+        let hashes = merkle::consistency_proof(&*LOG, from.min(SIZE), SIZE).expect("a size that it had");
+        WitnessRequest { from, hashes, checkpoint: signed(SIZE) }.to_string()
+    };
+    let hashes: Vec<String> = hashes.iter().map(ToString::to_string).collect();
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let salt = Hash::from_bytes(*salt().as_bytes()).to_string();
+    let entry = json!({"log_index": PLACE, "leaf": parsed(&LEAF), "leaf_hash": leaf_hash().to_string(),
+        "body": parsed(BODY), "salt": salt});
+    let note = signed(SIZE).to_string();
+    let whole = json!({"checkpoint": note, "entry": entry, "hashes": hashes, "tree_size": SIZE});
+    let whole = String::from_utf8(canonical(&whole)).expect("JSON is text");
+    let texts = [note, tlog.to_string(), extends(5), extends(SIZE), extends(999_999), extends(0), whole];
+    texts.into_iter().map(|text| ("proof", text.into_bytes())).collect()
 }
 
 /// Manifests: as they are, and as the payload of one that is signed.
@@ -113,6 +193,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("manifest", MEMBERS["manifest.json"].clone()),
         ("bundle", BUNDLE.to_vec()),
     ];
+    seeds.extend(proofs());
     for (place, bytes) in (0u8..).zip(MEMBERS.values()) {
         seeds.push(("bundle", [&[place][..], bytes].concat()));
     }
