@@ -347,7 +347,7 @@ pub(crate) struct Check {
 /// What stands below the options of `verify`.
 const VERIFY_HELP: &str = "\
 Of a bundle: five verdicts, integrity, identity, time, completeness and redaction, each pass, fail or unconfirmed, with a \
-reason that `tracekeep explain` explains, and what it does not prove. Of what stands by itself, which the first line tells, \
+reason that `tracekeep explain` explains, and what it does not prove. Of what stands by itself, which the first bytes tell, \
 two of them, integrity and identity: a checkpoint (log checkpoint), a .tlog-proof (log proof INDEX, with --leaf), an entry \
 with its proof (log proof --run), and that the log extends a checkpoint from before (log witness-export --from SIZE, with \
 --checkpoint).
