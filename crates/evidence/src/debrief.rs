@@ -186,7 +186,7 @@ fn summary(account: &Account, judged: &[&IncidentAccount], stated: Option<&Viola
     for incident in judged.iter().take(TOLD_MAX) {
         let kind = incident.violation_type.as_ref().map(|kind| format!(" ({})", quoted(kind))).unwrap_or_default();
         let id = incident.policy_id.as_deref().filter(|id| incident.policy() != Some(*id));
-        let id = id.map(|id| format!(", whose id is {},", quoted(id))).unwrap_or_default();
+        let id = id.map(|id| format!(" with the id {}", quoted(id))).unwrap_or_default();
         let (policy, step) = (of_policy(incident.policy()) + &id, at_step(incident.step_index));
         let what = match account.violated(incident) {
             Some(_) => format!("says that there was a violation{policy}{kind}{step}"),

@@ -46,7 +46,7 @@ impl TraceAccount {
         self.status == TraceStatus::Error
     }
 
-    pub(super) fn of(record: &Record) -> Option<Self> {
+    pub(crate) fn of(record: &Record) -> Option<Self> {
         let inner = |name: &str| shown::<String>(record, &format!("trace_type/{name}"));
         let says = ["tool_name", "chosen", "query", "content", "message", "name"];
         let withheld = record.left.as_ref().is_some_and(|left| {

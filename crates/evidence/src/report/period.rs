@@ -48,6 +48,7 @@ pub fn period(cover: &Cover<'_>, asked: &Period, records: &[Record]) -> String {
         ("erased since", sum(|row| u64::from(row.is_erased))),
         ("steps", sum(|row| row.steps)),
         ("steps that failed, of runs that are not erased", sum(|row| row.failures)),
+        ("traces that failed, likewise", sum(Row::errors)),
         ("incidents of these runs", incidents.len().to_string()),
         ("of these open", incidents.iter().filter(|incident| incident.state() == OPEN).count().to_string()),
     ]);
@@ -66,6 +67,7 @@ pub fn period(cover: &Cover<'_>, asked: &Period, records: &[Record]) -> String {
         ("entries", Column::Number),
         ("steps", Column::Number),
         ("failed", Column::Number),
+        ("trace errors", Column::Number),
         ("incidents", Column::Number),
         ("first entry", Column::Number),
     ];
@@ -85,6 +87,7 @@ fn cells(run_id: &str, row: &Row, incidents: usize) -> Vec<String> {
         None if row.is_running() => String::new(),
         None => "not stated".to_owned(),
     };
+    let [failures, errors] = row.failed();
     vec![
         run_id.to_owned(),
         row.agent_id.clone().unwrap_or_default(),
@@ -95,7 +98,8 @@ fn cells(run_id: &str, row: &Row, incidents: usize) -> Vec<String> {
         known(row.verdict.clone().unwrap_or_else(|| "none".to_owned())),
         row.entries.to_string(),
         row.steps.to_string(),
-        known(row.failures.to_string()),
+        failures,
+        errors,
         incidents.to_string(),
         row.first.to_string(),
     ]

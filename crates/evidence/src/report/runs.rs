@@ -1,14 +1,15 @@
 //! Runs in rows: those of a period, and those that are related to the run that a bundle is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::Cost;
+use tracekeep_core::model::EndStatus;
 
 use super::Subject;
 use super::page::{Column, Page};
 use super::words::{TEXT_MAX, cost, time};
-use crate::account::{shown, verdict};
+use crate::account::{TraceAccount, shown, verdict};
 use crate::bundle::Record;
 use crate::quoted::beginning;
 
@@ -27,6 +28,8 @@ pub(super) struct Row {
     pub(super) steps: u64,
     /// Of the steps that are shown.
     pub(super) failures: u64,
+    /// The traces that failed, by their ids.
+    errors: BTreeSet<String>,
     cost: i64,
     costs_withheld: bool,
 }
@@ -59,6 +62,10 @@ impl Row {
             }
             "verdict" => self.verdict = verdict(record).or(self.verdict.take()),
             "audit_cleared" => self.verdict = None,
+            "trace" => {
+                self.errors.extend(TraceAccount::of(record).filter(TraceAccount::is_error).map(|trace| trace.id))
+            }
+            "trace_ended" => self.trace_ended(record),
             "step" => {
                 self.steps += 1;
                 self.failures += u64::from(shown::<String>(record, "status").as_deref() == Some("failure"));
@@ -69,6 +76,24 @@ impl Row {
             }
             _ => {}
         }
+    }
+
+    fn trace_ended(&mut self, record: &Record) {
+        let Some(id) = shown::<String>(record, "id") else { return };
+        match shown(record, "status") {
+            Some(EndStatus::Error) => drop(self.errors.insert(id)),
+            _ => drop(self.errors.remove(&id)),
+        }
+    }
+
+    /// How many steps and how many traces failed, of those that are shown.
+    pub(super) fn failed(&self) -> [String; 2] {
+        let known = |number: u64| if self.is_erased { "not known".to_owned() } else { number.to_string() };
+        [known(self.failures), known(self.errors.len() as u64)]
+    }
+
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.len() as u64
     }
 
     fn described(&mut self, record: &Record) {
@@ -104,6 +129,7 @@ pub(super) fn related(page: &mut Page, subject: &Subject<'_>) {
     page.heading("Related runs");
     page.text("Runs of the same correlation id, whose entries are in records.jsonl, too. What is said above is of the run itself.");
     let row = |(run_id, row): &(&str, Row)| {
+        let [failures, errors] = row.failed();
         vec![
             (*run_id).to_owned(),
             row.agent_id.clone().unwrap_or_default(),
@@ -111,7 +137,8 @@ pub(super) fn related(page: &mut Page, subject: &Subject<'_>) {
             row.status().to_owned(),
             row.recorded_at.map(time).unwrap_or_default(),
             row.steps.to_string(),
-            if row.is_erased { "not known".to_owned() } else { row.failures.to_string() },
+            failures,
+            errors,
             row.cost(),
             row.entries.to_string(),
             row.first.to_string(),
@@ -125,6 +152,7 @@ pub(super) fn related(page: &mut Page, subject: &Subject<'_>) {
         ("start recorded", Column::Words),
         ("steps", Column::Number),
         ("failed", Column::Number),
+        ("trace errors", Column::Number),
         ("cost", Column::Words),
         ("entries", Column::Number),
         ("first entry", Column::Number),

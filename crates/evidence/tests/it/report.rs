@@ -462,7 +462,7 @@ fn a_policy_is_told_by_its_name_and_its_id() {
     let told = between(&html, "as the incident i says it", "</table>");
     assert_eq!((value(told, "policy"), value(told, "policy id")), ("no cards", "p-7"));
     let summary = between(&html, "<h2>What happened</h2>", "<h2>");
-    assert!(summary.contains("&quot;no cards&quot;</bdi>, whose id is <bdi>&quot;p-7&quot;"), "{summary}");
+    assert!(summary.contains("&quot;no cards&quot;</bdi> with the id <bdi>&quot;p-7&quot;"), "{summary}");
 }
 
 #[test]
@@ -521,6 +521,8 @@ fn a_period_says_that_no_run_is_left_out_and_lists_its_incidents() {
     ] {
         assert!(incidents.contains(row), "{row}: {incidents}");
     }
+    let spans = period(&cover(Kind::Period), &asked, &told_in_spans());
+    assert_eq!(value(&spans, "traces that failed, likewise"), "3");
     for of_one_run in ["this one", "the one that this is about", "this id"] {
         assert!(!html.contains(of_one_run), "{of_one_run}: {html}");
     }

@@ -266,11 +266,11 @@ fn a_report_on_a_period_says_when_each_run_ended_and_what_its_audit_found() {
     let asked = Period { from: Timestamp::from_nanos(0), to: Timestamp::from_nanos(9) };
     let told = tracekeep_evidence::report::period(&cover(Kind::Period), &asked, &shown);
     let cells = |html: &str| html.replace(" class=\"w\"", "").replace(" class=\"n\"", "");
-    let row = "<td>2026-01-01 10:05:00.000Z</td><td>failed</td><td>STALE</td><td>6</td><td>1</td><td>1</td><td>1</td>";
+    let row = "<td>2026-01-01 10:05:00.000Z</td><td>failed</td><td>STALE</td><td>6</td><td>1</td><td>1</td><td>0</td><td>1</td>";
     assert!(cells(&told).contains(row) && !told.contains("of these erased"), "{told}");
     // Of a run that was erased its steps are counted, and how they came out is not known.
     shown.iter_mut().for_each(|record| record.left = None);
     let told = tracekeep_evidence::report::period(&cover(Kind::Period), &asked, &shown);
-    let row = "<td>not known</td><td>erased</td><td>not known</td><td>6</td><td>1</td><td>not known</td><td>1</td>";
+    let row = "<td>not known</td><td>erased</td><td>not known</td><td>6</td><td>1</td><td>not known</td><td>not known</td><td>1</td>";
     assert!(cells(&told).contains(row) && told.contains("<td>6: nothing is left of them"), "{told}");
 }
