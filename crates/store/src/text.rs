@@ -6,7 +6,7 @@ use tracekeep_core::model::{Kind, Op, RecordTrace, TraceType};
 
 use crate::error::Result;
 use crate::plan::{nowhere, recorded_trace};
-use crate::read::{span_error, with_end};
+use crate::read::{stated_error, with_end};
 use crate::recall::{self, Recalled};
 use crate::rows::{Entry, TraceRow};
 use crate::snapshot::Snapshot;
@@ -123,7 +123,7 @@ pub fn text_of(trace: &RecordTrace, error: Option<&str>) -> String {
         }
     }
     text.json(trace.metadata.as_str());
-    error.map(str::to_owned).or_else(|| span_error(trace)).iter().for_each(|error| text.piece(error));
+    error.map(str::to_owned).or_else(|| stated_error(trace)).iter().for_each(|error| text.piece(error));
     text.words
 }
 

@@ -277,9 +277,15 @@ fn a_span_that_failed_says_why(cx: &mut Context) {
     assert_eq!(found(cx), ["a"]);
     cx.record(&[why(closed("c", None), "c", "error"), closed("d", None)]);
     assert_eq!(found(cx), ["a", "c"]);
+    let attribute = |key: &str, text: &str| json!({"key": key, "value": {"stringValue": text}});
+    let attributes = [attribute("exception.type", "TimeoutError"), attribute("exception.message", "no answer")];
+    let events = json!([{"name": "retry"}, {"name": "exception", "attributes": attributes}]);
+    let thrown = json!({"otel": {"span": {"spanId": "e", "status": {"code": 2}, "events": events}}});
+    cx.record(&[with(closed("e", None), thrown)]);
     let error = |id: &str| cx.trace("o", id).error;
     let said = Some("Limit exceeded".to_owned());
-    assert_eq!(["a", "b", "c", "d"].map(error), [said.clone(), None, said, None]);
+    let thrown = Some("TimeoutError: no answer".to_owned());
+    assert_eq!(["a", "b", "c", "d", "e"].map(error), [said.clone(), None, said, None, thrown]);
 }
 
 fn a_closed_span_moves_in_every_index(cx: &mut Context) {

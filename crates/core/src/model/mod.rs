@@ -11,6 +11,7 @@ mod redact;
 mod redacted;
 mod run;
 mod signing;
+mod span;
 mod step;
 mod trace;
 
@@ -26,5 +27,6 @@ pub use run::{
     CompleteRun, DescribeRun, EffectGate, EnsureRun, FinalStatus, RunStatus, SealRun, Source, StartRun, Violation,
 };
 pub use signing::{DeclareKey, GivenUp, KeyReason};
+pub use span::span_error;
 pub use step::{RecordStep, ReplayBehavior, StepStatus};
 pub use trace::{EndStatus, EndTrace, RecordTrace, TraceStatus, TraceType};

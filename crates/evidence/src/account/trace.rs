@@ -2,8 +2,7 @@
 
 use tracekeep_core::Timestamp;
 use tracekeep_core::amount::DurationMs;
-use tracekeep_core::json::Value;
-use tracekeep_core::model::TraceStatus;
+use tracekeep_core::model::{TraceStatus, span_error};
 
 use super::{json, shown};
 use crate::bundle::Record;
@@ -112,27 +111,5 @@ fn implied(record: &Record, type_name: Option<&str>) -> TraceStatus {
 /// What an entry says of an error: its own words, those of the status of its span, or of the span's first exception.
 fn error(record: &Record) -> Option<String> {
     let own = ["error", "trace_type/message"].into_iter().find_map(|name| shown::<String>(record, name));
-    own.or_else(|| of_span(record)).map(|text| beginning(&text, ERROR_MAX))
-}
-
-fn of_span(record: &Record) -> Option<String> {
-    let otel = json(record, "otel")?;
-    let otel = otel.value();
-    let span = otel.as_object()?.get("span")?.as_object()?;
-    let status = span.get("status").and_then(|status| status.as_object()?.get("message")?.as_str());
-    status.map(str::to_owned).or_else(|| exception(span.get("events")?))
-}
-
-fn exception(events: &Value<'_>) -> Option<String> {
-    let is_exception =
-        |event: &&Value<'_>| event.as_object().and_then(|event| event.get("name")?.as_str()) == Some("exception");
-    let event = events.as_array()?.iter().find(is_exception)?;
-    let attributes = event.as_object()?.get("attributes")?.as_array()?;
-    let text = |key: &str| {
-        let mut found = attributes.iter().filter_map(Value::as_object);
-        let found = found.find(|attribute| attribute.get("key").and_then(Value::as_str) == Some(key))?;
-        found.get("value")?.as_object()?.get("stringValue")?.as_str()
-    };
-    let said: Vec<_> = ["exception.type", "exception.message"].into_iter().filter_map(text).collect();
-    (!said.is_empty()).then(|| said.join(": "))
+    own.or_else(|| span_error(&json(record, "otel")?)).map(|text| beginning(&text, ERROR_MAX))
 }

@@ -28,7 +28,7 @@ pub use run_entries::run_entries;
 pub use runs::{run, run_count, runs, unsealed};
 pub use signing::signing_keys;
 pub use steps::{step, steps};
-pub(crate) use traces::{span_error, with_end};
+pub(crate) use traces::{stated_error, with_end};
 pub use traces::{trace, trace_counts, traces};
 pub use tree::tree;
 pub use verify::verify_run;

@@ -3,7 +3,7 @@
 use tracekeep_core::Timestamp;
 use tracekeep_core::id::{RunId, TraceId};
 use tracekeep_core::limits::COUNTED_NAMES_MAX;
-use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType};
+use tracekeep_core::model::{Op, RecordTrace, Redacted, TraceStatus, TraceType, span_error};
 use tracekeep_core::view::{NameCount, Trace, TraceCounts};
 
 use super::find::Finder;
@@ -151,7 +151,7 @@ impl Head {
         left: Option<Recalled>,
         meter: &Meter,
     ) -> Result<Trace> {
-        let (mut error, mut left_of_end) = (span_error(&recorded), None);
+        let (mut error, mut left_of_end) = (stated_error(&recorded), None);
         if let Some(ended_by) = self.amended.ended_by {
             let (end, recalled) = meter.recall(snapshot, ended_by)?;
             (recorded, error) = with_end(recorded, &end)?;
@@ -194,24 +194,17 @@ pub(crate) fn with_end(mut recorded: RecordTrace, ended: &Entry) -> Result<(Reco
         }
         // The closed form of a span that was recorded open takes its place.
         Some(Op::RecordTrace(closed)) => {
-            let error = span_error(&closed);
+            let error = stated_error(&closed);
             Ok((closed, error))
         }
         _ => Err(nowhere(ended.log_index)),
     }
 }
 
-/// What the status of a span that failed says.
-pub(crate) fn span_error(recorded: &RecordTrace) -> Option<String> {
-    if recorded.status_now() != TraceStatus::Error {
-        return None;
-    }
-    let otel = recorded.otel.as_ref()?.json().value();
-    let mut at = &otel;
-    for name in ["span", "status", "message"] {
-        at = at.as_object()?.get(name)?;
-    }
-    at.as_str().filter(|message| !message.is_empty()).map(str::to_owned)
+/// What the span of a trace that failed says of it.
+pub(crate) fn stated_error(recorded: &RecordTrace) -> Option<String> {
+    let otel = recorded.otel.as_ref().filter(|_| recorded.status_now() == TraceStatus::Error)?;
+    span_error(otel.json())
 }
 
 fn fill_in(recorded: &mut RecordTrace, end: tracekeep_core::model::EndTrace) {
