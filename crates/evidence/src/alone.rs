@@ -153,7 +153,7 @@ fn held(
     seen: &mut Option<Shown>,
 ) -> Result<Result<(), Reason>, Fault> {
     let checkpoint = Checkpoint::parse(note.text()).map_err(|_| Reason::MalformedCheckpoint)?;
-    let own: Vec<NoteKey> = brought.keys.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
+    let own = NoteKey::of_log(brought.keys, &checkpoint.origin);
     let Checkpoint { origin, size, root } = checkpoint.clone();
     let mut shown =
         Shown { what, origin, size, root, from: None, log_index: None, leaf_hash: None, leaf: None, body: None };

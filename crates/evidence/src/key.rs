@@ -27,6 +27,11 @@ pub struct NoteKey {
 }
 
 impl NoteKey {
+    /// Those of `keys` that are of the log `origin`, which have it for a name.
+    pub(crate) fn of_log(keys: &[Self], origin: &str) -> Vec<Self> {
+        keys.iter().filter(|key| key.name() == origin).cloned().collect()
+    }
+
     /// The key of these 32 bytes (RFC 8032).
     ///
     /// # Errors

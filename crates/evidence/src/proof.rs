@@ -30,18 +30,38 @@ pub struct TlogProof {
     pub checkpoint: Note,
 }
 
+fn malformed(detail: &'static str) -> Error {
+    Error::new(Code::MalformedProof, detail)
+}
+
+/// What stands in front of a checkpoint, and the checkpoint: of a text with so many hashes and so many bytes more at most.
+pub(crate) fn halves(bytes: &[u8], hashes_max: usize, more: usize) -> Result<(&str, &str)> {
+    if bytes.len() > NOTE_BYTES_MAX + more + hashes_max * 45 {
+        return Err(malformed("the proof is too long"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed("the proof is not UTF-8"))?;
+    text.split_once("\n\n").ok_or_else(|| malformed("no empty line precedes the checkpoint"))
+}
+
+/// The hashes of a proof, each a line, to the last one.
+pub(crate) fn read_hashes<'a>(mut lines: impl Iterator<Item = &'a str>, hashes_max: usize) -> Result<Vec<Hash>> {
+    let hashes: Option<Vec<Hash>> = lines.by_ref().take(hashes_max).map(base64::read_hash).collect();
+    hashes.filter(|_| lines.next().is_none()).ok_or_else(|| malformed("a hash is none"))
+}
+
+/// The hashes, an empty line, the checkpoint.
+pub(crate) fn write_proof(f: &mut fmt::Formatter<'_>, hashes: &[Hash], checkpoint: &Note) -> fmt::Result {
+    hashes.iter().try_for_each(|hash| writeln!(f, "{}", base64::of(hash)))?;
+    write!(f, "\n{checkpoint}")
+}
+
 impl TlogProof {
     /// Reads a proof, all of it.
     ///
     /// # Errors
     /// `malformed_proof`; `malformed_note` of its checkpoint.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let malformed = |detail| Error::new(Code::MalformedProof, detail);
-        if bytes.len() > NOTE_BYTES_MAX + 2 * EXTRA_BYTES_MAX + HASHES_MAX * 45 {
-            return Err(malformed("the proof is too long"));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| malformed("the proof is not UTF-8"))?;
-        let (head, note) = text.split_once("\n\n").ok_or_else(|| malformed("no empty line precedes the checkpoint"))?;
+        let (head, note) = halves(bytes, HASHES_MAX, 2 * EXTRA_BYTES_MAX)?;
         let mut lines = head.split('\n');
         if lines.next() != Some(FIRST_LINE) {
             return Err(malformed("the first line is another"));
@@ -57,8 +77,7 @@ impl TlogProof {
         };
         let index = line.and_then(|line| line.strip_prefix("index ")).and_then(decimal);
         let log_index = index.ok_or_else(|| malformed("the index is no decimal"))?;
-        let hashes: Option<Vec<Hash>> = lines.by_ref().take(HASHES_MAX).map(base64::read_hash).collect();
-        let hashes = hashes.filter(|_| lines.next().is_none()).ok_or_else(|| malformed("a hash is none"))?;
+        let hashes = read_hashes(lines, HASHES_MAX)?;
         Ok(Self { extra, log_index, hashes, checkpoint: Note::parse(note.as_bytes())? })
     }
 
@@ -81,9 +100,6 @@ impl fmt::Display for TlogProof {
             writeln!(f, "extra {}", base64::write(extra))?;
         }
         writeln!(f, "index {}", self.log_index)?;
-        for hash in &self.hashes {
-            writeln!(f, "{}", base64::write(hash.as_bytes()))?;
-        }
-        write!(f, "\n{}", self.checkpoint)
+        write_proof(f, &self.hashes, &self.checkpoint)
     }
 }

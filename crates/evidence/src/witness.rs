@@ -4,10 +4,10 @@ use std::fmt;
 
 use tracekeep_core::hash::Hash;
 
-use crate::base64;
 use crate::checkpoint::decimal;
 use crate::error::{Code, Error, Result};
-use crate::note::{NOTE_BYTES_MAX, Note};
+use crate::note::Note;
+use crate::proof::{halves, read_hashes, write_proof};
 
 /// Hashes of a consistency proof.
 const HASHES_MAX: usize = 128;
@@ -30,17 +30,11 @@ impl WitnessRequest {
     /// # Errors
     /// `malformed_proof`; `malformed_note` of its checkpoint.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let malformed = |detail| Error::new(Code::MalformedProof, detail);
-        if bytes.len() > NOTE_BYTES_MAX + HASHES_MAX * 45 {
-            return Err(malformed("the proof is too long"));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| malformed("the proof is not UTF-8"))?;
-        let (head, note) = text.split_once("\n\n").ok_or_else(|| malformed("no empty line precedes the checkpoint"))?;
+        let (head, note) = halves(bytes, HASHES_MAX, 0)?;
         let mut lines = head.split('\n');
         let from = lines.next().and_then(|line| line.strip_prefix("old ")).and_then(decimal);
-        let from = from.ok_or_else(|| malformed("the first line is not `old` and a size"))?;
-        let hashes: Option<Vec<Hash>> = lines.by_ref().take(HASHES_MAX).map(base64::read_hash).collect();
-        let hashes = hashes.filter(|_| lines.next().is_none()).ok_or_else(|| malformed("a hash is none"))?;
+        let from = from.ok_or_else(|| Error::new(Code::MalformedProof, "the first line is not `old` and a size"))?;
+        let hashes = read_hashes(lines, HASHES_MAX)?;
         Ok(Self { from, hashes, checkpoint: Note::parse(note.as_bytes())? })
     }
 }
@@ -48,9 +42,6 @@ impl WitnessRequest {
 impl fmt::Display for WitnessRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "old {}", self.from)?;
-        for hash in &self.hashes {
-            writeln!(f, "{}", base64::of(hash))?;
-        }
-        write!(f, "\n{}", self.checkpoint)
+        write_proof(f, &self.hashes, &self.checkpoint)
     }
 }

@@ -72,7 +72,7 @@ fn extends(shown: &Shown<'_>, keys: &[NoteKey], options: &Options<'_>) -> Result
 
 /// The checkpoint that the verifier has from before, where it is one that the log can extend.
 pub(crate) fn earlier(old: &[u8], now: &Checkpoint, keys: &[NoteKey]) -> Result<Checkpoint, Reason> {
-    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == now.origin).cloned().collect();
+    let own = NoteKey::of_log(keys, &now.origin);
     match Checkpoint::open(old, &now.origin, &own) {
         Ok(old) if old.size > now.size => Err(Reason::OlderThanKnown),
         Ok(old) if old.size > 0 => Ok(old),

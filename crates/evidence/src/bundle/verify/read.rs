@@ -121,7 +121,7 @@ fn of<'a>(files: &'a [(String, Hash)], name: &str) -> Vec<&'a Hash> {
 fn checkpoint(note: &[u8], keys: &[NoteKey]) -> Result<(Checkpoint, Vec<String>), Fault> {
     let note = Note::parse(note).map_err(|_| Reason::MalformedCheckpoint)?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|_| Reason::MalformedCheckpoint)?;
-    let own: Vec<NoteKey> = keys.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
+    let own = NoteKey::of_log(keys, &checkpoint.origin);
     if !keys.is_empty() {
         note.verify(&own).map_err(|error| foreign(error.code().into()))?;
     }
