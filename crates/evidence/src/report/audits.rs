@@ -46,8 +46,7 @@ fn expected(page: &mut Page, subject: &Subject<'_>, facts: &[Fact]) {
         ("recorded", Column::Words),
         ("entry", Column::Number),
     ];
-    page.table(&columns, &facts.iter().take(subject.rows).map(row).collect::<Vec<_>>());
-    subject.beyond(page, facts.len());
+    page.first_of(facts, subject.rows, &columns, row);
 }
 
 /// The last moment that is in time: it counts from when the expectation was received.
@@ -94,7 +93,7 @@ fn verdicts(page: &mut Page, subject: &Subject<'_>, facts: &[Fact]) {
         ("entry", Column::Number),
     ];
     page.table(&columns, &rows);
-    subject.beyond(page, facts.len());
+    page.beyond(facts.len(), subject.rows);
 }
 
 /// The findings of a verdict, a line each.

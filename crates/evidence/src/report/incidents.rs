@@ -55,8 +55,7 @@ fn list(page: &mut Page, subject: &Subject<'_>) {
         ("resolved", Column::Words),
         ("entry", Column::Number),
     ];
-    page.table(&columns, &incidents.iter().take(subject.rows).map(row).collect::<Vec<_>>());
-    subject.beyond(page, incidents.len());
+    page.first_of(incidents, subject.rows, &columns, row);
 }
 
 /// The incidents, then what the run's end states, then what each incident that is told of says; with each the step.

@@ -201,17 +201,6 @@ impl Subject<'_> {
         page.heading(heading);
         let row = |fact: &Fact| vec![fact.says.clone(), time(fact.recorded_at), fact.log_index.to_string()];
         let columns = [("what", Column::Text), ("recorded", Column::Words), ("entry", Column::Number)];
-        page.table(&columns, &facts.iter().take(self.rows).map(row).collect::<Vec<_>>());
-        self.beyond(page, facts.len());
-    }
-
-    fn beyond(&self, page: &mut Page, count: usize) {
-        beyond(page, count, self.rows);
-    }
-}
-
-fn beyond(page: &mut Page, count: usize, rows: usize) {
-    if count > rows {
-        page.text(&format!("and {} more, which stand in records.jsonl", count - rows));
+        page.first_of(facts, self.rows, &columns, row);
     }
 }

@@ -89,6 +89,25 @@ impl Page {
         self.table_of(columns, rows, |_| String::new());
     }
 
+    /// The first rows of a list, and how many there are beyond them.
+    pub(super) fn first_of<T>(
+        &mut self,
+        list: &[T],
+        rows_max: usize,
+        columns: &[(&str, Column)],
+        row: impl FnMut(&T) -> Vec<String>,
+    ) {
+        self.table(columns, &list.iter().take(rows_max).map(row).collect::<Vec<_>>());
+        self.beyond(list.len(), rows_max);
+    }
+
+    /// How many rows of a list there are beyond those that are shown.
+    pub(super) fn beyond(&mut self, count: usize, rows_max: usize) {
+        if count > rows_max {
+            self.text(&format!("and {} more, which stand in records.jsonl", count - rows_max));
+        }
+    }
+
     /// A table with what was recorded under each row, by names.
     pub(super) fn table_with(
         &mut self,

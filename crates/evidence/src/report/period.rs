@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::page::{Column, Page};
 use super::runs::{Row, rows};
-use super::words::{or_not_stated, time};
-use super::{Cover, ROWS_MAX, begin, beyond, proofs};
+use super::words::{NOT_STATED, or_not_stated, time};
+use super::{Cover, ROWS_MAX, begin, proofs};
 use crate::account::shown;
 use crate::bundle::{Period, Record};
 use crate::quoted::count;
@@ -71,8 +71,7 @@ pub fn period(cover: &Cover<'_>, asked: &Period, records: &[Record]) -> String {
         ("incidents", Column::Number),
         ("first entry", Column::Number),
     ];
-    page.table(&columns, &runs.iter().take(ROWS_MAX).map(cells).collect::<Vec<_>>());
-    beyond(&mut page, runs.len(), ROWS_MAX);
+    page.first_of(&runs, ROWS_MAX, &columns, cells);
     list(&mut page, &incidents);
     proofs::write(&mut page, cover, records);
     proofs::not_proven(&mut page, cover.kind);
@@ -85,7 +84,7 @@ fn cells(run_id: &str, row: &Row, incidents: usize) -> Vec<String> {
     let ended = match row.ended {
         Some(ended) => time(ended),
         None if row.is_running() => String::new(),
-        None => "not stated".to_owned(),
+        None => NOT_STATED.to_owned(),
     };
     let [failures, errors] = row.failed();
     vec![
@@ -169,6 +168,5 @@ fn list(page: &mut Page, incidents: &[Incident<'_>]) {
         ("run", Column::Text),
         ("entry", Column::Number),
     ];
-    page.table(&columns, &incidents.iter().take(ROWS_MAX).map(row).collect::<Vec<_>>());
-    beyond(page, incidents.len(), ROWS_MAX);
+    page.first_of(incidents, ROWS_MAX, &columns, row);
 }

@@ -157,6 +157,5 @@ pub(super) fn related(page: &mut Page, subject: &Subject<'_>) {
         ("entries", Column::Number),
         ("first entry", Column::Number),
     ];
-    page.table(&columns, &runs.iter().take(subject.rows).map(row).collect::<Vec<_>>());
-    subject.beyond(page, runs.len());
+    page.first_of(&runs, subject.rows, &columns, row);
 }

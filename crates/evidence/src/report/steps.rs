@@ -79,7 +79,7 @@ pub(super) fn table(page: &mut Page, subject: &Subject<'_>) {
     if !steps.is_empty() {
         page.note("– is not stated: a step of which no cost or duration is stated is recorded with 0.");
     }
-    subject.beyond(page, steps.len());
+    page.beyond(steps.len(), subject.rows);
 }
 
 /// What went into a step and what came out of it, each in a line.
@@ -204,7 +204,7 @@ pub(super) fn decisions(page: &mut Page, subject: &Subject<'_>) {
     if traces.len() > subject.rows {
         page.text("Those that failed are shown first.");
     }
-    subject.beyond(page, traces.len());
+    page.beyond(traces.len(), subject.rows);
 }
 
 fn trace_row(subject: &Subject<'_>, trace: &TraceAccount, depth: usize) -> Vec<String> {
